@@ -1,0 +1,65 @@
+# All of Tollbridge's commands; `make` lists them.
+#
+# PostgreSQL and RabbitMQ are those named in DATABASE_URL and AMQP_URL if set, else private ones
+# that deploy/local/servers.py starts, and ends again with the command they were started for.
+
+SERVERS := python3 deploy/local/servers.py
+
+CARGO_DENY := 0.20.2
+SQLX_CLI := 0.9.0
+
+# The compiler checks SQL against the committed .sqlx/, so that no build needs a database.
+export SQLX_OFFLINE := true
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up stop test bench fmt lint deny sqlx-prepare sqlx-check tools ci build
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## send signed webhooks through the whole system, show what they change, end everything
+	$(SERVERS) run --name demo -- cargo run --quiet -p tests --bin demo
+
+up: build ## start servers, ingest and worker and leave them running
+	$(SERVERS) run --name dev --keep -- cargo run --quiet -p tests --bin demo -- --up
+
+stop: ## end all that was left running; the data stays
+	$(SERVERS) stop --all
+
+test: ## run every test
+	$(SERVERS) run --name test -- cargo test --workspace
+
+bench: ## measure throughput and latency: a table, and target/bench/report.json
+	cargo build --release -p ingest -p worker -p tests --bins
+	$(SERVERS) run --name bench -- cargo run --release --quiet -p tests --bin bench
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## check format, lints and documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+
+deny: tools ## check licences, sources and versions of all dependencies
+	cargo deny check --hide-inclusion-graph bans licenses sources
+
+sqlx-prepare: tools ## renew .sqlx/ after a change to a query or a migration
+sqlx-check: tools ## check that .sqlx/ is what the queries and migrations say
+sqlx-check: CHECK := --check
+sqlx-prepare sqlx-check:
+	SQLX_OFFLINE=false $(SERVERS) run --name prepare -- sh -ec ' \
+		cargo sqlx migrate run --source migrations; \
+		cargo sqlx prepare --workspace $(CHECK) -- --all-targets'
+
+tools: ## install cargo-deny and sqlx-cli at the versions pinned here
+	@cargo deny --version 2>/dev/null | grep -qx 'cargo-deny $(CARGO_DENY)' || \
+		cargo install --locked --debug cargo-deny@$(CARGO_DENY)
+	@cargo sqlx --version 2>/dev/null | grep -qx 'sqlx-cli-sqlx $(SQLX_CLI)' || \
+		cargo install --locked --debug sqlx-cli@$(SQLX_CLI) --no-default-features --features postgres
+
+ci: ## everything a change must pass
+	bash .ci/run
+
+build:
+	cargo build -p ingest -p worker -p tests --bins

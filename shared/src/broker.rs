@@ -1,0 +1,175 @@
+//! Connections to RabbitMQ: where it is, and the supervisor that rebuilds a
+//! role's connection whole after any error.
+
+use crate::{
+    metrics,
+    reconnect::Reconnect,
+    settings::{SettingError, Settings},
+    shutdown::CancellationToken,
+};
+use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// After this long without a usable connection the process gives up and exits,
+/// so that whatever runs it can see it and start it afresh.
+const GIVE_UP_AFTER: Duration = Duration::from_mins(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const HEARTBEAT_SECONDS: u16 = 10;
+
+/// The nodes of one RabbitMQ cluster.
+#[derive(Clone)]
+pub struct Broker {
+    nodes: Vec<AMQPUri>,
+    process: &'static str,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts = self
+            .nodes
+            .iter()
+            .map(|n| format!("{}:{}", n.authority.host, n.authority.port));
+        f.debug_list().entries(hosts).finish()
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// lapin's or the broker's own error.
+    #[error(transparent)]
+    Amqp(#[from] lapin::Error),
+    /// No answer in time.
+    #[error("no node of the cluster answered within {} s", CONNECT_TIMEOUT.as_secs())]
+    Timeout,
+    /// The connection was given up for what was seen on it.
+    #[error("{0}")]
+    Unusable(String),
+    /// Too long without a broker.
+    #[error("no usable connection to RabbitMQ for {} s", GIVE_UP_AFTER.as_secs())]
+    GaveUp,
+}
+
+impl Broker {
+    /// Reads `AMQP_URL`; `process` names the connections in RabbitMQ's tools.
+    pub fn from_settings(settings: &Settings, process: &'static str) -> Result<Self, SettingError> {
+        let secret = settings.secret("AMQP_URL")?;
+        let urls = secret
+            .as_ref()
+            .map_or("amqp://guest:guest@127.0.0.1:5672/%2f", |s| s.expose());
+        let nodes = urls
+            .split(',')
+            .map(|url| {
+                // The parser's own message may repeat the URL, and with it the password.
+                let mut node: AMQPUri = url.trim().parse().map_err(|_| {
+                    SettingError::new("AMQP_URL", "is not an AMQP URL; write amqp://user:password@host:5672/%2f, several with commas between them")
+                })?;
+                node.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+                Ok(node)
+            })
+            .collect::<Result<Vec<_>, SettingError>>()?;
+        Ok(Self { nodes, process })
+    }
+
+    /// Connects to the first node that answers.
+    async fn connect(&self, role: &str) -> Result<Connection, BrokerError> {
+        let mut last = BrokerError::Timeout;
+        for node in &self.nodes {
+            let properties =
+                ConnectionProperties::default().with_connection_name(format!("{} {role}", self.process).into());
+            #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+            let connecting = Connection::connect_uri(node.clone(), properties);
+            match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => last = error.into(),
+                Err(_) => last = BrokerError::Timeout,
+            }
+        }
+        Err(last)
+    }
+
+    /// Runs `session` on a fresh connection, and again on a new one whenever it
+    /// ends with an error, until `stop` is cancelled and the session returns `Ok`.
+    /// The session calls [`Up::established`] once it can do its work.
+    ///
+    /// # Errors
+    /// [`BrokerError::GaveUp`] after ten minutes without an established session.
+    pub async fn supervise<S, F>(
+        &self,
+        role: &'static str,
+        stop: &CancellationToken,
+        session: S,
+    ) -> Result<(), BrokerError>
+    where
+        S: Fn(Connection, Up) -> F,
+        F: Future<Output = Result<(), BrokerError>>,
+    {
+        let mut reconnect = Reconnect::new(Some(GIVE_UP_AFTER));
+        while !stop.is_cancelled() {
+            let ended = match self.connect(role).await {
+                Ok(connection) => {
+                    metrics::BROKER_CONNECTIONS.with_label_values(&[role]).inc();
+                    tracing::info!(role, "connected to RabbitMQ");
+                    let up = Up::default();
+                    let ended = session(connection, up.clone()).await;
+                    if up.0.load(Ordering::Relaxed) {
+                        reconnect.reset();
+                    }
+                    ended
+                }
+                Err(error) => Err(error),
+            };
+            let Err(error) = ended else { return Ok(()) };
+            metrics::BROKER_FAILURES.with_label_values(&[role]).inc();
+            let Some(pause) = reconnect.next_pause() else {
+                tracing::error!(role, %error, "giving up on RabbitMQ");
+                return Err(BrokerError::GaveUp);
+            };
+            tracing::warn!(role, %error, retry_in_ms = pause.as_millis(), "no connection to RabbitMQ");
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Given to a session, to say that its connection does its work.
+#[derive(Debug, Clone, Default)]
+pub struct Up(Arc<AtomicBool>);
+
+impl Up {
+    /// The session works: after it, the next pause is the shortest again.
+    pub fn established(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_url_is_refused_without_repeating_its_password() {
+        let settings = Settings::from_pairs(&[("AMQP_URL", "amqp://u:hush@[::bad/%2f")]);
+        let error = Broker::from_settings(&settings, "test")
+            .expect_err("not a URL")
+            .to_string();
+        assert!(error.starts_with("AMQP_URL: ") && !error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn several_urls_are_the_nodes_of_one_cluster_and_show_no_credentials() {
+        let settings = Settings::from_pairs(&[("AMQP_URL", "amqp://u:hush@one:5672/%2f, amqp://u:hush@two:5673/%2f")]);
+        let broker = Broker::from_settings(&settings, "test").expect("two URLs");
+        assert_eq!(format!("{broker:?}"), r#"["one:5672", "two:5673"]"#);
+    }
+}

@@ -1,0 +1,102 @@
+//! The accept loop under both listeners: a time limit for headers, a cap on
+//! connections, a drain at the end. (`axum::serve` has neither limit.)
+
+use crate::shutdown::CancellationToken;
+use axum::Router;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::Semaphore};
+
+/// Limits of one listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once; more wait in the kernel's backlog.
+    pub connections_most: usize,
+    /// A connection that does not finish its headers in this time is closed;
+    /// so is one that stays idle for as long between two requests.
+    pub header_timeout: Duration,
+    /// How long requests under way may take after the stop.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_most: 1_024,
+            header_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Serves `router` on `listener` until `stop`, then drains.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(limits.connections_most));
+    let graceful = GracefulShutdown::new();
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        // Headers that are longer get hyper's bare 431; a thousand signatures still reach the handler.
+        .max_buf_size(128 * 1024);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let Some((stream, slot)) = accepted else { continue };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(slot);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            seconds = limits.drain_timeout.as_secs(),
+            "requests were still under way at the end of the drain"
+        );
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Answers are one small packet each; waiting to fill it would only delay them.
+            let _ = stream.set_nodelay(true);
+            Some((stream, slot))
+        }
+        Err(error) => {
+            // Out of file descriptors, mostly: some must be closed before trying again.
+            tracing::warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+/// Binds `addr`, with an error that names the setting it came from.
+pub async fn bind(setting: &str, addr: &str) -> Result<TcpListener, crate::settings::SettingError> {
+    let listener = TcpListener::bind(addr)
+        .await
+        .map_err(|e| crate::settings::SettingError::new(setting, format!("cannot listen on {addr}: {e}")))?;
+    if let Ok(bound) = listener.local_addr() {
+        tracing::info!(setting, addr = %bound, "listening");
+    }
+    Ok(listener)
+}

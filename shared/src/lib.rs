@@ -1,0 +1,16 @@
+//! What both processes must agree on, and nothing else: settings, the names and
+//! arguments of the queues, the message that travels between them, the catalog,
+//! and how a process is observed, served and stopped.
+
+pub mod broker;
+pub mod catalog;
+pub mod http;
+pub mod message;
+pub mod metrics;
+pub mod ops;
+pub mod publisher;
+pub mod reconnect;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+pub mod topology;

@@ -1,0 +1,213 @@
+//! The message that travels from ingest to worker: the raw event as its body,
+//! and what we know about it in properties and headers.
+
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable, LongString},
+};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Header: where the message came from; a [`Source`]'s name.
+pub const SOURCE: &str = "tollbridge-source";
+/// Header: when ingest received it, in milliseconds since 1970.
+pub const RECEIVED_AT_MS: &str = "tollbridge-received-at-ms";
+/// Header: how many tries at it have failed.
+pub const ATTEMPTS: &str = "tollbridge-attempts";
+/// Header: when the first try failed, in milliseconds since 1970.
+pub const FIRST_FAILED_AT_MS: &str = "tollbridge-first-failed-at-ms";
+/// Header of a dead letter: why an operator must look at it.
+pub const REASON: &str = "tollbridge-reason";
+/// Header of a dead letter: the reason in full, with what to do.
+pub const DETAIL: &str = "tollbridge-detail";
+/// Header of a dead letter: when the first try failed, RFC 3339.
+pub const FIRST_FAILED: &str = "tollbridge-first-failed";
+/// Header of a dead letter: when the last try failed, RFC 3339.
+pub const LAST_FAILED: &str = "tollbridge-last-failed";
+/// Header of a dead letter: the event's id, or a hash of the body.
+pub const EVENT_ID: &str = "tollbridge-event-id";
+/// Header of a dead letter: the event's type, where it has one.
+pub const EVENT_TYPE: &str = "tollbridge-event-type";
+
+/// Where a message came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A webhook whose signature ingest has verified.
+    Webhook,
+    /// Anything else that was allowed to publish to the work queue.
+    Direct,
+}
+
+impl Source {
+    /// The word in the header.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Direct => "direct",
+        }
+    }
+}
+
+/// What travels with an event beside its body. A message published by hand has
+/// none of it and is processed like any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// Where it came from.
+    pub source: Source,
+    /// When it was received, in milliseconds since 1970, if known.
+    pub received_at_ms: Option<i64>,
+    /// Tries that failed so far.
+    pub attempts: i64,
+    /// When the first of them failed, in milliseconds since 1970.
+    pub first_failed_at_ms: Option<i64>,
+}
+
+impl Meta {
+    /// A message that ingest has just verified.
+    #[must_use]
+    pub fn received(received_at_ms: i64) -> Self {
+        Self {
+            source: Source::Webhook,
+            received_at_ms: Some(received_at_ms),
+            attempts: 0,
+            first_failed_at_ms: None,
+        }
+    }
+
+    /// Reads the headers; what is missing or of another type counts as absent.
+    #[must_use]
+    pub fn read(properties: &BasicProperties) -> Self {
+        let headers = properties.headers().as_ref();
+        let number = |name: &str| headers.and_then(|h| h.inner().get(name)).and_then(whole_number);
+        let source = match headers.and_then(|h| h.inner().get(SOURCE)) {
+            Some(AMQPValue::LongString(s)) if s.as_bytes() == Source::Webhook.as_str().as_bytes() => Source::Webhook,
+            _ => Source::Direct,
+        };
+        Self {
+            source,
+            received_at_ms: number(RECEIVED_AT_MS),
+            attempts: number(ATTEMPTS).unwrap_or(0).max(0),
+            first_failed_at_ms: number(FIRST_FAILED_AT_MS),
+        }
+    }
+
+    /// The same message after one more failed try.
+    #[must_use]
+    pub fn failed_at(self, now_ms: i64) -> Self {
+        Self {
+            attempts: self.attempts.saturating_add(1),
+            first_failed_at_ms: self.first_failed_at_ms.or(Some(now_ms)),
+            ..self
+        }
+    }
+
+    /// The headers that carry this.
+    #[must_use]
+    pub fn headers(self) -> FieldTable {
+        let mut headers = FieldTable::default();
+        headers.insert(SOURCE.into(), text(self.source.as_str()));
+        headers.insert(ATTEMPTS.into(), AMQPValue::LongLongInt(self.attempts));
+        if let Some(ms) = self.received_at_ms {
+            headers.insert(RECEIVED_AT_MS.into(), AMQPValue::LongLongInt(ms));
+        }
+        if let Some(ms) = self.first_failed_at_ms {
+            headers.insert(FIRST_FAILED_AT_MS.into(), AMQPValue::LongLongInt(ms));
+        }
+        headers
+    }
+}
+
+/// Properties of a persistent message about the event `id` of type `kind`.
+/// Properties are short strings of at most 255 bytes; a longer value is left
+/// out rather than cut, since the body holds it anyway.
+#[must_use]
+pub fn properties(id: &str, kind: &str, headers: FieldTable) -> BasicProperties {
+    const PERSISTENT: u8 = 2;
+    let mut properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_content_type("application/json".into())
+        .with_headers(headers);
+    if id.len() <= 255 {
+        properties = properties.with_message_id(id.into());
+    }
+    if kind.len() <= 255 {
+        properties = properties.with_type(kind.into());
+    }
+    properties
+}
+
+/// A header's text value.
+#[must_use]
+pub fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(LongString::from(value.to_owned()))
+}
+
+/// Milliseconds since 1970 as RFC 3339, for people.
+#[must_use]
+pub fn rfc3339(ms: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+        .ok()
+        .and_then(|t| t.format(&Rfc3339).ok())
+        .unwrap_or_else(|| ms.to_string())
+}
+
+/// Now, in milliseconds since 1970.
+#[must_use]
+pub fn now_ms() -> i64 {
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+fn whole_number(value: &AMQPValue) -> Option<i64> {
+    match value {
+        AMQPValue::ShortShortInt(n) => Some(i64::from(*n)),
+        AMQPValue::ShortShortUInt(n) => Some(i64::from(*n)),
+        AMQPValue::ShortInt(n) => Some(i64::from(*n)),
+        AMQPValue::ShortUInt(n) => Some(i64::from(*n)),
+        AMQPValue::LongInt(n) => Some(i64::from(*n)),
+        AMQPValue::LongUInt(n) => Some(i64::from(*n)),
+        AMQPValue::LongLongInt(n) => Some(*n),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let meta = Meta::received(1_700_000_000_123)
+            .failed_at(1_700_000_001_000)
+            .failed_at(1_700_000_009_000);
+        let read = Meta::read(&properties("evt_1", "invoice.paid", meta.headers()));
+        assert_eq!(read, meta);
+        assert_eq!((read.attempts, read.first_failed_at_ms), (2, Some(1_700_000_001_000)));
+    }
+
+    #[test]
+    fn a_message_published_by_hand_has_no_history() {
+        let meta = Meta::read(&BasicProperties::default());
+        assert_eq!(
+            meta,
+            Meta {
+                source: Source::Direct,
+                received_at_ms: None,
+                attempts: 0,
+                first_failed_at_ms: None
+            }
+        );
+    }
+
+    #[test]
+    fn a_value_too_long_for_a_property_is_left_out() {
+        let long = "x".repeat(256);
+        let properties = properties(&long, "t", FieldTable::default());
+        assert_eq!(
+            (
+                properties.message_id(),
+                properties.kind().as_ref().map(ToString::to_string)
+            ),
+            (&None, Some("t".to_owned()))
+        );
+    }
+}

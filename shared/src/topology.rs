@@ -1,0 +1,185 @@
+//! Every queue's name and arguments, in one place. Portable from RabbitMQ 3.10
+//! to 4.x: quorum queues, the default exchange, no plugin, no setting that
+//! would change an argument of a queue that exists.
+
+use crate::settings::{SettingError, Settings, format_duration, parse_duration};
+use lapin::{
+    Channel,
+    options::QueueDeclareOptions,
+    types::{AMQPValue, FieldTable, LongString},
+};
+use std::time::Duration;
+
+/// Deliveries without an acknowledgement after which the broker takes a message
+/// out of the work queue. High, because a crash counts for the innocent
+/// messages prefetched beside the guilty one too.
+pub const DELIVERY_LIMIT: i64 = 100;
+
+/// RabbitMQ 4 drops a message after 20 deliveries where no limit is given; dead
+/// letters are looked at more often than that.
+const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
+
+/// The queues of one namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    namespace: String,
+    retry_delays: Vec<Duration>,
+}
+
+impl Topology {
+    /// Reads `QUEUE_NAMESPACE` and `RETRY_DELAYS`.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let namespace = settings.text("QUEUE_NAMESPACE").unwrap_or("billing");
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if namespace.len() > 100 || !namespace.chars().all(allowed) {
+            return Err(SettingError::new(
+                "QUEUE_NAMESPACE",
+                "may hold letters, digits, '-', '_' and '.', 100 at most",
+            ));
+        }
+        let delays = settings.text("RETRY_DELAYS").unwrap_or("2s,10s,1m,5m,30m,2h");
+        let retry_delays = delays
+            .split(',')
+            .map(|d| parse_duration(d.trim()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|problem| SettingError::new("RETRY_DELAYS", problem))?;
+        if retry_delays.len() > 20 || !retry_delays.is_sorted_by(|a, b| a < b) {
+            return Err(SettingError::new(
+                "RETRY_DELAYS",
+                "must grow from one to the next, 20 at most, such as 2s,10s,1m",
+            ));
+        }
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            retry_delays,
+        })
+    }
+
+    /// `{ns}.work`, which workers consume.
+    #[must_use]
+    pub fn work(&self) -> String {
+        format!("{}.work", self.namespace)
+    }
+
+    /// `{ns}.dead`, where operators look.
+    #[must_use]
+    pub fn dead(&self) -> String {
+        format!("{}.dead", self.namespace)
+    }
+
+    /// `{ns}.over-limit`, where the broker itself puts a message that reached
+    /// the delivery limit; a worker records it and moves it to [`dead`](Self::dead).
+    #[must_use]
+    pub fn over_limit(&self) -> String {
+        format!("{}.over-limit", self.namespace)
+    }
+
+    /// `{ns}.retry.{delay}`: a message waits there for `delay`, then goes back
+    /// to work.
+    #[must_use]
+    pub fn retry(&self, delay: Duration) -> String {
+        format!("{}.retry.{}", self.namespace, format_duration(delay))
+    }
+
+    /// The declared delays, shortest first; their number is the number of retries.
+    #[must_use]
+    pub fn retry_delays(&self) -> &[Duration] {
+        &self.retry_delays
+    }
+
+    /// All names, in the order in which they must be declared: a target of dead
+    /// lettering before the queue that dead-letters into it.
+    #[must_use]
+    pub fn queues(&self) -> Vec<(String, FieldTable)> {
+        let mut queues = vec![
+            (self.dead(), quorum(DEAD_DELIVERY_LIMIT, None)),
+            (self.over_limit(), quorum(DEAD_DELIVERY_LIMIT, None)),
+            (self.work(), quorum(DELIVERY_LIMIT, Some(&self.over_limit()))),
+        ];
+        for delay in &self.retry_delays {
+            let mut arguments = quorum(DEAD_DELIVERY_LIMIT, Some(&self.work()));
+            let ttl_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+            arguments.insert("x-message-ttl".into(), AMQPValue::LongLongInt(ttl_ms));
+            queues.push((self.retry(*delay), arguments));
+        }
+        queues
+    }
+
+    /// Declares every queue; those that exist with the same arguments are left
+    /// as they are.
+    pub async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
+        for (name, arguments) in self.queues() {
+            channel
+                .queue_declare(name.into(), QueueDeclareOptions::durable(), arguments)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// A quorum queue that refuses (rather than drops) when full, and that keeps a
+/// message until its dead-letter target has confirmed it.
+fn quorum(delivery_limit: i64, dead_letter_to: Option<&str>) -> FieldTable {
+    let text = |value: &str| AMQPValue::LongString(LongString::from(value.to_owned()));
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(delivery_limit));
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+    if let Some(target) = dead_letter_to {
+        arguments.insert("x-dead-letter-exchange".into(), text(""));
+        arguments.insert("x-dead-letter-routing-key".into(), text(target));
+        arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topology(pairs: &[(&str, &str)]) -> Result<Topology, SettingError> {
+        Topology::from_settings(&Settings::from_pairs(pairs))
+    }
+
+    #[test]
+    fn a_queue_is_declared_after_the_queue_it_dead_letters_into() {
+        let queues = topology(&[]).expect("defaults").queues();
+        for (position, (name, arguments)) in queues.iter().enumerate() {
+            if let Some(AMQPValue::LongString(target)) = arguments.inner().get("x-dead-letter-routing-key") {
+                let target = target.to_string();
+                assert!(
+                    queues[..position].iter().any(|(earlier, _)| *earlier == target),
+                    "{name} before {target}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_retry_delay_is_part_of_the_name_so_that_no_setting_changes_a_queue() {
+        let topology = topology(&[("QUEUE_NAMESPACE", "acme"), ("RETRY_DELAYS", "500ms, 60s")]).expect("valid");
+        let names: Vec<_> = topology.queues().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            [
+                "acme.dead",
+                "acme.over-limit",
+                "acme.work",
+                "acme.retry.500ms",
+                "acme.retry.1m"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_and_delays_that_cannot_work_are_refused() {
+        for pair in [
+            ("QUEUE_NAMESPACE", "a b"),
+            ("RETRY_DELAYS", "10s,2s"),
+            ("RETRY_DELAYS", "1s,1s"),
+            ("RETRY_DELAYS", "soon"),
+        ] {
+            assert!(topology(&[pair]).is_err(), "{pair:?}");
+        }
+    }
+}

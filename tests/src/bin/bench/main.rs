@@ -1,0 +1,142 @@
+//! `make bench`: what one machine does, in three figures.
+#![expect(clippy::print_stdout, reason = "printing is what a benchmark does")]
+
+mod load;
+mod measure;
+
+use anyhow::Result;
+use clap::Parser;
+use measure::{Accepted, Drained};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tests::figures::{Times, millis, per_second, table, thousands};
+use tests::harness::repository;
+
+/// Measures requests per second, events per second, and the time from post to visible, with
+/// real processes on the servers that the environment names.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How many events the backlog has
+    #[arg(long, default_value_t = 50_000)]
+    events: usize,
+    /// How long requests are counted
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// How many connections post at once
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// How many single events are timed
+    #[arg(long, default_value_t = 200)]
+    samples: usize,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let machine = machine();
+    println!("On {}", machine["text"].as_str().unwrap_or_default());
+
+    println!("counting requests …");
+    let accepted = measure::accept(arguments.connections, Duration::from_secs(arguments.seconds)).await?;
+    println!("working off {} events in batches …", arguments.events);
+    let drained = measure::drain(arguments.events, &[]).await?;
+    let one_by_one = [("BATCH_SIZE", "1"), ("LANES", "1")];
+    println!("working off a tenth of them one by one …");
+    let single = measure::drain(arguments.events.div_ceil(10), &one_by_one).await?;
+    println!("timing single events …");
+    let visible = measure::become_visible(arguments.samples).await?;
+
+    let rows = [
+        accepted_row(&arguments, &accepted),
+        drained_row("in batches, the defaults", &drained),
+        drained_row("one by one, on one lane", &single),
+        visible_row(&visible),
+    ];
+    println!("\n{}", table(&rows));
+    let report = json!({
+        "machine": machine,
+        "accept": {
+            "connections": arguments.connections,
+            "event_bytes": accepted.event_bytes,
+            "requests": accepted.times.count(),
+            "requests_per_second": per_second(accepted.times.count(), accepted.took),
+            "p50_us": micros(&accepted.times, 50),
+            "p99_us": micros(&accepted.times, 99)
+        },
+        "drain": drained_json(&drained),
+        "drain_one_by_one": drained_json(&single),
+        "visible": {
+            "samples": visible.count(),
+            "p50_us": micros(&visible, 50),
+            "p99_us": micros(&visible, 99)
+        }
+    });
+    let folder = repository().join("target/bench");
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("report.json");
+    std::fs::write(&file, format!("{report:#}\n"))?;
+    println!("\nwritten to {}", file.display());
+    Ok(())
+}
+
+fn row(what: &str, how: String, figure: String, times: &Times) -> Vec<String> {
+    let mut row = vec![what.to_owned(), how, figure];
+    if times.count() > 0 {
+        row.extend([50, 99].map(|percent| format!("p{percent} {}", millis(times.percentile(percent)))));
+    }
+    row
+}
+
+fn accepted_row(arguments: &Arguments, accepted: &Accepted) -> Vec<String> {
+    let rate = thousands(per_second(accepted.times.count(), accepted.took));
+    let how = format!(
+        "{} connections, {} bytes each",
+        arguments.connections, accepted.event_bytes
+    );
+    row("requests confirmed", how, format!("{rate} a second"), &accepted.times)
+}
+
+fn drained_row(how: &str, drained: &Drained) -> Vec<String> {
+    let rate = thousands(per_second(drained.events, drained.took));
+    let how = format!("{} {how}", thousands(i64::try_from(drained.events).unwrap_or(i64::MAX)));
+    row(
+        "events from backlog to commit",
+        how,
+        format!("{rate} a second"),
+        &Times::default(),
+    )
+}
+
+fn visible_row(visible: &Times) -> Vec<String> {
+    let how = format!("{} single events", visible.count());
+    row("from post to visible", how, String::new(), visible)
+}
+
+fn drained_json(drained: &Drained) -> Value {
+    json!({
+        "events": drained.events,
+        "seconds_thousandths": u64::try_from(drained.took.as_millis()).unwrap_or(u64::MAX),
+        "events_per_second": per_second(drained.events, drained.took)
+    })
+}
+
+fn micros(times: &Times, percent: usize) -> u64 {
+    u64::try_from(times.percentile(percent).as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Cores, processor and profile: figures of another machine are no comparison.
+fn machine() -> Value {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("processor unknown", |(_, model)| model);
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    json!({
+        "cores": cores,
+        "processor": model,
+        "profile": profile,
+        "text": format!("{cores} cores ({model}) that load, pair and servers share, {profile} build")
+    })
+}

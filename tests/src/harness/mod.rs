@@ -1,0 +1,29 @@
+//! The pair as real processes, on real servers, in a database and queues of its own.
+//!
+//! A test makes a [`TestEnv`], starts a [`Pair`] in it, talks to it through a [`Client`],
+//! and waits with [`eventually`]. Everything it started or made is gone when it ends.
+
+mod client;
+mod entitlement;
+mod env;
+mod fault;
+mod metrics;
+mod pair;
+mod poll;
+mod process;
+mod queues;
+mod signature;
+
+pub use client::{Answer, Client};
+pub use entitlement::{Entitlement, Recorded, recorded};
+pub use env::{Servers, TestEnv};
+pub use fault::OwnServers;
+pub use metrics::Metrics;
+pub use pair::{Pair, Setup};
+pub use poll::{eventually, wait_for};
+pub use process::{Process, repository};
+pub use queues::Queues;
+pub use signature::{sign, unix_now};
+
+/// The webhook secret of every test.
+pub const SECRET: &str = "whsec_tollbridge_tests_0123456789";

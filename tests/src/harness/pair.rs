@@ -1,0 +1,171 @@
+//! `ingest` and `worker`, started together.
+
+use crate::harness::process::free_address;
+use crate::harness::{Client, Process, SECRET, TestEnv};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+
+/// How a pair is to be started.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    workers: usize,
+    ingest: BTreeMap<String, String>,
+    worker: BTreeMap<String, String>,
+    detached: bool,
+}
+
+impl Default for Setup {
+    /// One of each, with the defaults of all further settings.
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            ingest: BTreeMap::new(),
+            worker: BTreeMap::new(),
+            detached: false,
+        }
+    }
+}
+
+impl Setup {
+    /// With so many workers; [`Pair::add_worker`] starts more.
+    #[must_use]
+    pub const fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self
+    }
+
+    /// With a further setting of `ingest`.
+    #[must_use]
+    pub fn ingest(mut self, name: &str, value: &str) -> Self {
+        self.ingest.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With a further setting of every worker.
+    #[must_use]
+    pub fn worker(mut self, name: &str, value: &str) -> Self {
+        self.worker.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With processes that outlive us.
+    #[must_use]
+    pub const fn detached(mut self) -> Self {
+        self.detached = true;
+        self
+    }
+}
+
+/// The running pair.
+#[derive(Debug)]
+pub struct Pair {
+    /// The process that takes webhooks.
+    pub ingest: Process,
+    /// The processes that apply them.
+    pub workers: Vec<Process>,
+    /// A client of the public listener, which signs with [`SECRET`].
+    pub client: Client,
+    /// A worker that does not run, for `worker migrate` and the operator's commands.
+    operator: Process,
+    /// What every worker is told, and whether it is to outlive us.
+    worker: (BTreeMap<String, String>, bool),
+    logs: std::path::PathBuf,
+}
+
+impl Pair {
+    /// Migrates the database of `env`, starts all processes, and waits until they are ready.
+    ///
+    /// # Errors
+    /// When one does not come up; the message has the end of its log.
+    pub async fn start(env: &TestEnv, setup: Setup) -> Result<Self> {
+        let split = setup.worker.contains_key("RETRY_DELAYS") || setup.ingest.contains_key("RETRY_DELAYS");
+        ensure!(
+            !split,
+            "RETRY_DELAYS names queues: give it to the TestEnv, for both processes"
+        );
+        let mut ingest = env.settings();
+        ingest.extend(setup.ingest);
+        let public = match ingest.get("INGEST_ADDR") {
+            Some(given) => given.parse().context("INGEST_ADDR is no address")?,
+            None => free_address()?,
+        };
+        ingest.insert("INGEST_ADDR".into(), public.to_string());
+        // Who takes webhooks has no business with the database.
+        ingest.remove("DATABASE_URL");
+        let mut worker = env.settings();
+        worker.remove("STRIPE_WEBHOOK_SECRET");
+        worker.extend(setup.worker);
+
+        let logs = env.logs().to_owned();
+        let mut ingest = Process::new("ingest", "ingest", &[], ingest, &logs)?;
+        if setup.detached {
+            ingest.detach();
+        }
+        let mut pair = Self {
+            ingest,
+            workers: Vec::new(),
+            client: Client::new(public, SECRET),
+            operator: Process::new("operator", "worker", &[], worker.clone(), &logs)?,
+            worker: (worker, setup.detached),
+            logs,
+        };
+        pair.operate(&["migrate"]).await?;
+        pair.ingest.spawn()?;
+        for _ in 0..setup.workers {
+            pair.spawn_worker()?;
+        }
+        pair.ingest.ready().await?;
+        for worker in &mut pair.workers {
+            worker.ready().await?;
+        }
+        Ok(pair)
+    }
+
+    /// Starts one more worker, with the settings of the others, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn add_worker(&mut self) -> Result<()> {
+        self.spawn_worker()?.ready().await
+    }
+
+    /// Starts one more worker, without waiting.
+    ///
+    /// # Errors
+    /// When the binary is not there.
+    pub fn spawn_worker(&mut self) -> Result<&mut Process> {
+        let (settings, detached) = self.worker.clone();
+        let name = match self.workers.len() {
+            0 => "worker".to_owned(),
+            others => format!("worker-{}", others + 1),
+        };
+        let mut worker = Process::new(&name, "worker", &["run"], settings, &self.logs)?;
+        if detached {
+            worker.detach();
+        }
+        worker.spawn()?;
+        self.workers.push(worker);
+        self.workers.last_mut().context("just pushed")
+    }
+
+    /// Runs a command of the operator's, such as `dead-letters list --json`, and returns what
+    /// it printed.
+    ///
+    /// # Errors
+    /// When it fails; the message has what it wrote to standard error.
+    pub async fn operate(&self, arguments: &[&str]) -> Result<String> {
+        self.operator.run(arguments).await
+    }
+
+    /// How many deliveries the workers have settled since they started, duplicates too.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub async fn settled(&self) -> Result<i64> {
+        let mut settled = 0;
+        for worker in &self.workers {
+            settled += worker.metrics().await?.sum("tollbridge_worker_deliveries_total", &[]);
+        }
+        Ok(settled)
+    }
+}

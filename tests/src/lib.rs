@@ -1,0 +1,10 @@
+//! What the tests, the demo and the benchmark share: makers of Stripe events ([`fixtures`]),
+//! real processes on real servers ([`harness`]), the story that is told of them ([`story`],
+//! played by [`stage`]), and how measurements are written ([`figures`]). Nothing here imitates
+//! a part of the pair.
+
+pub mod figures;
+pub mod fixtures;
+pub mod harness;
+pub mod stage;
+pub mod story;

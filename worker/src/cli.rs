@@ -1,0 +1,115 @@
+//! The commands, and the exit codes: 0 done, 1 failed, 2 wrong usage or
+//! configuration.
+
+use crate::{
+    config::{self, Config, ConfigError, Database},
+    dead_letters, run,
+    store::{catalog, dead_letter::Filter, pool},
+};
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use shared::{
+    settings::{SettingError, Settings},
+    shutdown, telemetry,
+};
+use std::process::ExitCode;
+
+/// Applies Stripe's events to PostgreSQL, and lets operators see what it did.
+#[derive(Debug, Parser)]
+#[command(name = "worker", version, about, after_help = config::HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Consume until SIGTERM or SIGINT, then drain
+    Run,
+    /// Bring the schema up to date; safe to run from many replicas at once
+    Migrate,
+    /// Look at the messages that were given up
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+}
+
+#[derive(Debug, Subcommand)]
+enum DeadLetters {
+    /// List the open ones, oldest first
+    List {
+        /// One JSON array instead of a table
+        #[arg(long)]
+        json: bool,
+        /// Only this event type
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: Option<String>,
+        /// Only this reason: malformed, `unknown_price`, `unknown_pack`, `retries_exhausted`, `delivery_limit`
+        #[arg(long)]
+        reason: Option<String>,
+        /// At most so many
+        #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: Option<i64>,
+    },
+}
+
+/// Runs the command that the arguments name.
+pub async fn main() -> ExitCode {
+    // Clap itself answers --help with 0 and wrong usage with 2.
+    let cli = Cli::parse();
+    let settings = Settings::from_process();
+    let done = match telemetry::init(&settings) {
+        Ok(()) => execute(cli.command, &settings).await,
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let configuration = error.is::<SettingError>() || error.is::<ConfigError>();
+            eprint_line(&format!("worker: {error:#}"));
+            ExitCode::from(if configuration { 2 } else { 1 })
+        }
+    }
+}
+
+async fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
+    match command {
+        Command::Run => {
+            let stop = shutdown::on_signal().context("cannot install signal handlers")?;
+            run::run(Config::from_settings(settings)?, stop).await
+        }
+        Command::Migrate => {
+            let tiers = config::load_catalog(settings).map_err(ConfigError::from)?;
+            let database = pool::open(&Database::from_settings(settings)?)?;
+            pool::migrate(&database).await.context("cannot migrate the database")?;
+            catalog::write_tiers(&mut *database.acquire().await?, tiers.tiers())
+                .await
+                .context("cannot write the catalog's tiers")?;
+            tracing::info!("the schema is up to date");
+            Ok(())
+        }
+        Command::DeadLetters(DeadLetters::List {
+            json,
+            kind,
+            reason,
+            limit,
+        }) => {
+            let database = pool::open(&Database::from_settings(settings)?)?;
+            pool::ready(&database).await?;
+            dead_letters::list(
+                &database,
+                &Filter { kind, reason, limit },
+                json,
+                &mut std::io::stdout().lock(),
+            )
+            .await
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the last line of a failed command, for people; logs may be filtered away"
+)]
+fn eprint_line(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,0 +1,166 @@
+//! The worker's settings, read once at start.
+
+use crate::stripe::Mode;
+use shared::{
+    broker::Broker,
+    catalog::Catalog,
+    settings::{Secret, SettingError, Settings},
+    topology::Topology,
+};
+use std::{sync::Arc, time::Duration};
+
+/// For `--help`: every setting, its default and its meaning.
+pub const HELP: &str = "\
+Settings (environment; every secret also as NAME_FILE, the path of a file that holds it):
+  DATABASE_URL          required    PostgreSQL 15 or later
+  AMQP_URL              amqp://guest:guest@127.0.0.1:5672/%2f
+                                    RabbitMQ 3.10 to 4.x; several with commas are nodes of one cluster
+  QUEUE_NAMESPACE       billing     prefix of every queue
+  STRIPE_LIVEMODE       any         live or test: events of the other mode are recorded as ignored
+  CATALOG_FILE          deploy/catalog.toml
+  OPS_ADDR              127.0.0.1:9102    private listener: health and metrics
+  LOG_FORMAT            text        text or json
+  RUST_LOG              info        filter of the logs
+  BATCH_SIZE            200         events in one transaction at the most
+  BATCH_WAIT            2ms         longest wait for a batch to fill
+  LANES                 4           batches side by side
+  PREFETCH              2 x BATCH_SIZE    deliveries that a lane holds at the most
+  RETRY_DELAYS          2s,10s,1m,5m,30m,2h
+                                    waits between tries; after the last one an event is dead
+  DRAIN_TIMEOUT         20s         time to finish work under way after SIGTERM
+  DATABASE_POOL_SIZE    LANES + 4   connections at the most
+  STATEMENT_TIMEOUT     10s         PostgreSQL's statement_timeout
+  LOCK_TIMEOUT          5s          PostgreSQL's lock_timeout";
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// `DATABASE_URL`
+    pub url: Secret,
+    /// Connections at the most.
+    pub pool_size: u32,
+    /// PostgreSQL's `statement_timeout`.
+    pub statement_timeout: Duration,
+    /// PostgreSQL's `lock_timeout`.
+    pub lock_timeout: Duration,
+}
+
+impl Database {
+    /// Reads the settings of the database alone.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let lanes = lanes(settings)?;
+        Ok(Self {
+            url: settings.required_secret(
+                "DATABASE_URL",
+                "set it to a PostgreSQL URL such as postgres://user:password@host:5432/database",
+            )?,
+            pool_size: settings.number("DATABASE_POOL_SIZE", lanes + 4, lanes + 2..=1_000)?,
+            statement_timeout: settings.duration("STATEMENT_TIMEOUT", Duration::from_secs(10))?,
+            lock_timeout: settings.duration("LOCK_TIMEOUT", Duration::from_secs(5))?,
+        })
+    }
+}
+
+/// How deliveries are gathered and worked on.
+#[derive(Debug, Clone, Copy)]
+pub struct Tuning {
+    /// Events in one transaction at the most.
+    pub batch_size: usize,
+    /// Longest wait for a batch to fill.
+    pub batch_wait: Duration,
+    /// Batches side by side.
+    pub lanes: u32,
+    /// Deliveries that a lane holds at the most.
+    pub prefetch: u16,
+    /// Time to finish work under way after the stop.
+    pub drain_timeout: Duration,
+}
+
+/// Everything that `worker run` needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How to reach the database.
+    pub database: Database,
+    /// How to reach RabbitMQ.
+    pub broker: Broker,
+    /// The queues.
+    pub topology: Topology,
+    /// What is sold.
+    pub catalog: Arc<Catalog>,
+    /// Which events are applied.
+    pub mode: Mode,
+    /// `OPS_ADDR`
+    pub ops_addr: String,
+    /// How deliveries are gathered and worked on.
+    pub tuning: Tuning,
+}
+
+/// A setting or the catalog that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A setting.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] shared::catalog::CatalogError),
+}
+
+impl Config {
+    /// Reads all settings and the catalog.
+    pub fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
+        let batch_size = settings.number("BATCH_SIZE", 200, 1..=5_000)?;
+        let prefetch = settings.number("PREFETCH", 2 * batch_size, 1..=u32::from(u16::MAX))?;
+        Ok(Self {
+            database: Database::from_settings(settings)?,
+            broker: Broker::from_settings(settings, "tollbridge worker")?,
+            topology: Topology::from_settings(settings)?,
+            catalog: Arc::new(load_catalog(settings)?),
+            mode: settings.parse("STRIPE_LIVEMODE", Mode::Any)?,
+            ops_addr: settings.text("OPS_ADDR").unwrap_or("127.0.0.1:9102").to_owned(),
+            tuning: Tuning {
+                batch_size: batch_size as usize,
+                batch_wait: settings.duration("BATCH_WAIT", Duration::from_millis(2))?,
+                lanes: lanes(settings)?,
+                prefetch: u16::try_from(prefetch).unwrap_or(u16::MAX),
+                drain_timeout: settings.duration("DRAIN_TIMEOUT", Duration::from_secs(20))?,
+            },
+        })
+    }
+}
+
+/// Reads the catalog that `CATALOG_FILE` names.
+pub fn load_catalog(settings: &Settings) -> Result<Catalog, shared::catalog::CatalogError> {
+    Catalog::load(&settings.path("CATALOG_FILE", "deploy/catalog.toml"))
+}
+
+fn lanes(settings: &Settings) -> Result<u32, SettingError> {
+    settings.number("LANES", 4, 1..=64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_needs_only_a_database_and_a_catalog() {
+        let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/catalog.toml");
+        let missing =
+            Config::from_settings(&Settings::from_pairs(&[("CATALOG_FILE", catalog)])).expect_err("no database");
+        assert!(missing.to_string().starts_with("DATABASE_URL: is not set"), "{missing}");
+        let url = ("DATABASE_URL", "postgres://localhost/x");
+        let config = Config::from_settings(&Settings::from_pairs(&[url, ("CATALOG_FILE", catalog)])).expect("defaults");
+        assert_eq!(
+            (config.tuning.batch_size, config.tuning.lanes, config.tuning.prefetch),
+            (200, 4, 400)
+        );
+        assert_eq!(config.database.pool_size, 8);
+    }
+
+    #[test]
+    fn a_pool_smaller_than_its_lanes_is_refused() {
+        let settings = Settings::from_pairs(&[("DATABASE_URL", "x"), ("LANES", "8"), ("DATABASE_POOL_SIZE", "4")]);
+        let error = Database::from_settings(&settings).expect_err("too small").to_string();
+        assert_eq!(error, "DATABASE_POOL_SIZE: 4 is out of range; allowed is 10 to 1000");
+    }
+}

@@ -1,0 +1,104 @@
+//! `worker dead-letters list`: reads the record in PostgreSQL and touches no queue.
+
+use crate::store::dead_letter::{self, DeadLetter, Filter};
+use sqlx::PgPool;
+use std::io::{self, Write};
+use time::format_description::well_known::Rfc3339;
+
+/// Prints the open dead letters, oldest first: a table, or one JSON array.
+pub async fn list(pool: &PgPool, filter: &Filter, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let letters = dead_letter::list(&mut *pool.acquire().await?, filter).await?;
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &letters)?;
+        writeln!(out)?;
+    } else {
+        table(&letters, out)?;
+    }
+    Ok(())
+}
+
+fn table(letters: &[DeadLetter], out: &mut impl Write) -> io::Result<()> {
+    if letters.is_empty() {
+        return writeln!(out, "No dead letters.");
+    }
+    let time = |at: time::OffsetDateTime| {
+        at.replace_nanosecond(0)
+            .unwrap_or(at)
+            .format(&Rfc3339)
+            .unwrap_or_default()
+    };
+    let head = [
+        "ID",
+        "TYPE",
+        "REASON",
+        "ATTEMPTS",
+        "FIRST FAILED",
+        "LAST FAILED",
+        "DETAIL",
+    ]
+    .map(str::to_owned);
+    let rows: Vec<[String; 7]> = std::iter::once(head)
+        .chain(letters.iter().map(|l| {
+            let kind = if l.kind.is_empty() { "-" } else { &l.kind };
+            let texts = [
+                &l.id,
+                kind,
+                &l.reason,
+                &l.attempts.to_string(),
+                &time(l.first_failed),
+                &time(l.last_failed),
+                &l.detail,
+            ];
+            texts.map(printable)
+        }))
+        .collect();
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (width, text) in widths.iter_mut().zip(row) {
+            *width = (*width).max(text.chars().count());
+        }
+    }
+    for row in &rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(text, width)| format!("{text:width$}"))
+            .collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// What came from a payload must not steer the operator's terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_aligns_and_lets_no_control_character_through() {
+        let letter = |id: &str, kind: &str| DeadLetter {
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            reason: "malformed".to_owned(),
+            detail: "not \u{1b}[31mJSON".to_owned(),
+            attempts: 1,
+            first_failed: time::macros::datetime!(2026-11-23 3:00:00.5 UTC),
+            last_failed: time::macros::datetime!(2026-11-23 3:00:01 UTC),
+        };
+        let mut out = Vec::new();
+        table(&[letter("evt_1", "invoice.paid"), letter("evt_22", "")], &mut out).expect("memory");
+        let text = String::from_utf8(out).expect("text");
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[1],
+            "evt_1   invoice.paid  malformed  1         2026-11-23T03:00:00Z  2026-11-23T03:00:01Z  not \u{fffd}[31mJSON"
+        );
+        assert!(lines[2].starts_with("evt_22  -             malformed"), "{}", lines[2]);
+    }
+}

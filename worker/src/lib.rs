@@ -1,0 +1,18 @@
+//! Consumes Stripe's events from RabbitMQ and keeps in PostgreSQL what each
+//! customer may use. `ARCHITECTURE.md` has the map.
+
+pub mod batch;
+pub mod cli;
+pub mod config;
+pub mod consumer;
+pub mod database;
+pub mod dead_letters;
+pub mod domain;
+pub mod failure;
+pub mod lane;
+pub mod metrics;
+pub mod process;
+pub mod run;
+pub mod settle;
+pub mod store;
+pub mod stripe;

@@ -1,0 +1,121 @@
+//! The worker's own metrics.
+
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use shared::metrics::{AGE_SECONDS, SECONDS, counter, gauge, histogram};
+use std::sync::LazyLock;
+
+/// What became of deliveries, by event type (`other` for types that are not handled).
+pub static OUTCOMES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "tollbridge_worker_deliveries_total",
+        "Deliveries by event type and outcome: applied, ignored, duplicate, dead, retry.",
+        &["type", "outcome"],
+    )
+});
+/// Dead letters by reason.
+pub static DEAD: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "tollbridge_worker_dead_letters_total",
+        "Messages given up, by reason.",
+        &["reason"],
+    )
+});
+/// Retries by the delay they wait.
+pub static RETRIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "tollbridge_worker_retries_total",
+        "Messages sent to a retry queue, by its delay.",
+        &["delay"],
+    )
+});
+/// Events per transaction.
+pub static BATCH_SIZE: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let sizes = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0];
+    histogram("tollbridge_worker_batch_events", "Events in a batch.", &sizes, &[])
+});
+/// Seconds from a gathered batch to its commit.
+pub static APPLY_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    histogram(
+        "tollbridge_worker_apply_seconds",
+        "Seconds to apply a batch, commit included.",
+        SECONDS,
+        &[],
+    )
+});
+/// Seconds from Stripe's `created` to the commit.
+pub static AGE_CREATED: LazyLock<HistogramVec> = LazyLock::new(|| {
+    histogram(
+        "tollbridge_worker_created_to_commit_seconds",
+        "Seconds from Stripe's created to the commit.",
+        AGE_SECONDS,
+        &[],
+    )
+});
+/// Seconds from ingest's receipt to the commit.
+pub static AGE_RECEIVED: LazyLock<HistogramVec> = LazyLock::new(|| {
+    histogram(
+        "tollbridge_worker_received_to_commit_seconds",
+        "Seconds from ingest's receipt to the commit.",
+        AGE_SECONDS,
+        &[],
+    )
+});
+/// Batches that the database refused and that were applied one by one.
+pub static SPLITS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "tollbridge_worker_split_batches_total",
+        "Batches that failed as a whole and were applied one by one.",
+        &[],
+    )
+});
+/// Transactions repeated after a deadlock or serialization failure.
+pub static CONFLICTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "tollbridge_worker_conflicts_total",
+        "Transactions repeated after a deadlock.",
+        &[],
+    )
+});
+/// 1 while the database cannot be used and consumption waits.
+pub static DATABASE_DOWN: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_worker_database_down",
+        "1 while the database cannot be used and consumption waits.",
+    )
+});
+/// Connections of the pool, by state.
+pub static POOL: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "tollbridge_worker_pool_connections",
+        "Connections to PostgreSQL by state: busy, idle.",
+        "state",
+    )
+});
+/// Open dead letters, by reason.
+pub static DEAD_OPEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "tollbridge_dead_letters_open",
+        "Dead letters that wait for an operator, by reason.",
+        "reason",
+    )
+});
+/// Subscriptions whose user is not known yet.
+pub static UNLINKED: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_unlinked_subscriptions",
+        "Subscriptions whose user is not known yet.",
+    )
+});
+/// How long the oldest of them waits.
+pub static UNLINKED_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_unlinked_oldest_seconds",
+        "Seconds that the oldest subscription without a user has waited.",
+    )
+});
+
+fn gauges(name: &str, help: &str, label: &str) -> IntGaugeVec {
+    let metric = IntGaugeVec::new(Opts::new(name, help), &[label]).expect("a gauge's name and label");
+    prometheus::register(Box::new(metric.clone())).expect("a gauge's name is used once");
+    metric
+}

@@ -1,0 +1,136 @@
+//! `worker run`: the pieces, put together and taken apart in order.
+
+use crate::{
+    config::Config,
+    consumer,
+    lane::Context,
+    metrics,
+    store::{catalog, dead_letter, pool, subscription},
+};
+use anyhow::Context as _;
+use shared::{http, ops, publisher::Publisher, shutdown::CancellationToken};
+use sqlx::PgPool;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// A publish to a retry or dead-letter queue is repeated until it is confirmed,
+/// so that its time limit only decides when a connection is given up.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+const GAUGES_EVERY: Duration = Duration::from_secs(5);
+
+/// Consumes until `stop`, then drains.
+pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let database = pool::open(&config.database)?;
+    let listener = http::bind("OPS_ADDR", &config.ops_addr).await?;
+    let publish_stop = CancellationToken::new();
+    let topology = Arc::new(config.topology.clone());
+    let (publisher, publishing) = Publisher::start(
+        config.broker.clone(),
+        config.topology.clone(),
+        PUBLISH_TIMEOUT,
+        publish_stop.clone(),
+    );
+    let publishing = tokio::spawn(publishing);
+    let consuming = Arc::new(AtomicBool::new(false));
+    let limits = http::Limits {
+        connections_most: 64,
+        ..http::Limits::default()
+    };
+    let check = readiness(database.clone(), publisher.clone(), Arc::clone(&consuming));
+    let ops = tokio::spawn(http::serve(listener, ops::router(check), limits, publish_stop.clone()));
+    tokio::spawn(watch(database.clone(), config.catalog.tiers().to_vec(), stop.clone()));
+
+    let context = Context {
+        pool: database.clone(),
+        publisher,
+        topology,
+        catalog: Arc::clone(&config.catalog),
+        mode: config.mode,
+        tuning: config.tuning,
+    };
+    let work = consumer::run(&config.broker, &context, &stop, &consuming);
+    let drained = async {
+        stop.cancelled().await;
+        tokio::time::sleep(config.tuning.drain_timeout).await;
+    };
+    let ended = tokio::select! {
+        ended = work => ended,
+        () = drained => {
+            tracing::warn!("work was still under way at the end of the drain; the broker will deliver it again");
+            Ok(())
+        }
+        ended = publishing => ended.context("the publisher stopped")?,
+    };
+    publish_stop.cancel();
+    // Answers under way, and the goodbye to the broker; nothing that matters is left.
+    let _ = tokio::time::timeout(Duration::from_secs(1), ops).await;
+    ended.context("gave up on RabbitMQ")
+}
+
+/// The reasons why this worker cannot work right now.
+fn readiness(
+    database: PgPool,
+    publisher: Publisher,
+    consuming: Arc<AtomicBool>,
+) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ops::Reasons> + Send>> + Send + Sync + 'static {
+    move || {
+        let (database, publisher, consuming) = (database.clone(), publisher.clone(), Arc::clone(&consuming));
+        Box::pin(async move {
+            let mut reasons = ops::Reasons::new();
+            reasons.extend(pool::ready(&database).await.err().map(|e| e.to_string()));
+            reasons.extend(publisher.readiness().err().map(|e| e.to_string()));
+            if !consuming.load(Ordering::Relaxed) {
+                reasons.push("not consuming from RabbitMQ".to_owned());
+            }
+            reasons
+        })
+    }
+}
+
+/// Keeps the gauges that are read from the database, and writes the catalog's
+/// tiers there once it can be reached.
+async fn watch(database: PgPool, tiers: Vec<shared::catalog::Tier>, stop: CancellationToken) {
+    let mut tiers_written = false;
+    loop {
+        if pool::ready(&database).await.is_ok() {
+            if let Err(error) = look(&database, &tiers, &mut tiers_written).await {
+                tracing::debug!(%error, "the gauges could not be read");
+            }
+        }
+        let pause = if tiers_written {
+            GAUGES_EVERY
+        } else {
+            Duration::from_millis(250)
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn look(database: &PgPool, tiers: &[shared::catalog::Tier], tiers_written: &mut bool) -> Result<(), sqlx::Error> {
+    let mut connection = database.acquire().await?;
+    if !*tiers_written {
+        catalog::write_tiers(&mut connection, tiers).await?;
+        *tiers_written = true;
+    }
+    metrics::DEAD_OPEN.reset();
+    for (reason, count) in dead_letter::count_open(&mut connection).await? {
+        metrics::DEAD_OPEN.with_label_values(&[reason.as_str()]).set(count);
+    }
+    let (waiting, oldest_seconds) = subscription::unlinked(&mut connection).await?;
+    metrics::UNLINKED.set(waiting);
+    metrics::UNLINKED_AGE.set(oldest_seconds);
+    let idle = i64::try_from(database.num_idle()).unwrap_or(i64::MAX);
+    metrics::POOL.with_label_values(&["idle"]).set(idle);
+    metrics::POOL
+        .with_label_values(&["busy"])
+        .set(i64::from(database.size()) - idle);
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! The catalog's tiers, for `billing.trial_days`.
+
+use shared::catalog::Tier;
+use sqlx::{Acquire, PgConnection};
+
+/// Makes `billing.tier` hold exactly these tiers.
+pub async fn write_tiers(connection: &mut PgConnection, tiers: &[Tier]) -> Result<(), sqlx::Error> {
+    let names: Vec<&str> = tiers.iter().map(|t| t.name.as_str()).collect();
+    let ranks: Vec<i32> = tiers.iter().map(|t| t.rank).collect();
+    let days: Vec<i32> = tiers.iter().map(|t| t.trial_days).collect();
+    let mut transaction = connection.begin().await?;
+    // Workers that start together write in turn.
+    sqlx::query!("LOCK TABLE billing.tier IN SHARE ROW EXCLUSIVE MODE")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!("DELETE FROM billing.tier WHERE name <> ALL($1)", &names as &[&str])
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!(
+        "INSERT INTO billing.tier (name, rank, trial_days)
+         SELECT * FROM UNNEST($1::text[], $2::integer[], $3::integer[])
+         ON CONFLICT (name) DO UPDATE SET rank = excluded.rank, trial_days = excluded.trial_days",
+        &names as &[&str],
+        &ranks,
+        &days,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await
+}

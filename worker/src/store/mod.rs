@@ -1,0 +1,30 @@
+//! All SQL, on the caller's connection: set-based statements that take and
+//! return whole batches. Locks are taken in one order everywhere: events, then
+//! accounts, then users, each sorted by its key.
+
+pub mod catalog;
+pub mod claim;
+pub mod dead_letter;
+pub mod fact;
+pub mod pool;
+pub mod subscription;
+pub mod user;
+
+use crate::domain::ids::{AccountId, UserId};
+
+/// A stored value that this program wrote and cannot read any more.
+fn unreadable(what: &'static str, key: &str, error: serde_json::Error) -> sqlx::Error {
+    sqlx::Error::Decode(format!("the stored {what} of {key} cannot be read: {error}").into())
+}
+
+fn written<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|e| sqlx::Error::Encode(e.into()))
+}
+
+fn accounts_as_text(accounts: &[AccountId]) -> Vec<String> {
+    accounts.iter().map(ToString::to_string).collect()
+}
+
+fn users_as_text(users: &[UserId]) -> Vec<String> {
+    users.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,80 @@
+//! The folded state of subscriptions.
+
+use super::{accounts_as_text, unreadable, users_as_text, written};
+use crate::domain::{
+    ids::{AccountId, UserId},
+    subscription::Subscription,
+};
+use sqlx::PgConnection;
+
+fn read(id: &str, state: &str) -> Result<Subscription, sqlx::Error> {
+    serde_json::from_str(state).map_err(|e| unreadable("subscription", id, e))
+}
+
+/// The subscriptions of the accounts, as last folded.
+pub async fn of_accounts(
+    connection: &mut PgConnection,
+    accounts: &[AccountId],
+) -> Result<Vec<Subscription>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT subscription_id, state::text AS "state!" FROM billing.subscription WHERE account = ANY($1)"#,
+        &accounts_as_text(accounts),
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| read(&row.subscription_id, &row.state)).collect()
+}
+
+/// The subscriptions of the users.
+pub async fn of_users(connection: &mut PgConnection, users: &[UserId]) -> Result<Vec<Subscription>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT subscription_id, state::text AS "state!" FROM billing.subscription WHERE user_id = ANY($1)"#,
+        &users_as_text(users),
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| read(&row.subscription_id, &row.state)).collect()
+}
+
+/// Writes subscriptions, each with its account.
+pub async fn write(
+    connection: &mut PgConnection,
+    subscriptions: &[(&AccountId, &Subscription)],
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<&str> = subscriptions.iter().map(|(_, s)| s.id.as_str()).collect();
+    let accounts: Vec<&str> = subscriptions.iter().map(|(account, _)| account.as_str()).collect();
+    let users: Vec<Option<&str>> = subscriptions
+        .iter()
+        .map(|(_, s)| s.user.as_ref().map(UserId::as_str))
+        .collect();
+    let states = subscriptions
+        .iter()
+        .map(|(_, s)| written(s))
+        .collect::<Result<Vec<_>, _>>()?;
+    sqlx::query!(
+        "INSERT INTO billing.subscription (subscription_id, account, user_id, state)
+         SELECT subscription_id, account, user_id, state::json
+         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[]) AS t (subscription_id, account, user_id, state)
+         ON CONFLICT (subscription_id) DO UPDATE
+         SET account = excluded.account, user_id = excluded.user_id, state = excluded.state, changed_at = now()",
+        &ids as &[&str],
+        &accounts as &[&str],
+        &users as &[Option<&str>],
+        &states,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// How many subscriptions wait for a link to their user, and for how many
+/// seconds the oldest of them has.
+pub async fn unlinked(connection: &mut PgConnection) -> Result<(i64, i64), sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "waiting!", coalesce(extract(epoch FROM now() - min(changed_at)), 0)::bigint AS "oldest!"
+           FROM billing.subscription WHERE user_id IS NULL"#
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((row.waiting, row.oldest))
+}

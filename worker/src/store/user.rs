@@ -1,0 +1,83 @@
+//! Entitlements: a row per user, and the lock under which it is decided.
+
+use super::users_as_text;
+use crate::domain::{entitlement::Entitlement, ids::UserId};
+use sqlx::PgConnection;
+
+/// Locks the users, which must be sorted, until the transaction ends.
+pub async fn lock(connection: &mut PgConnection, users: &[UserId]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO billing.app_user AS known (user_id) SELECT * FROM UNNEST($1::text[])
+         ON CONFLICT (user_id) DO UPDATE SET folds = known.folds + 1",
+        &users_as_text(users),
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Removes the rows of users who turned out to have no subscription.
+pub async fn remove(connection: &mut PgConnection, users: &[UserId]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM billing.entitlement WHERE user_id = ANY($1)",
+        &users_as_text(users)
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Writes entitlements, one per user.
+pub async fn write(connection: &mut PgConnection, rows: &[Entitlement]) -> Result<(), sqlx::Error> {
+    // One array per column, as UNNEST takes them.
+    fn column<'a, T>(rows: &'a [Entitlement], of: impl Fn(&'a Entitlement) -> T) -> Vec<T> {
+        rows.iter().map(of).collect()
+    }
+    sqlx::query!(
+        "INSERT INTO billing.entitlement (
+             user_id, entitled, status, tier, base_tier, grace_tier, grace_until, current_period_start,
+             current_period_end, trial_end, is_canceling, cancel_at, canceled_at, ever_paid,
+             highest_tier_subscribed, highest_rank, stripe_customer_id, stripe_subscription_id)
+         SELECT user_id, entitled, status, tier, base_tier, grace_tier, to_timestamp(grace_until),
+                to_timestamp(period_start), to_timestamp(period_end), to_timestamp(trial_end), is_canceling,
+                to_timestamp(cancel_at), to_timestamp(canceled_at), ever_paid, highest_tier, highest_rank, customer,
+                subscription
+         FROM UNNEST(
+             $1::text[], $2::boolean[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
+             $9::bigint[], $10::bigint[], $11::boolean[], $12::bigint[], $13::bigint[], $14::boolean[], $15::text[],
+             $16::integer[], $17::text[], $18::text[])
+             AS t (user_id, entitled, status, tier, base_tier, grace_tier, grace_until, period_start, period_end,
+                   trial_end, is_canceling, cancel_at, canceled_at, ever_paid, highest_tier, highest_rank, customer,
+                   subscription)
+         ON CONFLICT (user_id) DO UPDATE SET
+             entitled = excluded.entitled, status = excluded.status, tier = excluded.tier,
+             base_tier = excluded.base_tier, grace_tier = excluded.grace_tier, grace_until = excluded.grace_until,
+             current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
+             trial_end = excluded.trial_end, is_canceling = excluded.is_canceling, cancel_at = excluded.cancel_at,
+             canceled_at = excluded.canceled_at, ever_paid = excluded.ever_paid,
+             highest_tier_subscribed = excluded.highest_tier_subscribed, highest_rank = excluded.highest_rank,
+             stripe_customer_id = excluded.stripe_customer_id,
+             stripe_subscription_id = excluded.stripe_subscription_id, changed_at = now()",
+        &column(rows, |r| r.user.as_str()) as &[&str],
+        &column(rows, |r| r.entitled),
+        &column(rows, |r| r.status.as_str()) as &[&str],
+        &column(rows, |r| r.tier.as_str()) as &[&str],
+        &column(rows, |r| r.base_tier.as_str()) as &[&str],
+        &column(rows, |r| r.grace.as_ref().map(|g| g.plan.tier.as_str())) as &[Option<&str>],
+        &column(rows, |r| r.grace.as_ref().map(|g| g.until)) as &[Option<i64>],
+        &column(rows, |r| r.period.map(|p| p.start)) as &[Option<i64>],
+        &column(rows, |r| r.period.map(|p| p.end)) as &[Option<i64>],
+        &column(rows, |r| r.trial_end) as &[Option<i64>],
+        &column(rows, |r| r.is_canceling),
+        &column(rows, |r| r.cancel_at) as &[Option<i64>],
+        &column(rows, |r| r.canceled_at) as &[Option<i64>],
+        &column(rows, |r| r.ever_paid),
+        &column(rows, |r| r.highest.as_ref().map(|p| p.tier.as_str())) as &[Option<&str>],
+        &column(rows, |r| r.highest.as_ref().map(|p| p.rank)) as &[Option<i32>],
+        &column(rows, |r| r.customer.as_deref()) as &[Option<&str>],
+        &column(rows, |r| r.subscription.as_str()) as &[&str],
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}

@@ -1,0 +1,80 @@
+//! `invoice.*` and `invoiceitem.created`, in the shapes before and since
+//! 2025-03-31 (which moved what they belong to below `parent`).
+
+use super::json::Object;
+use crate::{
+    domain::{
+        fact::{InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period},
+        ids::SubscriptionId,
+    },
+    failure::Refusal,
+};
+
+pub(super) fn read(step: InvoiceStep, object: Object<'_>) -> Result<InvoiceFact, Refusal> {
+    let lines = object.list("lines", "data.object.lines.data[]")?;
+    let issuer = object.object("issuer", "data.object.issuer")?;
+    Ok(InvoiceFact {
+        invoice: object.required_text("id")?.to_owned(),
+        step,
+        subscription: subscription(object)?,
+        billing_reason: object.text("billing_reason")?.map(str::to_owned),
+        total: object.number("total")?.unwrap_or_default(),
+        period: period(object, "period_start", "period_end")?,
+        lines: lines.into_iter().map(line).collect::<Result<_, _>>()?,
+        issued_by_self: issuer.map_or(Ok(None), |i| i.text("type"))? == Some("self"),
+    })
+}
+
+pub(super) fn read_item(object: Object<'_>) -> Result<InvoiceItemFact, Refusal> {
+    Ok(InvoiceItemFact {
+        item: object.required_text("id")?.to_owned(),
+        subscription: subscription(object)?,
+        amount: object.number("amount")?.unwrap_or_default(),
+        proration: object.flag("proration")?,
+    })
+}
+
+/// `subscription`, or `parent.subscription_details.subscription`.
+fn subscription(object: Object<'_>) -> Result<Option<SubscriptionId>, Refusal> {
+    if let Some(id) = object.id("subscription")? {
+        return Ok(Some(SubscriptionId::new(id)));
+    }
+    let Some(parent) = object.object("parent", "data.object.parent")? else {
+        return Ok(None);
+    };
+    let details = parent.object("subscription_details", "data.object.parent.subscription_details")?;
+    Ok(details
+        .map_or(Ok(None), |d| d.id("subscription"))?
+        .map(SubscriptionId::new))
+}
+
+fn line(line: Object<'_>) -> Result<InvoiceLine, Refusal> {
+    let span = line.object("period", "data.object.lines.data[].period")?;
+    Ok(InvoiceLine {
+        amount: line.number("amount")?.unwrap_or_default(),
+        proration: line.flag("proration")? || parent_proration(line)?,
+        period: span.map_or(Ok(None), |s| period(s, "start", "end"))?,
+    })
+}
+
+/// `parent.subscription_item_details.proration` or `parent.invoice_item_details.proration`.
+fn parent_proration(line: Object<'_>) -> Result<bool, Refusal> {
+    let Some(parent) = line.object("parent", "data.object.lines.data[].parent")? else {
+        return Ok(false);
+    };
+    for key in ["subscription_item_details", "invoice_item_details"] {
+        if let Some(details) = parent.object(key, "data.object.lines.data[].parent details")?
+            && details.flag("proration")?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn period(object: Object<'_>, start: &str, end: &str) -> Result<Option<Period>, Refusal> {
+    Ok(object
+        .seconds(start)?
+        .zip(object.seconds(end)?)
+        .map(|(start, end)| Period { start, end }))
+}

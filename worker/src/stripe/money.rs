@@ -1,0 +1,43 @@
+//! `charge.refunded`, `refund.failed`, `charge.dispute.funds_*`
+
+use super::json::Object;
+use crate::{
+    domain::fact::{ChargeRefundedFact, DisputeFact, RefundFailedFact},
+    failure::Refusal,
+};
+
+fn payment_intent(object: Object<'_>) -> Result<Option<String>, Refusal> {
+    Ok(object.id("payment_intent")?.map(str::to_owned))
+}
+
+fn charge(object: Object<'_>) -> Result<Option<String>, Refusal> {
+    Ok(object.id("charge")?.map(str::to_owned))
+}
+
+pub(super) fn charge_refunded(object: Object<'_>) -> Result<ChargeRefundedFact, Refusal> {
+    Ok(ChargeRefundedFact {
+        charge: object.required_text("id")?.to_owned(),
+        payment_intent: payment_intent(object)?,
+        amount: object.required_number("amount")?,
+        amount_refunded: object.required_number("amount_refunded")?,
+    })
+}
+
+pub(super) fn refund_failed(object: Object<'_>) -> Result<RefundFailedFact, Refusal> {
+    Ok(RefundFailedFact {
+        refund: object.required_text("id")?.to_owned(),
+        charge: charge(object)?,
+        payment_intent: payment_intent(object)?,
+        amount: object.required_number("amount")?,
+    })
+}
+
+pub(super) fn dispute(object: Object<'_>, withdrawn: bool) -> Result<DisputeFact, Refusal> {
+    Ok(DisputeFact {
+        dispute: object.required_text("id")?.to_owned(),
+        charge: charge(object)?,
+        payment_intent: payment_intent(object)?,
+        amount: object.required_number("amount")?,
+        withdrawn,
+    })
+}

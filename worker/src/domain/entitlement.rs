@@ -49,7 +49,7 @@ pub struct Entitlement {
 pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) -> Option<Entitlement> {
     let seen = || subscriptions.iter().filter_map(|s| Some((*s, s.latest.as_ref()?)));
     let (current, latest) = seen().max_by_key(|(s, latest)| precedence(s, latest))?;
-    let entitled = latest.entitled();
+    let entitled = current.entitled();
     let tier = current.plan.as_ref().map_or(free_tier, |p| &p.tier).to_owned();
     Some(Entitlement {
         user: user.clone(),
@@ -77,7 +77,12 @@ pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) 
 /// the higher tier, then the most recently created.
 fn precedence<'a>(subscription: &'a Subscription, latest: &Snapshot) -> (bool, Option<i32>, Seconds, &'a str) {
     let rank = subscription.plan.as_ref().map(|p| p.rank);
-    (latest.entitled(), rank, latest.subscribed_at, subscription.id.as_str())
+    (
+        subscription.entitled(),
+        rank,
+        latest.subscribed_at,
+        subscription.id.as_str(),
+    )
 }
 
 /// Both shapes of a cancellation that is to come: the flag, or a date at or

@@ -27,7 +27,7 @@ pub struct Fact {
 #[serde(rename_all = "snake_case")]
 pub enum Said {
     /// `customer.subscription.*`
-    Subscription(SubscriptionFact),
+    Subscription(Box<SubscriptionFact>),
     /// `checkout.session.*`
     Session(SessionFact),
     /// `invoice.*`
@@ -208,11 +208,13 @@ pub struct InvoiceFact {
 }
 
 impl InvoiceFact {
-    /// The period that this invoice pays for: that of its first line that is
-    /// not a proration.
+    /// The period that this invoice pays for: the latest of its lines that are
+    /// not prorations. (An extra item may stand before the subscription's line,
+    /// with a period that is the moment it was added.)
     #[must_use]
     pub fn pays_for(&self) -> Option<Period> {
-        self.lines.iter().find(|l| !l.proration).and_then(|l| l.period)
+        let lines = self.lines.iter().filter(|l| !l.proration);
+        lines.filter_map(|l| l.period).max_by_key(|p| (p.end, p.start))
     }
 }
 

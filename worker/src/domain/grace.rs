@@ -58,8 +58,8 @@ pub fn after_change(running: Option<Grace>, change: Change<'_>) -> Option<Grace>
 /// Whether a change is a downgrade within a period that was paid and not given back.
 fn begins(change: Change<'_>) -> bool {
     let falls = change.new_plan.rank < change.old_plan.rank;
-    let within =
-        change.new.period.is_some_and(|p| p.start < change.old_period.end) && change.at < change.old_period.end;
+    // A snapshot that tells no period is within the latest known one.
+    let within = change.new.period.is_none_or(|p| p.start < change.old_period.end) && change.at < change.old_period.end;
     falls && within && change.old_status == "active" && !change.unpaid && !credited(change.credits, change.at)
 }
 

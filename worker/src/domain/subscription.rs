@@ -27,8 +27,8 @@ pub struct Subscription {
     pub ever_paid: bool,
     /// The highest plan it ever had, trials included, `incomplete` not.
     pub highest: Option<Plan>,
-    /// An invoice that failed and was not paid since.
-    pub unpaid_invoice: Option<UnpaidInvoice>,
+    /// The invoices that failed and were not paid since.
+    pub unpaid_invoices: Vec<UnpaidInvoice>,
     /// When prorations gave money back.
     pub credits: Vec<Seconds>,
     /// It was canceled: nothing revives it.
@@ -57,7 +57,7 @@ impl Subscription {
             grace: None,
             ever_paid: false,
             highest: None,
-            unpaid_invoice: None,
+            unpaid_invoices: Vec::new(),
             credits: Vec::new(),
             ended: false,
         }
@@ -66,7 +66,7 @@ impl Subscription {
     /// Whether it gives access.
     #[must_use]
     pub fn entitled(&self) -> bool {
-        self.latest.as_ref().is_some_and(Snapshot::entitled)
+        !self.ended && self.latest.as_ref().is_some_and(Snapshot::entitled)
     }
 
     /// Takes in the next fact.
@@ -94,8 +94,7 @@ impl Subscription {
             None
         };
         if let Some(plan) = &new.plan {
-            let counts = !matches!(new.status.as_str(), "incomplete" | "incomplete_expired");
-            if counts && self.highest.as_ref().is_none_or(|h| h.rank < plan.rank) {
+            if !self.stayed_incomplete(new) && self.highest.as_ref().is_none_or(|h| h.rank < plan.rank) {
                 self.highest = Some(plan.clone());
             }
             self.plan = Some(plan.clone());
@@ -103,6 +102,12 @@ impl Subscription {
         self.period = new.period.or(self.period);
         self.ended = fact.phase == Phase::Deleted || new.status == "canceled";
         self.latest = Some(new.clone());
+    }
+
+    /// Whether its first payment never came: then it was given up, or canceled.
+    fn stayed_incomplete(&self, new: &Snapshot) -> bool {
+        let incomplete = |s: &Snapshot| matches!(s.status.as_str(), "incomplete" | "incomplete_expired");
+        incomplete(new) || (new.status == "canceled" && self.latest.as_ref().is_some_and(incomplete))
     }
 
     fn grace_after(&mut self, new: &Snapshot, at: Seconds) -> Option<Grace> {
@@ -127,9 +132,9 @@ impl Subscription {
 
     /// Whether an invoice of `period` is known to have failed and not been paid since.
     fn unpaid(&self, period: Period) -> bool {
-        self.unpaid_invoice
-            .as_ref()
-            .is_some_and(|u| u.period.is_none_or(|p| p.start < period.end && period.start < p.end))
+        self.unpaid_invoices
+            .iter()
+            .any(|u| u.period.is_none_or(|p| p.start < period.end && period.start < p.end))
     }
 
     fn invoice(&mut self, invoice: &InvoiceFact, at: Seconds) {
@@ -137,13 +142,17 @@ impl Subscription {
         match invoice.step {
             InvoiceStep::Paid => {
                 self.ever_paid |= invoice.total > 0;
-                self.unpaid_invoice.take_if(|u| cycle || u.invoice == invoice.invoice);
+                self.unpaid_invoices.retain(|u| u.invoice != invoice.invoice);
                 if let Some(paid) = invoice.pays_for().filter(|_| cycle) {
+                    // Who pays for a period has settled those before it.
+                    self.unpaid_invoices
+                        .retain(|u| u.period.is_some_and(|p| p.start > paid.start));
                     self.grace = grace::after_renewal(self.grace.take(), paid.start);
                 }
             }
             InvoiceStep::Failed | InvoiceStep::ActionRequired => {
-                self.unpaid_invoice = Some(UnpaidInvoice {
+                self.unpaid_invoices.retain(|u| u.invoice != invoice.invoice);
+                self.unpaid_invoices.push(UnpaidInvoice {
                     invoice: invoice.invoice.clone(),
                     period: invoice.pays_for(),
                 });

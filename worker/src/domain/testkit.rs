@@ -1,1 +1,240 @@
+//! Builders of facts, and the stories made of them: `(when, what was said)`.
 
+use super::{
+    account,
+    entitlement::{self, Entitlement},
+    fact::{
+        Fact, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period, Phase, Plan, Said, Seconds, SessionFact,
+        SessionStep, Snapshot, SubscriptionFact,
+    },
+    ids::{AccountId, EventId, SubscriptionId, UserId},
+    subscription::Subscription,
+};
+use std::collections::{BTreeMap, HashMap};
+
+pub(super) const DAY: Seconds = 86_400;
+/// When the stories begin; times in them count from here.
+pub(super) const T0: Seconds = 1_700_000_000;
+
+/// What was said, and how many seconds after [`T0`].
+pub(super) type Told = (Seconds, Said);
+
+/// A plan of the shipped tiers, monthly.
+pub(super) fn plan(tier: &str) -> Plan {
+    let ranks = ["free", "basic", "plus", "max"];
+    let rank = ranks.iter().position(|t| *t == tier).expect("a shipped tier");
+    Plan {
+        price: format!("price_{tier}"),
+        tier: tier.to_owned(),
+        rank: i32::try_from(rank).expect("a small rank"),
+        limits: BTreeMap::from([("tokens".to_owned(), Some(1_000))]),
+    }
+}
+
+/// From one day after [`T0`] to another.
+pub(super) fn days(start: i64, end: i64) -> Period {
+    Period {
+        start: T0 + start * DAY,
+        end: T0 + end * DAY,
+    }
+}
+
+/// The month, of 30 days, with this number, from 0.
+pub(super) fn month(number: i64) -> Period {
+    days(30 * number, 30 * (number + 1))
+}
+
+/// A snapshot in the first month, without metadata.
+pub(super) fn sub(status: &str, tier: &str) -> Snapshot {
+    Snapshot {
+        customer: Some("cus_1".to_owned()),
+        user: None,
+        status: status.to_owned(),
+        plan: Some(plan(tier)),
+        period: Some(month(0)),
+        cancel_at_period_end: false,
+        cancel_at: None,
+        canceled_at: None,
+        trial_end: None,
+        latest_invoice: None,
+        subscribed_at: T0,
+        collection_paused: false,
+    }
+}
+
+/// An active snapshot of this tier, in this period.
+pub(super) fn active(tier: &str, period: Period) -> Snapshot {
+    Snapshot {
+        period: Some(period),
+        ..sub("active", tier)
+    }
+}
+
+/// A user's id; an empty one is nobody's.
+pub(super) fn user(id: &str) -> Option<UserId> {
+    (!id.is_empty()).then(|| UserId::new(id))
+}
+
+fn said(phase: Phase, now: Snapshot) -> Said {
+    Said::Subscription(Box::new(SubscriptionFact {
+        subscription: SubscriptionId::new("sub_1"),
+        phase,
+        now,
+        before: None,
+        request: None,
+    }))
+}
+
+pub(super) fn created(now: Snapshot) -> Said {
+    said(Phase::Created, now)
+}
+
+/// A change; [`facts`] fills in what it changed.
+pub(super) fn changed(now: Snapshot) -> Said {
+    said(Phase::Changed, now)
+}
+
+pub(super) fn deleted(now: Snapshot) -> Said {
+    said(Phase::Deleted, now)
+}
+
+/// The same, said of another subscription than `sub_1`.
+pub(super) fn of(id: &str, mut said: Said) -> Said {
+    let id = SubscriptionId::new(id);
+    match &mut said {
+        Said::Subscription(s) => s.subscription = id,
+        Said::Session(s) => s.subscription = Some(id),
+        Said::Invoice(s) => s.subscription = Some(id),
+        Said::InvoiceItem(s) => s.subscription = Some(id),
+        Said::ChargeRefunded(_) | Said::RefundFailed(_) | Said::Dispute(_) => panic!("names no subscription"),
+    }
+    said
+}
+
+/// An invoice of 10.00 for a period.
+pub(super) fn invoice(id: &str, step: InvoiceStep, reason: &str, pays_for: Period) -> InvoiceFact {
+    InvoiceFact {
+        invoice: id.to_owned(),
+        step,
+        subscription: Some(SubscriptionId::new("sub_1")),
+        billing_reason: Some(reason.to_owned()),
+        total: 1_000,
+        period: None,
+        lines: vec![InvoiceLine {
+            amount: 1_000,
+            proration: false,
+            period: Some(pays_for),
+        }],
+        issued_by_self: false,
+    }
+}
+
+/// The cycle invoice of a period is paid.
+pub(super) fn renewed(pays_for: Period) -> Said {
+    let id = format!("in_{}", pays_for.start);
+    Said::Invoice(invoice(&id, InvoiceStep::Paid, "subscription_cycle", pays_for))
+}
+
+/// The cycle invoice of a period could not be collected.
+pub(super) fn not_renewed(pays_for: Period) -> Said {
+    let id = format!("in_{}", pays_for.start);
+    Said::Invoice(invoice(&id, InvoiceStep::Failed, "subscription_cycle", pays_for))
+}
+
+/// A paid invoice of a change, with one proration line of this amount.
+pub(super) fn prorated(amount: i64) -> Said {
+    let mut invoice = invoice("in_change", InvoiceStep::Paid, "subscription_update", month(0));
+    invoice.lines[0].amount = amount;
+    invoice.lines[0].proration = true;
+    invoice.total = amount.max(0);
+    Said::Invoice(invoice)
+}
+
+pub(super) fn item(amount: i64, proration: bool) -> Said {
+    Said::InvoiceItem(InvoiceItemFact {
+        item: "ii_1".to_owned(),
+        subscription: Some(SubscriptionId::new("sub_1")),
+        amount,
+        proration,
+    })
+}
+
+/// The checkout session that started `sub_1`.
+pub(super) fn session(user: Option<UserId>, reference: Option<UserId>) -> Said {
+    Said::Session(SessionFact {
+        session: "cs_1".to_owned(),
+        step: SessionStep::Completed,
+        mode: "subscription".to_owned(),
+        payment_status: "paid".to_owned(),
+        subscription: Some(SubscriptionId::new("sub_1")),
+        user,
+        reference,
+        payment_intent: None,
+        grant: None,
+    })
+}
+
+/// A session of the same customer that bought something else.
+pub(super) fn other_session(user: Option<UserId>, reference: Option<UserId>) -> Said {
+    match session(user, reference) {
+        Said::Session(s) => Said::Session(SessionFact {
+            session: "cs_2".to_owned(),
+            mode: "payment".to_owned(),
+            subscription: None,
+            ..s
+        }),
+        other => other,
+    }
+}
+
+/// The facts of a story. Each change knows what it changed, and the event ids
+/// run against the story, so that nothing is in order by its id alone.
+pub(super) fn facts(story: &[Told]) -> Vec<Fact> {
+    let mut latest: HashMap<SubscriptionId, Snapshot> = HashMap::new();
+    let mut facts = Vec::with_capacity(story.len());
+    for (index, (after, said)) in story.iter().enumerate() {
+        let mut said = said.clone();
+        if let Said::Subscription(s) = &mut said {
+            let before = latest.insert(s.subscription.clone(), s.now.clone());
+            if s.phase == Phase::Changed {
+                s.before = before;
+            }
+        }
+        facts.push(Fact {
+            event_id: EventId::new(format!("evt_{:05}", story.len() - index)),
+            created: T0 + after,
+            account: AccountId::new("cus_1"),
+            said,
+        });
+    }
+    facts
+}
+
+/// Every subscription of a story; the order of arrival must not matter.
+pub(super) fn fold_all(story: &[Told]) -> Vec<Subscription> {
+    let facts = facts(story);
+    let mut arrived: Vec<&Fact> = facts.iter().collect();
+    let folded = account::fold(&arrived);
+    for turn in 0..facts.len() {
+        arrived.rotate_left(1);
+        assert_eq!(account::fold(&arrived), folded, "arrived {turn} places later");
+        arrived.reverse();
+        assert_eq!(account::fold(&arrived), folded, "arrived backwards from {turn}");
+        arrived.reverse();
+    }
+    folded
+}
+
+/// `sub_1` at the end of a story.
+pub(super) fn fold(story: &[Told]) -> Subscription {
+    fold_all(story)
+        .into_iter()
+        .find(|s| s.id.as_str() == "sub_1")
+        .expect("the story tells of sub_1")
+}
+
+/// What a user has at the end of a story that is all theirs.
+pub(super) fn entitlement(story: &[Told]) -> Option<Entitlement> {
+    let folded = fold_all(story);
+    entitlement::of_user(&UserId::new("u1"), &folded.iter().collect::<Vec<_>>(), "free")
+}

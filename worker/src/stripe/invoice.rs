@@ -14,7 +14,7 @@ pub(super) fn read(step: InvoiceStep, object: Object<'_>) -> Result<InvoiceFact,
     let lines = object.list("lines", "data.object.lines.data[]")?;
     let issuer = object.object("issuer", "data.object.issuer")?;
     Ok(InvoiceFact {
-        invoice: object.required_text("id")?.to_owned(),
+        invoice: object.own_id()?.to_owned(),
         step,
         subscription: subscription(object)?,
         billing_reason: object.text("billing_reason")?.map(str::to_owned),
@@ -27,7 +27,7 @@ pub(super) fn read(step: InvoiceStep, object: Object<'_>) -> Result<InvoiceFact,
 
 pub(super) fn read_item(object: Object<'_>) -> Result<InvoiceItemFact, Refusal> {
     Ok(InvoiceItemFact {
-        item: object.required_text("id")?.to_owned(),
+        item: object.own_id()?.to_owned(),
         subscription: subscription(object)?,
         amount: object.number("amount")?.unwrap_or_default(),
         proration: object.flag("proration")?,

@@ -6,9 +6,9 @@ mod invoice;
 mod json;
 mod kind;
 mod money;
-mod previous;
 mod session;
 mod subscription;
+mod tree;
 
 use crate::{
     domain::{
@@ -19,10 +19,10 @@ use crate::{
 };
 use json::Object;
 pub use kind::{HANDLED, Kind};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::catalog::Catalog;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tree::Json;
 
 /// Which of Stripe's modes are applied: `STRIPE_LIVEMODE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +70,16 @@ pub enum Meaning {
 
 /// Reads an event. A refused one still has an envelope, so that it can be
 /// recorded and found.
-#[must_use]
 pub fn read(body: &[u8], catalog: &Catalog, mode: Mode) -> (Envelope, Result<Meaning, Refusal>) {
     let mut envelope = Envelope {
-        id: hash_id(body),
+        id: EventId::new(""),
         kind: String::new(),
         created: None,
     };
     let meaning = read_into(&mut envelope, body, catalog, mode);
+    if envelope.id.as_str().is_empty() {
+        envelope.id = hash_id(body);
+    }
     (envelope, meaning)
 }
 
@@ -87,7 +89,7 @@ fn hash_id(body: &[u8]) -> EventId {
 }
 
 fn read_into(envelope: &mut Envelope, body: &[u8], catalog: &Catalog, mode: Mode) -> Result<Meaning, Refusal> {
-    let value: Value =
+    let value: Json<'_> =
         serde_json::from_slice(body).map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
     let event = Object::of(&value, "the event")?;
     // An id that cannot be a key is as good as none: the hash stays.
@@ -98,7 +100,14 @@ fn read_into(envelope: &mut Envelope, body: &[u8], catalog: &Catalog, mode: Mode
         ));
     }
     envelope.id = EventId::new(id);
-    event.required_text("type")?.clone_into(&mut envelope.kind);
+    let kind = event.required_text("type")?;
+    // It goes into headers and logs.
+    if kind.len() > 255 || kind.chars().any(char::is_control) {
+        return Err(Refusal::malformed(
+            "the event.type is longer than 255 bytes or holds control characters",
+        ));
+    }
+    kind.clone_into(&mut envelope.kind);
     envelope.created = Some(created(event)?);
     let Some(kind) = Kind::of(&envelope.kind) else {
         return Ok(Meaning::Ignored("not_handled"));
@@ -127,7 +136,9 @@ fn read_object(
     catalog: &Catalog,
 ) -> Result<(AccountId, Said), Refusal> {
     let said = match kind {
-        Kind::Subscription(phase) => Said::Subscription(subscription::read(phase, event, data, object, catalog)?),
+        Kind::Subscription(phase) => {
+            Said::Subscription(Box::new(subscription::read(phase, event, data, object, catalog)?))
+        }
         Kind::Session(step) => Said::Session(session::read(step, object, catalog)?),
         Kind::Invoice(step) => Said::Invoice(invoice::read(step, object)?),
         Kind::InvoiceItem => Said::InvoiceItem(invoice::read_item(object)?),
@@ -141,7 +152,7 @@ fn read_object(
         None if said.subscription().is_some() => {
             return Err(Refusal::malformed("data.object names a subscription but no customer"));
         }
-        None => object.required_text("id")?.to_owned(),
+        None => object.own_id()?.to_owned(),
     };
     Ok((AccountId::new(account), said))
 }

@@ -16,7 +16,7 @@ fn charge(object: Object<'_>) -> Result<Option<String>, Refusal> {
 
 pub(super) fn charge_refunded(object: Object<'_>) -> Result<ChargeRefundedFact, Refusal> {
     Ok(ChargeRefundedFact {
-        charge: object.required_text("id")?.to_owned(),
+        charge: object.own_id()?.to_owned(),
         payment_intent: payment_intent(object)?,
         amount: object.required_number("amount")?,
         amount_refunded: object.required_number("amount_refunded")?,
@@ -25,7 +25,7 @@ pub(super) fn charge_refunded(object: Object<'_>) -> Result<ChargeRefundedFact, 
 
 pub(super) fn refund_failed(object: Object<'_>) -> Result<RefundFailedFact, Refusal> {
     Ok(RefundFailedFact {
-        refund: object.required_text("id")?.to_owned(),
+        refund: object.own_id()?.to_owned(),
         charge: charge(object)?,
         payment_intent: payment_intent(object)?,
         amount: object.required_number("amount")?,
@@ -34,7 +34,7 @@ pub(super) fn refund_failed(object: Object<'_>) -> Result<RefundFailedFact, Refu
 
 pub(super) fn dispute(object: Object<'_>, withdrawn: bool) -> Result<DisputeFact, Refusal> {
     Ok(DisputeFact {
-        dispute: object.required_text("id")?.to_owned(),
+        dispute: object.own_id()?.to_owned(),
         charge: charge(object)?,
         payment_intent: payment_intent(object)?,
         amount: object.required_number("amount")?,

@@ -19,7 +19,7 @@ pub(super) fn read(step: SessionStep, object: Object<'_>, catalog: &Catalog) -> 
         SessionStep::PaymentFailed | SessionStep::Expired => false,
     };
     Ok(SessionFact {
-        session: object.required_text("id")?.to_owned(),
+        session: object.own_id()?.to_owned(),
         step,
         grant: if paid && mode == "payment" {
             Some(grant(object, catalog)?)

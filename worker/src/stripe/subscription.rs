@@ -1,6 +1,6 @@
 //! `customer.subscription.*`
 
-use super::{json::Object, previous};
+use super::json::Object;
 use crate::{
     domain::{
         fact::{Period, Phase, Plan, Seconds, Snapshot, SubscriptionFact, entitled},
@@ -8,7 +8,6 @@ use crate::{
     },
     failure::{Permanent, Refusal},
 };
-use serde_json::Value;
 use shared::catalog::{Catalog, Limit, PriceClues};
 
 pub(super) fn read(
@@ -18,21 +17,13 @@ pub(super) fn read(
     object: Object<'_>,
     catalog: &Catalog,
 ) -> Result<SubscriptionFact, Refusal> {
-    let before = match data.object("previous_attributes", "data.previous_attributes")? {
-        None => None,
-        Some(changed) => {
-            let before = Value::Object(previous::before(object.fields(), changed.fields()));
-            // Evidence for the order only: what the catalog does not know of the past is no reason to refuse the present.
-            Object::of(&before, "data.object")
-                .and_then(|o| snapshot(o, catalog))
-                .ok()
-        }
-    };
+    let changed = data.object("previous_attributes", "data.previous_attributes")?;
     Ok(SubscriptionFact {
-        subscription: SubscriptionId::new(object.required_text("id")?),
+        subscription: SubscriptionId::new(object.own_id()?),
         phase,
         now: snapshot(object, catalog)?,
-        before,
+        // Evidence for the order only: what the catalog does not know of the past is no reason to refuse the present.
+        before: changed.and_then(|previous| snapshot(object.before(previous), catalog).ok()),
         request: request(event)?,
     })
 }
@@ -106,7 +97,7 @@ fn resolve(price: Object<'_>, catalog: &Catalog) -> Result<Option<Plan>, Refusal
         // A plan has its interval beside, not below `recurring`.
         interval: recurring.unwrap_or(price).text("interval")?,
     };
-    let id = price.required_text("id")?;
+    let id = price.own_id()?;
     Ok(catalog.resolve(clues).map(|(tier, limits)| Plan {
         price: id.to_owned(),
         tier: tier.name.clone(),

@@ -1,0 +1,260 @@
+//! The law, over generated lives: state is a function of the set of facts.
+//! `PROPTEST_CASES` makes more of them; `PROPTEST_RNG_SEED` repeats a run.
+
+use crate::domain::{
+    account, entitlement,
+    entitlement::Entitlement,
+    fact::{Fact, InvoiceStep, Period, Said, Snapshot},
+    ids::{EventId, UserId},
+    subscription::Subscription,
+    testkit::{
+        DAY, T0, Told, changed, created, deleted, facts, invoice, item, not_renewed, of, plan, prorated, renewed,
+        session, sub, user,
+    },
+};
+use proptest::{
+    collection::vec,
+    prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest},
+    sample::select,
+    test_runner::RngSeed,
+};
+use std::hash::{BuildHasher, RandomState};
+
+/// What may happen next in a life.
+#[derive(Debug, Clone)]
+enum Act {
+    Tier(&'static str),
+    Status(&'static str),
+    CancelAtEnd(bool),
+    NextPeriod,
+    NewYear,
+    Metadata(&'static str),
+    NothingWeRead,
+    Renewed,
+    PaidUpdate,
+    Failed,
+    CreditByItem,
+    CreditByLine,
+    Session,
+}
+
+impl Act {
+    /// Whether Stripe tells it by a snapshot of the subscription.
+    fn changes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Renewed | Self::PaidUpdate | Self::Failed | Self::CreditByItem | Self::CreditByLine | Self::Session
+        )
+    }
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => select(vec!["free", "basic", "plus", "max"]).prop_map(Act::Tier),
+        2 => Just(Act::Status("active")),
+        2 => select(vec!["trialing", "past_due", "unpaid", "paused", "incomplete", "new_word"]).prop_map(Act::Status),
+        1 => any::<bool>().prop_map(Act::CancelAtEnd),
+        2 => Just(Act::NextPeriod),
+        1 => Just(Act::NewYear),
+        1 => select(vec!["u1", "u2"]).prop_map(Act::Metadata),
+        1 => Just(Act::NothingWeRead),
+        2 => select(vec![Act::Renewed, Act::PaidUpdate, Act::Failed]),
+        1 => select(vec![Act::CreditByItem, Act::CreditByLine, Act::Session]),
+    ]
+}
+
+/// The time since the act before: often none that Stripe's seconds can tell.
+fn pause() -> impl Strategy<Value = i64> {
+    prop_oneof![3 => Just(0), 1 => 1..90_i64, 3 => DAY..20 * DAY]
+}
+
+/// Whether a life may come back, within one second, to a state it had left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Returns {
+    Never,
+    Perhaps,
+}
+
+/// A life as Stripe tells it, in the order in which it happened.
+fn life(returns: Returns) -> impl Strategy<Value = Vec<Told>> {
+    let begins = select(vec!["trialing", "active", "incomplete"]);
+    (begins, vec((pause(), act()), 1..14), any::<bool>())
+        .prop_map(move |(status, acts, ends)| live(status, &acts, ends, returns))
+}
+
+fn live(status: &str, acts: &[(i64, Act)], ends: bool, returns: Returns) -> Vec<Told> {
+    let mut now = sub(status, "plus");
+    let mut at = 0;
+    let mut story = vec![(at, created(now.clone()))];
+    for (number, (pause, act)) in acts.iter().enumerate() {
+        if act.changes() {
+            at += pause;
+            change(&mut now, act, T0 + at);
+            if returns == Returns::Never && !matches!(act, Act::NothingWeRead) {
+                now.latest_invoice = Some(format!("in_{number}"));
+            }
+            story.push((at, changed(now.clone())));
+        } else {
+            // An invoice comes before the snapshots of its second, so it begins one.
+            at += pause.max(&1);
+            let period = now.period.expect("every snapshot here has one");
+            story.push((at, told(act, &format!("in_{number}"), period)));
+        }
+    }
+    if ends {
+        "canceled".clone_into(&mut now.status);
+        story.push((at, deleted(now)));
+    }
+    story
+}
+
+fn change(now: &mut Snapshot, act: &Act, at: i64) {
+    match act {
+        Act::Tier(tier) => now.plan = Some(plan(tier)),
+        Act::Status(status) => (*status).clone_into(&mut now.status),
+        Act::CancelAtEnd(flag) => now.cancel_at_period_end = *flag,
+        Act::Metadata(id) => now.user = user(id),
+        Act::NextPeriod => {
+            now.period = now.period.map(|p| Period {
+                start: p.end,
+                end: p.end + 30 * DAY,
+            });
+        }
+        Act::NewYear => {
+            now.period = Some(Period {
+                start: at,
+                end: at + 365 * DAY,
+            });
+        }
+        _ => {}
+    }
+}
+
+fn told(act: &Act, id: &str, period: Period) -> Said {
+    match act {
+        Act::Renewed => renewed(period),
+        Act::PaidUpdate => Said::Invoice(invoice(id, InvoiceStep::Paid, "subscription_update", period)),
+        Act::Failed => not_renewed(period),
+        Act::CreditByItem => item(-300, true),
+        Act::CreditByLine => prorated(-300),
+        _ => session(user("u1"), user("u2")),
+    }
+}
+
+/// Facts with ids that say nothing of their order.
+fn scattered(story: &[Told], salt: u32) -> Vec<Fact> {
+    let mut facts = facts(story);
+    for (number, fact) in (1_u32..).zip(&mut facts) {
+        fact.event_id = EventId::new(format!("evt_{:08x}", number.wrapping_mul(0x9E37_79B1) ^ salt));
+    }
+    facts
+}
+
+/// The facts of lives as they happened, and as they arrived.
+fn arrivals(stories: impl Strategy<Value = Vec<Told>>) -> impl Strategy<Value = (Vec<Fact>, Vec<Fact>)> {
+    (stories, any::<u32>()).prop_flat_map(|(story, salt)| {
+        let facts = scattered(&story, salt);
+        (Just(facts.clone()), Just(facts).prop_shuffle())
+    })
+}
+
+/// Two lives of one customer.
+fn two_lives() -> impl Strategy<Value = Vec<Told>> {
+    (life(Returns::Perhaps), life(Returns::Perhaps)).prop_map(|(mut one, other)| {
+        one.extend(other.into_iter().map(|(at, said)| (at, of("sub_2", said))));
+        one
+    })
+}
+
+fn fold(facts: &[Fact]) -> Vec<Subscription> {
+    account::fold(&facts.iter().collect::<Vec<_>>())
+}
+
+/// One step after the other, in the order given; the user is not its business.
+fn step_by_step(facts: &[Fact]) -> Subscription {
+    let id = facts[0].said.subscription().expect("of a subscription").clone();
+    let mut subscription = Subscription::unknown(id);
+    for fact in facts {
+        subscription.step(fact);
+    }
+    subscription
+}
+
+fn of_user(subscriptions: &[Subscription]) -> Option<Entitlement> {
+    entitlement::of_user(&UserId::new("u1"), &subscriptions.iter().collect::<Vec<_>>(), "free")
+}
+
+/// The run's seed is printed, which the harness shows of a test that failed.
+#[expect(clippy::print_stdout, reason = "a randomised test tells its seed")]
+fn config() -> ProptestConfig {
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        ..ProptestConfig::default()
+    };
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(RandomState::new().hash_one(()));
+    }
+    println!("PROPTEST_RNG_SEED={} repeats this run", config.rng_seed);
+    config
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_arrival_folds_to_what_happened((happened, arrived) in arrivals(life(Returns::Never))) {
+        let mut folded = fold(&arrived);
+        prop_assert_eq!(&folded, &fold(&happened));
+        folded[0].user = None;
+        prop_assert_eq!(&folded[0], &step_by_step(&happened));
+    }
+
+    #[test]
+    fn any_arrival_of_two_lives_folds_to_one_state((happened, arrived) in arrivals(two_lives())) {
+        prop_assert_eq!(fold(&arrived), fold(&happened));
+        prop_assert_eq!(of_user(&fold(&arrived)), of_user(&fold(&happened)));
+    }
+
+    #[test]
+    fn the_last_state_stands_though_a_second_returned_to_others(
+        (happened, arrived) in arrivals(life(Returns::Perhaps))
+    ) {
+        let (folded, told) = (fold(&arrived), step_by_step(&happened));
+        prop_assert_eq!(&folded[0].latest, &told.latest);
+        prop_assert_eq!((&folded[0].plan, folded[0].period), (&told.plan, told.period));
+    }
+
+    #[test]
+    fn every_state_on_the_way_keeps_the_invariants((_, arrived) in arrivals(two_lives())) {
+        for known in 1..=arrived.len() {
+            let subscriptions = fold(&arrived[..known]);
+            for s in &subscriptions {
+                prop_assert!(s.grace.is_none() || s.entitled(), "a grace without entitlement: {:?}", s);
+                prop_assert!(!s.ended || !s.entitled(), "entitled after its end: {:?}", s);
+                let ranks = (s.grace.as_ref().map(|g| g.plan.rank), s.plan.as_ref().map(|p| p.rank));
+                prop_assert!(ranks.0.is_none() || ranks.0 > ranks.1, "a grace that gives nothing: {:?}", s);
+                let highest = s.highest.as_ref().map(|p| p.rank);
+                prop_assert!(!s.entitled() || highest >= ranks.1, "a plan above the highest: {:?}", s);
+            }
+            let Some(has) = of_user(&subscriptions) else { continue };
+            let current = subscriptions.iter().find(|s| s.id.as_str() == has.subscription).expect("one of them");
+            prop_assert_eq!(has.entitled, current.entitled());
+            prop_assert!(has.entitled || subscriptions.iter().all(|s| !s.entitled()), "an entitled one was passed over");
+            prop_assert_eq!(has.base_tier.as_str(), if has.entitled { has.tier.as_str() } else { "free" });
+            prop_assert!(!has.is_canceling || has.entitled);
+            prop_assert!(has.entitled || has.grace.is_none());
+        }
+    }
+
+    #[test]
+    fn what_was_paid_or_subscribed_once_is_never_taken_back((happened, _) in arrivals(life(Returns::Perhaps))) {
+        let mut before = (None, false);
+        for known in 1..=happened.len() {
+            let Some(has) = of_user(&fold(&happened[..known])) else { continue };
+            let now = (has.highest.as_ref().map(|p| p.rank), has.ever_paid);
+            prop_assert!(now.0 >= before.0 && now.1 >= before.1, "{:?} after {:?}", now, before);
+            before = now;
+        }
+    }
+}

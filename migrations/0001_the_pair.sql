@@ -54,12 +54,13 @@ CREATE TABLE billing.subscription (
     account         text NOT NULL,
     user_id         text,
     state           json NOT NULL,
+    first_seen      timestamptz NOT NULL DEFAULT now(),
     changed_at      timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70);
 CREATE INDEX subscription_account ON billing.subscription (account);
 CREATE INDEX subscription_user ON billing.subscription (user_id) WHERE user_id IS NOT NULL;
 -- Those that wait for a link to their user; watched by a metric.
-CREATE INDEX subscription_unlinked ON billing.subscription (changed_at) WHERE user_id IS NULL;
+CREATE INDEX subscription_unlinked ON billing.subscription (first_seen) WHERE user_id IS NULL;
 
 -- A row per user, to lock while their entitlement is decided.
 CREATE TABLE billing.app_user (

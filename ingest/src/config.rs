@@ -27,7 +27,7 @@ Settings (environment; NAME_FILE names a file that holds a secret):
   PUBLISH_TIMEOUT        2s, at most 2500ms; without a confirm by then: 503
   DRAIN_TIMEOUT          20s; for requests under way after SIGTERM or SIGINT
   LOG_FORMAT             text; or json
-  RUST_LOG               info,lapin=off
+  RUST_LOG               info; lapin's are always off
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 

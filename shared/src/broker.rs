@@ -7,19 +7,22 @@ use crate::{
     settings::{SettingError, Settings},
     shutdown::CancellationToken,
 };
-use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
+use futures_util::{Stream, StreamExt};
+use lapin::{Connection, ConnectionProperties, Event, uri::AMQPUri};
 use std::{
     fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// After this long without a usable connection the process gives up and exits,
 /// so that whatever runs it can see it and start it afresh.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(10);
+/// A session that ends sooner has not healed anything: the pauses go on growing.
+const LASTED: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const HEARTBEAT_SECONDS: u16 = 10;
 
@@ -117,9 +120,9 @@ impl Broker {
                 Ok(connection) => {
                     metrics::BROKER_CONNECTIONS.with_label_values(&[role]).inc();
                     tracing::info!(role, "connected to RabbitMQ");
-                    let up = Up::default();
+                    let (up, began) = (Up::default(), Instant::now());
                     let ended = session(connection, up.clone()).await;
-                    if up.0.load(Ordering::Relaxed) {
+                    if up.0.load(Ordering::Relaxed) && began.elapsed() > LASTED {
                         reconnect.reset();
                     }
                     ended
@@ -139,6 +142,19 @@ impl Broker {
             }
         }
         Ok(())
+    }
+}
+
+/// Waits for the end of a connection, given its events. Needed beside all that
+/// waits for an answer of the broker's: an acknowledgement, for one, may never
+/// hear that its connection is gone.
+pub async fn lost(events: &mut (impl Stream<Item = Event> + Unpin)) -> BrokerError {
+    loop {
+        match events.next().await {
+            Some(Event::Error(error)) => return error.into(),
+            Some(_) => {}
+            None => return BrokerError::Unusable("the connection ended".to_owned()),
+        }
     }
 }
 

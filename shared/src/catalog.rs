@@ -135,6 +135,13 @@ pub struct Catalog {
     packs: Vec<Pack>,
 }
 
+/// The parser's own way of writing an error draws the place over several lines.
+fn in_one_line(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    format!("line {line}: {}", error.message().replace('\n', ", "))
+}
+
 /// What is known of a price in an event, as far as the event says it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PriceClues<'a> {
@@ -161,7 +168,7 @@ impl Catalog {
 
     /// Checks a catalog's text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        let file: File = toml::from_str(text).map_err(|e| in_one_line(&e, text))?;
         let catalog = Self {
             meters: file.meters,
             tiers: file.tiers,

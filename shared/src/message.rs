@@ -15,6 +15,8 @@ pub const RECEIVED_AT_MS: &str = "tollbridge-received-at-ms";
 pub const ATTEMPTS: &str = "tollbridge-attempts";
 /// Header: when the first try failed, in milliseconds since 1970.
 pub const FIRST_FAILED_AT_MS: &str = "tollbridge-first-failed-at-ms";
+/// Header: it was a dead letter before, and somebody put it back to work.
+pub const REPLAYED: &str = "tollbridge-replayed";
 /// Header of a dead letter: why an operator must look at it.
 pub const REASON: &str = "tollbridge-reason";
 /// Header of a dead letter: the reason in full, with what to do.
@@ -27,6 +29,9 @@ pub const LAST_FAILED: &str = "tollbridge-last-failed";
 pub const EVENT_ID: &str = "tollbridge-event-id";
 /// Header of a dead letter: the event's type, where it has one.
 pub const EVENT_TYPE: &str = "tollbridge-event-type";
+
+/// The last millisecond of the year 9999.
+const TIME_MS_MOST: i64 = 253_402_300_799_999;
 
 /// Where a message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +65,9 @@ pub struct Meta {
     pub attempts: i64,
     /// When the first of them failed, in milliseconds since 1970.
     pub first_failed_at_ms: Option<i64>,
+    /// It was a dead letter before: its attempts count anew, and if it is
+    /// refused again it goes back to the dead-letter queue.
+    pub replayed: bool,
 }
 
 impl Meta {
@@ -71,23 +79,29 @@ impl Meta {
             received_at_ms: Some(received_at_ms),
             attempts: 0,
             first_failed_at_ms: None,
+            replayed: false,
         }
     }
 
-    /// Reads the headers; what is missing or of another type counts as absent.
+    /// Reads the headers; what is missing, of another type, or a time that
+    /// neither PostgreSQL nor RFC 3339 can write, counts as absent.
     #[must_use]
     pub fn read(properties: &BasicProperties) -> Self {
         let headers = properties.headers().as_ref();
         let number = |name: &str| headers.and_then(|h| h.inner().get(name)).and_then(whole_number);
+        let time = |name: &str| number(name).filter(|ms| (0..=TIME_MS_MOST).contains(ms));
         let source = match headers.and_then(|h| h.inner().get(SOURCE)) {
             Some(AMQPValue::LongString(s)) if s.as_bytes() == Source::Webhook.as_str().as_bytes() => Source::Webhook,
             _ => Source::Direct,
         };
+        let has = |name: &str| headers.is_some_and(|h| h.inner().contains_key(name));
+        let history = !has(REASON);
         Self {
             source,
-            received_at_ms: number(RECEIVED_AT_MS),
-            attempts: number(ATTEMPTS).unwrap_or(0).max(0),
-            first_failed_at_ms: number(FIRST_FAILED_AT_MS),
+            received_at_ms: time(RECEIVED_AT_MS),
+            attempts: number(ATTEMPTS).filter(|_| history).unwrap_or(0).max(0),
+            first_failed_at_ms: time(FIRST_FAILED_AT_MS).filter(|_| history),
+            replayed: has(REASON) || has(REPLAYED),
         }
     }
 
@@ -109,6 +123,9 @@ impl Meta {
         headers.insert(ATTEMPTS.into(), AMQPValue::LongLongInt(self.attempts));
         if let Some(ms) = self.received_at_ms {
             headers.insert(RECEIVED_AT_MS.into(), AMQPValue::LongLongInt(ms));
+        }
+        if self.replayed {
+            headers.insert(REPLAYED.into(), AMQPValue::Boolean(true));
         }
         if let Some(ms) = self.first_failed_at_ms {
             headers.insert(FIRST_FAILED_AT_MS.into(), AMQPValue::LongLongInt(ms));
@@ -185,6 +202,16 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_letter_that_is_put_back_starts_anew_and_stays_known_as_one() {
+        let mut headers = Meta::received(1_700_000_000_123).failed_at(1_700_000_001_000).headers();
+        headers.insert(REASON.into(), text("malformed"));
+        let back = Meta::read(&properties("evt_1", "t", headers));
+        assert_eq!((back.attempts, back.first_failed_at_ms, back.replayed), (0, None, true));
+        let retried = Meta::read(&properties("evt_1", "t", back.failed_at(1_700_000_009_000).headers()));
+        assert_eq!((retried.attempts, retried.replayed), (1, true));
+    }
+
+    #[test]
     fn a_message_published_by_hand_has_no_history() {
         let meta = Meta::read(&BasicProperties::default());
         assert_eq!(
@@ -193,9 +220,23 @@ mod tests {
                 source: Source::Direct,
                 received_at_ms: None,
                 attempts: 0,
-                first_failed_at_ms: None
+                first_failed_at_ms: None,
+                replayed: false
             }
         );
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_written_counts_as_absent() {
+        for (ms, read) in [
+            (-1, None),
+            (0, Some(0)),
+            (TIME_MS_MOST, Some(TIME_MS_MOST)),
+            (i64::MAX, None),
+        ] {
+            let meta = Meta::read(&properties("evt_1", "t", Meta::received(ms).headers()));
+            assert_eq!(meta.received_at_ms, read, "{ms}");
+        }
     }
 
     #[test]

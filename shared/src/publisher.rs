@@ -2,7 +2,7 @@
 //! confirmed, routed, within a time limit.
 
 use crate::{
-    broker::{Broker, BrokerError, Up},
+    broker::{self, Broker, BrokerError, Up},
     metrics::{BROKER_BLOCKED, CONFIRM_SECONDS, PUBLISHES},
     shutdown::CancellationToken,
     topology::Topology,
@@ -13,6 +13,7 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -24,11 +25,15 @@ use tokio::{
     time::Instant,
 };
 
-/// Channels on the connection, used in turn: a channel handles its publishes one by one.
-const CHANNELS: usize = 4;
+/// Channels to the work queue, used in turn: a channel handles its publishes one by one.
+const WORK_CHANNELS: usize = 4;
 /// Publishes that may wait for a confirm at once; bounds what is held in memory
 /// when the broker stops answering.
 const IN_FLIGHT_MOST: usize = 2_048;
+/// A connection on which nothing but refusals came for so long is built anew:
+/// RabbitMQ (3.10, quorum queues) goes on refusing on the channels that met a
+/// full queue after its limit was taken away.
+const REFUSALS_MOST: Duration = Duration::from_secs(2);
 
 /// Why a message is not known to be stored. The message may still arrive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +79,22 @@ impl PublishError {
 enum Link {
     Down,
     Blocked,
-    Up(Arc<[Channel]>),
+    Up(Arc<Channels>),
+}
+
+/// The channels of a connection, by the queue that they publish to. None serves
+/// two: where one queue is gone, lapin may give the returned message to another
+/// publish of the channel whose confirm comes with it, and that one's `Ack(None)`
+/// to the returned one.
+#[derive(Debug)]
+struct Channels(BTreeMap<String, Vec<Channel>>);
+
+impl Channels {
+    fn of(&self, queue: &str, turn: &AtomicUsize) -> Result<Channel, PublishError> {
+        let channels = self.0.get(queue).filter(|c| !c.is_empty());
+        let channels = channels.ok_or_else(|| PublishError::Failed(format!("{queue} is not in the topology")))?;
+        Ok(channels[turn.fetch_add(1, Ordering::Relaxed) % channels.len()].clone())
+    }
 }
 
 /// A handle to publish with; clones share one supervised connection.
@@ -91,7 +111,8 @@ struct Shared {
     in_flight: Semaphore,
     /// Tells the session that its connection should be built anew.
     suspect: Notify,
-    last_confirm: watch::Sender<Instant>,
+    /// When the last confirm came, or when the connection was made.
+    last_good: watch::Sender<Instant>,
 }
 
 impl Shared {
@@ -115,7 +136,7 @@ impl Publisher {
             turn: AtomicUsize::new(0),
             in_flight: Semaphore::new(IN_FLIGHT_MOST),
             suspect: Notify::new(),
-            last_confirm: watch::Sender::new(Instant::now()),
+            last_good: watch::Sender::new(Instant::now()),
         });
         let publisher = Self {
             link,
@@ -154,13 +175,6 @@ impl Publisher {
         }
     }
 
-    /// Waits until publishing is possible.
-    pub async fn ready(&self) {
-        let mut link = self.link.clone();
-        // The sender lives as long as the supervisor; without it there is nothing to wait for.
-        let _ = link.wait_for(|l| matches!(l, Link::Up(_))).await;
-    }
-
     async fn try_publish(&self, queue: &str, properties: BasicProperties, body: &[u8]) -> Result<(), PublishError> {
         let _permit = self
             .shared
@@ -168,7 +182,7 @@ impl Publisher {
             .try_acquire()
             .map_err(|_| PublishError::Overloaded)?;
         let channel = match &*self.link.borrow() {
-            Link::Up(channels) => channels[self.shared.turn.fetch_add(1, Ordering::Relaxed) % channels.len()].clone(),
+            Link::Up(channels) => channels.of(queue, &self.shared.turn)?,
             Link::Blocked => return Err(PublishError::Blocked),
             Link::Down => return Err(PublishError::Unavailable),
         };
@@ -203,12 +217,15 @@ impl Publisher {
                 CONFIRM_SECONDS
                     .with_label_values::<&str>(&[])
                     .observe(started.elapsed().as_secs_f64());
-                self.shared.last_confirm.send_replace(Instant::now());
+                self.shared.last_good.send_replace(Instant::now());
             }
             Err(PublishError::Returned | PublishError::Failed(_)) => self.shared.suspect.notify_one(),
             // One slow message is no reason to drop its siblings; a connection
             // that confirmed nothing since is half open or hangs.
-            Err(PublishError::TimedOut) if *self.shared.last_confirm.borrow() < started => {
+            Err(PublishError::TimedOut) if *self.shared.last_good.borrow() < started => {
+                self.shared.suspect.notify_one();
+            }
+            Err(PublishError::Nacked) if self.shared.last_good.borrow().elapsed() > REFUSALS_MOST => {
                 self.shared.suspect.notify_one();
             }
             Err(_) => {}
@@ -226,14 +243,11 @@ async fn session(
     stop: &CancellationToken,
 ) -> Result<(), BrokerError> {
     let mut events = Box::pin(connection.events_listener());
-    topology.declare(&connection.create_channel().await?).await?;
-    let mut channels = Vec::with_capacity(CHANNELS);
-    for _ in 0..CHANNELS {
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        channels.push(channel);
-    }
-    let channels: Arc<[Channel]> = channels.into();
+    let channels = tokio::select! {
+        channels = open(&connection, topology) => channels?,
+        error = broker::lost(&mut events) => return Err(error),
+    };
+    shared.last_good.send_replace(Instant::now());
     link.send_replace(Link::Up(Arc::clone(&channels)));
     up.established();
     // A doubt that was left over from the last connection is not about this one.
@@ -243,7 +257,7 @@ async fn session(
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = shared.suspect.notified(), if !blocked => {
-                return Err(BrokerError::Unusable("a publish failed or was not confirmed in time".to_owned()));
+                return Err(BrokerError::Unusable("publishes failed, were refused, or were not confirmed in time".to_owned()));
             }
             event = events.next() => match event {
                 Some(Event::ConnectionBlocked(reason)) => {
@@ -266,4 +280,20 @@ async fn session(
             }
         }
     }
+}
+
+async fn open(connection: &Connection, topology: &Topology) -> lapin::Result<Arc<Channels>> {
+    topology.declare(&connection.create_channel().await?).await?;
+    let mut by_queue = BTreeMap::new();
+    for (queue, _) in topology.queues() {
+        let count = if queue == topology.work() { WORK_CHANNELS } else { 1 };
+        let mut channels = Vec::with_capacity(count);
+        for _ in 0..count {
+            let channel = connection.create_channel().await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            channels.push(channel);
+        }
+        by_queue.insert(queue, channels);
+    }
+    Ok(Arc::new(Channels(by_queue)))
 }

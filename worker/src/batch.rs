@@ -2,15 +2,21 @@
 
 use futures_util::{Stream, StreamExt};
 use lapin::message::Delivery;
+use shared::broker::BrokerError;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// A batch takes no more deliveries once its bodies hold this many bytes.
 const BYTES_MOST: usize = 8 * 1024 * 1024;
 
-/// Adds to `first` what arrives within `wait`, up to `size` in all. An error in
-/// the stream ends the batch; the next read of the stream finds it again.
-pub async fn gather<S>(first: Delivery, deliveries: &mut S, size: usize, wait: Duration) -> Vec<Delivery>
+/// Adds to `first` what arrives within `wait`, up to `size` in all. Tells too how
+/// the stream ended, if it did: lapin says so only once.
+pub async fn gather<S>(
+    first: Delivery,
+    deliveries: &mut S,
+    size: usize,
+    wait: Duration,
+) -> (Vec<Delivery>, Option<BrokerError>)
 where
     S: Stream<Item = lapin::Result<Delivery>> + Unpin,
 {
@@ -24,8 +30,18 @@ where
                 bytes += delivery.data.len();
                 batch.push(delivery);
             }
-            Ok(Some(Err(_)) | None) | Err(_) => break,
+            Ok(end) => return (batch, Some(ended(end.and_then(Result::err)))),
+            Err(_) => break,
         }
     }
-    batch
+    (batch, None)
+}
+
+/// Why a consumer's stream ended: an error, or without one the broker's cancel.
+#[must_use]
+pub fn ended(error: Option<lapin::Error>) -> BrokerError {
+    error.map_or_else(
+        || BrokerError::Unusable("the broker cancelled the consumer".to_owned()),
+        BrokerError::from,
+    )
 }

@@ -3,7 +3,9 @@
 
 use crate::{
     config::{self, Config, ConfigError, Database},
-    dead_letters, run,
+    dead_letters,
+    failure::Permanent,
+    run,
     store::{catalog, dead_letter::Filter, pool},
 };
 use anyhow::Context;
@@ -12,7 +14,7 @@ use shared::{
     settings::{SettingError, Settings},
     shutdown, telemetry,
 };
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 /// Applies Stripe's events to PostgreSQL, and lets operators see what it did.
 #[derive(Debug, Parser)]
@@ -25,6 +27,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Consume until SIGTERM or SIGINT, then drain
+    #[command(after_help = config::HELP)]
     Run,
     /// Bring the schema up to date; safe to run from many replicas at once
     Migrate,
@@ -43,8 +46,8 @@ enum DeadLetters {
         /// Only this event type
         #[arg(long = "type", value_name = "TYPE")]
         kind: Option<String>,
-        /// Only this reason: malformed, `unknown_price`, `unknown_pack`, `retries_exhausted`, `delivery_limit`
-        #[arg(long)]
+        /// Only this reason
+        #[arg(long, value_parser = Permanent::ALL.map(Permanent::as_str))]
         reason: Option<String>,
         /// At most so many
         #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
@@ -79,7 +82,13 @@ async fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
         }
         Command::Migrate => {
             let tiers = config::load_catalog(settings).map_err(ConfigError::from)?;
-            let database = pool::open(&Database::from_settings(settings)?)?;
+            // A migration takes as long as it takes, and other replicas wait for its end.
+            let unlimited = Database {
+                statement_timeout: Duration::ZERO,
+                lock_timeout: Duration::ZERO,
+                ..Database::from_settings(settings)?
+            };
+            let database = pool::open(&unlimited)?;
             pool::migrate(&database).await.context("cannot migrate the database")?;
             catalog::write_tiers(&mut *database.acquire().await?, tiers.tiers())
                 .await

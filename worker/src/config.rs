@@ -20,7 +20,7 @@ Settings (environment; every secret also as NAME_FILE, the path of a file that h
   CATALOG_FILE          deploy/catalog.toml
   OPS_ADDR              127.0.0.1:9102    private listener: health and metrics
   LOG_FORMAT            text        text or json
-  RUST_LOG              info        filter of the logs
+  RUST_LOG              info        filter of the logs; lapin's are always off
   BATCH_SIZE            200         events in one transaction at the most
   BATCH_WAIT            2ms         longest wait for a batch to fill
   LANES                 4           batches side by side
@@ -30,7 +30,10 @@ Settings (environment; every secret also as NAME_FILE, the path of a file that h
   DRAIN_TIMEOUT         20s         time to finish work under way after SIGTERM
   DATABASE_POOL_SIZE    LANES + 4   connections at the most
   STATEMENT_TIMEOUT     10s         PostgreSQL's statement_timeout
-  LOCK_TIMEOUT          5s          PostgreSQL's lock_timeout";
+  LOCK_TIMEOUT          5s          PostgreSQL's lock_timeout
+
+Memory: LANES x PREFETCH deliveries of ingest's BODY_LIMIT_BYTES at the most.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 
 /// How to reach the database.
 #[derive(Debug, Clone)]

@@ -2,16 +2,15 @@
 
 use crate::{
     database::{self, Waited},
-    lane::{Context, Feed},
+    lane::{Context, Ends, Feed},
 };
-use futures_util::StreamExt;
 use lapin::{
-    Connection, Event,
+    Connection,
     options::{BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
 };
 use shared::{
-    broker::{Broker, BrokerError, Up},
+    broker::{self, Broker, BrokerError, Up},
     shutdown::CancellationToken,
 };
 use std::sync::{
@@ -46,40 +45,73 @@ async fn session(
     consuming: &AtomicBool,
 ) -> Result<(), BrokerError> {
     let mut events = Box::pin(connection.events_listener());
-    context.topology.declare(&connection.create_channel().await?).await?;
+    let mut lost = Box::pin(broker::lost(&mut events));
+    tokio::select! {
+        declared = declare(&connection, context) => declared?,
+        error = &mut lost => return Err(error),
+    }
     up.established();
     // Without a database there is nothing to do with a delivery but to hold it.
     if database::wait(&context.pool, stop, None).await == Waited::Interrupted {
         return Ok(());
     }
-    let session_stop = stop.child_token();
+    let ends = Ends {
+        stop: stop.child_token(),
+        lost: CancellationToken::new(),
+    };
     let mut lanes = JoinSet::new();
-    for _ in 0..context.tuning.lanes {
-        let consumer = open(&connection, &context.topology.work(), context.tuning.prefetch).await?;
-        lanes.spawn(context.clone().run(Feed::Work, consumer, session_stop.clone()));
+    tokio::select! {
+        started = start(&connection, context, &ends, &mut lanes) => started?,
+        error = &mut lost => return Err(error),
     }
-    let consumer = open(&connection, &context.topology.over_limit(), 1).await?;
-    lanes.spawn(context.clone().run(Feed::OverLimit, consumer, session_stop.clone()));
     consuming.store(true, Ordering::Relaxed);
     tracing::info!(
         lanes = context.tuning.lanes,
         queue = context.topology.work(),
         "consuming"
     );
-    let first = loop {
-        tokio::select! {
-            Some(ended) = lanes.join_next() => break flatten(ended),
-            event = events.next() => match event {
-                Some(Event::Error(error)) => break Err(error.into()),
-                Some(_) => {}
-                None => break Err(BrokerError::Unusable("the connection ended".to_owned())),
-            },
+    let first = tokio::select! {
+        Some(ended) = lanes.join_next() => flatten(ended),
+        error = &mut lost => {
+            ends.lost.cancel();
+            Err(error)
         }
     };
     consuming.store(false, Ordering::Relaxed);
-    session_stop.cancel();
-    while lanes.join_next().await.is_some() {}
+    ends.stop.cancel();
+    while !lanes.is_empty() {
+        tokio::select! {
+            _ = lanes.join_next() => {}
+            _ = &mut lost, if !ends.lost.is_cancelled() => ends.lost.cancel(),
+        }
+    }
     if stop.is_cancelled() { Ok(()) } else { first }
+}
+
+async fn declare(connection: &Connection, context: &Context) -> lapin::Result<()> {
+    context.topology.declare(&connection.create_channel().await?).await
+}
+
+async fn start(
+    connection: &Connection,
+    context: &Context,
+    ends: &Ends,
+    lanes: &mut JoinSet<Result<(), BrokerError>>,
+) -> lapin::Result<()> {
+    // All or none: a lane that runs must not be dropped half-way.
+    let mut feeds = Vec::new();
+    for _ in 0..context.tuning.lanes {
+        let consumer = open(connection, &context.topology.work(), context.tuning.prefetch).await?;
+        feeds.push((Feed::Work, consumer));
+    }
+    feeds.push((
+        Feed::OverLimit,
+        open(connection, &context.topology.over_limit(), 1).await?,
+    ));
+    for (feed, consumer) in feeds {
+        lanes.spawn(context.clone().run(feed, consumer, ends.clone()));
+    }
+    Ok(())
 }
 
 fn flatten(ended: Result<Result<(), BrokerError>, tokio::task::JoinError>) -> Result<(), BrokerError> {

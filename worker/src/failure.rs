@@ -20,6 +20,15 @@ pub enum Permanent {
 }
 
 impl Permanent {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Malformed,
+        Self::UnknownPrice,
+        Self::UnknownPack,
+        Self::RetriesExhausted,
+        Self::DeliveryLimit,
+    ];
+
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -40,6 +49,20 @@ pub struct Refusal {
     pub reason: Permanent,
     /// What, where, and what to do; never the payload.
     pub detail: String,
+}
+
+impl Refusal {
+    /// The same, with a detail that fits into a header and into a line: it may
+    /// name ids from the event, and those may be of any length.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        const CHARS_MOST: usize = 1_000;
+        if let Some((end, _)) = self.detail.char_indices().nth(CHARS_MOST) {
+            self.detail.truncate(end);
+            self.detail.push('…');
+        }
+        self
+    }
 }
 
 /// What a failed transaction says about its cause.
@@ -124,6 +147,18 @@ mod tests {
         }
         assert_eq!(Fault::of(&sqlx::Error::PoolTimedOut), Fault::Outage);
         assert_eq!(Fault::of(&sqlx::Error::RowNotFound), Fault::Unclassified);
+    }
+
+    #[test]
+    fn a_detail_of_any_length_fits_into_a_header() {
+        let detail = |length: usize| {
+            let refusal = Refusal {
+                reason: Permanent::UnknownPrice,
+                detail: "ü".repeat(length),
+            };
+            refusal.brief().detail.chars().count()
+        };
+        assert_eq!((detail(0), detail(1_000), detail(300_000)), (0, 1_000, 1_001));
     }
 
     #[test]

@@ -9,9 +9,11 @@ use crate::{
     failure::{Fault, Permanent, Refusal, Retry, retry},
     metrics,
     process::{self, Prepared, Verdict},
+    report,
     settle::{self, Outgoing},
     store::dead_letter,
-    stripe::{Kind, Meaning, Mode},
+    stripe::Mode,
+    watchdog::Watchdog,
 };
 use futures_util::StreamExt;
 use lapin::{Consumer, message::Delivery, options::BasicAckOptions};
@@ -20,6 +22,7 @@ use shared::{
     catalog::Catalog,
     message::{Meta, now_ms},
     publisher::Publisher,
+    reconnect::Reconnect,
     settings::format_duration,
     shutdown::CancellationToken,
     topology::Topology,
@@ -31,6 +34,8 @@ use tokio::time::Instant;
 /// Transactions that got into another's way are repeated so often before the
 /// batch is split.
 const CONFLICTS_MOST: u32 = 10;
+/// The pause before a publish or a record is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How long a split batch may take: its rest then waits in a retry queue, no
 /// attempt counted, since its acknowledgement must not come too late.
 const SPLIT_MOST: Duration = Duration::from_mins(5);
@@ -50,6 +55,8 @@ pub struct Context {
     pub mode: Mode,
     /// How deliveries are gathered.
     pub tuning: Tuning,
+    /// Sees transactions that never end.
+    pub watchdog: Watchdog,
 }
 
 /// What a lane consumes.
@@ -61,9 +68,18 @@ pub enum Feed {
     OverLimit,
 }
 
+/// What ends a lane.
+#[derive(Debug, Clone)]
+pub struct Ends {
+    /// No more deliveries; the batch under way is finished and acknowledged.
+    pub stop: CancellationToken,
+    /// The connection is gone: nothing can be acknowledged any more.
+    pub lost: CancellationToken,
+}
+
 /// What is to be done with a delivery before its acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Next {
+pub(crate) enum Next {
     /// Nothing: it is committed.
     Settled(Verdict),
     /// Put it on the retry queue of this delay, with this history.
@@ -78,8 +94,9 @@ enum Next {
 struct Interrupted;
 
 impl Context {
-    /// Consumes until `stop`; the batch under way is finished.
-    pub async fn run(self, feed: Feed, mut consumer: Consumer, stop: CancellationToken) -> Result<(), BrokerError> {
+    /// Consumes until one of the `ends`.
+    pub async fn run(self, feed: Feed, mut consumer: Consumer, ends: Ends) -> Result<(), BrokerError> {
+        let stop = &ends.stop;
         let size = if feed == Feed::Work { self.tuning.batch_size } else { 1 };
         loop {
             let next = tokio::select! {
@@ -89,15 +106,14 @@ impl Context {
             };
             let first = match next {
                 Some(Ok(delivery)) => delivery,
-                Some(Err(error)) => return Err(error.into()),
-                None => return Err(BrokerError::Unusable("the broker cancelled the consumer".to_owned())),
+                end => return Err(batch::ended(end.and_then(Result::err))),
             };
-            let deliveries = batch::gather(first, &mut consumer, size, self.tuning.batch_wait).await;
+            let (deliveries, end) = batch::gather(first, &mut consumer, size, self.tuning.batch_wait).await;
             let Some(last) = deliveries.last().map(|d| d.acker.clone()) else {
                 continue;
             };
             let batch = deliveries.into_iter().map(|d| self.read(d, feed)).collect();
-            if self.work(batch, &stop).await.is_err() {
+            if self.work(batch, stop).await.is_err() {
                 return if stop.is_cancelled() {
                     Ok(())
                 } else {
@@ -107,10 +123,17 @@ impl Context {
                 };
             }
             // Everything up to here is settled: one acknowledgement for all.
-            if !last.ack(BasicAckOptions { multiple: true }).await? {
+            let acknowledged = tokio::select! {
+                acknowledged = last.ack(BasicAckOptions { multiple: true }) => acknowledged?,
+                () = ends.lost.cancelled() => false,
+            };
+            if !acknowledged {
                 return Err(BrokerError::Unusable(
                     "the channel closed before the acknowledgement".to_owned(),
                 ));
+            }
+            if let Some(end) = end {
+                return Err(end);
             }
         }
     }
@@ -118,6 +141,7 @@ impl Context {
     fn read(&self, delivery: Delivery, feed: Feed) -> Prepared {
         let meta = Meta::read(&delivery.properties);
         let mut item = Prepared::read(delivery.data, meta, &self.catalog, self.mode);
+        item.again = delivery.redelivered || meta.replayed || feed == Feed::OverLimit;
         if feed == Feed::OverLimit {
             item.meaning = Err(Refusal {
                 reason: Permanent::DeliveryLimit,
@@ -139,7 +163,7 @@ impl Context {
             .observe(started.elapsed().as_secs_f64());
         let mut buried: Vec<EventId> = Vec::new();
         for (item, next) in batch.into_iter().zip(next) {
-            note(&item, &next);
+            report::settled(&item, &next);
             match next {
                 Next::Settled(Verdict::Applied | Verdict::Ignored | Verdict::Duplicate) => {}
                 Next::Settled(Verdict::Dead) => {
@@ -162,7 +186,7 @@ impl Context {
     /// Applies a batch, come what may of the database: waits for it while it is
     /// away, repeats what got into another's way, and splits what it refuses.
     async fn apply(&self, batch: &[Prepared], stop: &CancellationToken) -> Result<Vec<Next>, Interrupted> {
-        match self.transact(batch, stop).await? {
+        match self.transact(batch, false, stop).await? {
             Ok(verdicts) => Ok(verdicts.into_iter().map(Next::Settled).collect()),
             Err(error) if batch.len() == 1 => Ok(batch.iter().map(|item| self.failed(item, &error)).collect()),
             Err(error) => {
@@ -184,7 +208,7 @@ impl Context {
                 .filter(|_| started.elapsed() > SPLIT_MOST);
             all.push(match later {
                 Some(delay) => Next::Retry(*delay, item.meta),
-                None => match self.transact(std::slice::from_ref(item), stop).await? {
+                None => match self.transact(std::slice::from_ref(item), true, stop).await? {
                     Ok(verdicts) => Next::Settled(verdicts.first().copied().unwrap_or(Verdict::Duplicate)),
                     Err(error) => self.failed(item, &error),
                 },
@@ -197,18 +221,26 @@ impl Context {
     async fn transact(
         &self,
         batch: &[Prepared],
+        mut repeated: bool,
         stop: &CancellationToken,
     ) -> Result<Result<Vec<Verdict>, sqlx::Error>, Interrupted> {
         let mut conflicts = 0;
+        let mut held = Reconnect::new(Some(database::HOLD_MOST));
         loop {
-            let error = match process::apply(&self.pool, batch, now_ms()).await {
+            let under_way = self.watchdog.begin();
+            let error = match process::apply(&self.pool, batch, repeated, now_ms()).await {
                 Ok(verdicts) => return Ok(Ok(verdicts)),
                 Err(error) => error,
             };
+            drop(under_way);
+            repeated = true;
             match Fault::of(&error) {
                 Fault::Outage => {
-                    tracing::debug!(%error, "a transaction met an outage");
+                    tracing::warn!(%error, events = batch.len(), "the database cannot take a batch; it is held and tried again");
                     self.database(stop).await?;
+                    // It may answer and still take no writes: full, or without a right.
+                    let pause = held.next_pause().ok_or(Interrupted)?;
+                    rest(pause, stop).await?;
                 }
                 Fault::Conflict if conflicts < CONFLICTS_MOST => {
                     conflicts += 1;
@@ -236,19 +268,19 @@ impl Context {
         detail: String,
         stop: &CancellationToken,
     ) -> Result<Option<EventId>, Interrupted> {
-        item.meaning = Err(Refusal {
-            reason: Permanent::RetriesExhausted,
-            detail,
-        });
+        let reason = Permanent::RetriesExhausted;
+        item.meaning = Err(Refusal { reason, detail }.brief());
         let item = [item];
+        let mut repeated = false;
         loop {
-            match self.transact(&item, stop).await? {
+            match self.transact(&item, repeated, stop).await? {
                 Ok(verdicts) if verdicts == [Verdict::Dead] => break,
                 Ok(_) => return Ok(None),
                 Err(error) => {
                     // The record touches nothing of the event's own: whatever fails here is about the database.
                     tracing::error!(%error, event_id = item[0].envelope.id.as_str(), "a dead letter cannot be recorded; waiting");
-                    self.pause(stop).await?;
+                    repeated = true;
+                    rest(AGAIN_AFTER, stop).await?;
                 }
             }
         }
@@ -273,7 +305,7 @@ impl Context {
             if started.elapsed() > database::HOLD_MOST {
                 return Err(Interrupted);
             }
-            self.pause(stop).await?;
+            rest(AGAIN_AFTER, stop).await?;
         }
         Ok(())
     }
@@ -291,7 +323,7 @@ impl Context {
             let Err(error) = marked else { return Ok(()) };
             tracing::warn!(%error, "dead letters cannot be marked as queued yet");
             self.database(stop).await?;
-            self.pause(stop).await?;
+            rest(AGAIN_AFTER, stop).await?;
         }
     }
 
@@ -301,92 +333,12 @@ impl Context {
             Waited::Interrupted => Err(Interrupted),
         }
     }
-
-    async fn pause(&self, stop: &CancellationToken) -> Result<(), Interrupted> {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(500)) => Ok(()),
-            () = stop.cancelled() => Err(Interrupted),
-        }
-    }
 }
 
-/// Logs and counts what became of a delivery: one line per event, by its id.
-fn note(item: &Prepared, next: &Next) {
-    let (id, kind) = (item.envelope.id.as_str(), item.envelope.kind.as_str());
-    let label = if Kind::of(kind).is_some() { kind } else { "other" };
-    let count = |outcome: &str| metrics::OUTCOMES.with_label_values(&[label, outcome]).inc();
-    let now = now_ms();
-    let age_ms = item.meta.received_at_ms.map(|at| now - at);
-    match next {
-        Next::Settled(verdict @ (Verdict::Applied | Verdict::Ignored)) => {
-            let (outcome, reason) = match &item.meaning {
-                Ok(Meaning::Ignored(why)) => ("ignored", *why),
-                _ => ("applied", ""),
-            };
-            count(outcome);
-            observe_ages(item, now);
-            tracing::info!(
-                event_id = id,
-                event_type = kind,
-                outcome,
-                reason,
-                age_ms,
-                ?verdict,
-                "event settled"
-            );
-        }
-        Next::Settled(Verdict::Duplicate) => {
-            count("duplicate");
-            tracing::debug!(event_id = id, event_type = kind, "event known already");
-        }
-        Next::Settled(Verdict::Dead) => {
-            count("dead");
-            if let Err(refusal) = &item.meaning {
-                tracing::error!(
-                    event_id = id,
-                    event_type = kind,
-                    reason = refusal.reason.as_str(),
-                    detail = refusal.detail,
-                    "event is dead"
-                );
-            }
-        }
-        Next::Retry(delay, meta) => {
-            count("retry");
-            tracing::warn!(
-                event_id = id,
-                event_type = kind,
-                attempts = meta.attempts,
-                retry_in_ms = delay.as_millis(),
-                "event failed; it will be tried again"
-            );
-        }
-        Next::Exhausted(detail) => {
-            count("dead");
-            tracing::error!(
-                event_id = id,
-                event_type = kind,
-                reason = "retries_exhausted",
-                detail,
-                "event is dead"
-            );
-        }
-    }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "ages in milliseconds are far below 2^52, and a histogram only sorts them"
-)]
-fn observe_ages(item: &Prepared, now_ms: i64) {
-    if let Some(created) = item.envelope.created {
-        metrics::AGE_CREATED
-            .with_label_values::<&str>(&[])
-            .observe((now_ms - created * 1_000).max(0) as f64 / 1_000.0);
-    }
-    if let Some(received) = item.meta.received_at_ms {
-        metrics::AGE_RECEIVED
-            .with_label_values::<&str>(&[])
-            .observe((now_ms - received).max(0) as f64 / 1_000.0);
+/// Waits before the next try at something that is held meanwhile.
+async fn rest(pause: Duration, stop: &CancellationToken) -> Result<(), Interrupted> {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => Ok(()),
+        () = stop.cancelled() => Err(Interrupted),
     }
 }

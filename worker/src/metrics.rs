@@ -1,7 +1,12 @@
 //! The worker's own metrics.
 
+use crate::failure::Permanent;
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
-use shared::metrics::{AGE_SECONDS, SECONDS, counter, gauge, histogram};
+use shared::{
+    metrics::{AGE_SECONDS, BROKER_BLOCKED, SECONDS, counter, gauge, histogram},
+    settings::format_duration,
+    topology::Topology,
+};
 use std::sync::LazyLock;
 
 /// What became of deliveries, by event type (`other` for types that are not handled).
@@ -113,6 +118,23 @@ pub static UNLINKED_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
         "Seconds that the oldest subscription without a user has waited.",
     )
 });
+
+/// Makes what is watched show as 0 before it first happens: a series that
+/// appears with its first failure has no increase to alert on.
+pub fn init(topology: &Topology) {
+    for reason in Permanent::ALL.map(Permanent::as_str) {
+        DEAD.with_label_values(&[reason]);
+        DEAD_OPEN.with_label_values(&[reason]);
+    }
+    for delay in topology.retry_delays() {
+        RETRIES.with_label_values(&[format_duration(*delay).as_str()]);
+    }
+    SPLITS.with_label_values::<&str>(&[]);
+    CONFLICTS.with_label_values::<&str>(&[]);
+    for gauge in [&DATABASE_DOWN, &UNLINKED, &UNLINKED_AGE, &BROKER_BLOCKED] {
+        gauge.set(0);
+    }
+}
 
 fn gauges(name: &str, help: &str, label: &str) -> IntGaugeVec {
     let metric = IntGaugeVec::new(Opts::new(name, help), &[label]).expect("a gauge's name and label");

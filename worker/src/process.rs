@@ -34,6 +34,9 @@ pub struct Prepared {
     pub meta: Meta,
     /// Its raw body.
     pub body: Vec<u8>,
+    /// Whether it was delivered before: who held it may have recorded it as
+    /// dead, and died before its message was on the dead-letter queue.
+    pub again: bool,
 }
 
 impl Prepared {
@@ -43,9 +46,10 @@ impl Prepared {
         let (envelope, meaning) = stripe::read(&body, catalog, mode);
         Self {
             envelope,
-            meaning,
+            meaning: meaning.map_err(Refusal::brief),
             meta,
             body,
+            again: false,
         }
     }
 
@@ -81,10 +85,16 @@ pub enum Verdict {
 }
 
 /// Applies a batch in one transaction; the verdicts are in the order of the batch.
+/// `repeated`: an earlier try at the same batch failed, perhaps after its commit.
 ///
 /// # Errors
 /// PostgreSQL's or the network's; then nothing of the batch was applied.
-pub async fn apply(pool: &PgPool, batch: &[Prepared], now_ms: i64) -> Result<Vec<Verdict>, sqlx::Error> {
+pub async fn apply(
+    pool: &PgPool,
+    batch: &[Prepared],
+    repeated: bool,
+    now_ms: i64,
+) -> Result<Vec<Verdict>, sqlx::Error> {
     let by_id = first_of_each(batch);
     let claims: Vec<Claim<'_>> = by_id.values().map(|i| batch[*i].claim(now_ms)).collect();
     let mut transaction = pool.begin().await?;
@@ -106,7 +116,9 @@ pub async fn apply(pool: &PgPool, batch: &[Prepared], now_ms: i64) -> Result<Vec
         let id = item.envelope.id.as_str();
         match &item.meaning {
             _ if by_id.get(&item.envelope.id) != Some(&index) => Verdict::Duplicate,
-            Err(_) if unqueued.contains(id) => Verdict::Dead,
+            // Of several copies side by side, the one that was recorded goes to the dead-letter
+            // queue; after a crash, or a doubtful commit, any that comes again.
+            Err(_) if unqueued.contains(id) && (claimed.contains(id) || item.again || repeated) => Verdict::Dead,
             _ if !claimed.contains(id) => Verdict::Duplicate,
             Ok(Meaning::Ignored(_)) => Verdict::Ignored,
             Ok(Meaning::Said(_)) => Verdict::Applied,
@@ -117,12 +129,13 @@ pub async fn apply(pool: &PgPool, batch: &[Prepared], now_ms: i64) -> Result<Vec
 }
 
 /// The delivery that counts for each id, sorted by id: the first, but one that
-/// can be read before one that cannot.
+/// can be read before one that cannot, and one that was delivered before.
 fn first_of_each(batch: &[Prepared]) -> BTreeMap<&EventId, usize> {
     let mut by_id: BTreeMap<&EventId, usize> = BTreeMap::new();
     for (index, item) in batch.iter().enumerate() {
         let first = by_id.entry(&item.envelope.id).or_insert(index);
-        if batch[*first].meaning.is_err() && item.meaning.is_ok() {
+        let (refused, better) = (batch[*first].meaning.is_err(), item.again && !batch[*first].again);
+        if refused && (item.meaning.is_ok() || better) {
             *first = index;
         }
     }
@@ -148,18 +161,26 @@ async fn bury(
     let burials: Vec<Burial<'_>> = refused
         .iter()
         .filter(|(item, _)| claimed.contains(item.envelope.id.as_str()))
-        .map(|(item, refusal)| Burial {
-            event: &item.envelope.id,
-            kind: &item.envelope.kind,
-            reason: refusal.reason.as_str(),
-            detail: &refusal.detail,
-            attempts: item.meta.attempts + 1,
-            first_failed_ms: item.meta.first_failed_at_ms.unwrap_or(now_ms),
-            last_failed_ms: now_ms,
+        .map(|(item, refusal)| {
+            let meta = item.meta.failed_at(now_ms);
+            Burial {
+                event: &item.envelope.id,
+                kind: &item.envelope.kind,
+                reason: refusal.reason.as_str(),
+                detail: &refusal.detail,
+                attempts: meta.attempts,
+                first_failed_ms: meta.first_failed_at_ms.unwrap_or(now_ms),
+                last_failed_ms: now_ms,
+            }
         })
         .collect();
     dead_letter::insert(connection, &burials).await?;
-    let ids: Vec<&str> = refused.iter().map(|(item, _)| item.envelope.id.as_str()).collect();
+    let id = |(item, _): &(&Prepared, &Refusal)| item.envelope.id.to_string();
+    let back: Vec<String> = refused.iter().filter(|(item, _)| item.meta.replayed).map(id).collect();
+    if !back.is_empty() {
+        dead_letter::return_to_queue(connection, &back, now_ms).await?;
+    }
+    let ids: Vec<String> = refused.iter().map(id).collect();
     Ok(dead_letter::unqueued(connection, &ids).await?.into_iter().collect())
 }
 
@@ -173,10 +194,10 @@ async fn take_in(connection: &mut PgConnection, facts: &[&Fact]) -> Result<(), s
         .into_iter()
         .collect();
     store::fact::lock_accounts(connection, &accounts).await?;
-    store::fact::insert(connection, facts).await?;
     let known = store::fact::load(connection, &accounts).await?;
     let stored = store::subscription::of_accounts(connection, &accounts).await?;
-    let folded = fold_accounts(&known);
+    store::fact::insert(connection, facts).await?;
+    let folded = fold_accounts(known.iter().chain(facts.iter().copied()));
     let changed = changed(&folded, &stored);
     if changed.is_empty() {
         return Ok(());
@@ -189,11 +210,12 @@ async fn take_in(connection: &mut PgConnection, facts: &[&Fact]) -> Result<(), s
     if users.is_empty() {
         return Ok(());
     }
-    let theirs = store::subscription::of_users(connection, &users).await?;
-    write_entitlements(connection, &users, &theirs).await
+    let elsewhere = store::subscription::of_users(connection, &users, &accounts).await?;
+    let theirs = elsewhere.iter().chain(folded.iter().map(|(_, s)| s));
+    write_entitlements(connection, &users, theirs).await
 }
 
-fn fold_accounts(facts: &[Fact]) -> Vec<(&AccountId, Subscription)> {
+fn fold_accounts<'a>(facts: impl Iterator<Item = &'a Fact>) -> Vec<(&'a AccountId, Subscription)> {
     let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
     for fact in facts {
         by_account.entry(&fact.account).or_default().push(fact);
@@ -232,10 +254,10 @@ fn users_of(changed: &[(&AccountId, &Subscription)], stored: &[Subscription]) ->
     users.into_iter().collect()
 }
 
-async fn write_entitlements(
+async fn write_entitlements<'a>(
     connection: &mut PgConnection,
     users: &[UserId],
-    subscriptions: &[Subscription],
+    subscriptions: impl Iterator<Item = &'a Subscription>,
 ) -> Result<(), sqlx::Error> {
     let mut by_user: BTreeMap<&UserId, Vec<&Subscription>> = BTreeMap::new();
     for subscription in subscriptions {

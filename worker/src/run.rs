@@ -3,9 +3,11 @@
 use crate::{
     config::Config,
     consumer,
+    failure::Permanent,
     lane::Context,
     metrics,
     store::{catalog, dead_letter, pool, subscription},
+    watchdog::Watchdog,
 };
 use anyhow::Context as _;
 use shared::{http, ops, publisher::Publisher, shutdown::CancellationToken};
@@ -25,6 +27,7 @@ const GAUGES_EVERY: Duration = Duration::from_secs(5);
 
 /// Consumes until `stop`, then drains.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    metrics::init(&config.topology);
     let database = pool::open(&config.database)?;
     let listener = http::bind("OPS_ADDR", &config.ops_addr).await?;
     let publish_stop = CancellationToken::new();
@@ -45,6 +48,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let ops = tokio::spawn(http::serve(listener, ops::router(check), limits, publish_stop.clone()));
     tokio::spawn(watch(database.clone(), config.catalog.tiers().to_vec(), stop.clone()));
 
+    let watchdog = Watchdog::default();
     let context = Context {
         pool: database.clone(),
         publisher,
@@ -52,6 +56,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         catalog: Arc::clone(&config.catalog),
         mode: config.mode,
         tuning: config.tuning,
+        watchdog: watchdog.clone(),
     };
     let work = consumer::run(&config.broker, &context, &stop, &consuming);
     let drained = async {
@@ -64,6 +69,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             tracing::warn!("work was still under way at the end of the drain; the broker will deliver it again");
             Ok(())
         }
+        () = watchdog.barks() => anyhow::bail!("a transaction does not end; the connection to PostgreSQL must be half open"),
         ended = publishing => ended.context("the publisher stopped")?,
     };
     publish_stop.cancel();
@@ -97,10 +103,10 @@ fn readiness(
 async fn watch(database: PgPool, tiers: Vec<shared::catalog::Tier>, stop: CancellationToken) {
     let mut tiers_written = false;
     loop {
-        if pool::ready(&database).await.is_ok() {
-            if let Err(error) = look(&database, &tiers, &mut tiers_written).await {
-                tracing::debug!(%error, "the gauges could not be read");
-            }
+        if pool::ready(&database).await.is_ok()
+            && let Err(error) = look(&database, &tiers, &mut tiers_written).await
+        {
+            tracing::debug!(%error, "the gauges could not be read");
         }
         let pause = if tiers_written {
             GAUGES_EVERY
@@ -120,9 +126,10 @@ async fn look(database: &PgPool, tiers: &[shared::catalog::Tier], tiers_written:
         catalog::write_tiers(&mut connection, tiers).await?;
         *tiers_written = true;
     }
-    metrics::DEAD_OPEN.reset();
-    for (reason, count) in dead_letter::count_open(&mut connection).await? {
-        metrics::DEAD_OPEN.with_label_values(&[reason.as_str()]).set(count);
+    let open = dead_letter::count_open(&mut connection).await?;
+    for reason in Permanent::ALL.map(Permanent::as_str) {
+        let count = open.iter().find(|(r, _)| r == reason).map_or(0, |(_, count)| *count);
+        metrics::DEAD_OPEN.with_label_values(&[reason]).set(count);
     }
     let (waiting, oldest_seconds) = subscription::unlinked(&mut connection).await?;
     metrics::UNLINKED.set(waiting);

@@ -1,5 +1,6 @@
 //! Claiming event ids: what makes a second delivery have no effect.
 
+use super::dead_letter;
 use crate::domain::ids::EventId;
 use sqlx::PgConnection;
 use std::collections::HashSet;
@@ -33,7 +34,7 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
     let outcomes: Vec<&str> = claims.iter().map(|c| c.outcome).collect();
     let reasons: Vec<Option<&str>> = claims.iter().map(|c| c.reason).collect();
     let bodies: Vec<&[u8]> = claims.iter().map(|c| c.body).collect();
-    let rows = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"
         WITH input AS (
             SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])
@@ -44,16 +45,13 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
             FROM input
             ON CONFLICT (event_id) DO UPDATE SET outcome = excluded.outcome, reason = excluded.reason
                 WHERE known.outcome = 'dead' AND excluded.outcome <> 'dead'
-            RETURNING event_id
-        ), resolved AS (
-            UPDATE billing.dead_letter AS letter SET resolved_at = now(), resolution = 'applied'
-            FROM claimed WHERE letter.event_id = claimed.event_id AND letter.resolved_at IS NULL
+            RETURNING event_id, xmax <> 0 AS revived
         ), stored AS (
             INSERT INTO billing.payload (event_id, received_at, body)
             SELECT event_id, to_timestamp(received_ms / 1000.0), body FROM input JOIN claimed USING (event_id)
             ON CONFLICT (event_id) DO UPDATE SET body = excluded.body
         )
-        SELECT event_id AS "event_id!" FROM claimed
+        SELECT event_id AS "event_id!", revived AS "revived!" FROM claimed
         "#,
         &ids as &[&str],
         &kinds as &[&str],
@@ -63,7 +61,13 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
         &reasons as &[Option<&str>],
         &bodies as &[&[u8]],
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    Ok(rows.into_iter().collect())
+    // A statement of its own: what another transaction wrote while this one
+    // waited for its row is not visible to the statement that waited.
+    let revived: Vec<&str> = rows.iter().filter(|r| r.revived).map(|r| r.event_id.as_str()).collect();
+    if !revived.is_empty() {
+        dead_letter::resolve(connection, &revived).await?;
+    }
+    Ok(rows.into_iter().map(|r| r.event_id).collect())
 }

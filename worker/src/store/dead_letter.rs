@@ -54,14 +54,45 @@ pub async fn insert(connection: &mut PgConnection, burials: &[Burial<'_>]) -> Re
 
 /// Of these events, those that are recorded as dead and whose message has not
 /// reached the dead-letter queue.
-pub async fn unqueued(connection: &mut PgConnection, events: &[&str]) -> Result<Vec<String>, sqlx::Error> {
+pub async fn unqueued(connection: &mut PgConnection, events: &[String]) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         "SELECT event_id FROM billing.dead_letter
          WHERE event_id = ANY($1) AND NOT queued AND resolved_at IS NULL",
-        events as &[&str],
+        events,
     )
     .fetch_all(connection)
     .await
+}
+
+/// The messages of these events were taken from the dead-letter queue, and have
+/// failed again: they have to go back.
+pub async fn return_to_queue(
+    connection: &mut PgConnection,
+    events: &[String],
+    failed_ms: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE billing.dead_letter
+         SET queued = false, attempts = attempts + 1, last_failed = to_timestamp($2::bigint / 1000.0)
+         WHERE event_id = ANY($1) AND resolved_at IS NULL",
+        events,
+        failed_ms,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// These events have taken effect after all, or were none of our business.
+pub async fn resolve(connection: &mut PgConnection, events: &[&str]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE billing.dead_letter SET resolved_at = now(), resolution = 'applied'
+         WHERE event_id = ANY($1) AND resolved_at IS NULL",
+        events as &[&str],
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 /// The messages of these events are in the dead-letter queue.

@@ -25,7 +25,7 @@ pub async fn load(connection: &mut PgConnection, accounts: &[AccountId]) -> Resu
     .fetch_all(connection)
     .await?;
     rows.into_iter()
-        .map(|row| serde_json::from_str(&row.body).map_err(|e| unreadable("fact", &row.event_id, e)))
+        .map(|row| serde_json::from_str(&row.body).map_err(|e| unreadable("fact", &row.event_id, &e)))
         .collect()
 }
 
@@ -34,7 +34,7 @@ pub async fn insert(connection: &mut PgConnection, facts: &[&Fact]) -> Result<()
     let ids: Vec<&str> = facts.iter().map(|f| f.event_id.as_str()).collect();
     let accounts: Vec<&str> = facts.iter().map(|f| f.account.as_str()).collect();
     let created: Vec<i64> = facts.iter().map(|f| f.created).collect();
-    let bodies = facts.iter().map(|f| written(f)).collect::<Result<Vec<_>, _>>()?;
+    let bodies = facts.iter().map(written).collect::<Result<Vec<_>, _>>()?;
     sqlx::query!(
         "INSERT INTO billing.fact (event_id, account, created, body)
          SELECT event_id, account, to_timestamp(created), body::json

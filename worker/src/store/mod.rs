@@ -13,7 +13,7 @@ pub mod user;
 use crate::domain::ids::{AccountId, UserId};
 
 /// A stored value that this program wrote and cannot read any more.
-fn unreadable(what: &'static str, key: &str, error: serde_json::Error) -> sqlx::Error {
+fn unreadable(what: &'static str, key: &str, error: &serde_json::Error) -> sqlx::Error {
     sqlx::Error::Decode(format!("the stored {what} of {key} cannot be read: {error}").into())
 }
 

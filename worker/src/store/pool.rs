@@ -13,19 +13,29 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// Opens a pool; connects only when the first connection is asked for.
 pub fn open(database: &Database) -> Result<PgPool, shared::settings::SettingError> {
-    let wrong = |_| {
+    let wrong = || {
         // The parser's own message may repeat the URL, and with it the password.
         shared::settings::SettingError::new(
             "DATABASE_URL",
             "is not a PostgreSQL URL; write postgres://user:password@host:5432/database",
         )
     };
-    let options = PgConnectOptions::from_str(database.url.expose())
-        .map_err(wrong)?
+    let url = database.url.expose();
+    // The parser itself takes any scheme for ours.
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(wrong());
+    }
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|_| wrong())?
         .application_name("tollbridge worker")
         .options([
             ("statement_timeout", database.statement_timeout.as_millis().to_string()),
             ("lock_timeout", database.lock_timeout.as_millis().to_string()),
+            // Every statement here is a look-up by key. A plan made while the tables were
+            // small, or new for each batch, would be slower, and a scan never better.
+            ("plan_cache_mode", "force_generic_plan".to_owned()),
+            ("enable_seqscan", "off".to_owned()),
+            ("jit", "off".to_owned()),
             // A transaction that its owner forgot holds locks that nobody waits for in vain.
             ("idle_in_transaction_session_timeout", "60000".to_owned()),
         ]);
@@ -33,15 +43,16 @@ pub fn open(database: &Database) -> Result<PgPool, shared::settings::SettingErro
         .max_connections(database.pool_size)
         .acquire_timeout(Duration::from_secs(5))
         // A begin that was cancelled may leave its transaction open, and the next
-        // borrower's writes would vanish with it (transact-rs/sqlx#4385). Outside
-        // of a transaction the two times are the same instant; such a connection
-        // is closed rather than lent again.
+        // borrower's writes would vanish with it (transact-rs/sqlx#4385): such a
+        // connection is closed rather than lent again. Outside of a transaction
+        // both times are those of this statement, provided that it is sent as a
+        // simple query: the extended protocol begins its own before it executes.
         .after_release(|connection, _| {
             Box::pin(async move {
-                let row = sqlx::query("SELECT now() = statement_timestamp() AS idle")
+                let idle = sqlx::raw_sql("SELECT now() = statement_timestamp() AS idle")
                     .fetch_one(connection)
                     .await?;
-                row.try_get("idle")
+                idle.try_get("idle")
             })
         })
         .connect_lazy_with(options))
@@ -58,6 +69,9 @@ pub enum NotReady {
     /// It does not answer, or not as it should.
     #[error("the database does not answer: {0}")]
     Away(#[from] sqlx::Error),
+    /// It takes no writes.
+    #[error("the database is read-only, perhaps a standby")]
+    ReadOnly,
     /// It is older than this program.
     #[error("the schema is not up to date ({applied} of {known} migrations); run `worker migrate`")]
     Behind {
@@ -81,6 +95,10 @@ pub async fn ready(pool: &PgPool) -> Result<(), NotReady> {
         Err(error) => return Err(error.into()),
     };
     let missing = known.iter().filter(|v| !applied.contains(v)).count();
+    let read_only: String = sqlx::query_scalar("SHOW transaction_read_only").fetch_one(pool).await?;
+    if read_only == "on" {
+        return Err(NotReady::ReadOnly);
+    }
     if missing == 0 {
         Ok(())
     } else {

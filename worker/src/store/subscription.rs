@@ -8,7 +8,7 @@ use crate::domain::{
 use sqlx::PgConnection;
 
 fn read(id: &str, state: &str) -> Result<Subscription, sqlx::Error> {
-    serde_json::from_str(state).map_err(|e| unreadable("subscription", id, e))
+    serde_json::from_str(state).map_err(|e| unreadable("subscription", id, &e))
 }
 
 /// The subscriptions of the accounts, as last folded.
@@ -25,11 +25,17 @@ pub async fn of_accounts(
     rows.iter().map(|row| read(&row.subscription_id, &row.state)).collect()
 }
 
-/// The subscriptions of the users.
-pub async fn of_users(connection: &mut PgConnection, users: &[UserId]) -> Result<Vec<Subscription>, sqlx::Error> {
+/// The subscriptions of the users in other accounts than these.
+pub async fn of_users(
+    connection: &mut PgConnection,
+    users: &[UserId],
+    but_of: &[AccountId],
+) -> Result<Vec<Subscription>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT subscription_id, state::text AS "state!" FROM billing.subscription WHERE user_id = ANY($1)"#,
+        r#"SELECT subscription_id, state::text AS "state!" FROM billing.subscription
+           WHERE user_id = ANY($1) AND account <> ALL($2)"#,
         &users_as_text(users),
+        &accounts_as_text(but_of),
     )
     .fetch_all(connection)
     .await?;
@@ -67,12 +73,12 @@ pub async fn write(
     .map(|_| ())
 }
 
-/// How many subscriptions wait for a link to their user, and for how many
+/// How many subscriptions that have not ended wait for a link to their user, and for how many
 /// seconds the oldest of them has.
 pub async fn unlinked(connection: &mut PgConnection) -> Result<(i64, i64), sqlx::Error> {
     let row = sqlx::query!(
-        r#"SELECT count(*) AS "waiting!", coalesce(extract(epoch FROM now() - min(changed_at)), 0)::bigint AS "oldest!"
-           FROM billing.subscription WHERE user_id IS NULL"#
+        r#"SELECT count(*) AS "waiting!", coalesce(extract(epoch FROM now() - min(first_seen)), 0)::bigint AS "oldest!"
+           FROM billing.subscription WHERE user_id IS NULL AND NOT (state ->> 'ended')::boolean"#
     )
     .fetch_one(connection)
     .await?;

@@ -26,7 +26,7 @@ up: build ## start servers, ingest and worker and leave them running
 stop: ## end all that was left running; the data stays
 	$(SERVERS) stop --all
 
-test: ## run every test
+test: build ## run every test
 	$(SERVERS) run --name test -- cargo test --workspace
 
 bench: ## measure throughput and latency: a table, and target/bench/report.json

@@ -74,6 +74,12 @@ pub fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Shows `line` to whoever runs a test with `--nocapture`, or reads why it failed.
+#[expect(clippy::print_stderr, reason = "the test harness captures it")]
+pub fn note(line: &str) {
+    eprintln!("{line}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -165,7 +165,9 @@ impl TestEnv {
             ("LOG_FORMAT", "json".to_owned()),
             ("RUST_BACKTRACE", "1".to_owned()),
         ];
-        settings.map(|(name, value)| (name.to_owned(), value)).into()
+        let mut settings = BTreeMap::from(settings.map(|(name, value)| (name.to_owned(), value)));
+        settings.extend(self.further.clone());
+        settings
     }
 
     /// The names of its queues.
@@ -183,8 +185,7 @@ impl TestEnv {
     }
 
     async fn clean(servers: &Servers, topology: Topology, database: &str) -> Result<()> {
-        let drop = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
-        let dropped = administer(servers, &drop).await;
+        let dropped = drop_database(servers, database).await;
         Queues::connect(&servers.amqp_url, topology).await?.delete_all().await?;
         dropped
     }
@@ -219,6 +220,16 @@ fn pool(url: &str) -> Result<PgPool> {
     options
         .connect_lazy(url)
         .context("DATABASE_URL is no URL of PostgreSQL")
+}
+
+/// Not `WITH (FORCE)`: that is refused while PostgreSQL's own autovacuum is at work there, which
+/// a plain `DROP` ends.
+async fn drop_database(servers: &Servers, database: &str) -> Result<()> {
+    let end_sessions = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND usename = current_user"
+    );
+    administer(servers, &end_sessions).await?;
+    administer(servers, &format!("DROP DATABASE IF EXISTS {database}")).await
 }
 
 async fn administer(servers: &Servers, statement: &str) -> Result<()> {

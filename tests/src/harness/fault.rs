@@ -1,8 +1,18 @@
 //! Servers that a test may break.
 
-use crate::harness::{Servers, repository};
+use crate::harness::{Servers, repository, wait_for};
 use anyhow::{Context, Result, ensure};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Confirmation, Connection, ConnectionProperties};
+use sqlx::{Connection as _, PgConnection};
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to come back.
+const HEALING: Duration = Duration::from_mins(1);
+/// How long one look may take.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// A broker and a database of one test's own, started and broken by `deploy/local/servers.py`.
 #[derive(Debug)]
@@ -12,11 +22,13 @@ pub struct OwnServers {
 }
 
 impl OwnServers {
-    /// Starts both under `name`.
+    /// Starts both under `name`, empty and in their first state.
     ///
     /// # Errors
     /// When they do not come up.
     pub async fn up(name: &str) -> Result<Self> {
+        // What a run that was killed may have left.
+        control(&["stop", "--wipe", "--name", name]).await?;
         let printed = control(&["up", "--name", name]).await?;
         let value = |key: &str| {
             let lines = printed.lines().filter_map(|line| line.split_once('='));
@@ -60,6 +72,35 @@ impl OwnServers {
         self.act("database", action).await
     }
 
+    /// Waits until the broker is of use again: a client of our own has a message confirmed that it
+    /// published, over a connection of its own, to a queue of the kind that the pair uses.
+    /// Returns when that was.
+    ///
+    /// # Errors
+    /// When that takes more than a minute.
+    pub async fn broker_heals(&self) -> Result<Instant> {
+        wait_for(HEALING, "the broker takes messages", async || {
+            let probe = tokio::time::timeout(PROBE, probe_broker(&self.servers.amqp_url)).await;
+            probe.context("no answer")?
+        })
+        .await?;
+        Ok(Instant::now())
+    }
+
+    /// Waits until the database is of use again: it has committed what a client of our own wrote
+    /// over a connection of its own. Returns when that was.
+    ///
+    /// # Errors
+    /// When that takes more than a minute.
+    pub async fn database_heals(&self) -> Result<Instant> {
+        wait_for(HEALING, "the database commits", async || {
+            let probe = tokio::time::timeout(PROBE, probe_database(&self.servers.database_url)).await;
+            probe.context("no answer")?
+        })
+        .await?;
+        Ok(Instant::now())
+    }
+
     async fn act(&self, server: &str, action: &[&str]) -> Result<String> {
         let name = ["--name", self.name.as_str()];
         control(&[&[server], &name[..], action].concat()).await
@@ -74,6 +115,41 @@ impl Drop for OwnServers {
             eprintln!("the servers `{}` may still run: make stop", self.name);
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a look from outside, that must not be supervised"
+)]
+async fn probe_broker(url: &str) -> Result<()> {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    let queue = channel.queue_declare("tests.probe".into(), QueueDeclareOptions::durable(), arguments);
+    queue.await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let options = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
+    let published = channel.basic_publish(
+        "".into(),
+        "tests.probe".into(),
+        options,
+        b"",
+        BasicProperties::default(),
+    );
+    let confirm = published.await?.await?;
+    ensure!(matches!(confirm, Confirmation::Ack(None)), "{confirm:?}");
+    Ok(connection.close(200, "probed".into()).await?)
+}
+
+async fn probe_database(url: &str) -> Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    let statement = sqlx::raw_sql("CREATE TABLE IF NOT EXISTS probe (); INSERT INTO probe DEFAULT VALUES");
+    statement.execute(&mut connection).await?;
+    Ok(connection.close().await?)
 }
 
 fn command(arguments: &[&str]) -> Command {

@@ -22,7 +22,7 @@ pub use metrics::Metrics;
 pub use pair::{Pair, Setup};
 pub use poll::{eventually, wait_for};
 pub use process::{Process, repository};
-pub use queues::Queues;
+pub use queues::{Queues, header};
 pub use signature::{sign, unix_now};
 
 /// The webhook secret of every test.

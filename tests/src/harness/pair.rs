@@ -3,6 +3,7 @@
 use crate::harness::process::free_address;
 use crate::harness::{Client, Process, SECRET, TestEnv};
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// How a pair is to be started.
@@ -109,16 +110,32 @@ impl Pair {
             worker: (worker, setup.detached),
             logs,
         };
-        pair.operate(&["migrate"]).await?;
-        pair.ingest.spawn()?;
-        for _ in 0..setup.workers {
-            pair.spawn_worker()?;
-        }
-        pair.ingest.ready().await?;
-        for worker in &mut pair.workers {
-            worker.ready().await?;
+        if let Err(error) = pair.start_all(setup.workers).await {
+            // Even those that were to outlive us: half a pair is of no use to anybody.
+            pair.kill_all().await;
+            return Err(error);
         }
         Ok(pair)
+    }
+
+    async fn start_all(&mut self, workers: usize) -> Result<()> {
+        self.operate(&["migrate"]).await?;
+        self.ingest.spawn()?;
+        for _ in 0..workers {
+            self.spawn_worker()?;
+        }
+        self.ingest.ready().await?;
+        for worker in &mut self.workers {
+            worker.ready().await?;
+        }
+        Ok(())
+    }
+
+    /// Kills every process on the spot; those that do not run are left as they are.
+    pub async fn kill_all(&mut self) {
+        for process in std::iter::once(&mut self.ingest).chain(&mut self.workers) {
+            let _not_running = process.kill_9().await;
+        }
     }
 
     /// Starts one more worker, with the settings of the others, and waits until it is ready.
@@ -155,6 +172,16 @@ impl Pair {
     /// When it fails; the message has what it wrote to standard error.
     pub async fn operate(&self, arguments: &[&str]) -> Result<String> {
         self.operator.run(arguments).await
+    }
+
+    /// The open dead letters, as `worker dead-letters list --json` prints them with `further`
+    /// arguments.
+    ///
+    /// # Errors
+    /// When it fails, or prints anything but one JSON array.
+    pub async fn dead_letters(&self, further: &[&str]) -> Result<Vec<Value>> {
+        let arguments = [&["dead-letters", "list", "--json"], further].concat();
+        Ok(serde_json::from_str(&self.operate(&arguments).await?)?)
     }
 
     /// How many deliveries the workers have settled since they started, duplicates too.

@@ -1,12 +1,16 @@
 //! A look at the queues from outside of the pair.
 
-use anyhow::Result;
+use crate::harness::wait_for;
+use anyhow::{Context, Result, ensure};
+use lapin::message::Delivery;
 use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+    BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+    QueueDeleteOptions, QueuePurgeOptions,
 };
-use lapin::types::FieldTable;
-use lapin::{BasicProperties, Connection, ConnectionProperties};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Confirmation, Connection, ConnectionProperties, Queue};
 use shared::topology::Topology;
+use std::time::Duration;
 
 /// The queues of one namespace; [`Topology`] has their names.
 #[derive(Debug)]
@@ -46,6 +50,18 @@ impl Queues {
     /// # Errors
     /// When there is no such queue.
     pub async fn depth(&self, queue: &str) -> Result<i64> {
+        Ok(i64::from(self.look(queue).await?.message_count()))
+    }
+
+    /// How many consume from the queue `queue`.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub async fn consumers(&self, queue: &str) -> Result<u32> {
+        Ok(self.look(queue).await?.consumer_count())
+    }
+
+    async fn look(&self, queue: &str) -> Result<Queue> {
         // A channel of its own, because a queue that is not there closes it.
         let channel = self.connection.create_channel().await?;
         let passive = QueueDeclareOptions {
@@ -56,7 +72,7 @@ impl Queues {
             .queue_declare(queue.into(), passive, FieldTable::default())
             .await?;
         channel.close(200, "looked".into()).await?;
-        Ok(i64::from(declared.message_count()))
+        Ok(declared)
     }
 
     /// Puts `body` onto the queue `queue`, and waits for the confirm.
@@ -64,12 +80,71 @@ impl Queues {
     /// # Errors
     /// When the broker does not take it.
     pub async fn publish(&self, queue: &str, properties: BasicProperties, body: &[u8]) -> Result<()> {
+        self.publish_all(queue, [(properties, body)]).await
+    }
+
+    /// Puts `messages` onto the queue `queue` one behind the other, and waits for all confirms.
+    ///
+    /// # Errors
+    /// When the broker does not take one.
+    pub async fn publish_all<'a, M>(&self, queue: &str, messages: M) -> Result<()>
+    where
+        M: IntoIterator<Item = (BasicProperties, &'a [u8])>,
+    {
         let channel = self.connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        let options = BasicPublishOptions::default();
-        let published = channel.basic_publish("".into(), queue.into(), options, body, properties);
-        published.await?.await?;
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let mut confirms = Vec::new();
+        for (properties, body) in messages {
+            let published = channel.basic_publish("".into(), queue.into(), options, body, properties);
+            confirms.push(published.await?);
+        }
+        for confirm in confirms {
+            let confirm = confirm.await?;
+            ensure!(
+                matches!(confirm, Confirmation::Ack(None)),
+                "{queue} did not take a message: {confirm:?}"
+            );
+        }
         Ok(channel.close(200, "published".into()).await?)
+    }
+
+    /// All messages of the queue `queue`, taken out.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub async fn take_all(&self, queue: &str) -> Result<Vec<Delivery>> {
+        let channel = self.connection.create_channel().await?;
+        let mut taken = Vec::new();
+        let no_ack = BasicGetOptions { no_ack: true };
+        while let Some(message) = channel.basic_get(queue.into(), no_ack).await? {
+            taken.push(message.delivery);
+        }
+        channel.close(200, "taken".into()).await.context("closing")?;
+        Ok(taken)
+    }
+
+    /// Takes the first message of the queue `queue` and gives it back, so many `times`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn return_first(&self, queue: &str, times: usize) -> Result<()> {
+        let channel = self.connection.create_channel().await?;
+        let give_back = BasicNackOptions {
+            requeue: true,
+            multiple: false,
+        };
+        for time in 0..times {
+            let message = wait_for(Duration::from_secs(10), "a message is ready", async || {
+                let message = channel.basic_get(queue.into(), BasicGetOptions::default()).await?;
+                message.with_context(|| format!("none after {time} times"))
+            });
+            message.await?.acker.nack(give_back).await?;
+        }
+        Ok(channel.close(200, "returned".into()).await?)
     }
 
     /// Empties the queue `queue`.
@@ -104,5 +179,15 @@ impl Queues {
             channel.queue_delete(name.into(), QueueDeleteOptions::default()).await?;
         }
         Ok(())
+    }
+}
+
+/// The header `name` of a message, as any RabbitMQ tool shows it.
+#[must_use]
+pub fn header(message: &Delivery, name: &str) -> Option<String> {
+    match message.properties.headers().as_ref()?.inner().get(name)? {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        AMQPValue::LongLongInt(number) => Some(number.to_string()),
+        other => Some(format!("{other:?}")),
     }
 }

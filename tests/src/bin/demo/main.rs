@@ -5,7 +5,7 @@
 mod show;
 mod up;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use clap::Parser;
 use std::net::SocketAddr;
@@ -46,12 +46,10 @@ fn version(name: &str) -> Result<ApiVersion, String> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = if arguments.up {
-        up::up(arguments.api_version).await
-    } else if arguments.post.is_empty() {
-        tell(arguments.api_version).await
-    } else {
-        post(&arguments).await
+    let done = tokio::select! {
+        done = run(&arguments) => done,
+        // Returning cleans up what was started; dying of the signal would not.
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,6 +57,16 @@ async fn main() -> ExitCode {
             println!("\nFAILED: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.up {
+        up::up(arguments.api_version).await
+    } else if arguments.post.is_empty() {
+        tell(arguments.api_version).await
+    } else {
+        post(arguments).await
     }
 }
 

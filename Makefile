@@ -4,6 +4,7 @@
 # that deploy/local/servers.py starts, and ends again with the command they were started for.
 
 SERVERS := python3 deploy/local/servers.py
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 CARGO_DENY := 0.20.2
 SQLX_CLI := 0.9.0
@@ -18,10 +19,10 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## send signed webhooks through the whole system, show what they change, end everything
-	$(SERVERS) run --name demo -- cargo run --quiet -p tests --bin demo
+	$(SERVERS) run --name demo -- $(TARGET)/debug/demo
 
 up: build ## start servers, ingest and worker and leave them running
-	$(SERVERS) run --name dev --keep -- cargo run --quiet -p tests --bin demo -- --up
+	$(SERVERS) run --name dev --keep -- $(TARGET)/debug/demo --up
 
 stop: ## end all that was left running; the data stays
 	$(SERVERS) stop --all
@@ -61,5 +62,6 @@ tools: ## install cargo-deny and sqlx-cli at the versions pinned here
 ci: ## everything a change must pass
 	bash .ci/run
 
+# Everything, always: a part of the workspace has other features, and would be compiled again.
 build:
-	cargo build -p ingest -p worker -p tests --bins
+	cargo build --workspace --all-targets

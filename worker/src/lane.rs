@@ -227,7 +227,7 @@ impl Context {
         let mut conflicts = 0;
         let mut held = Reconnect::new(Some(database::HOLD_MOST));
         loop {
-            let under_way = self.watchdog.begin();
+            let under_way = self.watchdog.watch();
             let error = match process::apply(&self.pool, batch, repeated, now_ms()).await {
                 Ok(verdicts) => return Ok(Ok(verdicts)),
                 Err(error) => error,

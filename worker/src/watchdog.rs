@@ -36,7 +36,7 @@ pub struct UnderWay {
 
 impl Watchdog {
     /// A transaction begins.
-    pub fn begin(&self) -> UnderWay {
+    pub fn watch(&self) -> UnderWay {
         let key = self.0.next.fetch_add(1, Ordering::Relaxed);
         self.0.with(|begun| begun.insert(key, Instant::now()));
         UnderWay {
@@ -81,10 +81,10 @@ mod tests {
     async fn only_a_transaction_that_does_not_end_makes_it_bark() {
         let watchdog = Watchdog::default();
         let (longest, look_every) = (Duration::from_millis(20), Duration::from_millis(5));
-        drop(watchdog.begin());
+        drop(watchdog.watch());
         let quiet = tokio::time::timeout(longest * 5, watchdog.barks_after(longest, look_every)).await;
         assert!(quiet.is_err(), "nothing is under way");
-        let hanging = watchdog.begin();
+        let hanging = watchdog.watch();
         watchdog.barks_after(longest, look_every).await;
         drop(hanging);
     }

@@ -38,8 +38,9 @@ async fn a_dead_letter_that_is_put_back_too_early_goes_back_to_the_dead_letters(
 #[tokio::test]
 async fn a_queue_deleted_over_a_backlog_does_not_end_consumption() -> Result<()> {
     let env = TestEnv::new("deleted_backlog").await?;
-    let one_lane = Setup::default().worker("LANES", "1").worker("BATCH_SIZE", "50");
-    let pair = Pair::start(&env, one_lane).await?;
+    // So that it is a batch still gathering, of the only lane, that is told of the end.
+    let one_lane = Setup::default().worker("LANES", "1").worker("BATCH_SIZE", "1000");
+    let pair = Pair::start(&env, one_lane.worker("BATCH_WAIT", "1s")).await?;
     let (queues, work) = (env.queues().await?, env.topology().work());
     let events = newcomers(env.namespace(), 401);
     let (backlog, [last]) = events.split_at(400) else {

@@ -16,7 +16,7 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
     let now = now_ms();
     let age_ms = item.meta.received_at_ms.map(|at| now - at);
     match next {
-        Next::Settled(verdict @ (Verdict::Applied | Verdict::Ignored)) => {
+        Next::Settled(Verdict::Applied | Verdict::Ignored) => {
             let (outcome, reason) = match &item.meaning {
                 Ok(Meaning::Ignored(why)) => ("ignored", *why),
                 _ => ("applied", ""),
@@ -29,7 +29,6 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
                 outcome,
                 reason,
                 age_ms,
-                ?verdict,
                 "event settled"
             );
         }

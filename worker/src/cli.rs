@@ -5,7 +5,7 @@ use crate::{
     config::{self, Config, ConfigError, Database},
     dead_letters,
     failure::Permanent,
-    run,
+    process, run,
     store::{catalog, dead_letter::Filter, pool},
 };
 use anyhow::Context;
@@ -93,7 +93,10 @@ async fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
             catalog::write_tiers(&mut *database.acquire().await?, tiers.tiers())
                 .await
                 .context("cannot write the catalog's tiers")?;
-            tracing::info!("the schema is up to date");
+            let accounts = process::bring_up_to_date(&database)
+                .await
+                .context("cannot fold the states of an older version again")?;
+            tracing::info!(accounts, "the schema is up to date");
             Ok(())
         }
         Command::DeadLetters(DeadLetters::List {

@@ -2,13 +2,14 @@
 //! settled and acknowledged before the next.
 
 use crate::{
+    apply::{Interrupted, Next, rest},
     batch,
     config::Tuning,
-    database::{self, Waited},
+    database,
     domain::ids::EventId,
-    failure::{Fault, Permanent, Refusal, Retry, retry},
+    failure::{Permanent, Refusal},
     metrics,
-    process::{self, Prepared, Verdict},
+    process::{Manner, Prepared, Verdict},
     report,
     settle::{self, Outgoing},
     store::dead_letter,
@@ -16,13 +17,12 @@ use crate::{
     watchdog::Watchdog,
 };
 use futures_util::StreamExt;
-use lapin::{Consumer, message::Delivery, options::BasicAckOptions};
+use lapin::{Acker, Consumer, message::Delivery, options::BasicAckOptions};
 use shared::{
     broker::BrokerError,
     catalog::Catalog,
     message::{Meta, now_ms},
     publisher::Publisher,
-    reconnect::Reconnect,
     settings::format_duration,
     shutdown::CancellationToken,
     topology::Topology,
@@ -31,14 +31,10 @@ use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// Transactions that got into another's way are repeated so often before the
-/// batch is split.
-const CONFLICTS_MOST: u32 = 10;
 /// The pause before a publish or a record is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
-/// How long a split batch may take: its rest then waits in a retry queue, no
-/// attempt counted, since its acknowledgement must not come too late.
-const SPLIT_MOST: Duration = Duration::from_mins(5);
+/// How soon what waits for its account is tried again when nothing else comes.
+const ASIDE_PAUSE: Duration = Duration::from_millis(10);
 
 /// What every lane works with.
 #[derive(Debug, Clone)]
@@ -57,6 +53,8 @@ pub struct Context {
     pub tuning: Tuning,
     /// Sees transactions that never end.
     pub watchdog: Watchdog,
+    /// How long an event waits for its account, if somebody else holds it.
+    pub lock_timeout: Duration,
 }
 
 /// What a lane consumes.
@@ -77,54 +75,47 @@ pub struct Ends {
     pub lost: CancellationToken,
 }
 
-/// What is to be done with a delivery before its acknowledgement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Nothing: it is committed.
-    Settled(Verdict),
-    /// Put it on the retry queue of this delay, with this history.
-    Retry(Duration, Meta),
-    /// Record it as dead: every retry failed.
-    Exhausted(String),
-}
-
-/// The work was broken off: nothing more is acknowledged, and the broker
-/// delivers the rest again. No attempt is counted.
+/// A delivery in the lane's hands: not acknowledged yet.
 #[derive(Debug)]
-struct Interrupted;
+pub(crate) struct Held {
+    pub(crate) item: Prepared,
+    acker: Acker,
+    /// Since when it waits for its account, which somebody else holds.
+    pub(crate) busy_since: Option<Instant>,
+}
 
 impl Context {
     /// Consumes until one of the `ends`.
     pub async fn run(self, feed: Feed, mut consumer: Consumer, ends: Ends) -> Result<(), BrokerError> {
         let stop = &ends.stop;
         let size = if feed == Feed::Work { self.tuning.batch_size } else { 1 };
+        let mut aside: Vec<Held> = Vec::new();
         loop {
             let next = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                next = consumer.next() => next,
+                next = consumer.next() => Some(next),
+                () = tokio::time::sleep(ASIDE_PAUSE), if !aside.is_empty() => None,
             };
-            let first = match next {
-                Some(Ok(delivery)) => delivery,
-                end => return Err(batch::ended(end.and_then(Result::err))),
+            let (deliveries, end) = match next {
+                Some(Some(Ok(first))) => batch::gather(first, &mut consumer, size, self.tuning.batch_wait).await,
+                Some(end) => return Err(batch::ended(end.and_then(Result::err))),
+                None => (Vec::new(), None),
             };
-            let (deliveries, end) = batch::gather(first, &mut consumer, size, self.tuning.batch_wait).await;
-            let Some(last) = deliveries.last().map(|d| d.acker.clone()) else {
-                continue;
+            let fresh = !deliveries.is_empty();
+            let mut batch = std::mem::take(&mut aside);
+            batch.extend(deliveries.into_iter().map(|d| self.read(d, feed)));
+            let settled;
+            (settled, aside) = match self.work(batch, fresh, stop).await {
+                Ok(worked) => worked,
+                Err(Interrupted) if stop.is_cancelled() => return Ok(()),
+                Err(Interrupted) => {
+                    let why = "work was held too long; it is given back";
+                    return Err(BrokerError::Unusable(why.to_owned()));
+                }
             };
-            let batch = deliveries.into_iter().map(|d| self.read(d, feed)).collect();
-            if self.work(batch, stop).await.is_err() {
-                return if stop.is_cancelled() {
-                    Ok(())
-                } else {
-                    Err(BrokerError::Unusable(
-                        "work was held too long; it is given back".to_owned(),
-                    ))
-                };
-            }
-            // Everything up to here is settled: one acknowledgement for all.
             let acknowledged = tokio::select! {
-                acknowledged = last.ack(BasicAckOptions { multiple: true }) => acknowledged?,
+                acknowledged = acknowledge(&settled, aside.is_empty()) => acknowledged?,
                 () = ends.lost.cancelled() => false,
             };
             if !acknowledged {
@@ -138,7 +129,7 @@ impl Context {
         }
     }
 
-    fn read(&self, delivery: Delivery, feed: Feed) -> Prepared {
+    fn read(&self, delivery: Delivery, feed: Feed) -> Held {
         let meta = Meta::read(&delivery.properties);
         let mut item = Prepared::read(delivery.data, meta, &self.catalog, self.mode);
         item.again = delivery.redelivered || meta.replayed || feed == Feed::OverLimit;
@@ -148,28 +139,46 @@ impl Context {
                 detail: "RabbitMQ delivered it too often without an acknowledgement: workers crashed or were cut off while they held it, perhaps because of another message; replay it once they are stable".to_owned(),
             });
         }
-        item
+        Held {
+            item,
+            acker: delivery.acker,
+            busy_since: None,
+        }
     }
 
-    /// Applies and settles a batch; on `Ok` all of it may be acknowledged.
-    async fn work(&self, batch: Vec<Prepared>, stop: &CancellationToken) -> Result<(), Interrupted> {
+    /// Applies and settles a batch. Returns what may be acknowledged, and what
+    /// has to wait for its account. `fresh`: some of it was just delivered.
+    async fn work(
+        &self,
+        batch: Vec<Held>,
+        fresh: bool,
+        stop: &CancellationToken,
+    ) -> Result<(Vec<Acker>, Vec<Held>), Interrupted> {
         let started = Instant::now();
         metrics::BATCH_SIZE
             .with_label_values::<&str>(&[])
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
-        let next = self.apply(&batch, stop).await?;
+        let next = self.apply(&batch, fresh, stop).await?;
         metrics::APPLY_SECONDS
             .with_label_values::<&str>(&[])
             .observe(started.elapsed().as_secs_f64());
         let mut buried: Vec<EventId> = Vec::new();
-        for (item, next) in batch.into_iter().zip(next) {
-            report::settled(&item, &next);
+        let (mut settled, mut aside) = (Vec::with_capacity(batch.len()), Vec::new());
+        for (mut held, next) in batch.into_iter().zip(next) {
+            report::settled(&held.item, &next);
+            if next == Next::Aside {
+                held.busy_since.get_or_insert(started);
+                aside.push(held);
+                continue;
+            }
+            settled.push(held.acker);
+            let item = held.item;
             match next {
-                Next::Settled(Verdict::Applied | Verdict::Ignored | Verdict::Duplicate) => {}
                 Next::Settled(Verdict::Dead) => {
                     self.publish_dead(&item, stop).await?;
                     buried.push(item.envelope.id);
                 }
+                Next::Aside | Next::Settled(_) => {}
                 Next::Retry(delay, meta) => {
                     self.publish(settle::retry(&self.topology, &item, meta, delay), &item.body, stop)
                         .await?;
@@ -180,84 +189,8 @@ impl Context {
                 Next::Exhausted(detail) => buried.extend(self.exhaust(item, detail, stop).await?),
             }
         }
-        self.mark_queued(&buried, stop).await
-    }
-
-    /// Applies a batch, come what may of the database: waits for it while it is
-    /// away, repeats what got into another's way, and splits what it refuses.
-    async fn apply(&self, batch: &[Prepared], stop: &CancellationToken) -> Result<Vec<Next>, Interrupted> {
-        match self.transact(batch, false, stop).await? {
-            Ok(verdicts) => Ok(verdicts.into_iter().map(Next::Settled).collect()),
-            Err(error) if batch.len() == 1 => Ok(batch.iter().map(|item| self.failed(item, &error)).collect()),
-            Err(error) => {
-                tracing::warn!(%error, events = batch.len(), "the database refused a batch; applying one by one");
-                metrics::SPLITS.with_label_values::<&str>(&[]).inc();
-                self.one_by_one(batch, stop).await
-            }
-        }
-    }
-
-    async fn one_by_one(&self, batch: &[Prepared], stop: &CancellationToken) -> Result<Vec<Next>, Interrupted> {
-        let started = Instant::now();
-        let mut all = Vec::with_capacity(batch.len());
-        for item in batch {
-            let later = self
-                .topology
-                .retry_delays()
-                .first()
-                .filter(|_| started.elapsed() > SPLIT_MOST);
-            all.push(match later {
-                Some(delay) => Next::Retry(*delay, item.meta),
-                None => match self.transact(std::slice::from_ref(item), true, stop).await? {
-                    Ok(verdicts) => Next::Settled(verdicts.first().copied().unwrap_or(Verdict::Duplicate)),
-                    Err(error) => self.failed(item, &error),
-                },
-            });
-        }
-        Ok(all)
-    }
-
-    /// One transaction, repeated while the failure is nobody's fault.
-    async fn transact(
-        &self,
-        batch: &[Prepared],
-        mut repeated: bool,
-        stop: &CancellationToken,
-    ) -> Result<Result<Vec<Verdict>, sqlx::Error>, Interrupted> {
-        let mut conflicts = 0;
-        let mut held = Reconnect::new(Some(database::HOLD_MOST));
-        loop {
-            let under_way = self.watchdog.watch();
-            let error = match process::apply(&self.pool, batch, repeated, now_ms()).await {
-                Ok(verdicts) => return Ok(Ok(verdicts)),
-                Err(error) => error,
-            };
-            drop(under_way);
-            repeated = true;
-            match Fault::of(&error) {
-                Fault::Outage => {
-                    tracing::warn!(%error, events = batch.len(), "the database cannot take a batch; it is held and tried again");
-                    self.database(stop).await?;
-                    // It may answer and still take no writes: full, or without a right.
-                    let pause = held.next_pause().ok_or(Interrupted)?;
-                    rest(pause, stop).await?;
-                }
-                Fault::Conflict if conflicts < CONFLICTS_MOST => {
-                    conflicts += 1;
-                    metrics::CONFLICTS.with_label_values::<&str>(&[]).inc();
-                }
-                Fault::Conflict | Fault::Unclassified => return Ok(Err(error)),
-            }
-        }
-    }
-
-    fn failed(&self, item: &Prepared, error: &sqlx::Error) -> Next {
-        match retry(item.meta.attempts, self.topology.retry_delays()) {
-            Retry::After(delay) => Next::Retry(delay, item.meta.failed_at(now_ms())),
-            Retry::Exhausted => Next::Exhausted(format!(
-                "every retry failed; the last error was: {error}; see the worker's logs for this event id, mend the cause, then replay"
-            )),
-        }
+        self.mark_queued(&buried, stop).await?;
+        Ok((settled, aside))
     }
 
     /// Records a message whose retries are used up, and puts it on the
@@ -273,7 +206,17 @@ impl Context {
         let item = [item];
         let mut repeated = false;
         loop {
-            match self.transact(&item, repeated, stop).await? {
+            match self
+                .transact(
+                    &[&item[0]],
+                    Manner {
+                        repeated,
+                        ..Manner::default()
+                    },
+                    stop,
+                )
+                .await?
+            {
                 Ok(verdicts) if verdicts == [Verdict::Dead] => break,
                 Ok(_) => return Ok(None),
                 Err(error) => {
@@ -326,19 +269,21 @@ impl Context {
             rest(AGAIN_AFTER, stop).await?;
         }
     }
-
-    async fn database(&self, stop: &CancellationToken) -> Result<(), Interrupted> {
-        match database::wait(&self.pool, stop, Some(database::HOLD_MOST)).await {
-            Waited::Ready => Ok(()),
-            Waited::Interrupted => Err(Interrupted),
-        }
-    }
 }
 
-/// Waits before the next try at something that is held meanwhile.
-async fn rest(pause: Duration, stop: &CancellationToken) -> Result<(), Interrupted> {
-    tokio::select! {
-        () = tokio::time::sleep(pause) => Ok(()),
-        () = stop.cancelled() => Err(Interrupted),
+/// Acknowledges: all up to the last one at once, or where others are still
+/// held, one by one. False if the channel is gone.
+async fn acknowledge(settled: &[Acker], all: bool) -> Result<bool, BrokerError> {
+    if all {
+        return match settled.last() {
+            Some(last) => Ok(last.ack(BasicAckOptions { multiple: true }).await?),
+            None => Ok(true),
+        };
     }
+    for acker in settled {
+        if !acker.ack(BasicAckOptions::default()).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

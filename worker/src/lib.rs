@@ -1,6 +1,7 @@
 //! Consumes Stripe's events from RabbitMQ and keeps in PostgreSQL what each
 //! customer may use. `ARCHITECTURE.md` has the map.
 
+pub mod apply;
 pub mod batch;
 pub mod cli;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod database;
 pub mod dead_letters;
 pub mod domain;
 pub mod failure;
+pub mod fold;
 pub mod lane;
 pub mod metrics;
 pub mod process;

@@ -1,6 +1,6 @@
 //! The worker's own metrics.
 
-use crate::failure::Permanent;
+use crate::{failure::Permanent, fold::Folds};
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use shared::{
     metrics::{AGE_SECONDS, BROKER_BLOCKED, SECONDS, counter, gauge, histogram},
@@ -31,6 +31,22 @@ pub static RETRIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "tollbridge_worker_retries_total",
         "Messages sent to a retry queue, by its delay.",
         &["delay"],
+    )
+});
+/// Facts by the path on which they were folded.
+pub static FOLDED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "tollbridge_worker_facts_folded_total",
+        "Facts by how they were folded: first (nothing was known of the account), fast (newer than all that is known), slow (late or tied: the account is folded again).",
+        &["path"],
+    )
+});
+/// Ties that no evidence decides.
+pub static UNDECIDED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "tollbridge_worker_undecided_ties_total",
+        "Seconds with several changes of one subscription whose order no evidence tells; their event ids decide.",
+        &[],
     )
 });
 /// Events per transaction.
@@ -119,6 +135,14 @@ pub static UNLINKED_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
     )
 });
 
+/// Counts how a batch was folded.
+pub fn folded(folds: Folds) {
+    for (path, facts) in [("first", folds.first), ("fast", folds.fast), ("slow", folds.slow)] {
+        FOLDED.with_label_values(&[path]).inc_by(facts);
+    }
+    UNDECIDED.with_label_values::<&str>(&[]).inc_by(folds.undecided);
+}
+
 /// Makes what is watched show as 0 before it first happens: a series that
 /// appears with its first failure has no increase to alert on.
 pub fn init(topology: &Topology) {
@@ -129,6 +153,7 @@ pub fn init(topology: &Topology) {
     for delay in topology.retry_delays() {
         RETRIES.with_label_values(&[format_duration(*delay).as_str()]);
     }
+    folded(Folds::default());
     SPLITS.with_label_values::<&str>(&[]);
     CONFLICTS.with_label_values::<&str>(&[]);
     for gauge in [&DATABASE_DOWN, &UNLINKED, &UNLINKED_AGE, &BROKER_BLOCKED] {

@@ -3,25 +3,25 @@
 
 use crate::{
     domain::{
-        account, entitlement,
         fact::Fact,
-        ids::{AccountId, EventId, UserId},
-        subscription::Subscription,
+        ids::{AccountId, EventId},
+        subscription::VERSION,
     },
     failure::Refusal,
+    fold::{self, Folds},
     store::{
         self,
-        claim::{Claim, claim},
+        claim::{Claim, Claimed, claim},
         dead_letter::{self, Burial},
     },
     stripe::{self, Envelope, Meaning, Mode},
 };
-use shared::{
-    catalog::{Catalog, FREE_TIER},
-    message::Meta,
-};
+use shared::{catalog::Catalog, message::Meta};
 use sqlx::{PgConnection, PgPool};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 /// A delivery, read by pure code and ready to be applied.
 #[derive(Debug)]
@@ -53,11 +53,20 @@ impl Prepared {
         }
     }
 
+    /// The account that it is about, if it is to be applied.
+    #[must_use]
+    pub fn account(&self) -> Option<&AccountId> {
+        match &self.meaning {
+            Ok(Meaning::Said(fact)) => Some(&fact.account),
+            _ => None,
+        }
+    }
+
     fn claim(&self, now_ms: i64) -> Claim<'_> {
-        let (outcome, reason) = match &self.meaning {
-            Ok(Meaning::Said(_)) => ("applied", None),
-            Ok(Meaning::Ignored(why)) => ("ignored", Some(*why)),
-            Err(refusal) => ("dead", Some(refusal.reason.as_str())),
+        let (outcome, reason, fact) = match &self.meaning {
+            Ok(Meaning::Said(fact)) => ("applied", None, Some(fact.as_ref())),
+            Ok(Meaning::Ignored(why)) => ("ignored", Some(*why), None),
+            Err(refusal) => ("dead", Some(refusal.reason.as_str()), None),
         };
         Claim {
             event: &self.envelope.id,
@@ -67,8 +76,18 @@ impl Prepared {
             outcome,
             reason,
             body: &self.body,
+            fact,
         }
     }
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Of each delivery, in the order of the batch.
+    pub verdicts: Vec<Verdict>,
+    /// How the facts of the batch were folded.
+    pub folds: Folds,
 }
 
 /// What became of a delivery.
@@ -82,23 +101,41 @@ pub enum Verdict {
     Duplicate,
     /// It is recorded as dead, and its message must be put on the dead-letter queue.
     Dead,
+    /// Its account is held by somebody else right now: nothing was done yet.
+    Busy,
 }
 
-/// Applies a batch in one transaction; the verdicts are in the order of the batch.
-/// `repeated`: an earlier try at the same batch failed, perhaps after its commit.
+/// How a batch is to be applied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner<'a> {
+    /// An earlier try at the same batch failed, perhaps after its commit.
+    pub repeated: bool,
+    /// An account to wait for, this long, if somebody else holds it; the events
+    /// of all others who are held are left out.
+    pub wait_for: Option<(&'a AccountId, Duration)>,
+}
+
+/// Applies a batch in one transaction, but for the events of accounts that
+/// somebody else holds: one customer's lock must not hold up the others.
 ///
 /// # Errors
 /// PostgreSQL's or the network's; then nothing of the batch was applied.
 pub async fn apply(
     pool: &PgPool,
-    batch: &[Prepared],
-    repeated: bool,
+    batch: &[&Prepared],
+    manner: Manner<'_>,
     now_ms: i64,
-) -> Result<Vec<Verdict>, sqlx::Error> {
+) -> Result<Applied, sqlx::Error> {
     let by_id = first_of_each(batch);
     let claims: Vec<Claim<'_>> = by_id.values().map(|i| batch[*i].claim(now_ms)).collect();
     let mut transaction = pool.begin().await?;
-    let claimed = claim(&mut transaction, &claims).await?;
+    if let Some((account, limit)) = manner.wait_for
+        && !store::account::wait_for(&mut transaction, account, limit).await?
+    {
+        transaction.rollback().await?;
+        transaction = pool.begin().await?;
+    }
+    let Claimed { new: claimed, busy } = claim(&mut transaction, &claims).await?;
     let unqueued = bury(&mut transaction, batch, &by_id, &claimed, now_ms).await?;
     let facts: Vec<&Fact> = by_id
         .values()
@@ -108,29 +145,55 @@ pub async fn apply(
             _ => None,
         })
         .collect();
-    if !facts.is_empty() {
-        take_in(&mut transaction, &facts).await?;
-    }
+    let folds = if facts.is_empty() {
+        Folds::default()
+    } else {
+        fold::take_in(&mut transaction, &facts).await?
+    };
     transaction.commit().await?;
-    let verdict = |(index, item): (usize, &Prepared)| {
+    let verdict = |(index, item): (usize, &&Prepared)| {
         let id = item.envelope.id.as_str();
         match &item.meaning {
             _ if by_id.get(&item.envelope.id) != Some(&index) => Verdict::Duplicate,
+            _ if busy.contains(id) => Verdict::Busy,
             // Of several copies side by side, the one that was recorded goes to the dead-letter
             // queue; after a crash, or a doubtful commit, any that comes again.
-            Err(_) if unqueued.contains(id) && (claimed.contains(id) || item.again || repeated) => Verdict::Dead,
+            Err(_) if unqueued.contains(id) && (claimed.contains(id) || item.again || manner.repeated) => Verdict::Dead,
             _ if !claimed.contains(id) => Verdict::Duplicate,
             Ok(Meaning::Ignored(_)) => Verdict::Ignored,
             Ok(Meaning::Said(_)) => Verdict::Applied,
             Err(_) => Verdict::Duplicate,
         }
     };
-    Ok(batch.iter().enumerate().map(verdict).collect())
+    Ok(Applied {
+        verdicts: batch.iter().enumerate().map(verdict).collect(),
+        folds,
+    })
+}
+
+/// Folds every account again that holds a state of another version; returns how
+/// many. Workers may run meanwhile.
+///
+/// # Errors
+/// PostgreSQL's or the network's; what was folded stays so.
+pub async fn bring_up_to_date(pool: &PgPool) -> Result<usize, sqlx::Error> {
+    const AT_ONCE: i64 = 200;
+    let mut done = 0;
+    let mut after = String::new();
+    loop {
+        let mut transaction = pool.begin().await?;
+        let accounts = store::account::outdated(&mut transaction, VERSION, &after, AT_ONCE).await?;
+        let Some(last) = accounts.last() else { return Ok(done) };
+        after = last.to_string();
+        fold::refold(&mut transaction, &accounts).await?;
+        transaction.commit().await?;
+        done += accounts.len();
+    }
 }
 
 /// The delivery that counts for each id, sorted by id: the first, but one that
 /// can be read before one that cannot, and one that was delivered before.
-fn first_of_each(batch: &[Prepared]) -> BTreeMap<&EventId, usize> {
+fn first_of_each<'a>(batch: &[&'a Prepared]) -> BTreeMap<&'a EventId, usize> {
     let mut by_id: BTreeMap<&EventId, usize> = BTreeMap::new();
     for (index, item) in batch.iter().enumerate() {
         let first = by_id.entry(&item.envelope.id).or_insert(index);
@@ -146,14 +209,14 @@ fn first_of_each(batch: &[Prepared]) -> BTreeMap<&EventId, usize> {
 /// dead-letter queue, also from an earlier try that did not get that far.
 async fn bury(
     connection: &mut PgConnection,
-    batch: &[Prepared],
+    batch: &[&Prepared],
     by_id: &BTreeMap<&EventId, usize>,
     claimed: &HashSet<String>,
     now_ms: i64,
 ) -> Result<HashSet<String>, sqlx::Error> {
     let refused: Vec<(&Prepared, &Refusal)> = by_id
         .values()
-        .filter_map(|i| Some((&batch[*i], batch[*i].meaning.as_ref().err()?)))
+        .filter_map(|i| Some((batch[*i], batch[*i].meaning.as_ref().err()?)))
         .collect();
     if refused.is_empty() {
         return Ok(HashSet::new());
@@ -182,102 +245,4 @@ async fn bury(
     }
     let ids: Vec<String> = refused.iter().map(id).collect();
     Ok(dead_letter::unqueued(connection, &ids).await?.into_iter().collect())
-}
-
-/// Keeps new facts and brings what depends on them up to date: the
-/// subscriptions of their accounts, then the users of those.
-async fn take_in(connection: &mut PgConnection, facts: &[&Fact]) -> Result<(), sqlx::Error> {
-    let accounts: Vec<AccountId> = facts
-        .iter()
-        .map(|f| f.account.clone())
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    store::fact::lock_accounts(connection, &accounts).await?;
-    let known = store::fact::load(connection, &accounts).await?;
-    let stored = store::subscription::of_accounts(connection, &accounts).await?;
-    store::fact::insert(connection, facts).await?;
-    let folded = fold_accounts(known.iter().chain(facts.iter().copied()));
-    let changed = changed(&folded, &stored);
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let users = users_of(&changed, &stored);
-    if !users.is_empty() {
-        store::user::lock(connection, &users).await?;
-    }
-    store::subscription::write(connection, &changed).await?;
-    if users.is_empty() {
-        return Ok(());
-    }
-    let elsewhere = store::subscription::of_users(connection, &users, &accounts).await?;
-    let theirs = elsewhere.iter().chain(folded.iter().map(|(_, s)| s));
-    write_entitlements(connection, &users, theirs).await
-}
-
-fn fold_accounts<'a>(facts: impl Iterator<Item = &'a Fact>) -> Vec<(&'a AccountId, Subscription)> {
-    let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
-    for fact in facts {
-        by_account.entry(&fact.account).or_default().push(fact);
-    }
-    by_account
-        .into_iter()
-        .flat_map(|(id, facts)| account::fold(&facts).into_iter().map(move |s| (id, s)))
-        .collect()
-}
-
-fn changed<'a>(
-    folded: &'a [(&'a AccountId, Subscription)],
-    stored: &[Subscription],
-) -> Vec<(&'a AccountId, &'a Subscription)> {
-    let before: BTreeMap<_, _> = stored.iter().map(|s| (&s.id, s)).collect();
-    folded
-        .iter()
-        .filter(|(_, s)| before.get(&s.id) != Some(&s))
-        .map(|(account, s)| (*account, s))
-        .collect()
-}
-
-/// Who is touched: the users of the changed subscriptions, as they are and as
-/// they were, sorted.
-fn users_of(changed: &[(&AccountId, &Subscription)], stored: &[Subscription]) -> Vec<UserId> {
-    let ids: BTreeSet<_> = changed.iter().map(|(_, s)| &s.id).collect();
-    let before = stored
-        .iter()
-        .filter(|s| ids.contains(&s.id))
-        .filter_map(|s| s.user.clone());
-    let users: BTreeSet<UserId> = changed
-        .iter()
-        .filter_map(|(_, s)| s.user.clone())
-        .chain(before)
-        .collect();
-    users.into_iter().collect()
-}
-
-async fn write_entitlements<'a>(
-    connection: &mut PgConnection,
-    users: &[UserId],
-    subscriptions: impl Iterator<Item = &'a Subscription>,
-) -> Result<(), sqlx::Error> {
-    let mut by_user: BTreeMap<&UserId, Vec<&Subscription>> = BTreeMap::new();
-    for subscription in subscriptions {
-        if let Some(user) = &subscription.user {
-            by_user.entry(user).or_default().push(subscription);
-        }
-    }
-    let mut rows = Vec::with_capacity(users.len());
-    let mut without = Vec::new();
-    for user in users {
-        match entitlement::of_user(user, by_user.get(user).map_or(&[], Vec::as_slice), FREE_TIER) {
-            Some(row) => rows.push(row),
-            None => without.push(user.clone()),
-        }
-    }
-    if !without.is_empty() {
-        store::user::remove(connection, &without).await?;
-    }
-    if !rows.is_empty() {
-        store::user::write(connection, &rows).await?;
-    }
-    Ok(())
 }

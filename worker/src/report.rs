@@ -1,7 +1,7 @@
 //! What became of each delivery, for the logs and the metrics.
 
 use crate::{
-    lane::Next,
+    apply::Next,
     metrics,
     process::{Prepared, Verdict},
     stripe::{Kind, Meaning},
@@ -48,6 +48,8 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
                 );
             }
         }
+        // Not settled yet.
+        Next::Aside | Next::Settled(Verdict::Busy) => {}
         Next::Retry(delay, meta) => {
             count("retry");
             tracing::warn!(

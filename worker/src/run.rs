@@ -57,6 +57,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         mode: config.mode,
         tuning: config.tuning,
         watchdog: watchdog.clone(),
+        lock_timeout: config.database.lock_timeout,
     };
     let work = consumer::run(&config.broker, &context, &stop, &consuming);
     let drained = async {

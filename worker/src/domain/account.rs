@@ -1,27 +1,79 @@
-//! All that is known of one account, folded.
+//! All that is known of one account: its subscriptions, and whose it is.
 
-use super::{fact::Fact, ids::SubscriptionId, link, order::in_order, subscription::Subscription};
+use super::{
+    fact::Fact,
+    ids::SubscriptionId,
+    link::{self, Claim},
+    subscription::{Subscription, VERSION},
+};
 use std::collections::BTreeMap;
 
-/// Folds the facts of one account, given in any order and without repetition,
-/// into its subscriptions.
-#[must_use]
-pub fn fold(facts: &[&Fact]) -> Vec<Subscription> {
-    let mut by_subscription: BTreeMap<&SubscriptionId, Vec<&Fact>> = BTreeMap::new();
+/// What is known of one account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The best word about the customer's user.
+    pub claim: Option<Claim>,
+    /// Its subscriptions, sorted by id.
+    pub subscriptions: Vec<Subscription>,
+}
+
+/// Facts by the subscription that they are about.
+fn by_subscription<'a>(facts: &[&'a Fact]) -> BTreeMap<&'a SubscriptionId, Vec<&'a Fact>> {
+    let mut by_subscription: BTreeMap<_, Vec<&Fact>> = BTreeMap::new();
     for fact in facts {
         if let Some(id) = fact.said.subscription() {
             by_subscription.entry(id).or_default().push(fact);
         }
     }
     by_subscription
-        .into_iter()
-        .map(|(id, own)| {
-            let mut subscription = Subscription::unknown(id.clone());
-            for fact in in_order(own) {
-                subscription.step(fact);
+}
+
+impl Account {
+    /// Folds all facts of one account, in any order.
+    #[must_use]
+    pub fn fold(facts: &[&Fact]) -> Self {
+        let mut account = Self::default();
+        account.hear(facts);
+        account.subscriptions = by_subscription(facts)
+            .into_iter()
+            .map(|(id, own)| Subscription::refold(id.clone(), &own))
+            .collect();
+        account.link();
+        account
+    }
+
+    /// The fast path: takes in `new` facts, in any order, on top of what is
+    /// folded. None if one of them is late or tied, or the state is of an older
+    /// version: then the account must be folded from all its facts.
+    #[must_use]
+    pub fn advance(&self, new: &[&Fact]) -> Option<Self> {
+        if self.subscriptions.iter().any(|s| s.version != VERSION) {
+            return None;
+        }
+        let mut next = self.clone();
+        next.hear(new);
+        for (id, own) in by_subscription(new) {
+            match next.subscriptions.iter_mut().find(|s| s.id == *id) {
+                Some(known) => *known = known.advance(&own)?,
+                None => next.subscriptions.push(Subscription::refold(id.clone(), &own)),
             }
-            subscription.user = link::user_of(id, facts);
-            subscription
-        })
-        .collect()
+        }
+        next.link();
+        Some(next)
+    }
+
+    fn hear(&mut self, facts: &[&Fact]) {
+        for fact in facts {
+            link::improve(&mut self.claim, link::of_customer(fact));
+        }
+    }
+
+    /// A subscription's user is the one of its own best word, else the customer's.
+    fn link(&mut self) {
+        self.subscriptions.sort_by(|a, b| a.id.cmp(&b.id));
+        for subscription in &mut self.subscriptions {
+            let claim = subscription.claim.as_ref().or(self.claim.as_ref());
+            subscription.user = claim.map(|c| c.user.clone());
+        }
+    }
 }

@@ -55,7 +55,11 @@ pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) 
         user: user.clone(),
         entitled,
         status: latest.status.clone(),
-        base_tier: if entitled { tier.clone() } else { free_tier.to_owned() },
+        base_tier: if entitled {
+            current.counting_plan().map_or(free_tier, |p| &p.tier).to_owned()
+        } else {
+            free_tier.to_owned()
+        },
         tier,
         grace: current.grace.clone(),
         period: current.period,
@@ -75,8 +79,11 @@ pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) 
 
 /// The current subscription is an entitled one before any other, then one of
 /// the higher tier, then the most recently created.
-fn precedence<'a>(subscription: &'a Subscription, latest: &Snapshot) -> (bool, Option<i32>, Seconds, &'a str) {
-    let rank = subscription.plan.as_ref().map(|p| p.rank);
+pub(super) fn precedence<'a>(
+    subscription: &'a Subscription,
+    latest: &Snapshot,
+) -> (bool, Option<i32>, Seconds, &'a str) {
+    let rank = subscription.counting_plan().map(|p| p.rank);
     (
         subscription.entitled(),
         rank,

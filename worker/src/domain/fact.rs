@@ -55,11 +55,25 @@ pub struct SubscriptionFact {
     pub before: Option<Snapshot>,
     /// The API request that caused it: equal for twin events.
     pub request: Option<String>,
+    /// What the whole objects looked like, where it was noted.
+    #[serde(default)]
+    pub prints: Option<Prints>,
+}
+
+/// Digests of the whole object in an event, the fields that we do not read
+/// included: whether one event continues another can be told by more than we
+/// know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prints {
+    /// Before the change, where `previous_attributes` says so.
+    pub before: Option<i64>,
+    /// After it.
+    pub now: i64,
 }
 
 /// Where in a subscription's life an event stands: it begins with `created`,
 /// ends with `deleted`, whatever else the second holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// `customer.subscription.created`
@@ -106,6 +120,34 @@ impl Snapshot {
     pub fn entitled(&self) -> bool {
         entitled(&self.status)
     }
+
+    /// Whether both show the same state: all that we read but for what the
+    /// catalog made of the price, which may have changed between two events.
+    #[must_use]
+    pub fn shows_same(&self, other: &Self) -> bool {
+        let dates = |s: &Self| (s.period, s.cancel_at, s.canceled_at, s.trial_end, s.subscribed_at);
+        self.status == other.status
+            && dates(self) == dates(other)
+            && self.cancel_at_period_end == other.cancel_at_period_end
+            && self.collection_paused == other.collection_paused
+            && self.latest_invoice == other.latest_invoice
+            && self.user == other.user
+            && self.customer == other.customer
+            && self.price() == other.price()
+    }
+
+    /// The price's id, if the catalog knew it.
+    #[must_use]
+    pub fn price(&self) -> Option<&str> {
+        self.plan.as_ref().map(|p| p.price.as_str())
+    }
+}
+
+/// Whether a subscription of this status can never change again: Stripe's word
+/// for one that was canceled, or never paid for.
+#[must_use]
+pub fn ended(status: &str) -> bool {
+    matches!(status, "canceled" | "incomplete_expired")
 }
 
 /// Whether a subscription of this status gives access. `past_due` does: Stripe
@@ -205,6 +247,9 @@ pub struct InvoiceFact {
     pub lines: Vec<InvoiceLine>,
     /// `issuer.type` is `self`: made outside Managed Payments.
     pub issued_by_self: bool,
+    /// The API request that caused it.
+    #[serde(default)]
+    pub request: Option<String>,
 }
 
 impl InvoiceFact {
@@ -215,6 +260,24 @@ impl InvoiceFact {
     pub fn pays_for(&self) -> Option<Period> {
         let lines = self.lines.iter().filter(|l| !l.proration);
         lines.filter_map(|l| l.period).max_by_key(|p| (p.end, p.start))
+    }
+
+    /// Whether it renews the subscription for a period of its own.
+    #[must_use]
+    pub fn renews(&self) -> bool {
+        self.billing_reason.as_deref() == Some("subscription_cycle")
+    }
+
+    /// Whether it settles a change within a period.
+    #[must_use]
+    pub fn settles_change(&self) -> bool {
+        self.billing_reason.as_deref() == Some("subscription_update")
+    }
+
+    /// Whether it gives money back for a change.
+    #[must_use]
+    pub fn credits(&self) -> bool {
+        self.lines.iter().any(|l| l.proration && l.amount < 0)
     }
 }
 
@@ -253,6 +316,17 @@ pub struct InvoiceItemFact {
     pub amount: i64,
     /// Whether it settles a change within a period.
     pub proration: bool,
+    /// The API request that caused it.
+    #[serde(default)]
+    pub request: Option<String>,
+}
+
+impl InvoiceItemFact {
+    /// Whether it gives money back for a change.
+    #[must_use]
+    pub fn credits(&self) -> bool {
+        self.proration && self.amount < 0
+    }
 }
 
 /// `charge.refunded`

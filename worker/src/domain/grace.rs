@@ -3,9 +3,6 @@
 use super::fact::{Period, Plan, Seconds, Snapshot};
 use serde::{Deserialize, Serialize};
 
-/// A credit this near to a downgrade, in seconds either way, belongs to it.
-const CREDIT_WITHIN: Seconds = 60;
-
 /// The higher tier that is still paid for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grace {
@@ -34,15 +31,15 @@ pub struct Change<'a> {
     pub at: Seconds,
     /// An invoice of the period before has failed and was not paid since.
     pub unpaid: bool,
-    /// When the customer got money back for a change, if ever.
-    pub credits: &'a [Seconds],
+    /// The customer got money back for it.
+    pub credited: bool,
 }
 
 /// The grace after a change, given the one that ran before it.
 #[must_use]
 pub fn after_change(running: Option<Grace>, change: Change<'_>) -> Option<Grace> {
-    let running = running.filter(|g| g.until > change.at && g.plan.rank > change.new_plan.rank);
-    if !begins(change) {
+    let running = running.filter(|g| g.until > change.moment() && g.plan.rank > change.new_plan.rank);
+    if !change.begins() {
         return running;
     }
     // A running grace of a higher tier stays as it is, with its own end.
@@ -55,23 +52,23 @@ pub fn after_change(running: Option<Grace>, change: Change<'_>) -> Option<Grace>
     })
 }
 
-/// Whether a change is a downgrade within a period that was paid and not given back.
-fn begins(change: Change<'_>) -> bool {
-    let falls = change.new_plan.rank < change.old_plan.rank;
-    // A snapshot that tells no period is within the latest known one.
-    let within = change.new.period.is_none_or(|p| p.start < change.old_period.end) && change.at < change.old_period.end;
-    falls && within && change.old_status == "active" && !change.unpaid && !credited(change.credits, change.at)
-}
+impl Change<'_> {
+    /// Whether it is a downgrade within a period that was paid and not given back.
+    fn begins(&self) -> bool {
+        let falls = self.new_plan.rank < self.old_plan.rank;
+        // A snapshot that tells no period is within the latest known one.
+        let start = self.new.period.map_or(self.at, |p| p.start);
+        let within = start < self.old_period.end;
+        falls && within && self.old_status == "active" && !self.unpaid && !self.credited
+    }
 
-fn credited(credits: &[Seconds], at: Seconds) -> bool {
-    credits.iter().any(|credit| (credit - at).abs() <= CREDIT_WITHIN)
-}
-
-/// A credit that becomes known after the downgrade it belongs to: the customer
-/// gets the money, and not the access beside it.
-#[must_use]
-pub fn after_credit(running: Option<Grace>, credit_at: Seconds) -> Option<Grace> {
-    running.filter(|g| !credited(&[credit_at], g.since))
+    /// When it happened by the subscription's own clock: its event's time, but
+    /// never outside the period that it shows (a test clock runs apart from the
+    /// time at which events are made).
+    fn moment(&self) -> Seconds {
+        let period = self.new.period.unwrap_or(self.old_period);
+        self.at.min(period.end - 1).max(period.start)
+    }
 }
 
 /// A paid renewal ends every grace that ran until the new period's start or before.

@@ -1,47 +1,81 @@
-//! Whose is a subscription? Decided by the earliest word of the best witness.
+//! Whose is a subscription? Decided by the earliest word of the best witness;
+//! the best of all words is the same in whatever order they come.
 
 use super::{
-    fact::{Fact, Said},
-    ids::{EventId, SubscriptionId, UserId},
+    fact::{Fact, Said, Seconds},
+    ids::{EventId, UserId},
 };
+use serde::{Deserialize, Serialize};
 
 /// How good a witness is; lower is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Witness {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Witness {
+    /// `metadata.user_id` of the subscription itself.
     OwnMetadata,
+    /// `metadata.user_id` of its checkout session.
     SessionMetadata,
+    /// `client_reference_id` of its checkout session.
     SessionReference,
+    /// Any word about the same customer.
     Customer,
 }
 
-/// The user of `subscription`, as far as the facts of its customer tell: its own
-/// `metadata.user_id`, else that of its checkout session, else the session's
-/// `client_reference_id`, else the user known of the customer. Among equals the
-/// earliest `created` counts.
-#[must_use]
-pub fn user_of(subscription: &SubscriptionId, account: &[&Fact]) -> Option<UserId> {
-    account
-        .iter()
-        .flat_map(|fact| testimony(fact, subscription).into_iter().flatten())
-        .min_by(|a, b| a.0.cmp(&b.0))
-        .map(|(_, user)| user.clone())
+/// A word about whose something is. The lesser one is believed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Claim {
+    /// Who says so.
+    pub witness: Witness,
+    /// When it was said.
+    pub created: Seconds,
+    /// The event that said it.
+    pub event_id: EventId,
+    /// Whose it is.
+    pub user: UserId,
 }
 
-type Claim<'a> = ((Witness, i64, &'a EventId), &'a UserId);
+/// What a fact says of its own subscription's user: the subscription's
+/// `metadata.user_id`, else that of its checkout session, else the session's
+/// `client_reference_id`.
+#[must_use]
+pub fn of_subscription(fact: &Fact) -> Option<Claim> {
+    let (witness, user) = match &fact.said {
+        Said::Subscription(s) => (Witness::OwnMetadata, s.now.user.as_ref()?),
+        Said::Session(s) => match (&s.user, &s.reference) {
+            (Some(user), _) => (Witness::SessionMetadata, user),
+            (None, Some(user)) => (Witness::SessionReference, user),
+            (None, None) => return None,
+        },
+        _ => return None,
+    };
+    Some(claim(fact, witness, user))
+}
 
-fn testimony<'a>(fact: &'a Fact, subscription: &SubscriptionId) -> [Option<Claim<'a>>; 2] {
-    let claim = |witness, user: &'a Option<UserId>| user.as_ref().map(|u| ((witness, fact.created, &fact.event_id), u));
-    match &fact.said {
-        Said::Subscription(s) if s.subscription == *subscription => [claim(Witness::OwnMetadata, &s.now.user), None],
-        Said::Subscription(s) => [claim(Witness::Customer, &s.now.user), None],
-        Said::Session(s) if s.subscription.as_ref() == Some(subscription) => [
-            claim(Witness::SessionMetadata, &s.user),
-            claim(Witness::SessionReference, &s.reference),
-        ],
-        Said::Session(s) => {
-            let known = if s.user.is_some() { &s.user } else { &s.reference };
-            [claim(Witness::Customer, known), None]
-        }
-        _ => [None, None],
+/// What a fact says of its customer's user.
+#[must_use]
+pub fn of_customer(fact: &Fact) -> Option<Claim> {
+    let user = match &fact.said {
+        Said::Subscription(s) => s.now.user.as_ref(),
+        Said::Session(s) => s.user.as_ref().or(s.reference.as_ref()),
+        _ => None,
+    };
+    user.map(|user| claim(fact, Witness::Customer, user))
+}
+
+fn claim(fact: &Fact, witness: Witness, user: &UserId) -> Claim {
+    Claim {
+        witness,
+        created: fact.created,
+        event_id: fact.event_id.clone(),
+        user: user.clone(),
+    }
+}
+
+/// The better of what was known and what is said now.
+pub fn improve(known: &mut Option<Claim>, said: Option<Claim>) {
+    if let Some(said) = said
+        && known.as_ref().is_none_or(|k| said < *k)
+    {
+        *known = Some(said);
     }
 }

@@ -3,6 +3,7 @@
 //! event.
 
 pub mod account;
+pub mod books;
 pub mod entitlement;
 pub mod fact;
 pub mod grace;
@@ -10,6 +11,7 @@ pub mod ids;
 pub mod link;
 pub mod order;
 pub mod subscription;
+pub mod trail;
 
 #[cfg(test)]
 mod testkit;

@@ -1,37 +1,103 @@
 //! The order of facts: by time, and within one second by evidence. It is a
 //! function of the set of facts, so that no order of arrival can change it.
 
-use super::fact::{Fact, InvoiceStep, Phase, Said, Snapshot};
+use super::{
+    fact::{Fact, InvoiceStep, Phase, Said, Seconds, Snapshot, SubscriptionFact, ended},
+    trail::{Changes, Trail, trail},
+};
+use std::collections::HashSet;
+
+/// Facts of one subscription in the order in which they happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ordered<'a> {
+    /// The facts, each change once.
+    pub facts: Vec<&'a Fact>,
+    /// How many seconds held changes whose order no evidence tells.
+    pub undecided: u32,
+}
+
+/// The state of a subscription before the facts that are to be ordered.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// What was last seen.
+    pub now: &'a Snapshot,
+    /// The digest of the whole object, where it was noted.
+    pub print: Option<i64>,
+    /// It was canceled or deleted: no order of what comes later matters.
+    pub ended: bool,
+}
 
 /// Sorts the facts of one subscription (its snapshots, invoices and sessions)
-/// into the order in which they happened.
+/// into the order in which they happened, twins taken out.
 ///
 /// Stripe's `created` has a resolution of one second. Within a second, invoices
-/// come before snapshots (and fail before they are paid), `created` before any
-/// change, `deleted` after it; changes are ordered by the chain of their
-/// `before` and `now`, and where that breaks, by their event ids, which at
-/// least no order of arrival changes.
+/// come before snapshots (and fail before they are paid); a life begins with
+/// `created` and ends with `canceled` and `deleted`; the changes between are
+/// ordered by the trail of what each started from and led to ([`Trail`]).
 #[must_use]
-pub fn in_order<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Vec<&'a Fact> {
-    let mut sorted: Vec<&Fact> = facts.into_iter().collect();
-    sorted.sort_by(|a, b| key(a).cmp(&key(b)));
-    let mut current: Option<&Snapshot> = None;
+pub fn in_order<'a>(facts: impl IntoIterator<Item = &'a Fact>, standing: Option<Standing<'a>>) -> Ordered<'a> {
+    let mut sorted = without_twins(facts);
+    let begin = sorted.iter().filter(|f| snapshot(f).is_some()).map(|f| f.created).min();
+    sorted.sort_by_cached_key(|f| key(f, begin));
+    let mut standing = standing;
+    let mut undecided = 0;
     let mut start = 0;
     while start < sorted.len() {
-        let tied = |other: &Fact| (other.created, class(other)) == (sorted[start].created, class(sorted[start]));
-        let end = start + sorted[start..].iter().take_while(|f| tied(f)).count();
-        chain(&mut sorted[start..end], current);
-        if let Some(now) = sorted[..end].iter().rev().find_map(|f| snapshot(f)) {
-            current = Some(now);
+        let group = (sorted[start].created, class(sorted[start]));
+        let end = start
+            + sorted[start..]
+                .iter()
+                .take_while(|f| (f.created, class(f)) == group)
+                .count();
+        let over = standing.is_some_and(|s| s.ended);
+        if end - start > 1 && group.1 == CHANGED {
+            let decided = arrange(&mut sorted[start..end], standing);
+            undecided += u32::from(!decided && !over);
+        }
+        if let Some(last) = sorted[start..end].iter().rev().find_map(|f| snapshot(f)) {
+            standing = Some(Standing {
+                now: &last.now,
+                print: last.prints.map(|p| p.now),
+                ended: over || last.phase == Phase::Deleted || ended(&last.now.status),
+            });
         }
         start = end;
     }
+    Ordered {
+        facts: sorted,
+        undecided,
+    }
+}
+
+fn snapshot(fact: &Fact) -> Option<&SubscriptionFact> {
+    match &fact.said {
+        Said::Subscription(s) => Some(s),
+        _ => None,
+    }
+}
+
+/// Stripe sometimes makes two events of one change: the same object, second,
+/// content, previous content and request. The one with the lesser id stands.
+fn without_twins<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Vec<&'a Fact> {
+    let mut sorted: Vec<&Fact> = facts.into_iter().collect();
+    sorted.sort_by(|a, b| (a.created, &a.event_id).cmp(&(b.created, &b.event_id)));
+    let mut seen = HashSet::new();
+    let mut second = Vec::new();
+    sorted.retain(|fact| {
+        let Some(s) = snapshot(fact) else { return true };
+        if let Some(prints) = s.prints {
+            return seen.insert((fact.created, s.phase, prints.now, prints.before, s.request.as_deref()));
+        }
+        second.retain(|f: &&Fact| f.created == fact.created);
+        let twin = second.iter().any(|f| f.said == fact.said);
+        second.push(fact);
+        !twin
+    });
     sorted
 }
 
-fn key(fact: &Fact) -> (i64, u8, &str) {
-    (fact.created, class(fact), fact.event_id.as_str())
-}
+/// The class of changes that are neither the first nor the last of a life.
+const CHANGED: u8 = 4;
 
 /// What comes first within one second.
 fn class(fact: &Fact) -> u8 {
@@ -42,85 +108,65 @@ fn class(fact: &Fact) -> u8 {
         Said::Invoice(_) | Said::InvoiceItem(_) => 2,
         Said::Subscription(s) => match s.phase {
             Phase::Created => 3,
-            Phase::Changed => 4,
-            Phase::Deleted => 5,
+            Phase::Changed if ended(&s.now.status) => 5,
+            Phase::Changed => CHANGED,
+            Phase::Deleted => 6,
         },
-        Said::ChargeRefunded(_) | Said::RefundFailed(_) | Said::Dispute(_) => 6,
+        Said::ChargeRefunded(_) | Said::RefundFailed(_) | Said::Dispute(_) => 7,
     }
 }
 
-fn snapshot(fact: &Fact) -> Option<&Snapshot> {
-    match &fact.said {
-        Said::Subscription(s) => Some(&s.now),
-        _ => None,
-    }
-}
-
-/// What a change started from. One that does not say repeats what stands.
-fn before(fact: &Fact) -> Option<&Snapshot> {
-    match &fact.said {
-        Said::Subscription(s) => Some(s.before.as_ref().unwrap_or(&s.now)),
-        _ => None,
-    }
-}
-
-/// Orders changes of one second: next is the one that starts from what the
-/// last one left.
-fn chain(tied: &mut [&Fact], start: Option<&Snapshot>) {
-    let mut current = start;
-    for position in 0..tied.len() {
-        let next = position + next(&tied[position..], current);
-        tied[position..=next].rotate_right(1);
-        current = snapshot(tied[position]);
-    }
-}
-
-/// Which of the changes left comes next after `current`. Of several that start
-/// there, one that leads back, or else the others could not follow it any more
-/// (Fleury's way to draw a figure without lifting the pen); beyond that, the
-/// given order decides.
-fn next(rest: &[&Fact], current: Option<&Snapshot>) -> usize {
-    let start = if rest.iter().any(|f| before(f) == current) {
-        current
-    } else {
-        // Without a known start: the state that is left more often than reached.
-        let reached = |state| rest.iter().filter(|f| snapshot(f) == state).count();
-        let left = |state| rest.iter().filter(|f| before(f) == state).count();
-        let states = || rest.iter().map(|f| before(f));
-        states()
-            .find(|s| left(*s) > reached(*s))
-            .or_else(|| states().next())
-            .flatten()
+/// `created` is first in a life, also where its event was made a moment late.
+/// Where no evidence orders changes of a second: what is still incomplete, and
+/// the earlier period, come first; then the event's id decides, which at least
+/// no order of arrival changes.
+fn key(fact: &Fact, begin: Option<Seconds>) -> (Seconds, u8, bool, Seconds, &str) {
+    let (paid, start) = match snapshot(fact) {
+        Some(s) => (s.now.status != "incomplete", s.now.period.map_or(0, |p| p.start)),
+        None => (false, 0),
     };
-    let mut starting = (0..rest.len()).filter(|i| before(rest[*i]) == start);
-    let first = starting.next().unwrap_or(0);
-    let leads_back = |i: &usize| leads(rest, snapshot(rest[*i]), start);
-    match starting.next() {
-        None => first,
-        Some(second) => [first, second]
-            .into_iter()
-            .chain(starting)
-            .find(leads_back)
-            .unwrap_or(first),
-    }
+    let created = match (class(fact), begin) {
+        (3, Some(begin)) => begin.min(fact.created),
+        _ => fact.created,
+    };
+    (created, class(fact), paid, start, fact.event_id.as_str())
 }
 
-/// Whether some of the changes lead from one state to another.
-fn leads(changes: &[&Fact], from: Option<&Snapshot>, to: Option<&Snapshot>) -> bool {
-    let mut reached = vec![from];
-    let mut next = 0;
-    while let Some(state) = reached.get(next).copied() {
-        if state == to {
-            return true;
-        }
-        for change in changes.iter().filter(|c| before(c) == state) {
-            if !reached.contains(&snapshot(change)) {
-                reached.push(snapshot(change));
-            }
-        }
-        next += 1;
+/// Orders changes of one second; returns whether evidence decided.
+fn arrange(tied: &mut [&Fact], standing: Option<Standing<'_>>) -> bool {
+    let changes: Vec<&SubscriptionFact> = tied.iter().filter_map(|f| snapshot(f)).collect();
+    let trails = [by_print(&changes, standing), Some(by_sight(&changes, standing))];
+    let Some(best) = trails.into_iter().flatten().min_by_key(|t| (t.gaps, t.open)) else {
+        return false;
+    };
+    let decided = best.decided() || changes.windows(2).all(|w| w[0].now.shows_same(&w[1].now));
+    let given = tied.to_vec();
+    for (place, index) in tied.iter_mut().zip(&best.order) {
+        *place = given[*index];
     }
-    false
+    decided
+}
+
+/// The trail of whole objects, if all were noted.
+fn by_print(changes: &[&SubscriptionFact], standing: Option<Standing<'_>>) -> Option<Trail> {
+    let steps = changes.iter().map(|c| {
+        let prints = c.prints?;
+        // One that does not say what it changed repeats what stands.
+        Some((prints.before.unwrap_or(prints.now), prints.now, c.request.as_deref()))
+    });
+    let steps: Vec<_> = steps.collect::<Option<_>>()?;
+    let start = standing.and_then(|s| s.print);
+    Some(trail(&Changes::of(&steps, start.as_ref(), i64::eq)))
+}
+
+/// The trail of what we read. It bears with fields that change untold.
+fn by_sight(changes: &[&SubscriptionFact], standing: Option<Standing<'_>>) -> Trail {
+    let steps: Vec<_> = changes
+        .iter()
+        .map(|c| (c.before.as_ref().unwrap_or(&c.now), &c.now, c.request.as_deref()))
+        .collect();
+    let start = standing.map(|s| s.now);
+    trail(&Changes::of(&steps, start.as_ref(), |a, b| a.shows_same(b)))
 }
 
 #[cfg(test)]

@@ -1,26 +1,46 @@
-//! One subscription's state, and the step that a fact makes it take.
+//! One subscription's state: the fold of its facts, and the step that a fact
+//! makes it take.
 
 use super::{
-    fact::{Fact, InvoiceFact, InvoiceStep, Period, Phase, Plan, Said, Seconds, Snapshot, SubscriptionFact},
+    books::{self, Books, Failed, OWN},
+    fact::{Fact, InvoiceFact, InvoiceStep, Period, Phase, Plan, Said, Seconds, Snapshot, SubscriptionFact, ended},
     grace::{self, Change, Grace},
     ids::{SubscriptionId, UserId},
+    link::{self, Claim},
+    order::{Ordered, Standing, in_order},
 };
 use serde::{Deserialize, Serialize};
 
-/// What is known of a subscription after its facts so far. Grown by
-/// [`Subscription::step`], one fact after the other, in their order.
+/// The version of what [`Subscription`] holds and of the rules that make it.
+/// Whoever changes either raises it: states of another version are refolded.
+pub const VERSION: u32 = 1;
+
+/// What is known of a subscription after its facts so far: a function of the
+/// set of them, however they came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
+    /// [`VERSION`] when it was folded.
+    #[serde(default)]
+    pub version: u32,
     /// Which subscription.
     pub id: SubscriptionId,
+    /// The best word of its own about whose it is.
+    #[serde(default)]
+    pub claim: Option<Claim>,
     /// Whose it is, once a link is known.
     pub user: Option<UserId>,
     /// The latest snapshot; none while only its invoices or session are known.
     pub latest: Option<Snapshot>,
+    /// The digest of the whole object in it, where it was noted.
+    #[serde(default)]
+    pub print: Option<i64>,
     /// The latest plan that was known; it outlives the entitlement.
     pub plan: Option<Plan>,
     /// The latest period that was known; it outlives the entitlement.
     pub period: Option<Period>,
+    /// The upgrade that is as if it had not happened, since its payment failed.
+    #[serde(default)]
+    pub held: Option<Held>,
     /// The grace that a downgrade left.
     pub grace: Option<Grace>,
     /// A paid invoice with a total above zero, once, for ever.
@@ -28,20 +48,51 @@ pub struct Subscription {
     /// The highest plan it ever had, trials included, `incomplete` not.
     pub highest: Option<Plan>,
     /// The invoices that failed and were not paid since.
-    pub unpaid_invoices: Vec<UnpaidInvoice>,
-    /// When prorations gave money back.
-    pub credits: Vec<Seconds>,
+    #[serde(default)]
+    pub failed: Vec<Failed>,
+    /// When the price last changed.
+    #[serde(default)]
+    pub last_change: Option<Seconds>,
+    /// When a proration last gave money back.
+    #[serde(default)]
+    pub last_credit: Option<Seconds>,
+    /// The `created` of the newest fact that was folded; sessions do not count.
+    #[serde(default)]
+    pub newest: Option<Seconds>,
+    /// How many seconds held changes whose order no evidence tells.
+    #[serde(default)]
+    pub undecided: u32,
     /// It was canceled: nothing revives it.
     pub ended: bool,
 }
 
-/// An invoice that failed, and the period it was for.
+/// An upgrade whose payment failed, and what counts instead until it, or a
+/// later cycle, is paid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnpaidInvoice {
-    /// Which invoice.
+pub struct Held {
+    /// The invoice that failed.
     pub invoice: String,
-    /// What it bills, if it says so.
-    pub period: Option<Period>,
+    /// What stood before the upgrade.
+    pub counts: Counts,
+}
+
+/// What decides about tier and grace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// The plan.
+    pub plan: Plan,
+    /// The period that is paid for.
+    pub period: Period,
+    /// Stripe's word for it.
+    pub status: String,
+}
+
+/// What the books say of one fact.
+#[derive(Debug, Clone, Copy, Default)]
+struct Evidence<'a> {
+    held_by: Option<&'a str>,
+    credited: bool,
+    failed: &'a [Failed],
 }
 
 impl Subscription {
@@ -49,17 +100,110 @@ impl Subscription {
     #[must_use]
     pub fn unknown(id: SubscriptionId) -> Self {
         Self {
+            version: VERSION,
             id,
+            claim: None,
             user: None,
             latest: None,
+            print: None,
             plan: None,
             period: None,
+            held: None,
             grace: None,
             ever_paid: false,
             highest: None,
-            unpaid_invoices: Vec::new(),
-            credits: Vec::new(),
+            failed: Vec::new(),
+            last_change: None,
+            last_credit: None,
+            newest: None,
+            undecided: 0,
             ended: false,
+        }
+    }
+
+    /// The slow path: all facts of the subscription, in any order.
+    #[must_use]
+    pub fn refold(id: SubscriptionId, facts: &[&Fact]) -> Self {
+        let mut folded = Self::fold(id, &in_order(facts.iter().copied(), None));
+        folded.hear(facts);
+        folded
+    }
+
+    /// The fold of facts that are in order; whose it is, is not its business.
+    pub(super) fn fold(id: SubscriptionId, ordered: &Ordered<'_>) -> Self {
+        let books = Books::of(&ordered.facts);
+        let mut folded = Self::unknown(id);
+        for (place, fact) in ordered.facts.iter().enumerate() {
+            let evidence = Evidence {
+                held_by: books.held_by(place),
+                credited: books.credited(place),
+                failed: &books.failed,
+            };
+            folded.step(fact, evidence);
+        }
+        folded.failed = books.failed;
+        folded.undecided = ordered.undecided;
+        folded
+    }
+
+    /// The fast path: takes in `new` facts, in any order, on top of what is
+    /// folded. None if one of them is late, ties with what is known, or may
+    /// change what was decided before: then the subscription must be refolded.
+    #[must_use]
+    pub fn advance(&self, new: &[&Fact]) -> Option<Self> {
+        let floor = self.newest;
+        let Ordered { facts, undecided } = in_order(new.iter().copied(), self.standing());
+        let mut next = self.clone();
+        for fact in facts {
+            if !next.follows(fact, floor) {
+                return None;
+            }
+            next.step(fact, Evidence::default());
+        }
+        next.undecided += undecided;
+        next.hear(new);
+        Some(next)
+    }
+
+    /// Believes the best word about whose it is.
+    fn hear(&mut self, facts: &[&Fact]) {
+        for fact in facts {
+            link::improve(&mut self.claim, link::of_subscription(fact));
+        }
+    }
+
+    fn standing(&self) -> Option<Standing<'_>> {
+        self.latest.as_ref().map(|now| Standing {
+            now,
+            print: self.print,
+            ended: self.ended,
+        })
+    }
+
+    /// Whether a fact only adds to what is decided.
+    fn follows(&self, fact: &Fact, floor: Option<Seconds>) -> bool {
+        let at = fact.created;
+        let newer = floor.is_none_or(|f| at > f);
+        let apart = |last: Option<Seconds>| last.is_none_or(|l| (at - l).abs() > OWN);
+        match &fact.said {
+            Said::Subscription(s) => {
+                let first = s.phase != Phase::Created || self.latest.is_none();
+                let known = self.plan.as_ref().map(|p| p.price.as_str());
+                let changes = [Some(&s.now), s.before.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .any(|s| s.price() != known);
+                newer && first && self.failed.is_empty() && (!changes || apart(self.last_credit))
+            }
+            // A payment that ends no grace and settles no failure is true whenever it is told.
+            Said::Invoice(i) if i.step == InvoiceStep::Paid => {
+                let uncredited = !i.credits() || newer && apart(self.last_change);
+                let adds = newer || !i.renews() || self.grace.is_none() && floor == Some(at);
+                self.failed.is_empty() && uncredited && adds
+            }
+            Said::Invoice(_) => false,
+            Said::InvoiceItem(i) => !i.credits() || newer && apart(self.last_change),
+            Said::Session(_) | Said::ChargeRefunded(_) | Said::RefundFailed(_) | Said::Dispute(_) => true,
         }
     }
 
@@ -69,39 +213,140 @@ impl Subscription {
         !self.ended && self.latest.as_ref().is_some_and(Snapshot::entitled)
     }
 
-    /// Takes in the next fact.
-    pub fn step(&mut self, fact: &Fact) {
+    /// The plan that decides about the tier: not one whose upgrade is held.
+    #[must_use]
+    pub fn counting_plan(&self) -> Option<&Plan> {
+        self.held.as_ref().map(|h| &h.counts.plan).or(self.plan.as_ref())
+    }
+
+    fn step(&mut self, fact: &Fact, evidence: Evidence<'_>) {
+        let at = fact.created;
         match &fact.said {
-            Said::Subscription(s) => self.snapshot(s, fact.created),
-            Said::Invoice(invoice) => self.invoice(invoice, fact.created),
-            Said::InvoiceItem(item) if item.proration && item.amount < 0 => self.credited(fact.created),
+            Said::Subscription(s) => self.snapshot(s, at, evidence),
+            Said::Invoice(invoice) => self.invoice(invoice, at),
+            Said::InvoiceItem(item) if item.credits() => self.last_credit = self.last_credit.max(Some(at)),
             Said::InvoiceItem(_)
             | Said::Session(_)
             | Said::ChargeRefunded(_)
             | Said::RefundFailed(_)
             | Said::Dispute(_) => {}
         }
+        if !matches!(fact.said, Said::Session(_)) {
+            self.newest = self.newest.max(Some(at));
+        }
     }
 
-    fn snapshot(&mut self, fact: &SubscriptionFact, at: Seconds) {
-        if self.ended {
+    fn snapshot(&mut self, fact: &SubscriptionFact, at: Seconds, evidence: Evidence<'_>) {
+        let last_word = fact.phase == Phase::Deleted && ended(&fact.now.status);
+        if self.ended && !last_word {
             return;
         }
-        let new = &fact.now;
-        self.grace = if new.entitled() {
-            self.grace_after(new, at)
-        } else {
-            None
-        };
+        // Where an event before this one is missing, the change itself says what it started from.
+        if let Some(before) = &fact.before
+            && (before.plan.is_some() || !before.entitled())
+            && self.latest.as_ref().is_none_or(|latest| !latest.shows_same(before))
+        {
+            let failed = evidence.failed;
+            self.take(
+                before,
+                at,
+                Evidence {
+                    failed,
+                    ..Evidence::default()
+                },
+            );
+        }
+        self.take(&fact.now, at, evidence);
+        self.print = fact.prints.map(|p| p.now);
+        self.ended |= fact.phase == Phase::Deleted || ended(&fact.now.status);
+        if self.ended {
+            self.grace = None;
+        }
+    }
+
+    /// Shows a new snapshot.
+    fn take(&mut self, new: &Snapshot, at: Seconds, evidence: Evidence<'_>) {
+        let old = self.counts();
+        self.held = self.held_after(new, old.as_ref(), evidence.held_by);
+        self.grace = self.grace_after(new, old, at, evidence);
         if let Some(plan) = &new.plan {
             if !self.stayed_incomplete(new) && self.highest.as_ref().is_none_or(|h| h.rank < plan.rank) {
                 self.highest = Some(plan.clone());
             }
+            if self.plan.as_ref().is_some_and(|p| p.price != plan.price) {
+                self.last_change = self.last_change.max(Some(at));
+            }
             self.plan = Some(plan.clone());
         }
         self.period = new.period.or(self.period);
-        self.ended = fact.phase == Phase::Deleted || new.status == "canceled";
         self.latest = Some(new.clone());
+    }
+
+    /// What counts now: what is shown, or what stood before a held upgrade.
+    pub(super) fn counts(&self) -> Option<Counts> {
+        if let Some(held) = &self.held {
+            return Some(held.counts.clone());
+        }
+        Some(Counts {
+            plan: self.plan.clone()?,
+            period: self.period?,
+            status: self.latest.as_ref()?.status.clone(),
+        })
+    }
+
+    /// The upgrade that is held after a snapshot: this one, or the one before
+    /// while its price stands.
+    fn held_after(&self, new: &Snapshot, old: Option<&Counts>, held_by: Option<&str>) -> Option<Held> {
+        if let (Some(invoice), Some(counts)) = (held_by, old) {
+            return Some(Held {
+                invoice: invoice.to_owned(),
+                counts: counts.clone(),
+            });
+        }
+        let price = self.plan.as_ref().map(|p| p.price.as_str());
+        let mut held = self
+            .held
+            .clone()
+            .filter(|_| new.price().is_none() || new.price() == price)?;
+        // Its own failure made it past due; any other word is about all of it.
+        if new.status != "past_due" {
+            held.counts.status.clone_from(&new.status);
+        }
+        if let Some(period) = new.period.filter(|p| p.start >= held.counts.period.end) {
+            held.counts.period = period;
+        }
+        Some(held)
+    }
+
+    fn grace_after(
+        &mut self,
+        new: &Snapshot,
+        old: Option<Counts>,
+        at: Seconds,
+        evidence: Evidence<'_>,
+    ) -> Option<Grace> {
+        let running = self.grace.take();
+        if !new.entitled() {
+            return None;
+        }
+        let invoice = self.held.as_ref().map(|h| h.invoice.as_str());
+        match (old, &new.plan) {
+            (Some(old), Some(new_plan)) => grace::after_change(
+                running,
+                Change {
+                    old_status: &old.status,
+                    old_plan: &old.plan,
+                    old_period: old.period,
+                    new,
+                    // A held upgrade changes nothing.
+                    new_plan: if self.held.is_some() { &old.plan } else { new_plan },
+                    at,
+                    unpaid: books::unpaid(evidence.failed, old.period, invoice),
+                    credited: evidence.credited,
+                },
+            ),
+            _ => running,
+        }
     }
 
     /// Whether its first payment never came: then it was given up, or canceled.
@@ -110,62 +355,16 @@ impl Subscription {
         incomplete(new) || (new.status == "canceled" && self.latest.as_ref().is_some_and(incomplete))
     }
 
-    fn grace_after(&mut self, new: &Snapshot, at: Seconds) -> Option<Grace> {
-        let running = self.grace.take();
-        match (&self.latest, &self.plan, self.period, &new.plan) {
-            (Some(old), Some(old_plan), Some(old_period), Some(new_plan)) => grace::after_change(
-                running,
-                Change {
-                    old_status: &old.status,
-                    old_plan,
-                    old_period,
-                    new,
-                    new_plan,
-                    at,
-                    unpaid: self.unpaid(old_period),
-                    credits: &self.credits,
-                },
-            ),
-            _ => running,
-        }
-    }
-
-    /// Whether an invoice of `period` is known to have failed and not been paid since.
-    fn unpaid(&self, period: Period) -> bool {
-        self.unpaid_invoices
-            .iter()
-            .any(|u| u.period.is_none_or(|p| p.start < period.end && period.start < p.end))
-    }
-
     fn invoice(&mut self, invoice: &InvoiceFact, at: Seconds) {
-        let cycle = invoice.billing_reason.as_deref() == Some("subscription_cycle");
-        match invoice.step {
-            InvoiceStep::Paid => {
-                self.ever_paid |= invoice.total > 0;
-                self.unpaid_invoices.retain(|u| u.invoice != invoice.invoice);
-                if let Some(paid) = invoice.pays_for().filter(|_| cycle) {
-                    // Who pays for a period has settled those before it.
-                    self.unpaid_invoices
-                        .retain(|u| u.period.is_some_and(|p| p.start > paid.start));
-                    self.grace = grace::after_renewal(self.grace.take(), paid.start);
-                }
-            }
-            InvoiceStep::Failed | InvoiceStep::ActionRequired => {
-                self.unpaid_invoices.retain(|u| u.invoice != invoice.invoice);
-                self.unpaid_invoices.push(UnpaidInvoice {
-                    invoice: invoice.invoice.clone(),
-                    period: invoice.pays_for(),
-                });
+        if invoice.step == InvoiceStep::Paid {
+            self.ever_paid |= invoice.total > 0;
+            if let Some(paid) = invoice.pays_for().filter(|_| invoice.renews()) {
+                self.grace = grace::after_renewal(self.grace.take(), paid.start);
             }
         }
-        if invoice.lines.iter().any(|l| l.proration && l.amount < 0) {
-            self.credited(at);
+        if invoice.credits() {
+            self.last_credit = self.last_credit.max(Some(at));
         }
-    }
-
-    fn credited(&mut self, at: Seconds) {
-        self.credits.push(at);
-        self.grace = grace::after_credit(self.grace.take(), at);
     }
 }
 

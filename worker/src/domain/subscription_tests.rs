@@ -340,6 +340,9 @@ fn two_words_of_one_second_are_told_apart_by_id_in_any_order() {
     told[0].event_id = EventId::new("evt_a");
     told[1].event_id = EventId::new("evt_b");
     for arrived in [[&told[0], &told[1]], [&told[1], &told[0]]] {
-        assert_eq!(crate::domain::account::fold(&arrived)[0].user, user("a"));
+        assert_eq!(
+            crate::domain::account::Account::fold(&arrived).subscriptions[0].user,
+            user("a")
+        );
     }
 }

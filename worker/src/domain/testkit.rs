@@ -1,7 +1,7 @@
 //! Builders of facts, and the stories made of them: `(when, what was said)`.
 
 use super::{
-    account,
+    account::Account,
     entitlement::{self, Entitlement},
     fact::{
         Fact, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period, Phase, Plan, Said, Seconds, SessionFact,
@@ -82,6 +82,7 @@ fn said(phase: Phase, now: Snapshot) -> Said {
         now,
         before: None,
         request: None,
+        prints: None,
     }))
 }
 
@@ -126,6 +127,7 @@ pub(super) fn invoice(id: &str, step: InvoiceStep, reason: &str, pays_for: Perio
             period: Some(pays_for),
         }],
         issued_by_self: false,
+        request: None,
     }
 }
 
@@ -156,6 +158,7 @@ pub(super) fn item(amount: i64, proration: bool) -> Said {
         subscription: Some(SubscriptionId::new("sub_1")),
         amount,
         proration,
+        request: None,
     })
 }
 
@@ -199,6 +202,7 @@ pub(super) fn facts(story: &[Told]) -> Vec<Fact> {
             if s.phase == Phase::Changed {
                 s.before = before;
             }
+            s.request = Some(format!("req_{index}"));
         }
         facts.push(Fact {
             event_id: EventId::new(format!("evt_{:05}", story.len() - index)),
@@ -214,12 +218,20 @@ pub(super) fn facts(story: &[Told]) -> Vec<Fact> {
 pub(super) fn fold_all(story: &[Told]) -> Vec<Subscription> {
     let facts = facts(story);
     let mut arrived: Vec<&Fact> = facts.iter().collect();
-    let folded = account::fold(&arrived);
+    let folded = Account::fold(&arrived).subscriptions;
     for turn in 0..facts.len() {
         arrived.rotate_left(1);
-        assert_eq!(account::fold(&arrived), folded, "arrived {turn} places later");
+        assert_eq!(
+            Account::fold(&arrived).subscriptions,
+            folded,
+            "arrived {turn} places later"
+        );
         arrived.reverse();
-        assert_eq!(account::fold(&arrived), folded, "arrived backwards from {turn}");
+        assert_eq!(
+            Account::fold(&arrived).subscriptions,
+            folded,
+            "arrived backwards from {turn}"
+        );
         arrived.reverse();
     }
     folded

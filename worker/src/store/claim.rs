@@ -1,7 +1,9 @@
-//! Claiming event ids: what makes a second delivery have no effect.
+//! Claiming event ids: what makes a second delivery have no effect. What is
+//! claimed is kept, its facts too, and their accounts are locked, all in one
+//! round trip.
 
-use super::dead_letter;
-use crate::domain::ids::EventId;
+use super::{dead_letter, written};
+use crate::domain::{fact::Fact, ids::EventId};
 use sqlx::PgConnection;
 use std::collections::HashSet;
 
@@ -22,11 +24,23 @@ pub struct Claim<'a> {
     pub reason: Option<&'static str>,
     /// The raw body.
     pub body: &'a [u8],
+    /// What it says, if it is applied.
+    pub fact: Option<&'a Fact>,
 }
 
-/// Records the events and returns those that are new, or that were dead and
-/// are not any more. `claims` must be sorted by event id and hold each once.
-pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Result<HashSet<String>, sqlx::Error> {
+/// What could be claimed.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// The events that are new, or that were dead and are not any more.
+    pub new: HashSet<String>,
+    /// Those whose account somebody else holds right now; nothing was done.
+    pub busy: HashSet<String>,
+}
+
+/// Records the events, keeps their facts, and locks the accounts of these until
+/// the transaction ends; leaves out those whose account is locked. `claims` must
+/// be sorted by event id and hold each once.
+pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Result<Claimed, sqlx::Error> {
     let ids: Vec<&str> = claims.iter().map(|c| c.event.as_str()).collect();
     let kinds: Vec<&str> = claims.iter().map(|c| c.kind).collect();
     let created: Vec<Option<i64>> = claims.iter().map(|c| c.created).collect();
@@ -34,11 +48,25 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
     let outcomes: Vec<&str> = claims.iter().map(|c| c.outcome).collect();
     let reasons: Vec<Option<&str>> = claims.iter().map(|c| c.reason).collect();
     let bodies: Vec<&[u8]> = claims.iter().map(|c| c.body).collect();
+    let facts = || claims.iter().filter_map(|c| c.fact);
+    let fact_ids: Vec<&str> = facts().map(|f| f.event_id.as_str()).collect();
+    let accounts: Vec<&str> = facts().map(|f| f.account.as_str()).collect();
+    let said_at: Vec<i64> = facts().map(|f| f.created).collect();
+    let said = facts().map(written).collect::<Result<Vec<_>, _>>()?;
     let rows = sqlx::query!(
         r#"
-        WITH input AS (
+        WITH said AS MATERIALIZED (
+            SELECT * FROM UNNEST($8::text[], $9::text[], $10::bigint[], $11::text[])
+                AS t (event_id, account, created, body)
+        ), free AS MATERIALIZED (
+            SELECT account FROM billing.account WHERE account = ANY($9) ORDER BY account FOR UPDATE SKIP LOCKED
+        ), busy AS MATERIALIZED (
+            SELECT event_id FROM said WHERE account IN (
+                SELECT account FROM billing.account WHERE account = ANY($9) EXCEPT SELECT account FROM free)
+        ), input AS (
             SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])
                 AS t (event_id, event_type, created, received_ms, outcome, reason, body)
+            WHERE event_id NOT IN (SELECT event_id FROM busy)
         ), claimed AS (
             INSERT INTO billing.event AS known (event_id, event_type, created, received_at, outcome, reason)
             SELECT event_id, event_type, to_timestamp(created), to_timestamp(received_ms / 1000.0), outcome, reason
@@ -50,8 +78,17 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
             INSERT INTO billing.payload (event_id, received_at, body)
             SELECT event_id, to_timestamp(received_ms / 1000.0), body FROM input JOIN claimed USING (event_id)
             ON CONFLICT (event_id) DO UPDATE SET body = excluded.body
+        ), told AS (
+            SELECT said.* FROM said JOIN claimed USING (event_id)
+        ), kept AS (
+            INSERT INTO billing.fact (event_id, account, created, body)
+            SELECT event_id, account, to_timestamp(created), body::json FROM told
+        ), locked AS (
+            INSERT INTO billing.account AS known (account) SELECT DISTINCT account FROM told ORDER BY account
+            ON CONFLICT (account) DO UPDATE SET folds = known.folds + 1
         )
-        SELECT event_id AS "event_id!", revived AS "revived!" FROM claimed
+        SELECT event_id AS "event_id!", revived AS "revived!", false AS "busy!" FROM claimed
+        UNION ALL SELECT event_id, false, true FROM busy
         "#,
         &ids as &[&str],
         &kinds as &[&str],
@@ -60,6 +97,10 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
         &outcomes as &[&str],
         &reasons as &[Option<&str>],
         &bodies as &[&[u8]],
+        &fact_ids as &[&str],
+        &accounts as &[&str],
+        &said_at,
+        &said,
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -69,5 +110,9 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
     if !revived.is_empty() {
         dead_letter::resolve(connection, &revived).await?;
     }
-    Ok(rows.into_iter().map(|r| r.event_id).collect())
+    let mut claimed = Claimed::default();
+    for row in rows {
+        if row.busy { &mut claimed.busy } else { &mut claimed.new }.insert(row.event_id);
+    }
+    Ok(claimed)
 }

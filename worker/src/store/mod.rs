@@ -2,6 +2,7 @@
 //! return whole batches. Locks are taken in one order everywhere: events, then
 //! accounts, then users, each sorted by its key.
 
+pub mod account;
 pub mod catalog;
 pub mod claim;
 pub mod dead_letter;

@@ -3,26 +3,13 @@
 use super::{accounts_as_text, unreadable, users_as_text, written};
 use crate::domain::{
     ids::{AccountId, UserId},
+    link::Claim,
     subscription::Subscription,
 };
 use sqlx::PgConnection;
 
-fn read(id: &str, state: &str) -> Result<Subscription, sqlx::Error> {
+pub(super) fn read(id: &str, state: &str) -> Result<Subscription, sqlx::Error> {
     serde_json::from_str(state).map_err(|e| unreadable("subscription", id, &e))
-}
-
-/// The subscriptions of the accounts, as last folded.
-pub async fn of_accounts(
-    connection: &mut PgConnection,
-    accounts: &[AccountId],
-) -> Result<Vec<Subscription>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"SELECT subscription_id, state::text AS "state!" FROM billing.subscription WHERE account = ANY($1)"#,
-        &accounts_as_text(accounts),
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(|row| read(&row.subscription_id, &row.state)).collect()
 }
 
 /// The subscriptions of the users in other accounts than these.
@@ -42,11 +29,21 @@ pub async fn of_users(
     rows.iter().map(|row| read(&row.subscription_id, &row.state)).collect()
 }
 
-/// Writes subscriptions, each with its account.
-pub async fn write(
-    connection: &mut PgConnection,
-    subscriptions: &[(&AccountId, &Subscription)],
-) -> Result<(), sqlx::Error> {
+/// What is to be written of accounts that were folded.
+#[derive(Debug, Default)]
+pub struct Changes<'a> {
+    /// Subscriptions, each with its account.
+    pub subscriptions: Vec<(&'a AccountId, &'a Subscription)>,
+    /// The best word about whose an account is, where it is new.
+    pub claims: Vec<(&'a AccountId, &'a Claim)>,
+    /// The users whom that touches; sorted.
+    pub users: &'a [UserId],
+}
+
+/// Writes what changed, and locks the users that it touches until the
+/// transaction ends. Returns whether some of these were known before.
+pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Result<bool, sqlx::Error> {
+    let subscriptions = &changes.subscriptions;
     let ids: Vec<&str> = subscriptions.iter().map(|(_, s)| s.id.as_str()).collect();
     let accounts: Vec<&str> = subscriptions.iter().map(|(account, _)| account.as_str()).collect();
     let users: Vec<Option<&str>> = subscriptions
@@ -57,20 +54,39 @@ pub async fn write(
         .iter()
         .map(|(_, s)| written(s))
         .collect::<Result<Vec<_>, _>>()?;
-    sqlx::query!(
-        "INSERT INTO billing.subscription (subscription_id, account, user_id, state)
-         SELECT subscription_id, account, user_id, state::json
-         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[]) AS t (subscription_id, account, user_id, state)
-         ON CONFLICT (subscription_id) DO UPDATE
-         SET account = excluded.account, user_id = excluded.user_id, state = excluded.state, changed_at = now()",
+    let claimed: Vec<&str> = changes.claims.iter().map(|(account, _)| account.as_str()).collect();
+    let claims = changes
+        .claims
+        .iter()
+        .map(|(_, claim)| written(claim))
+        .collect::<Result<Vec<_>, _>>()?;
+    let known = sqlx::query_scalar!(
+        r#"
+        WITH states AS (
+            INSERT INTO billing.subscription (subscription_id, account, user_id, state)
+            SELECT subscription_id, account, user_id, state::json
+            FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[]) AS t (subscription_id, account, user_id, state)
+            ON CONFLICT (subscription_id) DO UPDATE
+            SET account = excluded.account, user_id = excluded.user_id, state = excluded.state, changed_at = now()
+        ), claims AS (
+            UPDATE billing.account SET claim = t.claim::json
+            FROM UNNEST($5::text[], $6::text[]) AS t (account, claim) WHERE account.account = t.account
+        )
+        INSERT INTO billing.app_user AS known (user_id) SELECT * FROM UNNEST($7::text[])
+        ON CONFLICT (user_id) DO UPDATE SET folds = known.folds + 1
+        RETURNING xmax <> 0 AS "known!"
+        "#,
         &ids as &[&str],
         &accounts as &[&str],
         &users as &[Option<&str>],
         &states,
+        &claimed as &[&str],
+        &claims,
+        &users_as_text(changes.users),
     )
-    .execute(connection)
-    .await
-    .map(|_| ())
+    .fetch_all(connection)
+    .await?;
+    Ok(known.contains(&true))
 }
 
 /// How many subscriptions that have not ended wait for a link to their user, and for how many

@@ -1,20 +1,8 @@
-//! Entitlements: a row per user, and the lock under which it is decided.
+//! Entitlements: a row per user.
 
 use super::users_as_text;
 use crate::domain::{entitlement::Entitlement, ids::UserId};
 use sqlx::PgConnection;
-
-/// Locks the users, which must be sorted, until the transaction ends.
-pub async fn lock(connection: &mut PgConnection, users: &[UserId]) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO billing.app_user AS known (user_id) SELECT * FROM UNNEST($1::text[])
-         ON CONFLICT (user_id) DO UPDATE SET folds = known.folds + 1",
-        &users_as_text(users),
-    )
-    .execute(connection)
-    .await
-    .map(|_| ())
-}
 
 /// Removes the rows of users who turned out to have no subscription.
 pub async fn remove(connection: &mut PgConnection, users: &[UserId]) -> Result<(), sqlx::Error> {

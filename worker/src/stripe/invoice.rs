@@ -1,7 +1,7 @@
 //! `invoice.*` and `invoiceitem.created`, in the shapes before and since
 //! 2025-03-31 (which moved what they belong to below `parent`).
 
-use super::json::Object;
+use super::{json::Object, subscription::request};
 use crate::{
     domain::{
         fact::{InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period},
@@ -10,7 +10,7 @@ use crate::{
     failure::Refusal,
 };
 
-pub(super) fn read(step: InvoiceStep, object: Object<'_>) -> Result<InvoiceFact, Refusal> {
+pub(super) fn read(step: InvoiceStep, event: Object<'_>, object: Object<'_>) -> Result<InvoiceFact, Refusal> {
     let lines = object.list("lines", "data.object.lines.data[]")?;
     let issuer = object.object("issuer", "data.object.issuer")?;
     Ok(InvoiceFact {
@@ -22,15 +22,17 @@ pub(super) fn read(step: InvoiceStep, object: Object<'_>) -> Result<InvoiceFact,
         period: period(object, "period_start", "period_end")?,
         lines: lines.into_iter().map(line).collect::<Result<_, _>>()?,
         issued_by_self: issuer.map_or(Ok(None), |i| i.text("type"))? == Some("self"),
+        request: request(event)?,
     })
 }
 
-pub(super) fn read_item(object: Object<'_>) -> Result<InvoiceItemFact, Refusal> {
+pub(super) fn read_item(event: Object<'_>, object: Object<'_>) -> Result<InvoiceItemFact, Refusal> {
     Ok(InvoiceItemFact {
         item: object.own_id()?.to_owned(),
         subscription: subscription(object)?,
         amount: object.number("amount")?.unwrap_or_default(),
         proration: object.flag("proration")?,
+        request: request(event)?,
     })
 }
 

@@ -1,11 +1,12 @@
 //! Reading JSON with errors that name the field. Absent and null are the same;
 //! a field of another type than Stripe's is a malformed event, never a guess.
 
-use super::tree::{Fields, Json, field};
+use super::tree::{self, Fields, Json, field};
 use crate::{
     domain::{fact::Seconds, ids::UserId},
     failure::Refusal,
 };
+use sha2::{Digest, Sha256};
 
 /// The last second that both PostgreSQL and RFC 3339 can write: the end of 9999.
 const SECONDS_MOST: i64 = 253_402_300_799;
@@ -51,6 +52,41 @@ impl<'a> Object<'a> {
         Self {
             previous: Some(previous.fields),
             ..self
+        }
+    }
+
+    /// A digest of the whole object, whatever the order of its fields; an absent
+    /// field and null are the same.
+    pub(super) fn print(self) -> i64 {
+        let mut hasher = Sha256::new();
+        self.digest(&mut hasher);
+        let digest = hasher.finalize();
+        let mut start = [0; 8];
+        start.copy_from_slice(&digest[..8]);
+        i64::from_be_bytes(start)
+    }
+
+    fn digest(self, hasher: &mut Sha256) {
+        let previous = self.previous.into_iter().flatten();
+        let mut keys: Vec<&str> = self
+            .fields
+            .iter()
+            .chain(previous)
+            .map(|(key, _)| key.as_ref())
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            let Some(value) = self.get(key) else { continue };
+            tree::digest_text(key, hasher);
+            match Self::of_value(value, self.name) {
+                Ok(object) => {
+                    hasher.update(b"{");
+                    object.digest(hasher);
+                    hasher.update(b"}");
+                }
+                Err(_) => value.json.digest(hasher),
+            }
         }
     }
 

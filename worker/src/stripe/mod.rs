@@ -4,7 +4,7 @@
 
 mod invoice;
 mod json;
-mod kind;
+pub mod kind;
 mod money;
 mod session;
 mod subscription;
@@ -140,8 +140,8 @@ fn read_object(
             Said::Subscription(Box::new(subscription::read(phase, event, data, object, catalog)?))
         }
         Kind::Session(step) => Said::Session(session::read(step, object, catalog)?),
-        Kind::Invoice(step) => Said::Invoice(invoice::read(step, object)?),
-        Kind::InvoiceItem => Said::InvoiceItem(invoice::read_item(object)?),
+        Kind::Invoice(step) => Said::Invoice(invoice::read(step, event, object)?),
+        Kind::InvoiceItem => Said::InvoiceItem(invoice::read_item(event, object)?),
         Kind::ChargeRefunded => Said::ChargeRefunded(money::charge_refunded(object)?),
         Kind::RefundFailed => Said::RefundFailed(money::refund_failed(object)?),
         Kind::Dispute { withdrawn } => Said::Dispute(money::dispute(object, withdrawn)?),

@@ -3,7 +3,7 @@
 use super::json::Object;
 use crate::{
     domain::{
-        fact::{Period, Phase, Plan, Seconds, Snapshot, SubscriptionFact, entitled},
+        fact::{Period, Phase, Plan, Prints, Seconds, Snapshot, SubscriptionFact, entitled},
         ids::SubscriptionId,
     },
     failure::{Permanent, Refusal},
@@ -21,15 +21,19 @@ pub(super) fn read(
     Ok(SubscriptionFact {
         subscription: SubscriptionId::new(object.own_id()?),
         phase,
-        now: snapshot(object, catalog)?,
+        now: snapshot(object, phase, catalog)?,
         // Evidence for the order only: what the catalog does not know of the past is no reason to refuse the present.
-        before: changed.and_then(|previous| snapshot(object.before(previous), catalog).ok()),
+        before: changed.and_then(|previous| snapshot(object.before(previous), phase, catalog).ok()),
         request: request(event)?,
+        prints: Some(Prints {
+            before: changed.map(|previous| object.before(previous).print()),
+            now: object.print(),
+        }),
     })
 }
 
 /// `request.id`, or the request itself where it is only an id (before 2017-05-25).
-fn request(event: Object<'_>) -> Result<Option<String>, Refusal> {
+pub(super) fn request(event: Object<'_>) -> Result<Option<String>, Refusal> {
     match event.object("request", "request") {
         Ok(Some(request)) => Ok(request.text("id")?.map(str::to_owned)),
         Ok(None) => Ok(None),
@@ -37,11 +41,12 @@ fn request(event: Object<'_>) -> Result<Option<String>, Refusal> {
     }
 }
 
-fn snapshot(object: Object<'_>, catalog: &Catalog) -> Result<Snapshot, Refusal> {
+fn snapshot(object: Object<'_>, phase: Phase, catalog: &Catalog) -> Result<Snapshot, Refusal> {
     let status = object.required_text("status")?;
     let items = object.list("items", "data.object.items.data[]")?;
     let plan = plan(object, &items, catalog)?;
-    if plan.is_none() && entitled(status) {
+    // What ends an entitlement ends it whatever the price.
+    if plan.is_none() && entitled(status) && phase != Phase::Deleted {
         return Err(unknown_price(&items));
     }
     Ok(Snapshot {

@@ -3,6 +3,7 @@
 //! rest of the work on it.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use sha2::{Digest, Sha256};
 use std::{borrow::Cow, fmt};
 
 /// The fields of an object, in their order; the last of equal keys counts.
@@ -29,6 +30,46 @@ pub(super) fn field<'t, 'a>(fields: &'t Fields<'a>, key: &str) -> Option<&'t Jso
         .rev()
         .find(|(name, _)| name == key)
         .map(|(_, value)| value)
+}
+
+impl Json<'_> {
+    /// Feeds the value to a digest, told apart from every other value.
+    pub(super) fn digest(&self, hasher: &mut Sha256) {
+        match self {
+            Self::Null => hasher.update(b"n"),
+            Self::Bool(flag) => hasher.update(if *flag { b"t" } else { b"f" }),
+            Self::Number(number) => {
+                hasher.update(b"i");
+                hasher.update(number.to_be_bytes());
+            }
+            Self::OtherNumber => hasher.update(b"o"),
+            Self::Text(text) => digest_text(text, hasher),
+            Self::List(items) => {
+                hasher.update(b"[");
+                for item in items {
+                    item.digest(hasher);
+                }
+                hasher.update(b"]");
+            }
+            Self::Object(fields) => {
+                let mut fields: Vec<_> = fields.iter().filter(|(_, value)| *value != Self::Null).collect();
+                fields.sort_by(|a, b| a.0.cmp(&b.0));
+                hasher.update(b"{");
+                for (key, value) in fields {
+                    digest_text(key, hasher);
+                    value.digest(hasher);
+                }
+                hasher.update(b"}");
+            }
+        }
+    }
+}
+
+/// Feeds a text to a digest, its length first, so that it ends where it ends.
+pub(super) fn digest_text(text: &str, hasher: &mut Sha256) {
+    hasher.update(b"s");
+    hasher.update((text.len() as u64).to_be_bytes());
+    hasher.update(text);
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {

@@ -61,6 +61,7 @@ fn both_shapes_say_the_same() {
         period: Some(Period { start: 100, end: 200 }),
         lines: vec![line(-750, true, 150, 200), line(2_000, false, 200, 300)],
         issued_by_self: true,
+        request: Some("req_1".to_owned()),
     };
     assert_eq!(invoice(&before_basil()), expected);
     assert_eq!(invoice(&since_basil()), expected);
@@ -184,6 +185,7 @@ fn an_invoice_item_tells_its_amount_and_whether_it_is_a_proration() {
         subscription: Some(SubscriptionId::new("sub_1")),
         amount: -300,
         proration: true,
+        request: Some("req_1".to_owned()),
     };
     assert_eq!(
         said(&event("invoiceitem.created", &object)),

@@ -1,0 +1,4 @@
+-- The best word about whose a customer is, so that a new event is folded
+-- without its account's old ones. `worker migrate` fills it when it folds the
+-- states of an older version again.
+ALTER TABLE billing.account ADD COLUMN claim json;

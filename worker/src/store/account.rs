@@ -1,0 +1,91 @@
+//! Accounts: what was folded of each, and the lock under which that is done.
+
+use super::{accounts_as_text, subscription, unreadable};
+use crate::domain::{account::Account, ids::AccountId};
+use sqlx::PgConnection;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Locks accounts that exist, which must be sorted, until the transaction ends.
+pub async fn lock(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "SELECT account FROM billing.account WHERE account = ANY($1) ORDER BY account FOR UPDATE",
+        &accounts_as_text(accounts),
+    )
+    .fetch_all(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Locks one account until the transaction ends, waiting `limit` at most; false
+/// if that was not enough, and the transaction can only be rolled back.
+pub async fn wait_for(
+    connection: &mut PgConnection,
+    account: &AccountId,
+    limit: Duration,
+) -> Result<bool, sqlx::Error> {
+    let limit = limit.as_millis().to_string();
+    sqlx::query!("SELECT set_config('lock_timeout', $1, true)", limit)
+        .fetch_one(&mut *connection)
+        .await?;
+    match lock(connection, std::slice::from_ref(account)).await {
+        Err(error) if is_lock_timeout(&error) => Ok(false),
+        done => done.map(|()| true),
+    }
+}
+
+/// PostgreSQL's `lock_not_available`.
+fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|e| e.code().as_deref() == Some("55P03"))
+}
+
+/// The accounts as last folded; must be locked.
+pub async fn load(
+    connection: &mut PgConnection,
+    accounts: &[AccountId],
+) -> Result<BTreeMap<AccountId, Account>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT account AS "account!", NULL AS subscription_id, claim::text AS state
+           FROM billing.account WHERE account = ANY($1)
+           UNION ALL
+           SELECT account, subscription_id, state::text FROM billing.subscription WHERE account = ANY($1)"#,
+        &accounts_as_text(accounts),
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut known: BTreeMap<AccountId, Account> = BTreeMap::new();
+    for row in rows {
+        let account = known.entry(AccountId::new(row.account.as_str())).or_default();
+        match (row.subscription_id, row.state) {
+            (Some(id), Some(state)) => account.subscriptions.push(subscription::read(&id, &state)?),
+            (None, Some(claim)) => {
+                account.claim = Some(serde_json::from_str(&claim).map_err(|e| unreadable("claim", &row.account, &e))?);
+            }
+            (_, None) => {}
+        }
+    }
+    for account in known.values_mut() {
+        account.subscriptions.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+    Ok(known)
+}
+
+/// Accounts, after the one given, that hold a state of another version.
+pub async fn outdated(
+    connection: &mut PgConnection,
+    version: u32,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<AccountId>, sqlx::Error> {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT DISTINCT account FROM billing.subscription
+           WHERE account > $1 AND state ->> 'version' IS DISTINCT FROM $2 ORDER BY account LIMIT $3"#,
+        after,
+        version.to_string(),
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(AccountId::new).collect())
+}

@@ -11,7 +11,8 @@ const NEAR: Seconds = 60;
 /// in seconds either way.
 pub const OWN: Seconds = 3_600;
 
-/// An invoice that failed and was not paid since.
+/// An invoice that failed and was not paid since, neither itself nor with a
+/// later cycle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     /// Which invoice.
@@ -24,20 +25,47 @@ pub struct Failed {
     pub of_change: bool,
     /// From when on it bills.
     pub from: Option<Seconds>,
-    /// The API request that caused it.
-    pub request: Option<String>,
+    /// The upgrade that it was for is held: it is as if neither had been.
+    #[serde(default)]
+    pub holds: bool,
+}
+
+impl Failed {
+    /// Whether the payment of a cycle invoice, told at this time, settles it: a
+    /// later cycle bills whatever stands by then.
+    #[must_use]
+    pub fn settled_by(&self, invoice: &InvoiceFact, at: Seconds) -> bool {
+        let later = self
+            .from
+            .zip(invoice.pays_for())
+            .is_none_or(|(from, p)| p.start >= from);
+        invoice.step == InvoiceStep::Paid && invoice.renews() && at > self.at && later
+    }
 }
 
 /// All that the invoices of a subscription say, with all facts known.
 #[derive(Debug, Default)]
 pub struct Books<'a> {
-    /// What failed and was not paid since, by invoice id.
+    /// What failed and was never paid itself, by invoice id.
     pub failed: Vec<Failed>,
     /// The upgrades whose invoice failed: place of the fact → invoice id.
     held: BTreeMap<usize, String>,
     /// The changes that were credited: places of their facts.
     credited: BTreeSet<usize>,
+    /// The changes whose own invoice was paid: places of their facts.
+    paid: BTreeSet<usize>,
     changes: Vec<Change<'a>>,
+}
+
+/// What the books say of one fact.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Evidence<'b> {
+    /// The failed invoice of the upgrade that it is.
+    pub held_by: Option<&'b str>,
+    /// It is a change that gave money back.
+    pub credited: bool,
+    /// It is a change that was paid for itself.
+    pub paid: bool,
 }
 
 /// A change of the price.
@@ -68,34 +96,51 @@ impl<'a> Books<'a> {
             changes: changes(ordered),
             ..Self::default()
         };
-        for failed in books.failed.iter().filter(|f| f.of_change) {
-            if let Some(change) = books.upgrade_of(failed, ordered) {
-                books.held.entry(change).or_insert_with(|| failed.invoice.clone());
+        books.paid = books.paid_changes(ordered);
+        let mut failed = std::mem::take(&mut books.failed);
+        for failed in failed.iter_mut().filter(|f| f.of_change) {
+            if let Some(upgrade) = books.upgrade_of(failed, ordered) {
+                books.held.entry(upgrade).or_insert_with(|| failed.invoice.clone());
+                failed.holds = true;
             }
         }
+        books.failed = failed;
         books.credited = credits(ordered).iter().filter_map(|c| books.change_of(c)).collect();
         books
     }
 
-    /// The failed invoice of the upgrade at this place, if it is one.
+    /// What is known of the fact at this place.
     #[must_use]
-    pub fn held_by(&self, place: usize) -> Option<&str> {
-        self.held.get(&place).map(String::as_str)
+    pub fn evidence(&self, place: usize) -> Evidence<'_> {
+        Evidence {
+            held_by: self.held.get(&place).map(String::as_str),
+            credited: self.credited.contains(&place),
+            paid: self.paid.contains(&place),
+        }
     }
 
-    /// Whether the change at this place gave money back.
-    #[must_use]
-    pub fn credited(&self, place: usize) -> bool {
-        self.credited.contains(&place)
+    /// The changes that invoices of their own paid for: each names its invoice
+    /// as its latest, else is the nearest within a minute that names no other.
+    fn paid_changes(&self, ordered: &[&Fact]) -> BTreeSet<usize> {
+        let paid = invoices(ordered).filter(|(_, i)| i.step == InvoiceStep::Paid && i.settles_change() && i.total > 0);
+        let change = |(at, invoice): (Seconds, &InvoiceFact)| {
+            let apart = |c: &Change<'_>| (c.at - at).abs();
+            let near = |c: &&Change<'_>| c.own_invoice.is_none() && apart(c) <= NEAR;
+            let names = |c: &&Change<'_>| c.own_invoice == Some(&invoice.invoice);
+            let nearest = || self.changes.iter().filter(near).min_by_key(|c| (apart(c), !c.rises));
+            self.changes.iter().find(names).or_else(nearest).map(|c| c.place)
+        };
+        paid.filter_map(change).collect()
     }
 
     /// The upgrade that a failed invoice was for: the one that names it as its
-    /// latest, else the nearest in time that names no other.
+    /// latest, else the nearest in time that names no other and was not paid for.
     fn upgrade_of(&self, failed: &Failed, ordered: &[&Fact]) -> Option<usize> {
-        let named = ordered
-            .iter()
-            .position(|f| snapshot(f).is_some_and(|s| s.latest_invoice.as_deref() == Some(&failed.invoice)));
-        let rises = || self.changes.iter().filter(|c| c.rises);
+        let settles = |f: &&Fact| matches!(&f.said, Said::Invoice(i) if failed.settled_by(i, f.created));
+        let known = &ordered[..ordered.iter().position(settles).unwrap_or(ordered.len())];
+        let mut latest = known.iter().map(|f| snapshot(f)?.latest_invoice.as_deref());
+        let named = latest.position(|id| id == Some(&failed.invoice));
+        let rises = || self.changes.iter().filter(|c| c.rises && c.place < known.len());
         if let Some(own) = rises().find(|c| Some(c.place) == named) {
             return Some(own.place);
         }
@@ -103,6 +148,7 @@ impl<'a> Books<'a> {
         let far = if named.is_some() { NEAR } else { Seconds::MAX };
         rises()
             .filter(|c| c.own_invoice.is_none() && c.at <= failed.at + NEAR)
+            .filter(|c| !self.paid.contains(&c.place) && !renewed(&known[c.place..], c.at, failed.at))
             .map(|c| ((c.at - failed.at).abs(), c.place))
             .filter(|(apart, _)| *apart <= far)
             .min()
@@ -128,18 +174,21 @@ impl<'a> Books<'a> {
     }
 }
 
-/// Whether `period` is one that a failed invoice was for; `held` does not count:
-/// its upgrade is as if it had not happened.
+/// Whether a failed invoice was for `period`: one that begins with it. (Another
+/// may bill some of its time, such as the months after a year was left.)
 #[must_use]
-pub fn unpaid(failed: &[Failed], period: Period, held: Option<&str>) -> bool {
-    failed
-        .iter()
-        .filter(|f| Some(f.invoice.as_str()) != held)
-        .any(|f| match f.period {
-            Some(p) => p.start < period.end && period.start < p.end,
-            // Prorations settle a change; they are not what pays for a period.
-            None => !f.of_change,
-        })
+pub fn unpaid(failed: &[Failed], period: Period) -> bool {
+    failed.iter().filter(|f| !f.holds).any(|f| match f.period {
+        Some(p) => p.start == period.start,
+        // Prorations settle a change; they are not what pays for a period.
+        None => !f.of_change,
+    })
+}
+
+/// Whether a cycle that began after `change` was paid before `until`.
+fn renewed(facts: &[&Fact], change: Seconds, until: Seconds) -> bool {
+    let began = |i: &InvoiceFact| i.pays_for().is_none_or(|p| p.start >= change);
+    invoices(facts).any(|(at, i)| at <= until && i.step == InvoiceStep::Paid && i.renews() && began(i))
 }
 
 fn snapshot(fact: &Fact) -> Option<&Snapshot> {
@@ -156,40 +205,28 @@ fn invoices<'a>(ordered: &[&'a Fact]) -> impl Iterator<Item = (Seconds, &'a Invo
     })
 }
 
-/// What failed, and was neither paid itself since nor settled by the paid cycle
-/// invoice of a later time.
+/// What failed and was not paid itself, before or since.
 fn failed(ordered: &[&Fact]) -> Vec<Failed> {
-    let paid = || invoices(ordered).filter(|(_, i)| i.step == InvoiceStep::Paid);
-    let paid_ids: BTreeSet<&str> = paid().map(|(_, i)| i.invoice.as_str()).collect();
-    let cycles: Vec<(Seconds, Option<Period>)> = paid()
-        .filter(|(_, i)| i.renews())
-        .map(|(at, i)| (at, i.pays_for()))
-        .collect();
+    let paid = invoices(ordered).filter(|(_, i)| i.step == InvoiceStep::Paid);
+    let paid: BTreeSet<&str> = paid.map(|(_, i)| i.invoice.as_str()).collect();
     let mut failed: BTreeMap<&str, Failed> = BTreeMap::new();
     for (at, invoice) in invoices(ordered).filter(|(_, i)| i.step != InvoiceStep::Paid) {
-        if paid_ids.contains(invoice.invoice.as_str()) {
+        if paid.contains(invoice.invoice.as_str()) {
             continue;
         }
-        let first = failed.entry(&invoice.invoice).or_insert_with(|| Failed {
+        let told = failed.entry(&invoice.invoice).or_insert_with(|| Failed {
             invoice: invoice.invoice.clone(),
             at,
             period: None,
             of_change: invoice.settles_change(),
             from: None,
-            request: invoice.request.clone(),
+            holds: false,
         });
-        first.at = first.at.min(at);
-        first.period = invoice.pays_for();
+        told.period = invoice.pays_for();
         let starts = invoice.lines.iter().filter_map(|l| l.period).map(|p| p.start);
-        first.from = first.period.map(|p| p.start).or(starts.max());
+        told.from = told.period.map(|p| p.start).or(starts.max());
     }
-    let settled = |f: &Failed| {
-        cycles.iter().any(|(at, period)| {
-            let later = f.from.zip(*period).is_none_or(|(from, p)| p.start >= from);
-            *at > f.at && later
-        })
-    };
-    failed.into_values().filter(|f| !settled(f)).collect()
+    failed.into_values().collect()
 }
 
 /// Every change of the price; what a change started from is its own word for it,
@@ -201,6 +238,7 @@ fn changes<'a>(ordered: &[&'a Fact]) -> Vec<Change<'a>> {
     for (place, fact) in ordered.iter().enumerate() {
         let Said::Subscription(s) = &fact.said else { continue };
         let from = s.before.as_ref().and_then(|b| b.plan.as_ref()).or(plan);
+        known.extend(s.before.as_ref().and_then(|b| b.latest_invoice.as_deref()));
         let names = s.now.latest_invoice.as_deref();
         let own_invoice = names.filter(|id| known.insert(id));
         let Some(to) = &s.now.plan else { continue };
@@ -238,3 +276,7 @@ fn credits<'a>(ordered: &[&'a Fact]) -> Vec<Credit<'a>> {
     }
     credits
 }
+
+#[cfg(test)]
+#[path = "books_tests.rs"]
+mod tests;

@@ -223,6 +223,39 @@ fn a_yearly_tier_left_for_a_monthly_one_stays_until_the_year_ends() {
 }
 
 #[test]
+fn a_monthly_tier_left_for_a_yearly_one_stays_until_the_month_ends() {
+    let left = on(10, changed(active("basic", days(10, 375))));
+    check(&[starts("max"), left.clone()], Some(("max", 30)));
+    check(&[starts("max"), left, on(40, renewed(days(40, 405)))], None);
+}
+
+#[test]
+fn another_price_of_the_tier_begins_no_grace_and_the_period_it_begins_is_the_one_that_counts() {
+    let monthly = on(100, changed(active("max", days(100, 130))));
+    let story = [on(0, created(active("max", year()))), monthly];
+    check(&story, None);
+    let left = on(110, changed(active("basic", days(100, 130))));
+    check(&[&story[..], &[left]].concat(), Some(("max", 130)));
+}
+
+#[test]
+fn a_trial_leaves_no_grace_and_the_period_that_was_paid_after_it_does() {
+    let trial = on(
+        0,
+        created(Snapshot {
+            period: Some(days(0, 3)),
+            ..sub("trialing", "max")
+        }),
+    );
+    let paid = on(3, changed(active("max", days(3, 33))));
+    let left = on(10, changed(active("basic", days(3, 33))));
+    check(&[trial.clone(), paid, left], Some(("max", 33)));
+    // Left in the moment in which it ends, early or not.
+    check(&[trial.clone(), on(3, changed(active("basic", days(3, 33))))], None);
+    check(&[trial, on(1, changed(active("basic", days(1, 31))))], None);
+}
+
+#[test]
 fn a_paid_renewal_ends_every_grace_that_ran_until_it() {
     let downgrade = [starts("max"), to("basic", 10)];
     let then = |said: Said| [&downgrade[..], &[on(30, said)]].concat();

@@ -6,6 +6,8 @@ use crate::domain::{
     testkit::{Told, changed, created, deleted, facts, invoice, month, not_renewed, renewed, session, sub},
 };
 
+#[path = "evidence_tests.rs"]
+mod evidence;
 #[path = "law_tests.rs"]
 mod law;
 

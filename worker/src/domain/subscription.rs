@@ -2,7 +2,7 @@
 //! makes it take.
 
 use super::{
-    books::{self, Books, Failed, OWN},
+    books::{self, Books, Evidence, Failed, OWN},
     fact::{Fact, InvoiceFact, InvoiceStep, Period, Phase, Plan, Said, Seconds, Snapshot, SubscriptionFact, ended},
     grace::{self, Change, Grace},
     ids::{SubscriptionId, UserId},
@@ -50,6 +50,9 @@ pub struct Subscription {
     /// The invoices that failed and were not paid since.
     #[serde(default)]
     pub failed: Vec<Failed>,
+    /// The invoices that failed and were settled with a later cycle.
+    #[serde(default)]
+    pub settled: Vec<String>,
     /// When the price last changed.
     #[serde(default)]
     pub last_change: Option<Seconds>,
@@ -87,14 +90,6 @@ pub struct Counts {
     pub status: String,
 }
 
-/// What the books say of one fact.
-#[derive(Debug, Clone, Copy, Default)]
-struct Evidence<'a> {
-    held_by: Option<&'a str>,
-    credited: bool,
-    failed: &'a [Failed],
-}
-
 impl Subscription {
     /// A subscription of which nothing is known yet.
     #[must_use]
@@ -113,6 +108,7 @@ impl Subscription {
             ever_paid: false,
             highest: None,
             failed: Vec::new(),
+            settled: Vec::new(),
             last_change: None,
             last_credit: None,
             newest: None,
@@ -133,15 +129,11 @@ impl Subscription {
     pub(super) fn fold(id: SubscriptionId, ordered: &Ordered<'_>) -> Self {
         let books = Books::of(&ordered.facts);
         let mut folded = Self::unknown(id);
+        // A failure counts until its payment, and for what came before it too.
+        folded.failed.clone_from(&books.failed);
         for (place, fact) in ordered.facts.iter().enumerate() {
-            let evidence = Evidence {
-                held_by: books.held_by(place),
-                credited: books.credited(place),
-                failed: &books.failed,
-            };
-            folded.step(fact, evidence);
+            folded.step(fact, books.evidence(place));
         }
-        folded.failed = books.failed;
         folded.undecided = ordered.undecided;
         folded
     }
@@ -199,7 +191,9 @@ impl Subscription {
             Said::Invoice(i) if i.step == InvoiceStep::Paid => {
                 let uncredited = !i.credits() || newer && apart(self.last_change);
                 let adds = newer || !i.renews() || self.grace.is_none() && floor == Some(at);
-                self.failed.is_empty() && uncredited && adds
+                // The payment of what a cycle settled, or of a change, tells more of the time before.
+                let known = self.settled.is_empty() || newer && i.renews() && !self.settled.contains(&i.invoice);
+                self.failed.is_empty() && known && uncredited && adds
             }
             Said::Invoice(_) => false,
             Said::InvoiceItem(i) => !i.credits() || newer && apart(self.last_change),
@@ -246,15 +240,7 @@ impl Subscription {
             && (before.plan.is_some() || !before.entitled())
             && self.latest.as_ref().is_none_or(|latest| !latest.shows_same(before))
         {
-            let failed = evidence.failed;
-            self.take(
-                before,
-                at,
-                Evidence {
-                    failed,
-                    ..Evidence::default()
-                },
-            );
+            self.take(before, at, Evidence::default());
         }
         self.take(&fact.now, at, evidence);
         self.print = fact.prints.map(|p| p.now);
@@ -267,7 +253,7 @@ impl Subscription {
     /// Shows a new snapshot.
     fn take(&mut self, new: &Snapshot, at: Seconds, evidence: Evidence<'_>) {
         let old = self.counts();
-        self.held = self.held_after(new, old.as_ref(), evidence.held_by);
+        self.held = self.held_after(new, old.as_ref(), evidence);
         self.grace = self.grace_after(new, old, at, evidence);
         if let Some(plan) = &new.plan {
             if !self.stayed_incomplete(new) && self.highest.as_ref().is_none_or(|h| h.rank < plan.rank) {
@@ -295,19 +281,23 @@ impl Subscription {
     }
 
     /// The upgrade that is held after a snapshot: this one, or the one before
-    /// while its price stands.
-    fn held_after(&self, new: &Snapshot, old: Option<&Counts>, held_by: Option<&str>) -> Option<Held> {
-        if let (Some(invoice), Some(counts)) = (held_by, old) {
+    /// while its price stands, or what is left of it does.
+    fn held_after(&self, new: &Snapshot, old: Option<&Counts>, evidence: Evidence<'_>) -> Option<Held> {
+        if let (Some(invoice), Some(counts)) = (evidence.held_by, old) {
             return Some(Held {
                 invoice: invoice.to_owned(),
                 counts: counts.clone(),
             });
         }
-        let price = self.plan.as_ref().map(|p| p.price.as_str());
-        let mut held = self
-            .held
-            .clone()
-            .filter(|_| new.price().is_none() || new.price() == price)?;
+        let mut held = self.held.clone()?;
+        let shown = self.plan.as_ref();
+        let stays = new.plan.as_ref().is_none_or(|new| {
+            let part = new.rank > held.counts.plan.rank && shown.is_some_and(|s| new.rank <= s.rank);
+            shown.is_some_and(|s| s.price == new.price) || part && !evidence.paid
+        });
+        if !stays {
+            return None;
+        }
         // Its own failure made it past due; any other word is about all of it.
         if new.status != "past_due" {
             held.counts.status.clone_from(&new.status);
@@ -329,7 +319,6 @@ impl Subscription {
         if !new.entitled() {
             return None;
         }
-        let invoice = self.held.as_ref().map(|h| h.invoice.as_str());
         match (old, &new.plan) {
             (Some(old), Some(new_plan)) => grace::after_change(
                 running,
@@ -341,7 +330,7 @@ impl Subscription {
                     // A held upgrade changes nothing.
                     new_plan: if self.held.is_some() { &old.plan } else { new_plan },
                     at,
-                    unpaid: books::unpaid(evidence.failed, old.period, invoice),
+                    unpaid: books::unpaid(&self.failed, old.period),
                     credited: evidence.credited,
                 },
             ),
@@ -361,9 +350,25 @@ impl Subscription {
             if let Some(paid) = invoice.pays_for().filter(|_| invoice.renews()) {
                 self.grace = grace::after_renewal(self.grace.take(), paid.start);
             }
+            self.settle(invoice, at);
         }
         if invoice.credits() {
             self.last_credit = self.last_credit.max(Some(at));
+        }
+    }
+
+    /// A paid cycle settles what failed before it; what waited for that counts from now on.
+    fn settle(&mut self, invoice: &InvoiceFact, at: Seconds) {
+        let (settled, failed) = std::mem::take(&mut self.failed)
+            .into_iter()
+            .partition::<Vec<_>, _>(|f| f.settled_by(invoice, at));
+        self.failed = failed;
+        self.settled.extend(settled.into_iter().map(|f| f.invoice));
+        let waits = |held: &Held| self.failed.iter().any(|f| f.invoice == held.invoice);
+        if self.held.as_ref().is_some_and(|held| !waits(held)) {
+            self.held = None;
+            let rank = self.plan.as_ref().map(|p| p.rank);
+            self.grace = self.grace.take().filter(|g| Some(g.plan.rank) > rank);
         }
     }
 }

@@ -141,3 +141,7 @@ impl Trail {
         self.gaps == 0 && !self.open
     }
 }
+
+#[cfg(test)]
+#[path = "trail_tests.rs"]
+mod tests;

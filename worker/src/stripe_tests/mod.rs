@@ -3,6 +3,7 @@
 mod envelope;
 mod invoice;
 mod malformed;
+mod print;
 mod session;
 mod subscription;
 

@@ -20,7 +20,7 @@ fn before_basil() -> Value {
 }
 
 /// Since 2025-03-31: the period on the items.
-fn since_basil() -> Value {
+pub(super) fn since_basil() -> Value {
     json!({
         "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "active", "created": START,
         "billing_mode": {"type": "flexible"}, "cancel_at_period_end": false,
@@ -43,12 +43,12 @@ fn plan() -> Value {
     json!({"id": "plan_1", "object": "plan", "product": "prod_basic", "interval": "month", "metadata": {}})
 }
 
-fn updated(object: &Value) -> Value {
+pub(super) fn updated(object: &Value) -> Value {
     event("customer.subscription.updated", object)
 }
 
 #[track_caller]
-fn subscription(event: &Value) -> SubscriptionFact {
+pub(super) fn subscription(event: &Value) -> SubscriptionFact {
     match said(event) {
         Said::Subscription(fact) => *fact,
         other => panic!("{other:?}"),

@@ -9,6 +9,7 @@ use crate::{
     lane::{Context, Held},
     metrics,
     process::{self, Manner, Prepared, Verdict},
+    turns::Place,
 };
 use shared::{
     message::{Meta, now_ms},
@@ -36,8 +37,10 @@ pub(crate) enum Next {
     Settled(Verdict),
     /// Put it on the retry queue of this delay, with this history.
     Retry(Duration, Meta),
-    /// Keep it and try it again soon: its account is held by somebody else.
+    /// Keep it and try it again soon: its account is locked by another session.
     Aside,
+    /// Keep it until it is this lane's turn at its account.
+    Waits,
     /// Record it as dead: every retry failed.
     Exhausted(String),
 }
@@ -50,9 +53,29 @@ pub(crate) struct Interrupted;
 impl Context {
     /// Applies a batch, come what may of the database: waits for it while it is
     /// away, repeats what got into another's way, and splits what it refuses.
+    /// Leaves out what it is another lane's turn at.
     pub(crate) async fn apply(
         &self,
         batch: &[Held],
+        fresh: bool,
+        place: &Place,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Next>, Interrupted> {
+        let turns = place.take(batch.iter().filter_map(|held| held.item.account()));
+        let its_turn = |held: &&Held| held.item.account().is_none_or(|account| turns.has(account));
+        let ours: Vec<&Held> = batch.iter().filter(its_turn).collect();
+        let mut done = if ours.is_empty() {
+            Vec::new().into_iter()
+        } else {
+            self.apply_ours(&ours, fresh, stop).await?.into_iter()
+        };
+        let next = |held| its_turn(&held).then(|| done.next()).flatten().unwrap_or(Next::Waits);
+        Ok(batch.iter().map(next).collect())
+    }
+
+    async fn apply_ours(
+        &self,
+        batch: &[&Held],
         fresh: bool,
         stop: &CancellationToken,
     ) -> Result<Vec<Next>, Interrupted> {
@@ -63,7 +86,7 @@ impl Context {
         };
         match self.transact(&items, manner, stop).await? {
             Ok(verdicts) => {
-                let next = |(held, verdict): (&Held, Verdict)| self.next(held, verdict);
+                let next = |(held, verdict): (&&Held, Verdict)| self.next(held, verdict);
                 Ok(batch.iter().zip(verdicts).map(next).collect())
             }
             Err(error) if batch.len() == 1 => Ok(items.iter().map(|item| self.failed(item, &error)).collect()),
@@ -87,7 +110,7 @@ impl Context {
         }
     }
 
-    async fn one_by_one(&self, batch: &[Held], stop: &CancellationToken) -> Result<Vec<Next>, Interrupted> {
+    async fn one_by_one(&self, batch: &[&Held], stop: &CancellationToken) -> Result<Vec<Next>, Interrupted> {
         let started = Instant::now();
         let again = Manner {
             repeated: true,
@@ -176,7 +199,7 @@ pub(crate) async fn rest(pause: Duration, stop: &CancellationToken) -> Result<()
 
 /// The account to wait for: that of the event which waits longest. Where others
 /// were just delivered, they go first for a while.
-fn longest_waiting(batch: &[Held], fresh: bool) -> Option<(&AccountId, Duration)> {
+fn longest_waiting<'a>(batch: &[&'a Held], fresh: bool) -> Option<(&'a AccountId, Duration)> {
     let waiting = batch
         .iter()
         .filter_map(|held| Some((held.busy_since?, held.item.account()?)));

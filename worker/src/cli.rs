@@ -2,11 +2,16 @@
 //! configuration.
 
 use crate::{
+    audit,
     config::{self, Config, ConfigError, Database},
-    dead_letters,
+    dead_letters, explain,
     failure::Permanent,
     process, run,
-    store::{catalog, dead_letter::Filter, pool},
+    store::{
+        catalog,
+        dead_letter::Filter,
+        pool::{self, NotReady},
+    },
 };
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -14,7 +19,8 @@ use shared::{
     settings::{SettingError, Settings},
     shutdown, telemetry,
 };
-use std::{process::ExitCode, time::Duration};
+use sqlx::PgPool;
+use std::{io::stdout, process::ExitCode, time::Duration};
 
 /// Applies Stripe's events to PostgreSQL, and lets operators see what it did.
 #[derive(Debug, Parser)]
@@ -34,7 +40,31 @@ enum Command {
     /// Look at the messages that were given up
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Say why a user has what they have: each event, in order, and the change it made
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain {
+        /// The application's own id of the user
+        user: String,
+        /// As of this time, by the events created until then: RFC 3339, or seconds since 1970 [default: now]
+        #[arg(long, value_name = "TIME", value_parser = explain::moment, allow_negative_numbers = true)]
+        at: Option<i64>,
+        /// One JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Recompute every user's state from the stored events, and report any row that differs
+    #[command(after_help = AUDIT_HELP)]
+    Audit,
 }
+
+const EXPLAIN_HELP: &str = "\
+First what the user has and why, then their row of billing.entitlements, then each subscription, the
+current one first, with its events in the order in which they count.
+Exit codes: 0 done, 1 no event tells of the user, or failed, 2 wrong usage or configuration.";
+
+const AUDIT_HELP: &str = "\
+Prints a line for each row that differs, then a summary; changes nothing. Workers may run meanwhile.
+Exit codes: 0 no difference, 1 a difference, or failed, 2 wrong usage or configuration.";
 
 #[derive(Debug, Subcommand)]
 enum DeadLetters {
@@ -80,42 +110,50 @@ async fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
             let stop = shutdown::on_signal().context("cannot install signal handlers")?;
             run::run(Config::from_settings(settings)?, stop).await
         }
-        Command::Migrate => {
-            let tiers = config::load_catalog(settings).map_err(ConfigError::from)?;
-            // A migration takes as long as it takes, and other replicas wait for its end.
-            let unlimited = Database {
-                statement_timeout: Duration::ZERO,
-                lock_timeout: Duration::ZERO,
-                ..Database::from_settings(settings)?
-            };
-            let database = pool::open(&unlimited)?;
-            pool::migrate(&database).await.context("cannot migrate the database")?;
-            catalog::write_tiers(&mut *database.acquire().await?, tiers.tiers())
-                .await
-                .context("cannot write the catalog's tiers")?;
-            let accounts = process::bring_up_to_date(&database)
-                .await
-                .context("cannot fold the states of an older version again")?;
-            tracing::info!(accounts, "the schema is up to date");
-            Ok(())
-        }
+        Command::Migrate => migrate(settings).await,
         Command::DeadLetters(DeadLetters::List {
             json,
             kind,
             reason,
             limit,
         }) => {
-            let database = pool::open(&Database::from_settings(settings)?)?;
-            pool::ready(&database).await?;
-            dead_letters::list(
-                &database,
-                &Filter { kind, reason, limit },
-                json,
-                &mut std::io::stdout().lock(),
-            )
-            .await
+            let filter = Filter { kind, reason, limit };
+            dead_letters::list(&to_read(settings).await?, &filter, json, &mut stdout().lock()).await
         }
+        Command::Explain { user, at, json } => {
+            explain::explain(&to_read(settings).await?, &user, at, json, &mut stdout().lock()).await
+        }
+        Command::Audit => audit::audit(&to_read(settings).await?, &mut stdout().lock()).await,
     }
+}
+
+/// A database to read from; a standby will do.
+async fn to_read(settings: &Settings) -> anyhow::Result<PgPool> {
+    let database = pool::open(&Database::from_settings(settings)?)?;
+    match pool::ready(&database).await {
+        Ok(()) | Err(NotReady::ReadOnly) => Ok(database),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    let tiers = config::load_catalog(settings).map_err(ConfigError::from)?;
+    // A migration takes as long as it takes, and other replicas wait for its end.
+    let unlimited = Database {
+        statement_timeout: Duration::ZERO,
+        lock_timeout: Duration::ZERO,
+        ..Database::from_settings(settings)?
+    };
+    let database = pool::open(&unlimited)?;
+    pool::migrate(&database).await.context("cannot migrate the database")?;
+    catalog::write_tiers(&mut *database.acquire().await?, tiers.tiers())
+        .await
+        .context("cannot write the catalog's tiers")?;
+    let accounts = process::bring_up_to_date(&database)
+        .await
+        .context("cannot fold the states of an older version again")?;
+    tracing::info!(accounts, "the schema is up to date");
+    Ok(())
 }
 
 #[expect(

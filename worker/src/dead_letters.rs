@@ -1,6 +1,9 @@
 //! `worker dead-letters list`: reads the record in PostgreSQL and touches no queue.
 
-use crate::store::dead_letter::{self, DeadLetter, Filter};
+use crate::{
+    store::dead_letter::{self, DeadLetter, Filter},
+    terminal::printable,
+};
 use sqlx::PgPool;
 use std::io::{self, Write};
 use time::format_description::well_known::Rfc3339;
@@ -67,13 +70,6 @@ fn table(letters: &[DeadLetter], out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{}", cells.join("  ").trim_end())?;
     }
     Ok(())
-}
-
-/// What came from a payload must not steer the operator's terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::{
     settle::{self, Outgoing},
     store::dead_letter,
     stripe::Mode,
+    turns::{Place, Turns},
     watchdog::Watchdog,
 };
 use futures_util::StreamExt;
@@ -51,6 +52,8 @@ pub struct Context {
     pub mode: Mode,
     /// How deliveries are gathered.
     pub tuning: Tuning,
+    /// Which lane works on which account.
+    pub turns: Turns,
     /// Sees transactions that never end.
     pub watchdog: Watchdog,
     /// How long an event waits for its account, if somebody else holds it.
@@ -80,7 +83,7 @@ pub struct Ends {
 pub(crate) struct Held {
     pub(crate) item: Prepared,
     acker: Acker,
-    /// Since when it waits for its account, which somebody else holds.
+    /// Since when it waits for its account, which another session locks.
     pub(crate) busy_since: Option<Instant>,
 }
 
@@ -89,12 +92,14 @@ impl Context {
     pub async fn run(self, feed: Feed, mut consumer: Consumer, ends: Ends) -> Result<(), BrokerError> {
         let stop = &ends.stop;
         let size = if feed == Feed::Work { self.tuning.batch_size } else { 1 };
+        let place = self.turns.join();
         let mut aside: Vec<Held> = Vec::new();
         loop {
             let next = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 next = consumer.next() => Some(next),
+                () = place.some_turn_is_over(), if !aside.is_empty() => None,
                 () = tokio::time::sleep(ASIDE_PAUSE), if !aside.is_empty() => None,
             };
             let (deliveries, end) = match next {
@@ -106,7 +111,7 @@ impl Context {
             let mut batch = std::mem::take(&mut aside);
             batch.extend(deliveries.into_iter().map(|d| self.read(d, feed)));
             let settled;
-            (settled, aside) = match self.work(batch, fresh, stop).await {
+            (settled, aside) = match self.work(batch, fresh, &place, stop).await {
                 Ok(worked) => worked,
                 Err(Interrupted) if stop.is_cancelled() => return Ok(()),
                 Err(Interrupted) => {
@@ -152,13 +157,14 @@ impl Context {
         &self,
         batch: Vec<Held>,
         fresh: bool,
+        place: &Place,
         stop: &CancellationToken,
     ) -> Result<(Vec<Acker>, Vec<Held>), Interrupted> {
         let started = Instant::now();
         metrics::BATCH_SIZE
             .with_label_values::<&str>(&[])
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
-        let next = self.apply(&batch, fresh, stop).await?;
+        let next = self.apply(&batch, fresh, place, stop).await?;
         metrics::APPLY_SECONDS
             .with_label_values::<&str>(&[])
             .observe(started.elapsed().as_secs_f64());
@@ -166,8 +172,10 @@ impl Context {
         let (mut settled, mut aside) = (Vec::with_capacity(batch.len()), Vec::new());
         for (mut held, next) in batch.into_iter().zip(next) {
             report::settled(&held.item, &next);
-            if next == Next::Aside {
-                held.busy_since.get_or_insert(started);
+            if matches!(next, Next::Aside | Next::Waits) {
+                if next == Next::Aside {
+                    held.busy_since.get_or_insert(started);
+                }
                 aside.push(held);
                 continue;
             }
@@ -178,7 +186,7 @@ impl Context {
                     self.publish_dead(&item, stop).await?;
                     buried.push(item.envelope.id);
                 }
-                Next::Aside | Next::Settled(_) => {}
+                Next::Aside | Next::Waits | Next::Settled(_) => {}
                 Next::Retry(delay, meta) => {
                     self.publish(settle::retry(&self.topology, &item, meta, delay), &item.body, stop)
                         .await?;
@@ -190,6 +198,7 @@ impl Context {
             }
         }
         self.mark_queued(&buried, stop).await?;
+        place.wait_only_for(aside.iter().filter_map(|held| held.item.account()));
         Ok((settled, aside))
     }
 

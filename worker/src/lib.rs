@@ -2,6 +2,7 @@
 //! customer may use. `ARCHITECTURE.md` has the map.
 
 pub mod apply;
+pub mod audit;
 pub mod batch;
 pub mod cli;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod consumer;
 pub mod database;
 pub mod dead_letters;
 pub mod domain;
+pub mod explain;
 pub mod failure;
 pub mod fold;
 pub mod lane;
@@ -19,4 +21,6 @@ pub mod run;
 pub mod settle;
 pub mod store;
 pub mod stripe;
+pub mod terminal;
+pub mod turns;
 pub mod watchdog;

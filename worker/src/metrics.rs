@@ -1,6 +1,6 @@
 //! The worker's own metrics.
 
-use crate::{failure::Permanent, fold::Folds};
+use crate::{failure::Permanent, fold::Folds, store::subscription::Waiting};
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use shared::{
     metrics::{AGE_SECONDS, BROKER_BLOCKED, SECONDS, counter, gauge, histogram},
@@ -135,6 +135,30 @@ pub static UNLINKED_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
     )
 });
 
+/// Subscriptions of which only an invoice or a session told.
+pub static UNSEEN: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_unseen_subscriptions",
+        "Subscriptions known only by an invoice or a session: their own events have not come.",
+    )
+});
+/// How long the oldest of them waits.
+pub static UNSEEN_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_unseen_oldest_seconds",
+        "Seconds that the oldest subscription without an event of its own has waited.",
+    )
+});
+
+/// Shows what waits for a missing link.
+pub fn waiting(waiting: Waiting) {
+    let gauges = [(&UNLINKED, &UNLINKED_AGE), (&UNSEEN, &UNSEEN_AGE)];
+    for ((count, age), (waiting, oldest_seconds)) in gauges.into_iter().zip([waiting.unlinked, waiting.unseen]) {
+        count.set(waiting);
+        age.set(oldest_seconds);
+    }
+}
+
 /// Counts how a batch was folded.
 pub fn folded(folds: Folds) {
     for (path, facts) in [("first", folds.first), ("fast", folds.fast), ("slow", folds.slow)] {
@@ -156,7 +180,14 @@ pub fn init(topology: &Topology) {
     folded(Folds::default());
     SPLITS.with_label_values::<&str>(&[]);
     CONFLICTS.with_label_values::<&str>(&[]);
-    for gauge in [&DATABASE_DOWN, &UNLINKED, &UNLINKED_AGE, &BROKER_BLOCKED] {
+    for gauge in [
+        &DATABASE_DOWN,
+        &UNLINKED,
+        &UNLINKED_AGE,
+        &UNSEEN,
+        &UNSEEN_AGE,
+        &BROKER_BLOCKED,
+    ] {
         gauge.set(0);
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     lane::Context,
     metrics,
     store::{catalog, dead_letter, pool, subscription},
+    turns::Turns,
     watchdog::Watchdog,
 };
 use anyhow::Context as _;
@@ -56,6 +57,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         catalog: Arc::clone(&config.catalog),
         mode: config.mode,
         tuning: config.tuning,
+        turns: Turns::default(),
         watchdog: watchdog.clone(),
         lock_timeout: config.database.lock_timeout,
     };
@@ -132,9 +134,7 @@ async fn look(database: &PgPool, tiers: &[shared::catalog::Tier], tiers_written:
         let count = open.iter().find(|(r, _)| r == reason).map_or(0, |(_, count)| *count);
         metrics::DEAD_OPEN.with_label_values(&[reason]).set(count);
     }
-    let (waiting, oldest_seconds) = subscription::unlinked(&mut connection).await?;
-    metrics::UNLINKED.set(waiting);
-    metrics::UNLINKED_AGE.set(oldest_seconds);
+    metrics::waiting(subscription::waiting(&mut connection).await?);
     let idle = i64::try_from(database.num_idle()).unwrap_or(i64::MAX);
     metrics::POOL.with_label_values(&["idle"]).set(idle);
     metrics::POOL

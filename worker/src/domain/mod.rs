@@ -5,6 +5,7 @@
 pub mod account;
 pub mod books;
 pub mod entitlement;
+pub mod explain;
 pub mod fact;
 pub mod grace;
 pub mod ids;

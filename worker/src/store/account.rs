@@ -71,7 +71,8 @@ pub async fn load(
     Ok(known)
 }
 
-/// Accounts, after the one given, that hold a state of another version.
+/// Accounts, after the one given, that hold a state of another version, or that
+/// nobody ever folded: of those of the first version only sessions may be known.
 pub async fn outdated(
     connection: &mut PgConnection,
     version: u32,
@@ -79,8 +80,12 @@ pub async fn outdated(
     limit: i64,
 ) -> Result<Vec<AccountId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
-        r#"SELECT DISTINCT account FROM billing.subscription
-           WHERE account > $1 AND state ->> 'version' IS DISTINCT FROM $2 ORDER BY account LIMIT $3"#,
+        r#"SELECT account AS "account!" FROM billing.subscription
+           WHERE account > $1 AND state ->> 'version' IS DISTINCT FROM $2
+           UNION
+           SELECT account FROM billing.account AS known WHERE account > $1 AND claim IS NULL
+               AND NOT EXISTS (SELECT FROM billing.subscription AS s WHERE s.account = known.account)
+           ORDER BY 1 LIMIT $3"#,
         after,
         version.to_string(),
         limit,

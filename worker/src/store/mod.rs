@@ -3,11 +3,14 @@
 //! accounts, then users, each sorted by its key.
 
 pub mod account;
+pub mod audit;
 pub mod catalog;
 pub mod claim;
 pub mod dead_letter;
+pub mod explain;
 pub mod fact;
 pub mod pool;
+pub mod snapshot;
 pub mod subscription;
 pub mod user;
 

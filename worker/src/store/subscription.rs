@@ -89,14 +89,29 @@ pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Resu
     Ok(known.contains(&true))
 }
 
-/// How many subscriptions that have not ended wait for a link to their user, and for how many
-/// seconds the oldest of them has.
-pub async fn unlinked(connection: &mut PgConnection) -> Result<(i64, i64), sqlx::Error> {
+/// How many subscriptions wait, and for how many seconds the oldest of them has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// For a link to their user; those that have ended do not count.
+    pub unlinked: (i64, i64),
+    /// For their first snapshot: only an invoice or a session told of them.
+    pub unseen: (i64, i64),
+}
+
+/// What waits for a missing link.
+pub async fn waiting(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
     let row = sqlx::query!(
-        r#"SELECT count(*) AS "waiting!", coalesce(extract(epoch FROM now() - min(first_seen)), 0)::bigint AS "oldest!"
-           FROM billing.subscription WHERE user_id IS NULL AND NOT (state ->> 'ended')::boolean"#
+        r#"SELECT unlinked.waiting AS "unlinked!", unlinked.oldest AS "unlinked_oldest!",
+                  unseen.waiting AS "unseen!", unseen.oldest AS "unseen_oldest!"
+           FROM (SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(first_seen)), 0)::bigint AS oldest
+                 FROM billing.subscription WHERE user_id IS NULL AND NOT (state ->> 'ended')::boolean) AS unlinked,
+                (SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(first_seen)), 0)::bigint AS oldest
+                 FROM billing.subscription WHERE state ->> 'latest' IS NULL) AS unseen"#
     )
     .fetch_one(connection)
     .await?;
-    Ok((row.waiting, row.oldest))
+    Ok(Waiting {
+        unlinked: (row.unlinked, row.unlinked_oldest),
+        unseen: (row.unseen, row.unseen_oldest),
+    })
 }

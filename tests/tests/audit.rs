@@ -1,0 +1,277 @@
+//! What `worker audit` finds, and that it finds nothing where nothing is wrong.
+
+use anyhow::{Context, Result, ensure};
+use sqlx::{AssertSqlSafe, PgPool};
+use std::time::Duration;
+use tests::crowd::{Delivery, all_applied, ids, lives};
+use tests::harness::{Pair, Setup, TestEnv, unix_now};
+use tests::merchant;
+
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// What an audit ended with: its exit code, the lines of its differences, its summary, and what
+/// it wrote to standard error.
+struct Audit {
+    code: Option<i32>,
+    differences: Vec<String>,
+    summary: String,
+    said: String,
+}
+
+async fn audit(pair: &Pair) -> Result<Audit> {
+    let output = pair.workers[0].command(&["audit"])?.output().await?;
+    let mut lines: Vec<String> = String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect();
+    Ok(Audit {
+        code: output.status.code(),
+        summary: lines.pop().unwrap_or_default(),
+        differences: lines,
+        said: String::from_utf8(output.stderr)?,
+    })
+}
+
+fn clean(audit: &Audit) -> Result<()> {
+    let Audit { differences, said, .. } = audit;
+    ensure!(
+        audit.code == Some(0) && differences.is_empty(),
+        "{differences:#?} {said}"
+    );
+    ensure!(audit.summary.ends_with(": no difference"), "{}", audit.summary);
+    Ok(())
+}
+
+#[tokio::test]
+async fn lives_in_any_order_leave_nothing_to_find_not_even_while_workers_run() -> Result<()> {
+    const LIVES: usize = 60;
+    let env = TestEnv::new("audit_lives").await?;
+    let pair = Pair::start(&env, Setup::default().workers(2)).await?;
+    clean(&audit(&pair).await?).context("an empty database")?;
+
+    let seed = u64::try_from(unix_now())?;
+    let played = merchant::lives(seed, LIVES, unix_now());
+    let events = merchant::delivered(&played, seed, 10);
+    let (delivery, mut audits) = (Delivery::start(&pair.client, &events, 4), 0);
+    let delivered = delivery.finish();
+    tokio::pin!(delivered);
+    loop {
+        tokio::select! {
+            report = &mut delivered => {
+                report?;
+                break;
+            }
+            found = audit(&pair) => clean(&found?).with_context(|| format!("seed {seed}, while workers run"))?,
+        }
+        audits += 1;
+    }
+    ensure!(audits > 0, "all was over before the first audit");
+    let all = played
+        .iter()
+        .flat_map(|life| life.events.iter().map(move |e| (life, e)));
+    let applied = all.filter(|(life, e)| !life.ignored.contains(&e.id));
+    let applied: Vec<String> = applied.map(|(_, e)| e.id.clone()).collect();
+    all_applied(env.pool(), &applied, DEADLINE).await?;
+
+    let found = audit(&pair).await?;
+    clean(&found).with_context(|| format!("seed {seed}"))?;
+    let users = played.iter().filter(|life| life.entitlement.is_some()).count();
+    ensure!(
+        found.summary.starts_with(&format!("audited {users} users, ")),
+        "{}",
+        found.summary
+    );
+    ensure!(
+        found.summary.contains(&format!(", {} facts: ", applied.len())),
+        "{}",
+        found.summary
+    );
+    Ok(())
+}
+
+/// A change by hand, and the lines that an audit must print for it; `{user}`, `{sub}`, `{cus}`
+/// and `{evt}` stand for the first life's ids, `{evt}` for its upgrade.
+const TAMPERED: [(&str, &[&str]); 12] = [
+    (
+        "UPDATE billing.entitlement SET tier = 'basic', current_period_end = NULL WHERE user_id = '{user}'",
+        &[
+            "entitlement of {user}: current_period_end is none, the events say '20",
+            "entitlement of {user}: tier is 'basic', the events say 'max'",
+        ],
+    ),
+    (
+        "DELETE FROM billing.entitlement WHERE user_id = '{user}'",
+        &["entitlement of {user}: there is no row, the events say 'max' with status 'active'"],
+    ),
+    (
+        "INSERT INTO billing.entitlement (user_id, entitled, status, tier, base_tier, is_canceling, ever_paid)
+         VALUES ('user_forged', true, 'active', 'max', 'max', false, true)",
+        &["entitlement of user_forged: there is a row ('max'), the events tell of no subscription of theirs"],
+    ),
+    (
+        "UPDATE billing.subscription SET state = jsonb_set(state::jsonb, '{latest,status}', '\"canceled\"')::json
+         WHERE subscription_id = '{sub}'",
+        &["state of subscription {sub}: latest.status is 'canceled', the events say 'active'"],
+    ),
+    (
+        "UPDATE billing.subscription SET user_id = 'user_forged' WHERE subscription_id = '{sub}'",
+        &["subscription {sub}: user_id is 'user_forged', the events say '{user}'"],
+    ),
+    (
+        "DELETE FROM billing.subscription WHERE subscription_id = '{sub}'",
+        &["subscription {sub}: there is no row, events of account {cus} tell of it"],
+    ),
+    (
+        "INSERT INTO billing.subscription (subscription_id, account, user_id, state)
+         SELECT 'sub_forged', account, user_id, state FROM billing.subscription WHERE subscription_id = '{sub}'",
+        &["subscription sub_forged: there is a row of account {cus}, none of its events tells of it"],
+    ),
+    (
+        "UPDATE billing.account SET claim = jsonb_set(claim::jsonb, '{\"user\"}', '\"user_forged\"')::json
+         WHERE account = '{cus}'",
+        &["account {cus}: claim.user is 'user_forged', the events say '{user}'"],
+    ),
+    (
+        "DELETE FROM billing.account WHERE account = '{cus}'",
+        &["account {cus}: there is no row, the events tell of it"],
+    ),
+    (
+        "DELETE FROM billing.app_user WHERE user_id = '{user}'",
+        &["app_user {user}: there is no row, a subscription is theirs"],
+    ),
+    (
+        "DELETE FROM billing.event WHERE event_id = '{evt}'",
+        &["fact of {evt}: no event of that id is applied"],
+    ),
+    (
+        "UPDATE billing.fact SET body = '{}' WHERE event_id = '{evt}'",
+        &["fact of {evt}: its body cannot be read: missing field"],
+    ),
+];
+
+#[tokio::test]
+async fn each_row_that_was_changed_by_hand_is_found() -> Result<()> {
+    let env = TestEnv::new("audit_tampered").await?;
+    let pair = Pair::start(&env, Setup::default()).await?;
+    let (pool, namespace) = (env.pool(), env.namespace());
+    let events = lives(namespace, 3);
+    Delivery::start(&pair.client, &events, 2).finish().await?;
+    all_applied(pool, &ids(&events), DEADLINE).await?;
+    clean(&audit(&pair).await?)?;
+    keep(pool).await?;
+
+    let user = format!("user_{namespace}0");
+    let (sub, cus): (String, String) =
+        sqlx::query_as("SELECT subscription_id, account FROM billing.subscription WHERE user_id = $1")
+            .bind(&user)
+            .fetch_one(pool)
+            .await?;
+    let upgrade = events.iter().filter(|e| e.kind == "customer.subscription.updated");
+    let upgrade = upgrade.filter(|e| e.body.contains(&sub)).min_by_key(|e| e.created);
+    let evt = upgrade.context("no upgrade")?.id.clone();
+    let filled = |text: &str| {
+        let names = [("{user}", &user), ("{sub}", &sub), ("{cus}", &cus), ("{evt}", &evt)];
+        names
+            .iter()
+            .fold(text.to_owned(), |text, (name, id)| text.replace(name, id))
+    };
+    for (change, expected) in TAMPERED {
+        let change = filled(change);
+        execute(pool, &change).await?;
+        let found = audit(&pair).await?;
+        let context = format!("{change}\n{:#?}\n{}", found.differences, found.said);
+        ensure!(found.code == Some(1), "{context}");
+        ensure!(found.said.contains("nothing was changed"), "{context}");
+        for line in expected.iter().map(|line| filled(line)) {
+            ensure!(
+                found.differences.iter().any(|l| l.starts_with(&line)),
+                "no '{line}': {context}"
+            );
+        }
+        let many = expected.len().max(found.differences.len());
+        let count = if many == 1 {
+            "1 difference".to_owned()
+        } else {
+            format!("{many} differences")
+        };
+        ensure!(found.summary.ends_with(&count), "{} {context}", found.summary);
+        // What is wrong is named once, and nothing else is.
+        let follows = change.contains("billing.fact SET");
+        ensure!(follows || found.differences.len() == expected.len(), "{context}");
+        restore(pool).await?;
+    }
+    clean(&audit(&pair).await?)
+}
+
+#[tokio::test]
+async fn a_fact_that_is_gone_is_missed_by_its_event_and_by_its_subscription() -> Result<()> {
+    let env = TestEnv::new("audit_fact").await?;
+    let pair = Pair::start(&env, Setup::default()).await?;
+    let events = lives(env.namespace(), 1);
+    Delivery::start(&pair.client, &events, 1).finish().await?;
+    all_applied(env.pool(), &ids(&events), DEADLINE).await?;
+    let last = events.last().context("no event")?;
+    sqlx::query("DELETE FROM billing.fact WHERE event_id = $1")
+        .bind(&last.id)
+        .execute(env.pool())
+        .await?;
+    let found = audit(&pair).await?;
+    let lines = found.differences.join("\n");
+    ensure!(found.code == Some(1), "{lines}");
+    ensure!(
+        lines.contains(&format!("event {}: it is applied, but its fact is missing", last.id)),
+        "{lines}"
+    );
+    ensure!(lines.contains("is_canceling is true, the events say false"), "{lines}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn states_of_another_version_are_named_as_such_and_the_migration_mends_them() -> Result<()> {
+    let env = TestEnv::new("audit_version").await?;
+    let pair = Pair::start(&env, Setup::default()).await?;
+    let events = lives(env.namespace(), 2);
+    Delivery::start(&pair.client, &events, 2).finish().await?;
+    all_applied(env.pool(), &ids(&events), DEADLINE).await?;
+    let old = "UPDATE billing.subscription SET state = jsonb_set(state::jsonb, '{version}', '0')::json";
+    execute(env.pool(), old).await?;
+    execute(env.pool(), "UPDATE billing.account SET claim = NULL").await?;
+    let found = audit(&pair).await?;
+    ensure!(
+        found.code == Some(1) && found.differences.len() == 2,
+        "{:#?}",
+        found.differences
+    );
+    for line in &found.differences {
+        ensure!(
+            line.starts_with("subscription sub_") && line.ends_with("run `worker migrate`"),
+            "{line}"
+        );
+    }
+    pair.operate(&["migrate"]).await?;
+    clean(&audit(&pair).await?)
+}
+
+const TABLES: [&str; 6] = ["event", "fact", "account", "subscription", "app_user", "entitlement"];
+
+async fn keep(pool: &PgPool) -> Result<()> {
+    for table in TABLES {
+        execute(
+            pool,
+            &format!("CREATE TABLE kept_{table} AS SELECT * FROM billing.{table}"),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn restore(pool: &PgPool) -> Result<()> {
+    for table in TABLES {
+        execute(pool, &format!("DELETE FROM billing.{table}")).await?;
+        execute(pool, &format!("INSERT INTO billing.{table} SELECT * FROM kept_{table}")).await?;
+    }
+    Ok(())
+}
+
+async fn execute(pool: &PgPool, statement: &str) -> Result<()> {
+    let done = sqlx::query(AssertSqlSafe(statement.to_owned())).execute(pool).await;
+    done.with_context(|| statement.to_owned())?;
+    Ok(())
+}

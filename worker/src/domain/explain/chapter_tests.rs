@@ -1,0 +1,355 @@
+//! What is told of each event: the words for what it changed.
+
+use crate::domain::{
+    account::Account,
+    entitlement,
+    explain::{
+        Entry, Question, story,
+        tests::{basic, told},
+    },
+    fact::{Fact, InvoiceStep, Said, Seconds, Snapshot},
+    ids::UserId,
+    testkit::{
+        DAY, T0, Told, active, changed, created, deleted, facts, invoice, item, month, not_renewed, prorated, renewed,
+        sub, user,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// The words of all entries of the first subscription.
+#[track_caller]
+fn check(life: &[Told], after: Seconds, expected: &[&[&str]]) {
+    let story = told(life, after);
+    let words = |entry: &Entry| -> Vec<String> { entry.changes.iter().map(|c| c.words.clone()).collect() };
+    let entries: Vec<Vec<String>> = story.subscriptions[0].entries.iter().map(words).collect();
+    assert_eq!(entries, expected, "{story:#?}");
+}
+
+/// What is told of the events of the last second, when the first, at second 0, began an active max.
+#[track_caller]
+fn check_last(life: &[Told], expected: &[&str]) {
+    let mut life = life.to_vec();
+    life.insert(0, (0, created(sub("active", "max"))));
+    let last = life.iter().map(|(at, _)| *at).max().expect("a life");
+    let story = told(&life, last);
+    let entries = story.subscriptions[0].entries.iter();
+    let words: Vec<&str> = entries
+        .filter(|e| e.at.0 == T0 + last)
+        .flat_map(|e| e.changes.iter().map(|c| c.words.as_str()))
+        .collect();
+    assert_eq!(words, expected, "{story:#?}");
+}
+
+#[test]
+fn a_life_is_told_event_by_event() {
+    let canceling = Snapshot {
+        cancel_at_period_end: true,
+        canceled_at: Some(T0 + 35 * DAY),
+        ..active("basic", month(1))
+    };
+    let canceled = Snapshot {
+        status: "canceled".to_owned(),
+        ..canceling.clone()
+    };
+    let life = [
+        (0, created(sub("incomplete", "max"))),
+        (1, changed(sub("active", "max"))),
+        (
+            1,
+            Said::Invoice(invoice("in_0", InvoiceStep::Paid, "subscription_create", month(0))),
+        ),
+        (5 * DAY, basic()),
+        (30 * DAY + 60, changed(active("basic", month(1)))),
+        (30 * DAY + 3_600, renewed(month(1))),
+        (35 * DAY, changed(canceling)),
+        (36 * DAY, changed(active("basic", month(1)))),
+        (40 * DAY, deleted(canceled)),
+    ];
+    check(
+        &life,
+        50 * DAY,
+        &[
+            &[
+                "begins: incomplete, max",
+                "period 2023-11-14T22:13:20Z to 2023-12-14T22:13:20Z",
+                "linked to u1, as the user of its customer, named by evt_00010",
+            ],
+            &["first payment: has ever paid"],
+            &[
+                "status incomplete -> active",
+                "highest tier so far: max",
+                "gives max (before: free)",
+            ],
+            &[
+                "tier max -> basic",
+                "grace begins: max until 2023-12-14T22:13:20Z; what was paid for stays until its period ends",
+            ],
+            &["grace of max is over: its time has come", "gives basic (before: max)"],
+            &["period 2023-12-14T22:13:20Z to 2024-01-13T22:13:20Z"],
+            &["changes nothing by itself"],
+            &["cancellation asked: it ends at 2024-01-13T22:13:20Z"],
+            &["cancellation taken back"],
+            &[
+                "status active -> canceled; it is over for good",
+                "gives free (before: basic)",
+            ],
+        ],
+    );
+}
+
+#[test]
+fn a_downgrade_without_grace_says_why() {
+    let day = 5 * DAY;
+    let tier = "tier max -> basic";
+    let gives = "gives basic (before: max)";
+    for (status, why) in [
+        ("trialing", "no grace for max: it was a trial"),
+        ("past_due", "no grace for max: its payment was past due"),
+        ("unpaid", "no grace for max: the subscription was unpaid"),
+    ] {
+        let life = [(1, changed(sub(status, "max"))), (day, changed(sub(status, "basic")))];
+        let back = [(1, changed(sub(status, "max"))), (day, basic())];
+        let status = format!("status {status} -> active");
+        match status.as_str() {
+            "status unpaid -> active" => check_last(&back, &[&status, tier, why, "gives basic (before: free)"]),
+            _ => check_last(&life, &[tier, why, gives]),
+        }
+    }
+    check_last(
+        &[(1, not_renewed(month(0))), (day, basic())],
+        &[tier, "no grace for max: its period was not paid", gives],
+    );
+    check_last(
+        &[(30 * DAY, changed(active("basic", month(1))))],
+        &[
+            tier,
+            "period 2023-12-14T22:13:20Z to 2024-01-13T22:13:20Z",
+            "no grace for max: the lower tier begins with a new period",
+            gives,
+        ],
+    );
+    for credit in [item(-300, true), prorated(-300)] {
+        let paid = matches!(credit, Said::Invoice(_));
+        let told: &[&str] = &[
+            "changes nothing by itself",
+            tier,
+            "no grace for max: the change was credited",
+            gives,
+        ];
+        let told = if paid {
+            &["changes nothing by itself", tier, told[2], gives]
+        } else {
+            told
+        };
+        check_last(&[(day, basic()), (day, credit)], told);
+    }
+    check_last(
+        &[(day - 1, changed(sub("active", "plus"))), (day, basic())],
+        &[
+            "tier plus -> basic",
+            "grace of max stays as it is, until 2023-12-14T22:13:20Z",
+        ],
+    );
+}
+
+#[test]
+fn a_grace_that_ends_says_why() {
+    let (day, gives) = (5 * DAY, "gives basic (before: max)");
+    let ends = |why: &str| format!("grace of max ends: {why}");
+    check_last(
+        &[(day, basic()), (day + 20, item(-300, true))],
+        &[&ends("the change was credited"), gives],
+    );
+    check_last(
+        &[(day, basic()), (day + 200, not_renewed(month(0)))],
+        &[
+            "in_1700000000 counts as not paid",
+            &ends("the period was not paid after all"),
+            gives,
+        ],
+    );
+    check_last(
+        &[(day, basic()), (day + 200, changed(sub("active", "max")))],
+        &["tier basic -> max", &ends("the tier is max again")],
+    );
+    check_last(
+        &[(day, basic()), (day + 200, changed(sub("unpaid", "basic")))],
+        &[
+            "status active -> unpaid",
+            &ends("the subscription gives no access any more"),
+            "gives free (before: max)",
+        ],
+    );
+    // Under a test clock the events of a period may come before it.
+    check_last(
+        &[(day, basic()), (day + 200, renewed(month(1)))],
+        &["first payment: has ever paid", &ends("the renewal is paid"), gives],
+    );
+    check_last(
+        &[(day, basic()), (day + 200, changed(active("basic", month(1))))],
+        &[
+            "period 2023-12-14T22:13:20Z to 2024-01-13T22:13:20Z",
+            &ends("a new period began"),
+            gives,
+        ],
+    );
+    let late = [
+        (1, not_renewed(month(0))),
+        (day, basic()),
+        (day + 200, renewed(month(0))),
+    ];
+    check_last(
+        &late,
+        &[
+            "first payment: has ever paid",
+            "in_1700000000 does not count as unpaid any more",
+            "grace begins: max until 2023-12-14T22:13:20Z; the period before the downgrade of 2023-11-19T22:13:20Z \
+             is paid now",
+            "gives max (before: basic)",
+        ],
+    );
+}
+
+#[test]
+fn a_failed_upgrade_is_held_until_it_is_paid() {
+    let upgrade = changed(Snapshot {
+        latest_invoice: Some("in_up".to_owned()),
+        ..sub("active", "max")
+    });
+    let bill = |step| Said::Invoice(invoice("in_up", step, "subscription_update", month(0)));
+    let held = "the upgrade to max is held, since its payment failed (in_up): plus counts until that is paid";
+    let life = [
+        (0, created(sub("active", "plus"))),
+        (DAY, upgrade),
+        (DAY + 5, bill(InvoiceStep::Failed)),
+        (DAY + 6, bill(InvoiceStep::Failed)),
+        (2 * DAY, bill(InvoiceStep::Paid)),
+    ];
+    let story = told(&life[..3], 2 * DAY);
+    assert_eq!(
+        story.summary,
+        [
+            "u1 may use plus.",
+            "Subscription sub_1 (max) is active; its period ends at 2023-12-14T22:13:20Z.",
+            "Its upgrade to max does not count until in_up, whose payment failed, is paid.",
+        ]
+    );
+    check(
+        &life,
+        3 * DAY,
+        &[
+            &[
+                "begins: active, plus",
+                "period 2023-11-14T22:13:20Z to 2023-12-14T22:13:20Z",
+                "highest tier so far: plus",
+                "gives plus (before: free)",
+                "linked to u1, as the user of its customer, named by evt_00006",
+            ],
+            &[
+                "tier plus -> max",
+                "highest tier so far: max",
+                "gives max (before: plus)",
+            ],
+            &[held, "gives plus (before: max)"],
+            &["changes nothing: it repeats what was known"],
+            &[
+                "first payment: has ever paid",
+                "the held upgrade does not wait any more (is paid now): max counts",
+                "gives max (before: plus)",
+            ],
+        ],
+    );
+}
+
+#[test]
+fn what_changes_nothing_says_why() {
+    let gone = || sub("canceled", "max");
+    check_last(
+        &[(5, changed(gone())), (9, changed(sub("active", "max")))],
+        &["changes nothing: it is told after the end"],
+    );
+    check_last(
+        &[(5, renewed(month(0))), (9, renewed(month(0)))],
+        &["changes nothing: it repeats what was known"],
+    );
+    check_last(
+        &[(9, changed(sub("active", "max")))],
+        &["changes nothing: it repeats what was known"],
+    );
+    check_last(&[(9, item(300, true))], &["changes nothing by itself"]);
+    let paused = Snapshot {
+        collection_paused: true,
+        ..sub("active", "max")
+    };
+    check_last(
+        &[(9, changed(paused))],
+        &["collection of payments paused, which changes nothing by itself"],
+    );
+}
+
+/// Ten years of months, each with changes of the tier, one of them credited; for
+/// a year, an invoice is not paid.
+fn long() -> Vec<Fact> {
+    let mut life = vec![(0, created(sub("active", "plus"))), (1, not_renewed(month(12)))];
+    for number in 0..125 {
+        let at = number * 30 * DAY;
+        let tiers = if number % 2 == 0 {
+            ["max", "basic"]
+        } else {
+            ["basic", "max"]
+        };
+        life.extend([
+            (at + 60, changed(active(tiers[0], month(number)))),
+            (at + 60, renewed(month(number))),
+            (at + 61, renewed(month(number))),
+            (at + 5 * DAY, changed(active(tiers[1], month(number)))),
+            (at + 5 * DAY, item(-300, true)),
+            (at + 6 * DAY, changed(active(tiers[0], month(number)))),
+            (
+                at + 6 * DAY,
+                changed(Snapshot {
+                    cancel_at_period_end: true,
+                    ..active(tiers[0], month(number))
+                }),
+            ),
+            (at + 7 * DAY, changed(active(tiers[0], month(number)))),
+        ]);
+    }
+    let mut facts = facts(&life);
+    for fact in &mut facts {
+        if let Said::Subscription(s) = &mut fact.said {
+            s.now.user = user("u1");
+        }
+    }
+    facts
+}
+
+#[test]
+fn a_long_history_is_told_fast_and_ends_as_it_is_folded() {
+    let facts = long();
+    let question = Question {
+        user: &UserId::new("u1"),
+        at: T0 + 9_999 * DAY,
+        free_tier: "free",
+        types: &BTreeMap::new(),
+    };
+    let begin = Instant::now();
+    let story = story(&facts, &question).expect("it is theirs");
+    let took = begin.elapsed();
+    // About a second, unoptimised, beside other tests.
+    assert!(
+        facts.len() > 1_000 && took < Duration::from_secs(10),
+        "{} in {took:?}",
+        facts.len()
+    );
+    let folded = Account::fold(&facts.iter().collect::<Vec<_>>()).subscriptions;
+    let folded = entitlement::of_user(question.user, &folded.iter().collect::<Vec<_>>(), "free");
+    let row = story.entitlement.expect("a row");
+    assert_eq!(folded.map(|e| (e.status, e.tier)), Some((row.status, row.tier)));
+    let entries = &story.subscriptions[0].entries;
+    let events = entries.iter().filter(|e| e.event.is_some()).count();
+    assert_eq!(events, facts.len(), "each event is told once");
+}

@@ -1,0 +1,131 @@
+//! Times and facts in words.
+
+use crate::domain::fact::{
+    ChargeRefundedFact, DisputeFact, Fact, InvoiceFact, InvoiceItemFact, InvoiceStep, Period, Plan, RefundFailedFact,
+    Said, Seconds, SessionFact, SessionStep,
+};
+use serde::{Serialize, Serializer};
+use std::fmt;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// A moment in seconds since 1970; written as RFC 3339, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub Seconds);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = OffsetDateTime::from_unix_timestamp(self.0).ok();
+        match time.and_then(|t| t.format(&Rfc3339).ok()) {
+            Some(text) => f.pad(&text),
+            // A year of more than four digits.
+            None => f.pad(&format!("{} s after 1970", self.0)),
+        }
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+pub(super) fn span(period: Period) -> String {
+    format!("{} to {}", Moment(period.start), Moment(period.end))
+}
+
+/// The tier of a plan; only what gives no access may have a price that no catalog knew.
+pub(super) fn tier(plan: Option<&Plan>) -> &str {
+    plan.map_or("a tier that is not known", |p| &p.tier)
+}
+
+/// What a fact tells, where its event's type does not say it all. A snapshot of
+/// the subscription is told by what it changes.
+pub(super) fn tells(fact: &Fact) -> Option<String> {
+    match &fact.said {
+        Said::Subscription(_) => None,
+        Said::Session(session) => Some(of_session(session)),
+        Said::Invoice(invoice) => Some(of_invoice(invoice)),
+        Said::InvoiceItem(item) => Some(of_item(item)),
+        Said::ChargeRefunded(refund) => Some(of_refund(refund)),
+        Said::RefundFailed(refund) => Some(of_failed_refund(refund)),
+        Said::Dispute(dispute) => Some(of_dispute(dispute)),
+    }
+}
+
+fn of_session(session: &SessionFact) -> String {
+    let what = match &session.grant {
+        Some(grant) => format!(" for {} {} (pack {})", grant.credits, grant.meter, grant.pack),
+        None => String::new(),
+    };
+    let id = &session.session;
+    match session.step {
+        SessionStep::Completed if session.payment_status == "unpaid" => {
+            format!("checkout {id}{what} is completed; its payment is still to come")
+        }
+        SessionStep::Completed => format!("checkout {id}{what} is completed"),
+        SessionStep::PaymentSucceeded => format!("the payment of checkout {id}{what} has come"),
+        SessionStep::PaymentFailed => format!("the payment of checkout {id} failed"),
+        SessionStep::Expired => format!("checkout {id} has expired"),
+    }
+}
+
+fn of_invoice(invoice: &InvoiceFact) -> String {
+    let id = &invoice.invoice;
+    let name = match invoice.billing_reason.as_deref() {
+        Some("subscription_cycle") => format!("renewal {id}"),
+        Some("subscription_update") => format!("invoice {id} of a change"),
+        Some("subscription_create") => format!("first invoice {id}"),
+        _ => format!("invoice {id}"),
+    };
+    let period = invoice
+        .pays_for()
+        .map_or(String::new(), |p| format!(", for {}", span(p)));
+    let outside = if invoice.issued_by_self {
+        ", made outside Managed Payments"
+    } else {
+        ""
+    };
+    match invoice.step {
+        InvoiceStep::Paid if invoice.total == 0 => format!("{name} is paid, with nothing to pay{period}{outside}"),
+        InvoiceStep::Paid => format!("{name} is paid{period}{outside}"),
+        InvoiceStep::Failed => format!("payment of {name} failed{period}{outside}"),
+        InvoiceStep::ActionRequired => {
+            format!("payment of {name} waits for the customer to confirm it{period}{outside}")
+        }
+    }
+}
+
+fn of_item(item: &InvoiceItemFact) -> String {
+    let kind = match (item.credits(), item.proration) {
+        (true, _) => "a credit for a change",
+        (false, true) => "a charge for a change",
+        (false, false) => "an item",
+    };
+    format!("{kind} is noted for the next invoice ({})", item.item)
+}
+
+fn of_refund(refund: &ChargeRefundedFact) -> String {
+    let how_much = if refund.amount_refunded >= refund.amount {
+        "all".to_owned()
+    } else {
+        format!("{} of {} (minor units)", refund.amount_refunded, refund.amount)
+    };
+    format!("{how_much} of charge {} is refunded", refund.charge)
+}
+
+fn of_failed_refund(refund: &RefundFailedFact) -> String {
+    let charge = refund.charge.as_deref().unwrap_or("that is not named");
+    format!(
+        "refund {} of {} (minor units) of charge {charge} failed",
+        refund.refund, refund.amount
+    )
+}
+
+fn of_dispute(dispute: &DisputeFact) -> String {
+    let charge = dispute.charge.as_deref().unwrap_or("that is not named");
+    let what = if dispute.withdrawn { "took back" } else { "returned" };
+    format!(
+        "dispute {} of charge {charge} {what} {} (minor units)",
+        dispute.dispute, dispute.amount
+    )
+}

@@ -1,0 +1,180 @@
+//! `worker explain USER`: why this user has what they have. Reads facts alone, and
+//! changes nothing.
+
+use crate::{
+    domain::{
+        explain::{Chapter, Entry, Moment, Question, Row, Story, story},
+        ids::UserId,
+    },
+    store,
+    terminal::printable,
+};
+use anyhow::Context;
+use shared::{catalog::FREE_TIER, message::now_ms};
+use sqlx::PgPool;
+use std::io::{self, Write};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Reads a moment: RFC 3339, or seconds since 1970.
+pub fn moment(text: &str) -> Result<i64, String> {
+    let seconds = text.parse::<i64>().ok();
+    let time = seconds.map_or_else(
+        || OffsetDateTime::parse(text, &Rfc3339).ok(),
+        |s| OffsetDateTime::from_unix_timestamp(s).ok(),
+    );
+    time.map(OffsetDateTime::unix_timestamp)
+        .ok_or_else(|| "write RFC 3339, such as 2026-11-23T15:00:00Z, or seconds since 1970".to_owned())
+}
+
+/// Prints the story of a user as of a moment, else as of now: text, or one JSON object.
+pub async fn explain(
+    pool: &PgPool,
+    user: &str,
+    at: Option<i64>,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let user = UserId::new(user);
+    let mut snapshot = store::snapshot::begin(pool).await?;
+    let accounts = store::explain::accounts_of(&mut snapshot, &user).await?;
+    let (facts, types) = store::explain::told_of(&mut snapshot, &accounts).await?;
+    snapshot.commit().await?;
+    let question = Question {
+        user: &user,
+        at: at.unwrap_or_else(|| now_ms() / 1_000),
+        free_tier: FREE_TIER,
+        types: &types,
+    };
+    let story = story(&facts, &question).with_context(|| unknown(&user))?;
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &story)?;
+        writeln!(out)?;
+    } else {
+        text(&story, out)?;
+    }
+    Ok(())
+}
+
+fn unknown(user: &UserId) -> String {
+    format!(
+        "no event tells of user '{}'; check the id's spelling, that metadata.user_id or client_reference_id is set at \
+         Stripe, and whether their events are among `worker dead-letters list`",
+        printable(user.as_str())
+    )
+}
+
+/// Where the words of an entry begin, below its time.
+const INDENT: &str = "                      ";
+
+fn text(story: &Story, out: &mut impl Write) -> io::Result<()> {
+    for sentence in &story.summary {
+        writeln!(out, "{}", printable(sentence))?;
+    }
+    writeln!(out, "\nAs of {}:", story.at)?;
+    match &story.entitlement {
+        Some(row) => table(row, out)?,
+        None => writeln!(out, "  no row in billing.entitlements")?,
+    }
+    for chapter in &story.subscriptions {
+        heading(chapter, out)?;
+        entries(&chapter.entries, out)?;
+    }
+    if !story.others.is_empty() {
+        writeln!(out, "\nBeside the subscriptions")?;
+        entries(&story.others, out)?;
+    }
+    Ok(())
+}
+
+/// The columns that have a value, one below the other.
+fn table(row: &Row, out: &mut impl Write) -> io::Result<()> {
+    let time = |at: &Option<Moment>| at.map(|at| at.to_string());
+    let columns = [
+        ("entitled", Some(row.entitled.to_string())),
+        ("status", Some(row.status.clone())),
+        ("tier", Some(row.tier.clone())),
+        ("effective_tier", Some(row.effective_tier.clone())),
+        ("grace_tier", row.grace_tier.clone()),
+        ("grace_until", time(&row.grace_until)),
+        ("current_period_start", time(&row.current_period_start)),
+        ("current_period_end", time(&row.current_period_end)),
+        ("trial_end", time(&row.trial_end)),
+        ("is_canceling", Some(row.is_canceling.to_string())),
+        ("cancel_at", time(&row.cancel_at)),
+        ("canceled_at", time(&row.canceled_at)),
+        ("ever_paid", Some(row.ever_paid.to_string())),
+        ("highest_tier_subscribed", row.highest_tier_subscribed.clone()),
+        ("stripe_customer_id", row.stripe_customer_id.clone()),
+        ("stripe_subscription_id", Some(row.stripe_subscription_id.clone())),
+    ];
+    for (name, value) in columns {
+        if let Some(value) = value {
+            writeln!(out, "  {name:23}  {}", printable(&value))?;
+        }
+    }
+    Ok(())
+}
+
+fn heading(chapter: &Chapter, out: &mut impl Write) -> io::Result<()> {
+    let current = if chapter.is_current { ", the current one" } else { "" };
+    let (id, customer) = (
+        printable(chapter.subscription.as_str()),
+        printable(chapter.customer.as_str()),
+    );
+    writeln!(out, "\nSubscription {id} of customer {customer}{current}")?;
+    for note in &chapter.notes {
+        writeln!(out, "  {}", printable(note))?;
+    }
+    Ok(())
+}
+
+fn entries(entries: &[Entry], out: &mut impl Write) -> io::Result<()> {
+    for entry in entries {
+        let event = entry.event.as_ref().map_or("-", |id| id.as_str());
+        let kind = entry.event_type.as_deref().unwrap_or_default();
+        let line = format!("  {:20}  {event}  {kind}", entry.at.to_string());
+        writeln!(out, "{}", printable(line.trim_end()))?;
+        let told = entry.tells.iter().chain(entry.changes.iter().map(|c| &c.words));
+        for words in told {
+            writeln!(out, "  {INDENT}{}", printable(words))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_rfc_3339_or_seconds() {
+        for (text, expected) in [
+            ("2026-11-23T15:00:00Z", Some(1_795_446_000)),
+            ("2026-11-23T16:00:00.9+01:00", Some(1_795_446_000)),
+            ("1795446000", Some(1_795_446_000)),
+            ("-1", Some(-1)),
+            ("2026-11-23", None),
+            ("now", None),
+            ("", None),
+            ("9999999999999999999", None),
+            ("999999999999999", None),
+        ] {
+            assert_eq!(moment(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_control_character_of_an_event_reaches_the_terminal() {
+        let entry = Entry {
+            at: Moment(0),
+            event: None,
+            event_type: Some("a\u{1b}[2Jb".to_owned()),
+            tells: Some("c\nd".to_owned()),
+            changes: Vec::new(),
+        };
+        let mut out = Vec::new();
+        entries(&[entry], &mut out).expect("memory");
+        let expected = "  1970-01-01T00:00:00Z  -  a\u{fffd}[2Jb\n                        c\u{fffd}d\n";
+        assert_eq!(String::from_utf8(out).expect("text"), expected);
+    }
+}

@@ -1,11 +1,13 @@
-//! `make bench`: what one machine does, in three figures.
+//! `make bench`: what one machine does, in a table of figures.
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark does")]
 
+mod law;
 mod load;
 mod measure;
 
 use anyhow::Result;
 use clap::Parser;
+use law::{History, Lives};
 use measure::{Accepted, Drained};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -28,6 +30,12 @@ struct Arguments {
     /// How many single events are timed
     #[arg(long, default_value_t = 200)]
     samples: usize,
+    /// How many simulated customers live
+    #[arg(long, default_value_t = 1_000)]
+    lives: usize,
+    /// How long histories are, in months
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 12, 120])]
+    months: Vec<i64>,
 }
 
 #[tokio::main]
@@ -45,13 +53,24 @@ async fn main() -> Result<()> {
     let single = measure::drain(arguments.events.div_ceil(10), &one_by_one).await?;
     println!("timing single events …");
     let visible = measure::become_visible(arguments.samples).await?;
+    println!("living {} lives, in order and shuffled …", arguments.lives);
+    let in_order = law::lives(arguments.lives, false).await?;
+    let shuffled = law::lives(arguments.lives, true).await?;
+    println!("telling events late …");
+    let mut histories = Vec::new();
+    for months in &arguments.months {
+        histories.push(law::history(*months, arguments.samples.div_ceil(4)).await?);
+    }
 
-    let rows = [
+    let mut rows = vec![
         accepted_row(&arguments, &accepted),
         drained_row("in batches, the defaults", &drained),
         drained_row("one by one, on one lane", &single),
         visible_row(&visible),
+        lives_row("in order", &in_order),
+        lives_row("shuffled", &shuffled),
     ];
+    rows.extend(histories.iter().flat_map(history_rows));
     println!("\n{}", table(&rows));
     let report = json!({
         "machine": machine,
@@ -69,7 +88,10 @@ async fn main() -> Result<()> {
             "samples": visible.count(),
             "p50_us": micros(&visible, 50),
             "p99_us": micros(&visible, 99)
-        }
+        },
+        "lives_in_order": lives_json(&in_order),
+        "lives_shuffled": lives_json(&shuffled),
+        "histories": histories.iter().map(history_json).collect::<Vec<_>>()
     });
     let folder = repository().join("target/bench");
     std::fs::create_dir_all(&folder)?;
@@ -117,6 +139,35 @@ fn drained_json(drained: &Drained) -> Value {
         "events": drained.events,
         "seconds_thousandths": u64::try_from(drained.took.as_millis()).unwrap_or(u64::MAX),
         "events_per_second": per_second(drained.events, drained.took)
+    })
+}
+
+fn lives_row(how: &str, lives: &Lives) -> Vec<String> {
+    let mut row = drained_row(&format!("of simulated lives, {how}"), &lives.drained);
+    let (whole, rest) = (lives.slow_thousandths / 10, lives.slow_thousandths % 10);
+    row.push(format!("{whole}.{rest} % late or tied"));
+    row
+}
+
+fn lives_json(lives: &Lives) -> Value {
+    let mut report = drained_json(&lives.drained);
+    report["slow_thousandths"] = json!(lives.slow_thousandths);
+    report
+}
+
+fn history_rows(history: &History) -> [Vec<String>; 2] {
+    [("newest", &history.newest), ("late", &history.late)].map(|(which, times)| {
+        let how = format!("a customer's {which} event, {} before it", history.events);
+        row("from post to commit", how, String::new(), times)
+    })
+}
+
+fn history_json(history: &History) -> Value {
+    json!({
+        "events": history.events,
+        "newest_p50_us": micros(&history.newest, 50),
+        "late_p50_us": micros(&history.late, 50),
+        "late_p99_us": micros(&history.late, 99)
     })
 }
 

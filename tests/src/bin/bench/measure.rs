@@ -61,7 +61,7 @@ pub(crate) async fn drain(events: usize, settings: &[(&str, &str)]) -> Result<Dr
 
 /// From the last look that saw nothing settled to the first that saw `all`. Settled follows
 /// committed at once.
-async fn time_settling(pair: &Pair, all: i64) -> Result<Duration> {
+pub(crate) async fn time_settling(pair: &Pair, all: i64) -> Result<Duration> {
     let mut start = Instant::now();
     // Looking costs the worker time, so it is done rarely.
     let mut looks = tokio::time::interval(Duration::from_millis(50));

@@ -117,13 +117,19 @@ impl Delivery {
         Self { senders, accepted }
     }
 
+    /// How many events were answered 200.
+    #[must_use]
+    pub fn accepted_so_far(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
     /// Waits until at least `count` events were answered 200.
     ///
     /// # Errors
     /// When that takes too long.
     pub async fn accepted(&self, count: usize) -> Result<()> {
         wait_for(PATIENCE, "enough events are accepted", async || {
-            let accepted = self.accepted.load(Ordering::Relaxed);
+            let accepted = self.accepted_so_far();
             ensure!(accepted >= count, "{accepted} of {count}");
             Ok(())
         })
@@ -225,4 +231,24 @@ pub async fn all_applied(pool: &PgPool, ids: &[String], deadline: Duration) -> R
         // The answer costs the database more than most questions do.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Waits until every event of `ids` is on record, whatever became of it.
+///
+/// # Errors
+/// When that takes longer than `deadline`.
+pub async fn all_recorded(pool: &PgPool, ids: &[String], deadline: Duration) -> Result<()> {
+    // As above.
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    wait_for(deadline, "every event is on record", async || {
+        looks.tick().await;
+        let missing = sqlx::query_scalar(
+            "SELECT count(*) FROM unnest($1::text[]) AS asked (id) \
+             LEFT JOIN billing.events e ON e.event_id = asked.id WHERE e.event_id IS NULL",
+        );
+        let missing: i64 = missing.bind(ids).fetch_one(pool).await?;
+        ensure!(missing == 0, "{missing} of {} are not", ids.len());
+        Ok(())
+    })
+    .await
 }

@@ -1,7 +1,10 @@
-//! Where the story is played: its events go to a running pair, and what becomes of them is
-//! awaited in the tables.
+//! Where the story is played, and lives are: their events go to a running pair, and what becomes of
+//! them is awaited in the tables.
 
+use crate::crowd::Delivery;
 use crate::harness::{Client, Entitlement, Pair, recorded, wait_for};
+use crate::merchant::{Life, delivered};
+use crate::proof::{self, Counted};
 use crate::story::{STRANGER, Sending, Step, USER, Verdict};
 use anyhow::{Context, Result, ensure};
 use sqlx::PgPool;
@@ -38,16 +41,53 @@ pub async fn play(pair: &Pair, pool: &PgPool, step: &Step) -> Result<Played> {
     } else {
         (post_at_once(&pair.client, step).await?, Vec::new())
     };
-    let expected = settled_before + i64::try_from(posted)?;
+    settle(pair, settled_before + i64::try_from(posted)?).await?;
+    let took = start.elapsed();
+    check(pool, step).await?;
+    Ok(Played { posted, visible, took })
+}
+
+/// What was measured while lives were played.
+#[derive(Clone, Copy, Debug)]
+pub struct Lived {
+    /// How many requests were answered with 200.
+    pub posted: usize,
+    /// What became of the events.
+    pub counted: Counted,
+    /// From the first post until everything was settled.
+    pub took: Duration,
+}
+
+/// Posts all events of `lives` in any order, each twice, and compares what they lead to with the
+/// merchant's books.
+///
+/// # Errors
+/// When an event is refused, or the tables do not show in time what the books say.
+pub async fn play_lives(pair: &Pair, pool: &PgPool, lives: &[Life], seed: u64) -> Result<Lived> {
+    let events = delivered(lives, seed, 100);
+    let settled_before = pair.settled().await?;
+    let start = Instant::now();
+    Delivery::start(&pair.client, &events, STORM_CONNECTIONS)
+        .finish()
+        .await?;
+    settle(pair, settled_before + i64::try_from(events.len())?).await?;
+    let took = start.elapsed();
+    proof::rows(pool, lives).await?;
+    Ok(Lived {
+        posted: events.len(),
+        counted: proof::events(pool, lives).await?,
+        took,
+    })
+}
+
+/// Waits until the workers have settled so many deliveries in all.
+async fn settle(pair: &Pair, expected: i64) -> Result<()> {
     wait_for(DEADLINE, "the workers have settled every delivery", async || {
         let settled = pair.settled().await?;
         ensure!(settled >= expected, "settled {settled} of {expected}");
         Ok(())
     })
-    .await?;
-    let took = start.elapsed();
-    check(pool, step).await?;
-    Ok(Played { posted, visible, took })
+    .await
 }
 
 /// Posts one after the other, without waiting for effects; returns when each post began.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{FromRow, Row};
+use std::collections::BTreeMap;
 
 /// A row of `billing.entitlements`; times in Unix seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +37,7 @@ const SELECT: &str = "SELECT user_id, entitled, status, tier, effective_tier, gr
     extract(epoch FROM cancel_at)::bigint AS cancel_at, \
     extract(epoch FROM canceled_at)::bigint AS canceled_at, \
     ever_paid, highest_tier_subscribed, stripe_customer_id, stripe_subscription_id \
-    FROM billing.entitlements WHERE user_id = $1";
+    FROM billing.entitlements WHERE user_id = ANY($1)";
 
 impl FromRow<'_, PgRow> for Entitlement {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
@@ -68,8 +69,16 @@ impl Entitlement {
     /// # Errors
     /// When the database is not there, or the view is not as promised.
     pub async fn load(pool: &PgPool, user_id: &str) -> Result<Option<Self>> {
-        let row = sqlx::query_as(SELECT).bind(user_id).fetch_optional(pool).await?;
-        Ok(row)
+        Ok(Self::load_all(pool, &[user_id]).await?.remove(user_id))
+    }
+
+    /// The rows of `users`, by user id, as far as there are such.
+    ///
+    /// # Errors
+    /// As [`Entitlement::load`].
+    pub async fn load_all(pool: &PgPool, users: &[&str]) -> Result<BTreeMap<String, Self>> {
+        let rows: Vec<Self> = sqlx::query_as(SELECT).bind(users).fetch_all(pool).await?;
+        Ok(rows.into_iter().map(|row| (row.user_id.clone(), row)).collect())
     }
 
     /// Name and value of each column, as a person reads them.

@@ -14,8 +14,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 use tests::fixtures::ApiVersion;
 use tests::harness::{Client, Pair, SECRET, Setup, TestEnv, unix_now};
-use tests::stage::play;
+use tests::merchant;
+use tests::stage::{play, play_lives};
 use tests::story::Story;
+
+/// How many simulated customers follow the story's.
+const LIVES: usize = 50;
+/// What their lives are made from.
+const SEED: u64 = 7;
 
 /// Shows Tollbridge at work: a signed story goes through ingest, RabbitMQ and worker into
 /// PostgreSQL. The environment names the servers.
@@ -85,6 +91,11 @@ async fn tell(version: ApiVersion) -> Result<()> {
         show::step(number, step, &played);
         visible.push(played.visible);
     }
+
+    let lives = merchant::lives(SEED, LIVES, unix_now());
+    let played = play_lives(&pair, env.pool(), &lives, SEED).await;
+    let played = played.with_context(|| format!("the lives (logs: {})", env.logs().display()))?;
+    show::lives(story.steps.len() + 1, &lives, &played);
 
     show::dead_letters(&pair, &story).await?;
     show::times(&visible.concat().into());

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tests::figures::{Times, millis, per_second, table, thousands};
 use tests::fixtures::ApiVersion;
-use tests::harness::{Pair, TestEnv};
-use tests::stage::Played;
+use tests::harness::{Entitlement, Pair, TestEnv};
+use tests::merchant::{ACTS, Life};
+use tests::stage::{Lived, Played};
 use tests::story::{Sending, Step, Story, USER, Verdict};
 
 /// The columns of `billing.entitlements` that tell the story, and how they are headed here.
@@ -23,6 +24,9 @@ const COLUMNS: [(&str, &str); 10] = [
     ("ever_paid", "ever paid"),
     ("highest_tier_subscribed", "highest"),
 ];
+
+/// The acts of lives stand side by side.
+const ACT_COLUMNS: usize = 3;
 
 /// Where everything is.
 pub(crate) fn beginning(env: &TestEnv, pair: &Pair, version: ApiVersion, took: Duration) {
@@ -74,6 +78,40 @@ fn sent(sending: &Sending, time: Duration) -> Vec<String> {
     };
     let visible = format!("visible after {}", millis(time));
     vec!["sent".to_owned(), sending.event.kind.clone(), verdict, visible]
+}
+
+/// What was sent of many customers, and that their rows are right.
+pub(crate) fn lives(number: usize, lives: &[Life], outcome: &Lived) {
+    let Lived { posted, counted, took } = outcome;
+    println!("\n{number}. {} simulated customers live their lives", lives.len());
+    println!(
+        "   {} events ({} applied, {} ignored), shuffled and each sent twice: settled in {} ({} a second)",
+        counted.applied + counted.ignored,
+        counted.applied,
+        counted.ignored,
+        millis(*took),
+        thousands(per_second(*posted, *took)),
+    );
+    let rows: Vec<_> = lives.iter().filter_map(|life| life.entitlement.as_ref()).collect();
+    let count = |is: &dyn Fn(&Entitlement) -> bool| rows.iter().filter(|row| is(row)).count();
+    println!(
+        "   {} rows, all as the merchant's own books say: {} entitled, {} in a grace, {} canceling",
+        rows.len(),
+        count(&|row| row.entitled),
+        count(&|row| row.grace_tier.is_some()),
+        count(&|row| row.is_canceling),
+    );
+    println!("   In so many of these lives there was");
+    let height = ACTS.len().div_ceil(ACT_COLUMNS);
+    let line = |first: usize| {
+        let side_by_side = ACTS.iter().skip(first).step_by(height);
+        let told = side_by_side.flat_map(|act| {
+            let with_it = lives.iter().filter(|life| life.acts.contains(act)).count();
+            [with_it.to_string(), (*act).to_owned()]
+        });
+        told.collect()
+    };
+    println!("{}", table(&(0..height).map(line).collect::<Vec<_>>()));
 }
 
 /// What the operator's command lists, which must be what the story expects, each once.

@@ -1,0 +1,138 @@
+//! The tables against the merchant's books, for many lives at once.
+
+use crate::fixtures::Event;
+use crate::harness::{Entitlement, recorded};
+use crate::merchant::Life;
+use anyhow::{Result, ensure};
+use shared::settings::Settings;
+use sqlx::{PgPool, Row};
+
+/// How many lives, or events, a failure tells of in full.
+const TOLD_MOST: usize = 3;
+
+/// What a randomised test begins with: `TEST_SEED` of the environment, else always the same.
+///
+/// # Errors
+/// When it is no number.
+pub fn seed() -> Result<u64> {
+    let settings = Settings::from_process();
+    Ok(settings.text("TEST_SEED").unwrap_or("7").parse()?)
+}
+
+/// Compares all there is with the books about `lives`, of which alone events have come.
+///
+/// # Errors
+/// When something is lost, doubled or dead, or a row differs; the message tells of whom.
+pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
+    rows(pool, lives).await?;
+    let counted = events(pool, lives).await?;
+    let counts = sqlx::query(
+        "SELECT (SELECT count(*) FROM billing.event), (SELECT count(*) FROM billing.payload), \
+         (SELECT count(*) FROM billing.fact), (SELECT count(*) FROM billing.entitlement), \
+         (SELECT count(*) FROM billing.dead_letter), \
+         (SELECT coalesce(sum((state->>'undecided')::int), 0) FROM billing.subscription)",
+    );
+    let counts = counts.fetch_one(pool).await?;
+    let mut seen = [0; 6];
+    for (place, count) in seen.iter_mut().enumerate() {
+        *count = counts.try_get(place)?;
+    }
+    let events = counted.applied + counted.ignored;
+    let rows = lives.iter().filter(|life| life.entitlement.is_some()).count();
+    // The merchant makes no ties of which evidence does not tell the order.
+    let expected = [events, events, counted.applied, rows, 0, 0];
+    let expected = expected.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    ensure!(
+        seen == expected,
+        "events, payloads, facts, entitlements, dead letters, undecided ties: {seen:?}, not {expected:?}"
+    );
+    Ok(counted)
+}
+
+/// Compares the row of each life with the books.
+///
+/// # Errors
+/// When one differs; the message tells these lives, and how their rows differ.
+pub async fn rows(pool: &PgPool, lives: &[Life]) -> Result<()> {
+    compare(pool, lives.iter().map(|life| (life, life.entitlement.as_ref()))).await
+}
+
+/// Compares the row of each life with another that is expected; `None`: there must be none.
+///
+/// # Errors
+/// As [`rows`].
+pub async fn compare<'a>(
+    pool: &PgPool,
+    expected: impl IntoIterator<Item = (&'a Life, Option<&'a Entitlement>)>,
+) -> Result<()> {
+    let expected: Vec<_> = expected.into_iter().collect();
+    let users: Vec<&str> = expected.iter().map(|(life, _)| life.user_id.as_str()).collect();
+    let rows = Entitlement::load_all(pool, &users).await?;
+    let told = expected.iter().filter_map(|(life, expected)| {
+        let differences = differences(rows.get(&life.user_id), *expected);
+        (!differences.is_empty()).then(|| format!("{}\n  -> {}", life.story(), differences.join("\n  -> ")))
+    });
+    let told: Vec<String> = told.collect();
+    ensure!(
+        told.is_empty(),
+        "{} of {} lives differ:\n{}",
+        told.len(),
+        expected.len(),
+        told[..told.len().min(TOLD_MOST)].join("\n")
+    );
+    Ok(())
+}
+
+/// How a row differs from the one that is expected: `column: ours, not theirs`.
+#[must_use]
+pub fn differences(row: Option<&Entitlement>, expected: Option<&Entitlement>) -> Vec<String> {
+    match (row, expected) {
+        (Some(row), Some(expected)) => row.differences(expected),
+        (None, None) => Vec::new(),
+        (Some(row), None) => vec![format!("a row, where none is expected: {row:?}")],
+        (None, Some(expected)) => vec![format!("no row, where one is expected: {expected:?}")],
+    }
+}
+
+/// How many events have which outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Each has a fact.
+    pub applied: usize,
+    /// None of these has.
+    pub ignored: usize,
+}
+
+/// Checks what is recorded of each event of `lives`.
+///
+/// # Errors
+/// When one is lost, or has another outcome than the merchant says.
+pub async fn events(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
+    let events: Vec<(&Life, &Event)> = lives
+        .iter()
+        .flat_map(|life| life.events.iter().map(move |event| (life, event)))
+        .collect();
+    let ids: Vec<String> = events.iter().map(|(_, event)| event.id.clone()).collect();
+    let mut wrong = Vec::new();
+    let mut ignored = 0;
+    for ((life, event), record) in events.iter().zip(recorded(pool, &ids).await?) {
+        let is_ignored = life.ignored.contains(&event.id);
+        ignored += usize::from(is_ignored);
+        let expected = if is_ignored { "ignored" } else { "applied" };
+        if record.as_ref().is_none_or(|record| record.outcome != expected) {
+            let Event { id, kind, .. } = event;
+            wrong.push(format!("{kind} {id}: {record:?}, not {expected}\n{}", life.story()));
+        }
+    }
+    ensure!(
+        wrong.is_empty(),
+        "of {} events {} are wrong:\n{}",
+        ids.len(),
+        wrong.len(),
+        wrong[..wrong.len().min(TOLD_MOST)].join("\n")
+    );
+    Ok(Counted {
+        applied: ids.len() - ignored,
+        ignored,
+    })
+}

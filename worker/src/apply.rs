@@ -3,12 +3,13 @@
 //! refused; and what waits for a customer's lock is put aside.
 
 use crate::{
+    batch::BYTES_MOST,
     database::{self, Waited},
     domain::ids::AccountId,
     failure::{Fault, Retry, retry},
     lane::{Context, Held},
     metrics,
-    process::{self, Manner, Prepared, Verdict},
+    process::{self, Applied, Manner, Prepared, Verdict},
     turns::Place,
 };
 use shared::{
@@ -37,8 +38,12 @@ pub(crate) enum Next {
     Settled(Verdict),
     /// Put it on the retry queue of this delay, with this history.
     Retry(Duration, Meta),
-    /// Keep it and try it again soon: its account is locked by another session.
-    Aside,
+    /// Keep it and try it again soon: its account is locked by another session,
+    /// and was waited for so long, in vain.
+    Aside {
+        /// Zero where nobody waited.
+        waited: Duration,
+    },
     /// Keep it until it is this lane's turn at its account.
     Waits,
     /// Record it as dead: every retry failed.
@@ -62,15 +67,25 @@ impl Context {
         stop: &CancellationToken,
     ) -> Result<Vec<Next>, Interrupted> {
         let turns = place.take(batch.iter().filter_map(|held| held.item.account()));
-        let its_turn = |held: &&Held| held.item.account().is_none_or(|account| turns.has(account));
-        let ours: Vec<&Held> = batch.iter().filter(its_turn).collect();
-        let mut done = if ours.is_empty() {
-            Vec::new().into_iter()
-        } else {
-            self.apply_ours(&ours, fresh, stop).await?.into_iter()
-        };
-        let next = |held| its_turn(&held).then(|| done.next()).flatten().unwrap_or(Next::Waits);
-        Ok(batch.iter().map(next).collect())
+        let mut next: Vec<Option<Next>> = vec![None; batch.len()];
+        let mut ours: Vec<usize> = Vec::new();
+        let mut bytes = 0;
+        for (index, held) in batch.iter().enumerate() {
+            let its_turn = held.item.account().is_none_or(|account| turns.has(account));
+            // What was put aside comes on top of what was gathered.
+            if its_turn && ours.len() < self.tuning.batch_size && bytes < BYTES_MOST {
+                bytes += held.item.body.len();
+                ours.push(index);
+            }
+        }
+        if !ours.is_empty() {
+            let items: Vec<&Held> = ours.iter().map(|index| &batch[*index]).collect();
+            let done = self.apply_ours(&items, fresh, stop).await?;
+            for (index, done) in ours.into_iter().zip(done) {
+                next[index] = Some(done);
+            }
+        }
+        Ok(next.into_iter().map(|n| n.unwrap_or(Next::Waits)).collect())
     }
 
     async fn apply_ours(
@@ -85,9 +100,13 @@ impl Context {
             ..Manner::default()
         };
         match self.transact(&items, manner, stop).await? {
-            Ok(verdicts) => {
-                let next = |(held, verdict): (&&Held, Verdict)| self.next(held, verdict);
-                Ok(batch.iter().zip(verdicts).map(next).collect())
+            Ok(applied) => {
+                let in_vain = manner
+                    .wait_for
+                    .filter(|_| applied.waited_in_vain)
+                    .map(|(account, _)| account);
+                let next = |(held, verdict): (&&Held, Verdict)| self.next(held, verdict, in_vain);
+                Ok(batch.iter().zip(applied.verdicts).map(next).collect())
             }
             Err(error) if batch.len() == 1 => Ok(items.iter().map(|item| self.failed(item, &error)).collect()),
             Err(error) => {
@@ -98,15 +117,19 @@ impl Context {
         }
     }
 
-    /// What is to be done after a verdict: one that waits for its account waits
-    /// as long as a lock may be waited for, then has failed once.
-    fn next(&self, held: &Held, verdict: Verdict) -> Next {
-        match (verdict, held.busy_since) {
-            (Verdict::Busy, Some(since)) if since.elapsed() > self.lock_timeout => {
-                self.failed(&held.item, "another session locks the rows of its customer")
-            }
-            (Verdict::Busy, _) => Next::Aside,
-            (verdict, _) => Next::Settled(verdict),
+    /// What is to be done after a verdict: a busy one is tried again; it has
+    /// failed once when its account was waited for in vain as long as a lock may
+    /// be. (That others were faster, in their turn, is nobody's failure.)
+    fn next(&self, held: &Held, verdict: Verdict, in_vain: Option<&AccountId>) -> Next {
+        if verdict != Verdict::Busy {
+            return Next::Settled(verdict);
+        }
+        let in_vain = in_vain.is_some() && held.item.account() == in_vain;
+        if in_vain && held.waited + WAIT_MOST >= self.lock_timeout {
+            return self.failed(&held.item, "another session locks the rows of its customer");
+        }
+        Next::Aside {
+            waited: if in_vain { WAIT_MOST } else { Duration::ZERO },
         }
     }
 
@@ -127,7 +150,10 @@ impl Context {
             all.push(match later {
                 Some(delay) => Next::Retry(*delay, item.meta),
                 None => match self.transact(&[item], again, stop).await? {
-                    Ok(verdicts) => self.next(held, verdicts.first().copied().unwrap_or(Verdict::Duplicate)),
+                    Ok(applied) => {
+                        let verdict = applied.verdicts.first().copied();
+                        self.next(held, verdict.unwrap_or(Verdict::Duplicate), None)
+                    }
                     Err(error) => self.failed(item, &error),
                 },
             });
@@ -141,7 +167,7 @@ impl Context {
         batch: &[&Prepared],
         mut manner: Manner<'_>,
         stop: &CancellationToken,
-    ) -> Result<Result<Vec<Verdict>, sqlx::Error>, Interrupted> {
+    ) -> Result<Result<Applied, sqlx::Error>, Interrupted> {
         let mut conflicts = 0;
         let mut held = Reconnect::new(Some(database::HOLD_MOST));
         loop {
@@ -149,7 +175,7 @@ impl Context {
             let error = match process::apply(&self.pool, batch, manner, now_ms()).await {
                 Ok(applied) => {
                     metrics::folded(applied.folds);
-                    return Ok(Ok(applied.verdicts));
+                    return Ok(Ok(applied));
                 }
                 Err(error) => error,
             };
@@ -173,6 +199,7 @@ impl Context {
     }
 
     fn failed(&self, item: &Prepared, error: impl Display) -> Next {
+        tracing::warn!(%error, event_id = item.envelope.id.as_str(), "an event cannot be applied");
         match retry(item.meta.attempts, self.topology.retry_delays()) {
             Retry::After(delay) => Next::Retry(delay, item.meta.failed_at(now_ms())),
             Retry::Exhausted => Next::Exhausted(format!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A batch takes no more deliveries once its bodies hold this many bytes.
-const BYTES_MOST: usize = 8 * 1024 * 1024;
+pub const BYTES_MOST: usize = 8 * 1024 * 1024;
 
 /// Adds to `first` what arrives within `wait`, up to `size` in all. Tells too how
 /// the stream ended, if it did: lapin says so only once.

@@ -100,8 +100,9 @@ impl Fault {
         match code {
             // Serialization failure, deadlock.
             "40001" | "40P01" => Self::Conflict,
-            // Shutdown, crash, starting up; a standby that takes no writes.
-            "57P01" | "57P02" | "57P03" | "57P05" | "25006" => Self::Outage,
+            // Shutdown, crash, starting up; a session or transaction that idled or ran
+            // too long, whose connection is ended; a standby that takes no writes.
+            "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" | "25006" => Self::Outage,
             _ => match code.get(..2) {
                 // Connection, authorization, no such database, resources, system
                 // errors; and missing tables or rights: a schema not migrated.
@@ -135,7 +136,8 @@ mod tests {
     #[test]
     fn an_outage_is_never_the_events_fault() {
         for code in [
-            "08006", "57P01", "57P03", "53300", "53100", "25006", "42P01", "42501", "28P01", "3D000", "58030",
+            "08006", "57P01", "57P03", "25P03", "25P04", "53300", "53100", "25006", "42P01", "42501", "28P01", "3D000",
+            "58030",
         ] {
             assert_eq!(Fault::of_code(code), Fault::Outage, "{code}");
         }

@@ -106,10 +106,13 @@ impl Folded {
         changed
     }
 
-    fn claims(&self) -> Vec<(&AccountId, &Claim)> {
-        let known = |id| self.before.get(id).and_then(|b| b.claim.as_ref());
-        let claims = self.after.iter().filter_map(|(id, a)| Some((id, a.claim.as_ref()?)));
-        claims.filter(|(id, claim)| known(*id) != Some(*claim)).collect()
+    fn claims(&self) -> Vec<(&AccountId, Option<&Claim>)> {
+        let known = |id: &AccountId| self.before.get(id).map(|b| (b.version, &b.claim));
+        let new = self
+            .after
+            .iter()
+            .filter(|(id, a)| known(id) != Some((a.version, &a.claim)));
+        new.map(|(id, a)| (id, a.claim.as_ref())).collect()
     }
 
     /// Who is touched: the users of the changed subscriptions, as they are and

@@ -85,6 +85,8 @@ pub(crate) struct Held {
     acker: Acker,
     /// Since when it waits for its account, which another session locks.
     pub(crate) busy_since: Option<Instant>,
+    /// How long it was waited for in vain.
+    pub(crate) waited: Duration,
 }
 
 impl Context {
@@ -148,6 +150,7 @@ impl Context {
             item,
             acker: delivery.acker,
             busy_since: None,
+            waited: Duration::ZERO,
         }
     }
 
@@ -161,21 +164,25 @@ impl Context {
         stop: &CancellationToken,
     ) -> Result<(Vec<Acker>, Vec<Held>), Interrupted> {
         let started = Instant::now();
-        metrics::BATCH_SIZE
-            .with_label_values::<&str>(&[])
-            .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         let next = self.apply(&batch, fresh, place, stop).await?;
-        metrics::APPLY_SECONDS
-            .with_label_values::<&str>(&[])
-            .observe(started.elapsed().as_secs_f64());
+        let held_back = |n: &&Next| matches!(n, Next::Aside { .. } | Next::Waits);
+        metrics::applied(next.len() - next.iter().filter(held_back).count(), started.elapsed());
+        let publishes = |n: &Next| matches!(n, Next::Retry(..) | Next::Exhausted(_) | Next::Settled(Verdict::Dead));
+        if next.iter().any(publishes) {
+            // Publishing may take its time; nobody is to queue behind us meanwhile.
+            place.wait_only_for(std::iter::empty());
+        }
         let mut buried: Vec<EventId> = Vec::new();
         let (mut settled, mut aside) = (Vec::with_capacity(batch.len()), Vec::new());
         for (mut held, next) in batch.into_iter().zip(next) {
             report::settled(&held.item, &next);
-            if matches!(next, Next::Aside | Next::Waits) {
-                if next == Next::Aside {
-                    held.busy_since.get_or_insert(started);
-                }
+            if let Next::Aside { waited } = next {
+                held.busy_since.get_or_insert(started);
+                held.waited += waited;
+                aside.push(held);
+                continue;
+            }
+            if next == Next::Waits {
                 aside.push(held);
                 continue;
             }
@@ -186,7 +193,7 @@ impl Context {
                     self.publish_dead(&item, stop).await?;
                     buried.push(item.envelope.id);
                 }
-                Next::Aside | Next::Waits | Next::Settled(_) => {}
+                Next::Aside { .. } | Next::Waits | Next::Settled(_) => {}
                 Next::Retry(delay, meta) => {
                     self.publish(settle::retry(&self.topology, &item, meta, delay), &item.body, stop)
                         .await?;
@@ -226,7 +233,7 @@ impl Context {
                 )
                 .await?
             {
-                Ok(verdicts) if verdicts == [Verdict::Dead] => break,
+                Ok(applied) if applied.verdicts == [Verdict::Dead] => break,
                 Ok(_) => return Ok(None),
                 Err(error) => {
                     // The record touches nothing of the event's own: whatever fails here is about the database.

@@ -7,7 +7,7 @@ use shared::{
     settings::format_duration,
     topology::Topology,
 };
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 /// What became of deliveries, by event type (`other` for types that are not handled).
 pub static OUTCOMES: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -156,6 +156,15 @@ pub fn waiting(waiting: Waiting) {
     for ((count, age), (waiting, oldest_seconds)) in gauges.into_iter().zip([waiting.unlinked, waiting.unseen]) {
         count.set(waiting);
         age.set(oldest_seconds);
+    }
+}
+
+/// Counts a batch of which so many events were settled.
+pub fn applied(events: usize, took: Duration) {
+    if events > 0 {
+        let events = f64::from(u32::try_from(events).unwrap_or(u32::MAX));
+        BATCH_SIZE.with_label_values::<&str>(&[]).observe(events);
+        APPLY_SECONDS.with_label_values::<&str>(&[]).observe(took.as_secs_f64());
     }
 }
 

@@ -88,6 +88,8 @@ pub struct Applied {
     pub verdicts: Vec<Verdict>,
     /// How the facts of the batch were folded.
     pub folds: Folds,
+    /// The account to wait for stayed locked.
+    pub waited_in_vain: bool,
 }
 
 /// What became of a delivery.
@@ -129,9 +131,11 @@ pub async fn apply(
     let by_id = first_of_each(batch);
     let claims: Vec<Claim<'_>> = by_id.values().map(|i| batch[*i].claim(now_ms)).collect();
     let mut transaction = pool.begin().await?;
+    let mut waited_in_vain = false;
     if let Some((account, limit)) = manner.wait_for
         && !store::account::wait_for(&mut transaction, account, limit).await?
     {
+        waited_in_vain = true;
         transaction.rollback().await?;
         transaction = pool.begin().await?;
     }
@@ -168,6 +172,7 @@ pub async fn apply(
     Ok(Applied {
         verdicts: batch.iter().enumerate().map(verdict).collect(),
         folds,
+        waited_in_vain,
     })
 }
 

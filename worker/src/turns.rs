@@ -84,13 +84,19 @@ impl Place {
     /// Leaves the queues of all accounts but these.
     pub fn wait_only_for<'a>(&self, accounts: impl Iterator<Item = &'a AccountId>) {
         let kept: HashSet<&AccountId> = accounts.collect();
+        let mut passed_on = false;
         self.turns.accounts().retain(|account, turn| {
             if !kept.contains(account) {
+                let was_next = turn.next.front() == Some(&self.lane);
                 turn.next.retain(|lane| *lane != self.lane);
+                passed_on |= was_next && turn.holder.is_none() && !turn.next.is_empty();
             }
             turn.holder.is_some() || !turn.next.is_empty()
         });
-        self.turns.0.over.notify_waiters();
+        // Who is woken for nothing would wake others for nothing, in circles.
+        if passed_on {
+            self.turns.0.over.notify_waiters();
+        }
     }
 
     /// Some lane's turn is over.
@@ -116,16 +122,21 @@ impl Taken<'_> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         let mut all = self.place.turns.accounts();
+        let mut somebody_waits = false;
         for account in &self.accounts {
             if let Some(turn) = all.get_mut(account) {
                 turn.holder = None;
                 if turn.next.is_empty() {
                     all.remove(account);
+                } else {
+                    somebody_waits = true;
                 }
             }
         }
         drop(all);
-        self.place.turns.0.over.notify_waiters();
+        if somebody_waits {
+            self.place.turns.0.over.notify_waiters();
+        }
     }
 }
 
@@ -167,6 +178,29 @@ mod tests {
         assert!(!take(&three, &["a"]).has(&id("a")), "another was first");
         assert!(take(&two, &["a"]).has(&id("a")));
         assert!(take(&three, &["a"]).has(&id("a")));
+    }
+
+    #[tokio::test]
+    async fn lanes_that_wait_for_a_third_do_not_wake_each_other() {
+        let turns = Turns::default();
+        let (holder, places) = (turns.join(), [turns.join(), turns.join()]);
+        let held = take(&holder, &["a"]);
+        let mut woken = 0;
+        let waiting = async {
+            loop {
+                for place in &places {
+                    assert!(!take(place, &["a"]).has(&id("a")));
+                    place.wait_only_for([id("a")].iter());
+                }
+                tokio::join!(places[0].some_turn_is_over(), places[1].some_turn_is_over());
+                woken += 1;
+            }
+        };
+        let pause = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(pause, waiting).await.is_err());
+        assert_eq!(woken, 0, "nobody's turn was over");
+        drop(held);
+        assert!(take(&places[0], &["a"]).has(&id("a")));
     }
 
     #[test]

@@ -132,7 +132,7 @@ pub fn outdated(row: &StoredSubscription) -> bool {
     #[derive(Deserialize)]
     struct Versioned {
         #[serde(default)]
-        version: u32,
+        version: i32,
     }
     serde_json::from_str::<Versioned>(&row.state).is_ok_and(|s| s.version != VERSION)
 }

@@ -9,8 +9,10 @@ use super::{
 use std::collections::BTreeMap;
 
 /// What is known of one account.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
+    /// The version of the rules by which it was folded.
+    pub version: i32,
     /// The best word about the customer's user.
     pub claim: Option<Claim>,
     /// Its subscriptions, sorted by id.
@@ -26,6 +28,17 @@ fn by_subscription<'a>(facts: &[&'a Fact]) -> BTreeMap<&'a SubscriptionId, Vec<&
         }
     }
     by_subscription
+}
+
+impl Default for Account {
+    /// An account of which nothing is known.
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            claim: None,
+            subscriptions: Vec::new(),
+        }
+    }
 }
 
 impl Account {
@@ -47,7 +60,7 @@ impl Account {
     /// version: then the account must be folded from all its facts.
     #[must_use]
     pub fn advance(&self, new: &[&Fact]) -> Option<Self> {
-        if self.subscriptions.iter().any(|s| s.version != VERSION) {
+        if self.version != VERSION || self.subscriptions.iter().any(|s| s.version != VERSION) {
             return None;
         }
         let mut next = self.clone();

@@ -70,7 +70,7 @@ pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) 
         ever_paid: seen().any(|(s, _)| s.ever_paid),
         highest: seen()
             .filter_map(|(s, _)| s.highest.as_ref())
-            .max_by_key(|p| p.rank)
+            .max_by(|a, b| (a.rank, &a.tier).cmp(&(b.rank, &b.tier)))
             .cloned(),
         customer: latest.customer.clone(),
         subscription: current.id.to_string(),

@@ -49,7 +49,9 @@ pub fn in_order<'a>(facts: impl IntoIterator<Item = &'a Fact>, standing: Option<
                 .iter()
                 .take_while(|f| (f.created, class(f)) == group)
                 .count();
+        let last_word = |f: &Fact| snapshot(f).is_some_and(|s| s.phase == Phase::Deleted || ended(&s.now.status));
         let over = standing.is_some_and(|s| s.ended);
+        let ends = over || sorted[start..end].iter().any(|f| last_word(f));
         if end - start > 1 && group.1 == CHANGED {
             let decided = arrange(&mut sorted[start..end], standing);
             undecided += u32::from(!decided && !over);
@@ -58,7 +60,7 @@ pub fn in_order<'a>(facts: impl IntoIterator<Item = &'a Fact>, standing: Option<
             standing = Some(Standing {
                 now: &last.now,
                 print: last.prints.map(|p| p.now),
-                ended: over || last.phase == Phase::Deleted || ended(&last.now.status),
+                ended: ends,
             });
         }
         start = end;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// The version of what [`Subscription`] holds and of the rules that make it.
 /// Whoever changes either raises it: states of another version are refolded.
-pub const VERSION: u32 = 1;
+pub const VERSION: i32 = 1;
 
 /// What is known of a subscription after its facts so far: a function of the
 /// set of them, however they came.
@@ -21,7 +21,7 @@ pub const VERSION: u32 = 1;
 pub struct Subscription {
     /// [`VERSION`] when it was folded.
     #[serde(default)]
-    pub version: u32,
+    pub version: i32,
     /// Which subscription.
     pub id: SubscriptionId,
     /// The best word of its own about whose it is.

@@ -28,9 +28,14 @@ pub async fn wait_for(
         .fetch_one(&mut *connection)
         .await?;
     match lock(connection, std::slice::from_ref(account)).await {
-        Err(error) if is_lock_timeout(&error) => Ok(false),
-        done => done.map(|()| true),
+        Err(error) if is_lock_timeout(&error) => return Ok(false),
+        done => done?,
     }
+    // Only this lock is waited for so briefly; all later ones as the connection says.
+    sqlx::query!("SET LOCAL lock_timeout TO DEFAULT")
+        .execute(connection)
+        .await?;
+    Ok(true)
 }
 
 /// PostgreSQL's `lock_not_available`.
@@ -46,10 +51,10 @@ pub async fn load(
     accounts: &[AccountId],
 ) -> Result<BTreeMap<AccountId, Account>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT account AS "account!", NULL AS subscription_id, claim::text AS state
+        r#"SELECT account AS "account!", NULL AS subscription_id, claim::text AS state, version
            FROM billing.account WHERE account = ANY($1)
            UNION ALL
-           SELECT account, subscription_id, state::text FROM billing.subscription WHERE account = ANY($1)"#,
+           SELECT account, subscription_id, state::text, NULL FROM billing.subscription WHERE account = ANY($1)"#,
         &accounts_as_text(accounts),
     )
     .fetch_all(connection)
@@ -57,12 +62,14 @@ pub async fn load(
     let mut known: BTreeMap<AccountId, Account> = BTreeMap::new();
     for row in rows {
         let account = known.entry(AccountId::new(row.account.as_str())).or_default();
-        match (row.subscription_id, row.state) {
-            (Some(id), Some(state)) => account.subscriptions.push(subscription::read(&id, &state)?),
-            (None, Some(claim)) => {
-                account.claim = Some(serde_json::from_str(&claim).map_err(|e| unreadable("claim", &row.account, &e))?);
-            }
-            (_, None) => {}
+        let Some(id) = row.subscription_id else {
+            let claim = row.state.map(|claim| serde_json::from_str(&claim)).transpose();
+            account.claim = claim.map_err(|e| unreadable("claim", &row.account, &e))?;
+            account.version = row.version.unwrap_or_default();
+            continue;
+        };
+        if let Some(state) = row.state {
+            account.subscriptions.push(subscription::read(&id, &state)?);
         }
     }
     for account in known.values_mut() {
@@ -71,23 +78,22 @@ pub async fn load(
     Ok(known)
 }
 
-/// Accounts, after the one given, that hold a state of another version, or that
-/// nobody ever folded: of those of the first version only sessions may be known.
+/// Accounts, after the one given, that were folded by the rules of another
+/// version, or hold a state of one.
 pub async fn outdated(
     connection: &mut PgConnection,
-    version: u32,
+    version: i32,
     after: &str,
     limit: i64,
 ) -> Result<Vec<AccountId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
-        r#"SELECT account AS "account!" FROM billing.subscription
-           WHERE account > $1 AND state ->> 'version' IS DISTINCT FROM $2
+        r#"SELECT account AS "account!" FROM billing.account WHERE account > $1 AND version IS DISTINCT FROM $2
            UNION
-           SELECT account FROM billing.account AS known WHERE account > $1 AND claim IS NULL
-               AND NOT EXISTS (SELECT FROM billing.subscription AS s WHERE s.account = known.account)
+           SELECT account FROM billing.subscription
+           WHERE account > $1 AND (state ->> 'version')::integer IS DISTINCT FROM $2
            ORDER BY 1 LIMIT $3"#,
         after,
-        version.to_string(),
+        version,
         limit,
     )
     .fetch_all(connection)

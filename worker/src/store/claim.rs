@@ -3,7 +3,7 @@
 //! round trip.
 
 use super::{dead_letter, written};
-use crate::domain::{fact::Fact, ids::EventId};
+use crate::domain::{fact::Fact, ids::EventId, subscription::VERSION};
 use sqlx::PgConnection;
 use std::collections::HashSet;
 
@@ -84,7 +84,8 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
             INSERT INTO billing.fact (event_id, account, created, body)
             SELECT event_id, account, to_timestamp(created), body::json FROM told
         ), locked AS (
-            INSERT INTO billing.account AS known (account) SELECT DISTINCT account FROM told ORDER BY account
+            INSERT INTO billing.account AS known (account, version)
+            SELECT DISTINCT account, $12::integer FROM told ORDER BY account
             ON CONFLICT (account) DO UPDATE SET folds = known.folds + 1
         )
         SELECT event_id AS "event_id!", revived AS "revived!", false AS "busy!" FROM claimed
@@ -101,6 +102,7 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
         &accounts as &[&str],
         &said_at,
         &said,
+        VERSION,
     )
     .fetch_all(&mut *connection)
     .await?;

@@ -4,7 +4,7 @@ use super::{accounts_as_text, unreadable, users_as_text, written};
 use crate::domain::{
     ids::{AccountId, UserId},
     link::Claim,
-    subscription::Subscription,
+    subscription::{Subscription, VERSION},
 };
 use sqlx::PgConnection;
 
@@ -34,8 +34,8 @@ pub async fn of_users(
 pub struct Changes<'a> {
     /// Subscriptions, each with its account.
     pub subscriptions: Vec<(&'a AccountId, &'a Subscription)>,
-    /// The best word about whose an account is, where it is new.
-    pub claims: Vec<(&'a AccountId, &'a Claim)>,
+    /// The best word about whose an account is, where that or the rules are new.
+    pub claims: Vec<(&'a AccountId, Option<&'a Claim>)>,
     /// The users whom that touches; sorted.
     pub users: &'a [UserId],
 }
@@ -58,7 +58,7 @@ pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Resu
     let claims = changes
         .claims
         .iter()
-        .map(|(_, claim)| written(claim))
+        .map(|(_, claim)| claim.map(written).transpose())
         .collect::<Result<Vec<_>, _>>()?;
     let known = sqlx::query_scalar!(
         r#"
@@ -69,20 +69,21 @@ pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Resu
             ON CONFLICT (subscription_id) DO UPDATE
             SET account = excluded.account, user_id = excluded.user_id, state = excluded.state, changed_at = now()
         ), claims AS (
-            UPDATE billing.account SET claim = t.claim::json
+            UPDATE billing.account SET claim = t.claim::json, version = $8
             FROM UNNEST($5::text[], $6::text[]) AS t (account, claim) WHERE account.account = t.account
         )
         INSERT INTO billing.app_user AS known (user_id) SELECT * FROM UNNEST($7::text[])
         ON CONFLICT (user_id) DO UPDATE SET folds = known.folds + 1
-        RETURNING xmax <> 0 AS "known!"
+        RETURNING folds > 1 AS "known!"
         "#,
         &ids as &[&str],
         &accounts as &[&str],
         &users as &[Option<&str>],
         &states,
         &claimed as &[&str],
-        &claims,
+        &claims as &[Option<String>],
         &users_as_text(changes.users),
+        VERSION,
     )
     .fetch_all(connection)
     .await?;

@@ -3,14 +3,12 @@
 //! refused; and what waits for a customer's lock is put aside.
 
 use crate::{
-    batch::BYTES_MOST,
     database::{self, Waited},
     domain::ids::AccountId,
     failure::{Fault, Retry, retry},
     lane::{Context, Held},
     metrics,
     process::{self, Applied, Manner, Prepared, Verdict},
-    turns::Place,
 };
 use shared::{
     message::{Meta, now_ms},
@@ -44,8 +42,6 @@ pub(crate) enum Next {
         /// Zero where nobody waited.
         waited: Duration,
     },
-    /// Keep it until it is this lane's turn at its account.
-    Waits,
     /// Record it as dead: every retry failed.
     Exhausted(String),
 }
@@ -58,39 +54,9 @@ pub(crate) struct Interrupted;
 impl Context {
     /// Applies a batch, come what may of the database: waits for it while it is
     /// away, repeats what got into another's way, and splits what it refuses.
-    /// Leaves out what it is another lane's turn at.
     pub(crate) async fn apply(
         &self,
         batch: &[Held],
-        fresh: bool,
-        place: &Place,
-        stop: &CancellationToken,
-    ) -> Result<Vec<Next>, Interrupted> {
-        let turns = place.take(batch.iter().filter_map(|held| held.item.account()));
-        let mut next: Vec<Option<Next>> = vec![None; batch.len()];
-        let mut ours: Vec<usize> = Vec::new();
-        let mut bytes = 0;
-        for (index, held) in batch.iter().enumerate() {
-            let its_turn = held.item.account().is_none_or(|account| turns.has(account));
-            // What was put aside comes on top of what was gathered.
-            if its_turn && ours.len() < self.tuning.batch_size && bytes < BYTES_MOST {
-                bytes += held.item.body.len();
-                ours.push(index);
-            }
-        }
-        if !ours.is_empty() {
-            let items: Vec<&Held> = ours.iter().map(|index| &batch[*index]).collect();
-            let done = self.apply_ours(&items, fresh, stop).await?;
-            for (index, done) in ours.into_iter().zip(done) {
-                next[index] = Some(done);
-            }
-        }
-        Ok(next.into_iter().map(|n| n.unwrap_or(Next::Waits)).collect())
-    }
-
-    async fn apply_ours(
-        &self,
-        batch: &[&Held],
         fresh: bool,
         stop: &CancellationToken,
     ) -> Result<Vec<Next>, Interrupted> {
@@ -105,7 +71,7 @@ impl Context {
                     .wait_for
                     .filter(|_| applied.waited_in_vain)
                     .map(|(account, _)| account);
-                let next = |(held, verdict): (&&Held, Verdict)| self.next(held, verdict, in_vain);
+                let next = |(held, verdict): (&Held, Verdict)| self.next(held, verdict, in_vain);
                 Ok(batch.iter().zip(applied.verdicts).map(next).collect())
             }
             Err(error) if batch.len() == 1 => Ok(items.iter().map(|item| self.failed(item, &error)).collect()),
@@ -133,7 +99,7 @@ impl Context {
         }
     }
 
-    async fn one_by_one(&self, batch: &[&Held], stop: &CancellationToken) -> Result<Vec<Next>, Interrupted> {
+    async fn one_by_one(&self, batch: &[Held], stop: &CancellationToken) -> Result<Vec<Next>, Interrupted> {
         let started = Instant::now();
         let again = Manner {
             repeated: true,
@@ -226,7 +192,7 @@ pub(crate) async fn rest(pause: Duration, stop: &CancellationToken) -> Result<()
 
 /// The account to wait for: that of the event which waits longest. Where others
 /// were just delivered, they go first for a while.
-fn longest_waiting<'a>(batch: &[&'a Held], fresh: bool) -> Option<(&'a AccountId, Duration)> {
+fn longest_waiting(batch: &[Held], fresh: bool) -> Option<(&AccountId, Duration)> {
     let waiting = batch
         .iter()
         .filter_map(|held| Some((held.busy_since?, held.item.account()?)));

@@ -6,7 +6,7 @@ pub mod compare;
 
 use crate::{
     domain::{
-        account::Account,
+        account::{self, Account},
         entitlement,
         ids::{AccountId, SubscriptionId, UserId},
         subscription::Subscription,
@@ -87,7 +87,7 @@ impl<W: Write> Auditor<'_, W> {
     /// Compares accounts, their subscriptions, and the users of these.
     async fn page(&mut self, moment: &mut PgConnection, page: &[AccountId]) -> Result<Vec<Difference>, sqlx::Error> {
         let (facts, mut found) = compare::read(&store::facts(moment, page).await?);
-        let folded = compare::fold(&facts);
+        let folded = account::fold_all(&facts);
         let ids: Vec<SubscriptionId> = folded
             .values()
             .flat_map(|a| &a.subscriptions)
@@ -131,7 +131,7 @@ impl<W: Write> Auditor<'_, W> {
         let further: Vec<AccountId> = further.into_iter().cloned().collect();
         // What cannot be read there is told with that account's own page.
         let (facts, _) = compare::read(&store::facts(moment, &further).await?);
-        folded.extend(compare::fold(&facts));
+        folded.extend(account::fold_all(&facts));
         let mut theirs: BTreeMap<&UserId, Vec<&Subscription>> = BTreeMap::new();
         for subscription in folded.values().flat_map(|a| &a.subscriptions) {
             if let Some(user) = &subscription.user {
@@ -171,7 +171,7 @@ impl<W: Write> Auditor<'_, W> {
             let customers: BTreeSet<&str> = bare.iter().filter_map(|h| h.customer.as_deref()).collect();
             let customers: Vec<AccountId> = customers.into_iter().map(AccountId::new).collect();
             let (facts, _) = compare::read(&store::facts(&mut moment, &customers).await?);
-            let told: BTreeSet<UserId> = compare::users(&compare::fold(&facts), &[]).into_iter().collect();
+            let told: BTreeSet<UserId> = compare::users(&account::fold_all(&facts), &[]).into_iter().collect();
             let users: Vec<UserId> = bare.into_iter().map(|h| UserId::new(h.user.as_str())).collect();
             let users: Vec<UserId> = users.into_iter().filter(|u| !told.contains(u)).collect();
             let rows = store::entitlements(&mut moment, &users).await?;

@@ -1,40 +1,44 @@
 //! Gathering deliveries into batches, bounded in number, bytes and time.
 
-use futures_util::{Stream, StreamExt};
-use lapin::message::Delivery;
+use crate::lane::Held;
 use shared::broker::BrokerError;
-use std::time::Duration;
-use tokio::time::Instant;
+use std::{collections::VecDeque, time::Duration};
+use tokio::{sync::mpsc, time::Instant};
 
 /// A batch takes no more deliveries once its bodies hold this many bytes.
-pub const BYTES_MOST: usize = 8 * 1024 * 1024;
+const BYTES_MOST: usize = 8 * 1024 * 1024;
 
-/// Adds to `first` what arrives within `wait`, up to `size` in all. Tells too how
-/// the stream ended, if it did: lapin says so only once.
-pub async fn gather<S>(
-    first: Delivery,
-    deliveries: &mut S,
+/// Adds to `first` what is dealt within `wait`, up to `size` in all.
+pub(crate) async fn gather(
+    first: Held,
+    dealt: &mut mpsc::UnboundedReceiver<Held>,
     size: usize,
     wait: Duration,
-) -> (Vec<Delivery>, Option<BrokerError>)
-where
-    S: Stream<Item = lapin::Result<Delivery>> + Unpin,
-{
+) -> Vec<Held> {
     let until = Instant::now() + wait;
-    let mut bytes = first.data.len();
+    let mut bytes = first.item.body.len();
     let mut batch = Vec::with_capacity(size.min(64));
     batch.push(first);
     while batch.len() < size && bytes < BYTES_MOST {
-        match tokio::time::timeout_at(until, deliveries.next()).await {
-            Ok(Some(Ok(delivery))) => {
-                bytes += delivery.data.len();
-                batch.push(delivery);
-            }
-            Ok(end) => return (batch, Some(ended(end.and_then(Result::err)))),
-            Err(_) => break,
-        }
+        let Ok(Some(held)) = tokio::time::timeout_at(until, dealt.recv()).await else {
+            break;
+        };
+        bytes += held.item.body.len();
+        batch.push(held);
     }
-    (batch, None)
+    batch
+}
+
+/// Takes what waits longest, up to `size`.
+pub(crate) fn take(aside: &mut VecDeque<Held>, size: usize) -> Vec<Held> {
+    let mut bytes = 0;
+    let mut batch = Vec::new();
+    while batch.len() < size && bytes < BYTES_MOST {
+        let Some(held) = aside.pop_front() else { break };
+        bytes += held.item.body.len();
+        batch.push(held);
+    }
+    batch
 }
 
 /// Why a consumer's stream ended: an error, or without one the broker's cancel.

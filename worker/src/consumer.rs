@@ -2,6 +2,7 @@
 
 use crate::{
     database::{self, Waited},
+    deal::{Acks, deal},
     lane::{Context, Ends, Feed},
 };
 use lapin::{
@@ -17,7 +18,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-use tokio::task::JoinSet;
+use tokio::{sync::mpsc, task::JoinSet};
 
 /// Consumes until `stop`; `consuming` tells whether it does right now.
 pub async fn run(
@@ -98,18 +99,28 @@ async fn start(
     ends: &Ends,
     lanes: &mut JoinSet<Result<(), BrokerError>>,
 ) -> lapin::Result<()> {
+    let (work, over_limit) = (context.topology.work(), context.topology.over_limit());
+    let lanes_most = u16::try_from(context.tuning.lanes).unwrap_or(u16::MAX);
+    let prefetch = context.tuning.prefetch.saturating_mul(lanes_most);
     // All or none: a lane that runs must not be dropped half-way.
-    let mut feeds = Vec::new();
-    for _ in 0..context.tuning.lanes {
-        let consumer = open(connection, &context.topology.work(), context.tuning.prefetch).await?;
-        feeds.push((Feed::Work, consumer));
-    }
-    feeds.push((
-        Feed::OverLimit,
-        open(connection, &context.topology.over_limit(), 1).await?,
-    ));
-    for (feed, consumer) in feeds {
-        lanes.spawn(context.clone().run(feed, consumer, ends.clone()));
+    let feeds = [
+        (
+            Feed::Work,
+            context.tuning.lanes,
+            prefetch,
+            open(connection, &work, prefetch).await?,
+        ),
+        (Feed::OverLimit, 1, 1, open(connection, &over_limit, 1).await?),
+    ];
+    for (feed, count, prefetch, consumer) in feeds {
+        let acks = Arc::new(Acks::new(prefetch));
+        let mut senders = Vec::new();
+        for _ in 0..count {
+            let (sender, dealt) = mpsc::unbounded_channel();
+            senders.push(sender);
+            lanes.spawn(context.clone().run(dealt, Arc::clone(&acks), ends.clone()));
+        }
+        lanes.spawn(deal(context.clone(), feed, consumer, senders, acks, ends.clone()));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{
-        account::Account,
+        account::{self, Account},
         entitlement,
         fact::Fact,
         ids::{AccountId, UserId},
@@ -38,10 +38,7 @@ struct Folded {
 /// Brings what depends on new facts, which are kept already, up to date: their
 /// accounts, then the users of those.
 pub async fn take_in(connection: &mut PgConnection, facts: &[&Fact]) -> Result<Folds, sqlx::Error> {
-    let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
-    for fact in facts {
-        by_account.entry(&fact.account).or_default().push(fact);
-    }
+    let by_account = account::by_account(facts.iter().copied());
     let ids: Vec<AccountId> = by_account.keys().map(|id| (*id).clone()).collect();
     let mut folded = Folded {
         before: store::account::load(connection, &ids).await?,
@@ -84,15 +81,9 @@ async fn refolded(
     connection: &mut PgConnection,
     accounts: &[AccountId],
 ) -> Result<BTreeMap<AccountId, Account>, sqlx::Error> {
-    let facts = store::fact::of_accounts(connection, accounts).await?;
-    let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
-    for fact in &facts {
-        by_account.entry(&fact.account).or_default().push(fact);
-    }
-    Ok(by_account
-        .into_iter()
-        .map(|(id, facts)| (id.clone(), Account::fold(&facts)))
-        .collect())
+    Ok(account::fold_all(
+        &store::fact::of_accounts(connection, accounts).await?,
+    ))
 }
 
 impl Folded {

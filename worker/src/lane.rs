@@ -1,11 +1,12 @@
-//! One lane: a channel of its own, batches one after the other, each applied,
-//! settled and acknowledged before the next.
+//! One lane: batches one after the other, each applied, settled and acknowledged
+//! before the next.
 
 use crate::{
     apply::{Interrupted, Next, rest},
     batch,
     config::Tuning,
     database,
+    deal::Acks,
     domain::ids::EventId,
     failure::{Permanent, Refusal},
     metrics,
@@ -14,11 +15,9 @@ use crate::{
     settle::{self, Outgoing},
     store::dead_letter,
     stripe::Mode,
-    turns::{Place, Turns},
     watchdog::Watchdog,
 };
-use futures_util::StreamExt;
-use lapin::{Acker, Consumer, message::Delivery, options::BasicAckOptions};
+use lapin::{message::Delivery, types::DeliveryTag};
 use shared::{
     broker::BrokerError,
     catalog::Catalog,
@@ -29,8 +28,8 @@ use shared::{
     topology::Topology,
 };
 use sqlx::PgPool;
-use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, time::Instant};
 
 /// The pause before a publish or a record is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -52,15 +51,13 @@ pub struct Context {
     pub mode: Mode,
     /// How deliveries are gathered.
     pub tuning: Tuning,
-    /// Which lane works on which account.
-    pub turns: Turns,
     /// Sees transactions that never end.
     pub watchdog: Watchdog,
     /// How long an event waits for its account, if somebody else holds it.
     pub lock_timeout: Duration,
 }
 
-/// What a lane consumes.
+/// What is consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feed {
     /// The work queue.
@@ -82,7 +79,7 @@ pub struct Ends {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) item: Prepared,
-    acker: Acker,
+    tag: DeliveryTag,
     /// Since when it waits for its account, which another session locks.
     pub(crate) busy_since: Option<Instant>,
     /// How long it was waited for in vain.
@@ -90,30 +87,51 @@ pub(crate) struct Held {
 }
 
 impl Context {
-    /// Consumes until one of the `ends`.
-    pub async fn run(self, feed: Feed, mut consumer: Consumer, ends: Ends) -> Result<(), BrokerError> {
+    /// Works on what is dealt to it until one of the `ends`.
+    pub(crate) async fn run(
+        self,
+        mut dealt: mpsc::UnboundedReceiver<Held>,
+        acks: Arc<Acks>,
+        ends: Ends,
+    ) -> Result<(), BrokerError> {
+        let ended = self.work_on(&mut dealt, &acks, &ends).await;
+        // What is committed must not come again for what is given back before it.
+        acks.end(&ends.lost).await?;
+        ended
+    }
+
+    async fn work_on(
+        &self,
+        dealt: &mut mpsc::UnboundedReceiver<Held>,
+        acks: &Acks,
+        ends: &Ends,
+    ) -> Result<(), BrokerError> {
         let stop = &ends.stop;
-        let size = if feed == Feed::Work { self.tuning.batch_size } else { 1 };
-        let place = self.turns.join();
-        let mut aside: Vec<Held> = Vec::new();
+        let mut aside: VecDeque<Held> = VecDeque::new();
         loop {
-            let next = tokio::select! {
+            let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                next = consumer.next() => Some(next),
-                () = place.some_turn_is_over(), if !aside.is_empty() => None,
+                first = dealt.recv() => Some(first),
                 () = tokio::time::sleep(ASIDE_PAUSE), if !aside.is_empty() => None,
             };
-            let (deliveries, end) = match next {
-                Some(Some(Ok(first))) => batch::gather(first, &mut consumer, size, self.tuning.batch_wait).await,
-                Some(end) => return Err(batch::ended(end.and_then(Result::err))),
-                None => (Vec::new(), None),
-            };
-            let fresh = !deliveries.is_empty();
-            let mut batch = std::mem::take(&mut aside);
-            batch.extend(deliveries.into_iter().map(|d| self.read(d, feed)));
-            let settled;
-            (settled, aside) = match self.work(batch, fresh, &place, stop).await {
+            let fresh = first.is_some();
+            // Half a batch at most, so that the others go on too.
+            let share = self.tuning.batch_size.div_ceil(if fresh { 2 } else { 1 });
+            let mut batch = batch::take(&mut aside, share);
+            match first {
+                Some(Some(first)) => {
+                    let room = self.tuning.batch_size.saturating_sub(batch.len());
+                    batch.extend(batch::gather(first, dealt, room, self.tuning.batch_wait).await);
+                }
+                // Who dealt has said why.
+                Some(None) => {
+                    stop.cancelled().await;
+                    return Ok(());
+                }
+                None => {}
+            }
+            let (settled, busy) = match self.work(batch, fresh, stop).await {
                 Ok(worked) => worked,
                 Err(Interrupted) if stop.is_cancelled() => return Ok(()),
                 Err(Interrupted) => {
@@ -121,22 +139,16 @@ impl Context {
                     return Err(BrokerError::Unusable(why.to_owned()));
                 }
             };
-            let acknowledged = tokio::select! {
-                acknowledged = acknowledge(&settled, aside.is_empty()) => acknowledged?,
-                () = ends.lost.cancelled() => false,
-            };
-            if !acknowledged {
+            aside.extend(busy);
+            if !acks.settled(&settled, &ends.lost).await? {
                 return Err(BrokerError::Unusable(
                     "the channel closed before the acknowledgement".to_owned(),
                 ));
             }
-            if let Some(end) = end {
-                return Err(end);
-            }
         }
     }
 
-    fn read(&self, delivery: Delivery, feed: Feed) -> Held {
+    pub(crate) fn read(&self, delivery: Delivery, feed: Feed) -> Held {
         let meta = Meta::read(&delivery.properties);
         let mut item = Prepared::read(delivery.data, meta, &self.catalog, self.mode);
         item.again = delivery.redelivered || meta.replayed || feed == Feed::OverLimit;
@@ -148,7 +160,7 @@ impl Context {
         }
         Held {
             item,
-            acker: delivery.acker,
+            tag: delivery.delivery_tag,
             busy_since: None,
             waited: Duration::ZERO,
         }
@@ -160,18 +172,12 @@ impl Context {
         &self,
         batch: Vec<Held>,
         fresh: bool,
-        place: &Place,
         stop: &CancellationToken,
-    ) -> Result<(Vec<Acker>, Vec<Held>), Interrupted> {
+    ) -> Result<(Vec<DeliveryTag>, Vec<Held>), Interrupted> {
         let started = Instant::now();
-        let next = self.apply(&batch, fresh, place, stop).await?;
-        let held_back = |n: &&Next| matches!(n, Next::Aside { .. } | Next::Waits);
-        metrics::applied(next.len() - next.iter().filter(held_back).count(), started.elapsed());
-        let publishes = |n: &Next| matches!(n, Next::Retry(..) | Next::Exhausted(_) | Next::Settled(Verdict::Dead));
-        if next.iter().any(publishes) {
-            // Publishing may take its time; nobody is to queue behind us meanwhile.
-            place.wait_only_for(std::iter::empty());
-        }
+        let next = self.apply(&batch, fresh, stop).await?;
+        let busy = next.iter().filter(|n| matches!(n, Next::Aside { .. })).count();
+        metrics::applied(next.len() - busy, started.elapsed());
         let mut buried: Vec<EventId> = Vec::new();
         let (mut settled, mut aside) = (Vec::with_capacity(batch.len()), Vec::new());
         for (mut held, next) in batch.into_iter().zip(next) {
@@ -182,18 +188,14 @@ impl Context {
                 aside.push(held);
                 continue;
             }
-            if next == Next::Waits {
-                aside.push(held);
-                continue;
-            }
-            settled.push(held.acker);
+            settled.push(held.tag);
             let item = held.item;
             match next {
                 Next::Settled(Verdict::Dead) => {
                     self.publish_dead(&item, stop).await?;
                     buried.push(item.envelope.id);
                 }
-                Next::Aside { .. } | Next::Waits | Next::Settled(_) => {}
+                Next::Aside { .. } | Next::Settled(_) => {}
                 Next::Retry(delay, meta) => {
                     self.publish(settle::retry(&self.topology, &item, meta, delay), &item.body, stop)
                         .await?;
@@ -205,7 +207,6 @@ impl Context {
             }
         }
         self.mark_queued(&buried, stop).await?;
-        place.wait_only_for(aside.iter().filter_map(|held| held.item.account()));
         Ok((settled, aside))
     }
 
@@ -220,25 +221,15 @@ impl Context {
         let reason = Permanent::RetriesExhausted;
         item.meaning = Err(Refusal { reason, detail }.brief());
         let item = [item];
-        let mut repeated = false;
+        let mut manner = Manner::default();
         loop {
-            match self
-                .transact(
-                    &[&item[0]],
-                    Manner {
-                        repeated,
-                        ..Manner::default()
-                    },
-                    stop,
-                )
-                .await?
-            {
+            match self.transact(&[&item[0]], manner, stop).await? {
                 Ok(applied) if applied.verdicts == [Verdict::Dead] => break,
                 Ok(_) => return Ok(None),
                 Err(error) => {
                     // The record touches nothing of the event's own: whatever fails here is about the database.
                     tracing::error!(%error, event_id = item[0].envelope.id.as_str(), "a dead letter cannot be recorded; waiting");
-                    repeated = true;
+                    manner.repeated = true;
                     rest(AGAIN_AFTER, stop).await?;
                 }
             }
@@ -285,21 +276,4 @@ impl Context {
             rest(AGAIN_AFTER, stop).await?;
         }
     }
-}
-
-/// Acknowledges: all up to the last one at once, or where others are still
-/// held, one by one. False if the channel is gone.
-async fn acknowledge(settled: &[Acker], all: bool) -> Result<bool, BrokerError> {
-    if all {
-        return match settled.last() {
-            Some(last) => Ok(last.ack(BasicAckOptions { multiple: true }).await?),
-            None => Ok(true),
-        };
-    }
-    for acker in settled {
-        if !acker.ack(BasicAckOptions::default()).await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

@@ -49,7 +49,7 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
             }
         }
         // Not settled yet.
-        Next::Aside { .. } | Next::Waits | Next::Settled(Verdict::Busy) => {}
+        Next::Aside { .. } | Next::Settled(Verdict::Busy) => {}
         Next::Retry(delay, meta) => {
             count("retry");
             tracing::warn!(

@@ -7,7 +7,6 @@ use crate::{
     lane::Context,
     metrics,
     store::{catalog, dead_letter, pool, subscription},
-    turns::Turns,
     watchdog::Watchdog,
 };
 use anyhow::Context as _;
@@ -57,7 +56,6 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         catalog: Arc::clone(&config.catalog),
         mode: config.mode,
         tuning: config.tuning,
-        turns: Turns::default(),
         watchdog: watchdog.clone(),
         lock_timeout: config.database.lock_timeout,
     };

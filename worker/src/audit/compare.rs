@@ -113,19 +113,6 @@ pub fn read(stored: &[StoredFact]) -> (Vec<Fact>, Vec<Difference>) {
     (facts, found)
 }
 
-/// Folds facts, account by account.
-#[must_use]
-pub fn fold(facts: &[Fact]) -> BTreeMap<AccountId, Account> {
-    let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
-    for fact in facts {
-        by_account.entry(&fact.account).or_default().push(fact);
-    }
-    let folded = by_account
-        .into_iter()
-        .map(|(id, facts)| (id.clone(), Account::fold(&facts)));
-    folded.collect()
-}
-
 /// Whether a state is of the version that this program makes.
 #[must_use]
 pub fn outdated(row: &StoredSubscription) -> bool {

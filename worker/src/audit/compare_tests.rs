@@ -1,9 +1,9 @@
 //! What is stored, the events, and the difference that is told.
 
-use super::{Difference, accounts, entitlement, fold, outdated, read, row, subscriptions, users};
+use super::{Difference, accounts, entitlement, outdated, read, row, subscriptions, users};
 use crate::{
     domain::{
-        account::Account,
+        account::{Account, fold_all},
         entitlement::of_user,
         fact::{Fact, Period, Phase, Plan, Said, Snapshot, SubscriptionFact},
         ids::{AccountId, EventId, SubscriptionId, UserId},
@@ -52,7 +52,7 @@ fn fact() -> Fact {
 }
 
 fn folded() -> BTreeMap<AccountId, Account> {
-    fold(&[fact()])
+    fold_all(&[fact()])
 }
 
 fn stored_fact() -> StoredFact {

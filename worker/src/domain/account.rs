@@ -2,7 +2,7 @@
 
 use super::{
     fact::Fact,
-    ids::SubscriptionId,
+    ids::{AccountId, SubscriptionId},
     link::{self, Claim},
     subscription::{Subscription, VERSION},
 };
@@ -19,6 +19,25 @@ pub struct Account {
     pub subscriptions: Vec<Subscription>,
 }
 
+/// Facts by the account that they belong to.
+#[must_use]
+pub fn by_account<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> BTreeMap<&'a AccountId, Vec<&'a Fact>> {
+    let mut by_account: BTreeMap<_, Vec<&Fact>> = BTreeMap::new();
+    for fact in facts {
+        by_account.entry(&fact.account).or_default().push(fact);
+    }
+    by_account
+}
+
+/// Folds facts of any accounts, each account by itself.
+#[must_use]
+pub fn fold_all(facts: &[Fact]) -> BTreeMap<AccountId, Account> {
+    by_account(facts)
+        .into_iter()
+        .map(|(id, facts)| (id.clone(), Account::fold(&facts)))
+        .collect()
+}
+
 /// Facts by the subscription that they are about.
 fn by_subscription<'a>(facts: &[&'a Fact]) -> BTreeMap<&'a SubscriptionId, Vec<&'a Fact>> {
     let mut by_subscription: BTreeMap<_, Vec<&Fact>> = BTreeMap::new();
@@ -28,6 +47,16 @@ fn by_subscription<'a>(facts: &[&'a Fact]) -> BTreeMap<&'a SubscriptionId, Vec<&
         }
     }
     by_subscription
+}
+
+/// The best word of these facts about whose their customer is.
+#[must_use]
+pub fn claim(facts: &[&Fact]) -> Option<Claim> {
+    let mut best = None;
+    for fact in facts {
+        link::improve(&mut best, link::of_customer(fact));
+    }
+    best
 }
 
 impl Default for Account {
@@ -45,12 +74,15 @@ impl Account {
     /// Folds all facts of one account, in any order.
     #[must_use]
     pub fn fold(facts: &[&Fact]) -> Self {
-        let mut account = Self::default();
-        account.hear(facts);
-        account.subscriptions = by_subscription(facts)
+        let subscriptions = by_subscription(facts)
             .into_iter()
             .map(|(id, own)| Subscription::refold(id.clone(), &own))
             .collect();
+        let mut account = Self {
+            claim: claim(facts),
+            subscriptions,
+            ..Self::default()
+        };
         account.link();
         account
     }
@@ -64,7 +96,7 @@ impl Account {
             return None;
         }
         let mut next = self.clone();
-        next.hear(new);
+        link::improve(&mut next.claim, claim(new));
         for (id, own) in by_subscription(new) {
             match next.subscriptions.iter_mut().find(|s| s.id == *id) {
                 Some(known) => *known = known.advance(&own)?,
@@ -73,12 +105,6 @@ impl Account {
         }
         next.link();
         Some(next)
-    }
-
-    fn hear(&mut self, facts: &[&Fact]) {
-        for fact in facts {
-            link::improve(&mut self.claim, link::of_customer(fact));
-        }
     }
 
     /// A subscription's user is the one of its own best word, else the customer's.

@@ -248,7 +248,7 @@ fn of_user(subscriptions: &[Subscription]) -> Option<Entitlement> {
 
 /// What proptest runs where nobody says how many.
 const PROPTEST_DEFAULT: u32 = 256;
-/// Generated histories per property: with eight of them, 100,000.
+/// Generated histories per property: with nine of them, more than 100,000.
 const CASES: u32 = 12_500;
 
 /// The run's seed is printed, which the harness shows of a test that failed.

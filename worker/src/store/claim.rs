@@ -2,8 +2,8 @@
 //! claimed is kept, its facts too, and their accounts are locked, all in one
 //! round trip.
 
-use super::{dead_letter, written};
-use crate::domain::{fact::Fact, ids::EventId, subscription::VERSION};
+use super::{column, dead_letter, written};
+use crate::domain::{account, fact::Fact, ids::EventId, subscription::VERSION};
 use sqlx::PgConnection;
 use std::collections::HashSet;
 
@@ -41,18 +41,14 @@ pub struct Claimed {
 /// the transaction ends; leaves out those whose account is locked. `claims` must
 /// be sorted by event id and hold each once.
 pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Result<Claimed, sqlx::Error> {
-    let ids: Vec<&str> = claims.iter().map(|c| c.event.as_str()).collect();
-    let kinds: Vec<&str> = claims.iter().map(|c| c.kind).collect();
-    let created: Vec<Option<i64>> = claims.iter().map(|c| c.created).collect();
-    let received: Vec<i64> = claims.iter().map(|c| c.received_at_ms).collect();
-    let outcomes: Vec<&str> = claims.iter().map(|c| c.outcome).collect();
-    let reasons: Vec<Option<&str>> = claims.iter().map(|c| c.reason).collect();
-    let bodies: Vec<&[u8]> = claims.iter().map(|c| c.body).collect();
-    let facts = || claims.iter().filter_map(|c| c.fact);
-    let fact_ids: Vec<&str> = facts().map(|f| f.event_id.as_str()).collect();
-    let accounts: Vec<&str> = facts().map(|f| f.account.as_str()).collect();
-    let said_at: Vec<i64> = facts().map(|f| f.created).collect();
-    let said = facts().map(written).collect::<Result<Vec<_>, _>>()?;
+    let facts: Vec<&Fact> = claims.iter().filter_map(|c| c.fact).collect();
+    let said = facts.iter().map(written).collect::<Result<Vec<_>, _>>()?;
+    // Of an account that is new, these are all facts.
+    let accounts: Vec<_> = account::by_account(facts.iter().copied()).into_iter().collect();
+    let owners = accounts
+        .iter()
+        .map(|(_, own)| account::claim(own).as_ref().map(written).transpose())
+        .collect::<Result<Vec<_>, _>>()?;
     let rows = sqlx::query!(
         r#"
         WITH said AS MATERIALIZED (
@@ -84,37 +80,40 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
             INSERT INTO billing.fact (event_id, account, created, body)
             SELECT event_id, account, to_timestamp(created), body::json FROM told
         ), locked AS (
-            INSERT INTO billing.account AS known (account, version)
-            SELECT DISTINCT account, $12::integer FROM told ORDER BY account
+            INSERT INTO billing.account AS known (account, version, claim)
+            SELECT account, $12::integer, claim::json FROM UNNEST($13::text[], $14::text[]) AS t (account, claim)
+            WHERE account IN (SELECT account FROM told) ORDER BY account
             ON CONFLICT (account) DO UPDATE SET folds = known.folds + 1
         )
         SELECT event_id AS "event_id!", revived AS "revived!", false AS "busy!" FROM claimed
         UNION ALL SELECT event_id, false, true FROM busy
         "#,
-        &ids as &[&str],
-        &kinds as &[&str],
-        &created as &[Option<i64>],
-        &received,
-        &outcomes as &[&str],
-        &reasons as &[Option<&str>],
-        &bodies as &[&[u8]],
-        &fact_ids as &[&str],
-        &accounts as &[&str],
-        &said_at,
+        &column(claims, |c| c.event.as_str()) as &[&str],
+        &column(claims, |c| c.kind) as &[&str],
+        &column(claims, |c| c.created) as &[Option<i64>],
+        &column(claims, |c| c.received_at_ms),
+        &column(claims, |c| c.outcome) as &[&str],
+        &column(claims, |c| c.reason) as &[Option<&str>],
+        &column(claims, |c| c.body) as &[&[u8]],
+        &column(&facts, |f| f.event_id.as_str()) as &[&str],
+        &column(&facts, |f| f.account.as_str()) as &[&str],
+        &column(&facts, |f| f.created),
         &said,
         VERSION,
+        &column(&accounts, |(id, _)| id.as_str()) as &[&str],
+        &owners as &[Option<String>],
     )
     .fetch_all(&mut *connection)
     .await?;
+    let revived: Vec<&str> = rows.iter().filter(|r| r.revived).map(|r| r.event_id.as_str()).collect();
     // A statement of its own: what another transaction wrote while this one
     // waited for its row is not visible to the statement that waited.
-    let revived: Vec<&str> = rows.iter().filter(|r| r.revived).map(|r| r.event_id.as_str()).collect();
     if !revived.is_empty() {
         dead_letter::resolve(connection, &revived).await?;
     }
-    let mut claimed = Claimed::default();
-    for row in rows {
-        if row.busy { &mut claimed.busy } else { &mut claimed.new }.insert(row.event_id);
-    }
-    Ok(claimed)
+    let (busy, new) = rows.into_iter().partition::<Vec<_>, _>(|r| r.busy);
+    Ok(Claimed {
+        new: new.into_iter().map(|r| r.event_id).collect(),
+        busy: busy.into_iter().map(|r| r.event_id).collect(),
+    })
 }

@@ -25,6 +25,11 @@ fn written<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
     serde_json::to_string(value).map_err(|e| sqlx::Error::Encode(e.into()))
 }
 
+/// A column of rows: UNNEST takes one array for each.
+fn column<'a, R, T>(rows: &'a [R], of: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
+}
+
 fn accounts_as_text(accounts: &[AccountId]) -> Vec<String> {
     accounts.iter().map(ToString::to_string).collect()
 }

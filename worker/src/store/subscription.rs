@@ -1,6 +1,6 @@
 //! The folded state of subscriptions.
 
-use super::{accounts_as_text, unreadable, users_as_text, written};
+use super::{accounts_as_text, column, unreadable, users_as_text, written};
 use crate::domain::{
     ids::{AccountId, UserId},
     link::Claim,
@@ -44,17 +44,10 @@ pub struct Changes<'a> {
 /// transaction ends. Returns whether some of these were known before.
 pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Result<bool, sqlx::Error> {
     let subscriptions = &changes.subscriptions;
-    let ids: Vec<&str> = subscriptions.iter().map(|(_, s)| s.id.as_str()).collect();
-    let accounts: Vec<&str> = subscriptions.iter().map(|(account, _)| account.as_str()).collect();
-    let users: Vec<Option<&str>> = subscriptions
-        .iter()
-        .map(|(_, s)| s.user.as_ref().map(UserId::as_str))
-        .collect();
     let states = subscriptions
         .iter()
         .map(|(_, s)| written(s))
         .collect::<Result<Vec<_>, _>>()?;
-    let claimed: Vec<&str> = changes.claims.iter().map(|(account, _)| account.as_str()).collect();
     let claims = changes
         .claims
         .iter()
@@ -63,11 +56,13 @@ pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Resu
     let known = sqlx::query_scalar!(
         r#"
         WITH states AS (
-            INSERT INTO billing.subscription (subscription_id, account, user_id, state)
-            SELECT subscription_id, account, user_id, state::json
-            FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[]) AS t (subscription_id, account, user_id, state)
+            INSERT INTO billing.subscription (subscription_id, account, user_id, state, unseen)
+            SELECT subscription_id, account, user_id, state::json, unseen
+            FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $9::boolean[])
+                AS t (subscription_id, account, user_id, state, unseen)
             ON CONFLICT (subscription_id) DO UPDATE
-            SET account = excluded.account, user_id = excluded.user_id, state = excluded.state, changed_at = now()
+            SET account = excluded.account, user_id = excluded.user_id, state = excluded.state,
+                unseen = excluded.unseen, changed_at = now()
         ), claims AS (
             UPDATE billing.account SET claim = t.claim::json, version = $8
             FROM UNNEST($5::text[], $6::text[]) AS t (account, claim) WHERE account.account = t.account
@@ -76,14 +71,15 @@ pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Resu
         ON CONFLICT (user_id) DO UPDATE SET folds = known.folds + 1
         RETURNING folds > 1 AS "known!"
         "#,
-        &ids as &[&str],
-        &accounts as &[&str],
-        &users as &[Option<&str>],
+        &column(subscriptions, |(_, s)| s.id.as_str()) as &[&str],
+        &column(subscriptions, |(account, _)| account.as_str()) as &[&str],
+        &column(subscriptions, |(_, s)| s.user.as_ref().map(UserId::as_str)) as &[Option<&str>],
         &states,
-        &claimed as &[&str],
+        &column(&changes.claims, |(account, _)| account.as_str()) as &[&str],
         &claims as &[Option<String>],
         &users_as_text(changes.users),
         VERSION,
+        &column(subscriptions, |(_, s)| s.latest.is_none()),
     )
     .fetch_all(connection)
     .await?;
@@ -107,7 +103,7 @@ pub async fn waiting(connection: &mut PgConnection) -> Result<Waiting, sqlx::Err
            FROM (SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(first_seen)), 0)::bigint AS oldest
                  FROM billing.subscription WHERE user_id IS NULL AND NOT (state ->> 'ended')::boolean) AS unlinked,
                 (SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(first_seen)), 0)::bigint AS oldest
-                 FROM billing.subscription WHERE state ->> 'latest' IS NULL) AS unseen"#
+                 FROM billing.subscription WHERE unseen) AS unseen"#
     )
     .fetch_one(connection)
     .await?;

@@ -1,6 +1,6 @@
 //! Entitlements: a row per user.
 
-use super::users_as_text;
+use super::{column, users_as_text};
 use crate::domain::{entitlement::Entitlement, ids::UserId};
 use sqlx::PgConnection;
 
@@ -17,10 +17,6 @@ pub async fn remove(connection: &mut PgConnection, users: &[UserId]) -> Result<(
 
 /// Writes entitlements, one per user.
 pub async fn write(connection: &mut PgConnection, rows: &[Entitlement]) -> Result<(), sqlx::Error> {
-    // One array per column, as UNNEST takes them.
-    fn column<'a, T>(rows: &'a [Entitlement], of: impl Fn(&'a Entitlement) -> T) -> Vec<T> {
-        rows.iter().map(of).collect()
-    }
     sqlx::query!(
         "INSERT INTO billing.entitlement (
              user_id, entitled, status, tier, base_tier, grace_tier, grace_until, current_period_start,

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// loses the answer.
 const READ_BYTES_MOST: usize = 64 * 1024 * 1024;
 
+/// How long the body of a request that is refused by its headers may take to
+/// pass by.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Limits of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -37,6 +41,12 @@ pub async fn read(body: Body, limits: Limits) -> Result<Vec<u8>, BodyError> {
     tokio::time::timeout(limits.timeout, collect(body, limits.bytes_most))
         .await
         .unwrap_or(Err(BodyError::TooSlow))
+}
+
+/// Lets `body` pass by unseen, for as long as an honest sender takes, so that it
+/// gets the answer to its headers.
+pub async fn discard(body: Body) {
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, collect(body, 0)).await;
 }
 
 async fn collect(mut body: Body, bytes_most: usize) -> Result<Vec<u8>, BodyError> {

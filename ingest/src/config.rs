@@ -1,6 +1,10 @@
 //! The settings of this process, read once at start.
 
-use crate::{body, signature::Secrets};
+use crate::{
+    body,
+    signature::Secrets,
+    token::{self, Token},
+};
 use shared::{
     broker::Broker,
     http::Limits,
@@ -14,6 +18,8 @@ pub const HELP: &str = "\
 Settings (environment; NAME_FILE names a file that holds a secret):
   STRIPE_WEBHOOK_SECRET  required; one or more whsec_..., comma-separated: all
                          are accepted while a secret is rolled (or ..._FILE)
+  USAGE_TOKEN            none; bearer token of POST /v1/usage, 16 characters or
+                         more; without it that route is off (or ..._FILE)
   AMQP_URL               amqp://guest:guest@127.0.0.1:5672/%2f; several, comma-
                          separated, are the nodes of one cluster (or ..._FILE)
   QUEUE_NAMESPACE        billing; prefix of every queue, as for the worker
@@ -43,6 +49,8 @@ const SECRETS_MOST: usize = 16;
 pub struct Config {
     /// The webhook's signing secrets.
     pub secrets: Secrets,
+    /// The token of `POST /v1/usage`, if that is on.
+    pub usage_token: Option<Token>,
     /// Where RabbitMQ is.
     pub broker: Broker,
     /// The queues.
@@ -76,6 +84,7 @@ impl Config {
         };
         Ok(Self {
             secrets: secrets(settings)?,
+            usage_token: usage_token(settings)?,
             broker: Broker::from_settings(settings, "ingest")?,
             topology: Topology::from_settings(settings)?,
             publish_timeout,
@@ -119,6 +128,16 @@ fn secrets(settings: &Settings) -> Result<Secrets, SettingError> {
         ));
     }
     Ok(Secrets::new(&all))
+}
+
+/// Reads `USAGE_TOKEN`.
+fn usage_token(settings: &Settings) -> Result<Option<Token>, SettingError> {
+    const NAME: &str = "USAGE_TOKEN";
+    let Some(token) = settings.secret(NAME)? else {
+        return Ok(None);
+    };
+    let token = Token::new(token.expose()).ok_or_else(|| SettingError::new(NAME, token::MUST_BE))?;
+    Ok(Some(token))
 }
 
 #[cfg(test)]
@@ -166,6 +185,20 @@ mod tests {
         let many = vec!["whsec_x"; 17].join(",");
         let error = config(&[("STRIPE_WEBHOOK_SECRET", &many)]).expect_err("17 secrets");
         assert!(error.contains("16 at most"), "{error}");
+    }
+
+    #[test]
+    fn a_usage_token_is_optional_and_a_bad_one_is_never_shown() {
+        let secret = ("STRIPE_WEBHOOK_SECRET", "whsec_a");
+        assert!(config(&[secret]).expect("none").usage_token.is_none());
+        let good = config(&[secret, ("USAGE_TOKEN", "hush-0123456789abcdef")]).expect("a token");
+        assert!(good.usage_token.is_some() && !format!("{good:?}").contains("hush"));
+        for bad in ["hush", "hush 0123456789abcdef"] {
+            let error = config(&[secret, ("USAGE_TOKEN", bad)]).expect_err(bad);
+            assert!(error.starts_with("USAGE_TOKEN: must be at least 16"), "{error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
+        assert!(HELP.contains("USAGE_TOKEN"));
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Why a request is not answered 200, and how it is answered instead.
+//! Why a request is not accepted, and how it is answered instead.
 
 use crate::{body::BodyError, envelope::NotAnEvent, signature};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use shared::publisher::PublishError;
+use shared::{publisher::PublishError, usage::UsageError};
 
 /// Work goes on within 5 s of the broker's return; Stripe has a schedule of its own.
 const RETRY_AFTER_SECONDS: u16 = 5;
@@ -25,6 +25,18 @@ pub enum Refusal {
     /// An event that is not known to be stored.
     #[error(transparent)]
     NotPublished(#[from] PublishError),
+    /// Without the token that reports of use need.
+    #[error("the bearer token is missing or wrong")]
+    Unauthorized,
+    /// Neither a CloudEvents event nor a batch, by its content type.
+    #[error("the content type must be application/cloudevents+json or application/cloudevents-batch+json")]
+    MediaType,
+    /// Not a report of use.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// More events than a batch may have.
+    #[error("the batch holds more than {} events; send it in parts", crate::usage::EVENTS_MOST)]
+    BatchTooLong,
     /// No such path.
     #[error("not found")]
     NotFound,
@@ -35,7 +47,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every [`reason`](Self::reason).
-    pub const REASONS: [&'static str; 16] = [
+    pub const REASONS: [&'static str; 20] = [
         "body_too_large",
         "body_too_slow",
         "body_broken",
@@ -50,6 +62,10 @@ impl Refusal {
         "event_id",
         "event_type",
         "not_published",
+        "unauthorized",
+        "media_type",
+        "usage_event",
+        "batch_too_long",
         "not_found",
         "method_not_allowed",
     ];
@@ -58,10 +74,14 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::TooLarge) | Self::BatchTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::TooSlow) => StatusCode::REQUEST_TIMEOUT,
-            Self::Body(BodyError::Broken) | Self::Signature(_) | Self::NotAnEvent(_) => StatusCode::BAD_REQUEST,
+            Self::Body(BodyError::Broken) | Self::Signature(_) | Self::NotAnEvent(_) | Self::Usage(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::NotPublished(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         }
@@ -85,6 +105,10 @@ impl Refusal {
             Self::NotAnEvent(NotAnEvent::Id) => "event_id",
             Self::NotAnEvent(NotAnEvent::Type) => "event_type",
             Self::NotPublished(_) => "not_published",
+            Self::Unauthorized => "unauthorized",
+            Self::MediaType => "media_type",
+            Self::Usage(_) => "usage_event",
+            Self::BatchTooLong => "batch_too_long",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
         }
@@ -104,24 +128,22 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = json(self.status(), &serde_json::json!({ "error": self.message() }));
+        let headers = response.headers_mut();
         match self {
             Self::NotPublished(_) => {
-                response
-                    .headers_mut()
-                    .insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
             }
             Self::MethodNotAllowed => {
-                response
-                    .headers_mut()
-                    .insert(header::ALLOW, HeaderValue::from_static("POST"));
+                headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
             }
-            // Bytes may still be on their way: this connection is not for another request.
-            Self::Body(_) => {
-                response
-                    .headers_mut()
-                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            Self::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}
+        }
+        // Bytes may still be on their way: this connection is not for another request.
+        if matches!(self, Self::Body(_) | Self::Unauthorized | Self::MediaType) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -145,6 +167,10 @@ mod tests {
             (TooLarge.into(), 413),
             (TooSlow.into(), 408),
             (Broken.into(), 400),
+            (Refusal::Unauthorized, 401),
+            (Refusal::MediaType, 415),
+            (Refusal::BatchTooLong, 413),
+            (UsageError::new("data.amount", "is missing").into(), 400),
             (Refusal::NotFound, 404),
             (Refusal::MethodNotAllowed, 405),
         ];
@@ -176,6 +202,7 @@ mod tests {
                 status == 503,
                 "{refusal:?}"
             );
+            assert_eq!(response.headers().contains_key("www-authenticate"), status == 401);
             let body = axum::body::to_bytes(response.into_body(), 200).await.expect("short");
             let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
             assert_eq!(body, serde_json::json!({ "error": refusal.message() }));

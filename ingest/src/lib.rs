@@ -1,5 +1,6 @@
 //! Takes Stripe's webhooks: verifies the raw bytes, publishes them with
-//! confirm, and only then answers 200.
+//! confirm, and only then answers 200. Takes applications' reports of use too,
+//! against a token, and answers them 202 likewise.
 
 pub mod body;
 pub mod config;
@@ -9,6 +10,8 @@ pub mod metrics;
 pub mod publish;
 pub mod routes;
 pub mod signature;
+pub mod token;
+pub mod usage;
 
 use config::Config;
 use shared::{
@@ -49,6 +52,7 @@ pub async fn run(
     };
     let routes = routes::router(Arc::new(routes::App {
         secrets: config.secrets,
+        usage_token: config.usage_token,
         publisher,
         queue: config.topology.work(),
         body_limits: config.body_limits,

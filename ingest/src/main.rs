@@ -10,8 +10,8 @@ use shared::{
 };
 use std::{io::Write, process::ExitCode};
 
-/// Takes Stripe's webhooks: verifies each, publishes it to RabbitMQ with
-/// confirm, and only then answers 200.
+/// Takes Stripe's webhooks, and applications' reports of use: verifies each,
+/// publishes it to RabbitMQ with confirm, and only then accepts it.
 #[derive(Debug, Parser)]
 #[command(name = "ingest", version, about, after_help = config::HELP)]
 struct Cli {}

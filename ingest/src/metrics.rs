@@ -2,12 +2,12 @@
 //! [`shared::metrics`].
 
 use crate::error::Refusal;
-use prometheus::{Histogram, HistogramVec, IntCounterVec};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 use shared::metrics::{SECONDS, counter, histogram};
 use std::sync::LazyLock;
 
 /// Every status that this process answers with.
-const STATUSES: [&str; 7] = ["200", "400", "404", "405", "408", "413", "503"];
+const STATUSES: [&str; 10] = ["200", "202", "400", "401", "404", "405", "408", "413", "415", "503"];
 const BYTES: &[f64] = &[
     1_024.0,
     2_048.0,
@@ -67,6 +67,24 @@ pub static HANDLE_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
         &[],
     ))
 });
+/// Reports of use that were accepted: events, not requests.
+pub static USAGE_EVENTS: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "tollbridge_ingest_usage_events_total",
+        "Reports of use that were accepted: events, not requests.",
+        &[],
+    )
+    .with_label_values::<&str>(&[])
+});
+/// Seconds from the headers of a request with reports of use to its answer.
+pub static USAGE_HANDLE_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
+    plain(&histogram(
+        "tollbridge_ingest_usage_handle_seconds",
+        "Seconds from the headers of a request with reports of use to its answer.",
+        SECONDS,
+        &[],
+    ))
+});
 /// Bytes of the bodies that were read whole.
 pub static BODY_BYTES: LazyLock<Histogram> = LazyLock::new(|| {
     plain(&histogram(
@@ -93,7 +111,8 @@ pub fn init(secrets: usize) {
     for position in 1..=secrets {
         SECRET_USED.with_label_values(&[position.to_string()]);
     }
-    for metric in [&VERIFY_SECONDS, &HANDLE_SECONDS, &BODY_BYTES] {
+    for metric in [&VERIFY_SECONDS, &HANDLE_SECONDS, &USAGE_HANDLE_SECONDS, &BODY_BYTES] {
         LazyLock::force(metric);
     }
+    LazyLock::force(&USAGE_EVENTS);
 }

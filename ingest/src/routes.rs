@@ -1,19 +1,24 @@
 //! The public routes.
 
 use crate::{
-    body,
+    body::{self, BodyError},
     envelope::Envelope,
     error::{Refusal, json},
-    metrics::{BODY_BYTES, HANDLE_SECONDS, REFUSALS, REQUESTS, SECRET_USED, VERIFY_SECONDS},
+    metrics::{
+        BODY_BYTES, HANDLE_SECONDS, REFUSALS, REQUESTS, SECRET_USED, USAGE_EVENTS, USAGE_HANDLE_SECONDS, VERIFY_SECONDS,
+    },
     publish,
     signature::{self, Secrets},
+    token::Token,
+    usage::{self, Form},
 };
 use axum::{
     Router,
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{MethodRouter, post},
 };
 use shared::{message, publisher::Publisher};
 use std::{
@@ -29,6 +34,8 @@ use std::{
 pub struct App {
     /// The webhook's signing secrets.
     pub secrets: Secrets,
+    /// The token of reports of use; without it there is no such route.
+    pub usage_token: Option<Token>,
     /// Where events go.
     pub publisher: Publisher,
     /// The queue they go to.
@@ -39,19 +46,34 @@ pub struct App {
 
 /// All public routes. A path or method that is not there is answered in JSON too.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route(
-            "/webhooks/stripe",
-            post(stripe).fallback(async || answer(Err(Refusal::MethodNotAllowed))),
-        )
-        .fallback(async || answer(Err(Refusal::NotFound)))
-        .with_state(app)
+    let mut router = Router::new().route("/webhooks/stripe", only(post(stripe)));
+    if app.usage_token.is_some() {
+        router = router.route("/v1/usage", only(post(report)));
+    }
+    router.fallback(async || refuse(Refusal::NotFound)).with_state(app)
+}
+
+fn only(method: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+    method.fallback(async || refuse(Refusal::MethodNotAllowed))
 }
 
 async fn stripe(State(app): State<Arc<App>>, request: Request) -> Response {
     let started = Instant::now();
-    let response = answer(app.receive(request).await);
+    let response = match app.receive(request).await {
+        Ok(()) => accept(StatusCode::OK, &serde_json::json!({ "received": true })),
+        Err(refusal) => refuse(refusal),
+    };
     HANDLE_SECONDS.observe(started.elapsed().as_secs_f64());
+    response
+}
+
+async fn report(State(app): State<Arc<App>>, request: Request) -> Response {
+    let started = Instant::now();
+    let response = match app.receive_usage(request).await {
+        Ok(events) => accept(StatusCode::ACCEPTED, &serde_json::json!({ "accepted": events })),
+        Err(refusal) => refuse(refusal),
+    };
+    USAGE_HANDLE_SECONDS.observe(started.elapsed().as_secs_f64());
     response
 }
 
@@ -61,10 +83,7 @@ impl App {
     async fn receive(&self, request: Request) -> Result<(), Refusal> {
         let received_at_ms = message::now_ms();
         let (head, body) = request.into_parts();
-        let body = body::read(body, self.body_limits).await?;
-        #[expect(clippy::cast_precision_loss, reason = "a histogram is not exact")]
-        BODY_BYTES.observe(body.len() as f64);
-
+        let body = self.read(body).await?;
         self.verify(&head.headers, &body, received_at_ms)?;
         let envelope = Envelope::read(&body)?;
         let outcome = publish::event(&self.publisher, &self.queue, &envelope, &body, received_at_ms).await;
@@ -75,6 +94,47 @@ impl App {
             Err(error) => tracing::warn!(%event_id, event_type, %error, "event not accepted; Stripe sends it again"),
         }
         Ok(outcome?)
+    }
+
+    /// How many reports of use, once all of them are stored. Who has no token
+    /// has no byte of its body looked at.
+    async fn receive_usage(&self, request: Request) -> Result<usize, Refusal> {
+        let received_at_ms = message::now_ms();
+        let (head, body) = request.into_parts();
+        let form = match self.usage_form(&head.headers) {
+            Ok(form) => form,
+            Err(refusal) => {
+                body::discard(body).await;
+                return Err(refusal);
+            }
+        };
+        let body = self.read(body).await?;
+        let reports = usage::read(form, &body)?;
+        let outcome = publish::usage(&self.publisher, &self.queue, &reports, received_at_ms).await;
+
+        // The whole batch can be followed by its first.
+        let (events, first) = (reports.len(), reports.first().map(|report| report.key.as_str()));
+        match &outcome {
+            Ok(()) => tracing::info!(events, event_id = first, bytes = body.len(), "usage accepted"),
+            Err(error) => tracing::warn!(events, event_id = first, %error, "usage not accepted; it has to come again"),
+        }
+        outcome?;
+        USAGE_EVENTS.inc_by(events as u64);
+        Ok(events)
+    }
+
+    fn usage_form(&self, headers: &HeaderMap) -> Result<Form, Refusal> {
+        if !self.usage_token.as_ref().is_some_and(|token| token.admits(headers)) {
+            return Err(Refusal::Unauthorized);
+        }
+        Form::of(headers)
+    }
+
+    async fn read(&self, body: Body) -> Result<Vec<u8>, BodyError> {
+        let body = body::read(body, self.body_limits).await?;
+        #[expect(clippy::cast_precision_loss, reason = "a histogram is not exact")]
+        BODY_BYTES.observe(body.len() as f64);
+        Ok(body)
     }
 
     fn verify(&self, headers: &HeaderMap, body: &[u8], now_ms: i64) -> Result<(), signature::Refusal> {
@@ -93,16 +153,17 @@ impl App {
     }
 }
 
-/// Counts, logs and writes out what became of a request.
-fn answer(outcome: Result<(), Refusal>) -> Response {
-    let response = match outcome {
-        Ok(()) => json(StatusCode::OK, &serde_json::json!({ "received": true })),
-        Err(refusal) => {
-            REFUSALS.with_label_values(&[refusal.reason()]).inc();
-            log(&refusal);
-            refusal.into_response()
-        }
-    };
+fn accept(status: StatusCode, body: &serde_json::Value) -> Response {
+    counted(json(status, body))
+}
+
+fn refuse(refusal: Refusal) -> Response {
+    REFUSALS.with_label_values(&[refusal.reason()]).inc();
+    log(&refusal);
+    counted(refusal.into_response())
+}
+
+fn counted(response: Response) -> Response {
     REQUESTS.with_label_values(&[response.status().as_str()]).inc();
     response
 }
@@ -111,8 +172,15 @@ fn answer(outcome: Result<(), Refusal>) -> Response {
 /// logs: one line a second at most. The metrics count all of them.
 fn log(refusal: &Refusal) {
     static LAST_MS: AtomicI64 = AtomicI64::new(0);
-    if matches!(refusal, Refusal::NotPublished(_)) {
-        return; // Logged with the event's id, as many lines as Stripe sends events.
+    match refusal {
+        // Logged with the event's id, as many lines as Stripe sends events.
+        Refusal::NotPublished(_) => return,
+        // Only who has the token gets so far, and wants to know what is wrong.
+        Refusal::Usage(error) => return tracing::warn!(reason = refusal.reason(), %error, "usage refused"),
+        Refusal::MediaType | Refusal::BatchTooLong => {
+            return tracing::warn!(reason = refusal.reason(), "usage refused");
+        }
+        _ => {}
     }
     let (now_ms, last_ms) = (message::now_ms(), LAST_MS.load(Ordering::Relaxed));
     let due = now_ms.abs_diff(last_ms) >= 1_000;

@@ -12,6 +12,7 @@ use ingest::{
     body::Limits,
     routes::{App, router},
     signature::Secrets,
+    token::Token,
 };
 use sha2::Sha256;
 use shared::{
@@ -27,9 +28,16 @@ use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
 
 const SECRET: &str = "whsec_test";
+const TOKEN: &str = "token-0123456789";
+const USAGE: &str = r#"{"specversion":"1.0","type":"usage","source":"/chat","id":"req_1","subject":"payload",
+    "data":{"meter":"payload","amount":1200}}"#;
 const EVENT: &str = r#"{"id":"evt_1","type":"invoice.paid","created":1700000000,"note":"payload"}"#;
 
 fn app() -> Router {
+    app_with(Token::new(TOKEN))
+}
+
+fn app_with(usage_token: Option<Token>) -> Router {
     let settings = Settings::from_pairs(&[]);
     let broker = Broker::from_settings(&settings, "ingest").expect("defaults");
     let topology = Topology::from_settings(&settings).expect("defaults");
@@ -38,6 +46,7 @@ fn app() -> Router {
     let (publisher, _) = Publisher::start(broker, topology, Duration::from_secs(1), CancellationToken::new());
     router(Arc::new(App {
         secrets: Secrets::new(&[SECRET]),
+        usage_token,
         publisher,
         queue,
         body_limits: Limits {
@@ -127,6 +136,77 @@ async fn without_a_broker_an_event_is_asked_for_again() {
     assert!((1..=60).contains(&seconds));
 }
 
+fn usage(token: &str, content_type: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post("/v1/usage")
+        .header("Authorization", token)
+        .header("Content-Type", content_type)
+        .body(body.into())
+        .expect("a request")
+}
+
+const BEARER: &str = "Bearer token-0123456789";
+const ONE: &str = "application/cloudevents+json";
+const BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
+
+#[tokio::test]
+async fn without_the_right_token_no_report_is_looked_at_however_it_looks() {
+    for (token, content_type, body) in [
+        ("", ONE, USAGE),
+        ("Bearer token-0123456788", ONE, USAGE),
+        ("Basic token-0123456789", BATCH, "payload"),
+        ("Bearer payload", "payload", ""),
+    ] {
+        let refused = answer(usage(token, content_type, body), StatusCode::UNAUTHORIZED).await;
+        assert_eq!(refused.headers()["www-authenticate"], "Bearer");
+    }
+    let large = usage("Bearer payload", ONE, "payload".repeat(200));
+    answer(large, StatusCode::UNAUTHORIZED).await;
+    let stalled = Body::from_stream(stream::pending::<Result<&str, Infallible>>());
+    answer(usage("Bearer payload", ONE, stalled), StatusCode::UNAUTHORIZED).await;
+}
+
+#[tokio::test]
+async fn a_report_is_refused_for_what_is_wrong_with_it() {
+    for (content_type, body, status) in [
+        ("application/json", USAGE, 415),
+        ("", USAGE, 415),
+        (ONE, "payload", 400),
+        (ONE, "[]", 400),
+        (BATCH, USAGE, 400),
+        (BATCH, "[{}]", 400),
+    ] {
+        let status = StatusCode::from_u16(status).expect("a status");
+        answer(usage(BEARER, content_type, body), status).await;
+    }
+    let large = usage(BEARER, ONE, "payload".repeat(200));
+    answer(large, StatusCode::PAYLOAD_TOO_LARGE).await;
+    let stalled = Body::from_stream(stream::pending::<Result<&str, Infallible>>());
+    answer(usage(BEARER, BATCH, stalled), StatusCode::REQUEST_TIMEOUT).await;
+    let get = Request::get("/v1/usage").body(Body::empty()).expect("a request");
+    answer(get, StatusCode::METHOD_NOT_ALLOWED).await;
+}
+
+#[tokio::test]
+async fn without_a_token_there_is_no_such_route() {
+    for request in [
+        usage(BEARER, ONE, USAGE),
+        Request::get("/v1/usage").body(Body::empty()).expect("a request"),
+    ] {
+        let answer = app_with(None).oneshot(request).await.expect("infallible");
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn without_a_broker_a_report_is_asked_for_again_and_a_batch_of_none_is_not() {
+    for (content_type, body) in [(ONE, USAGE.to_owned()), (BATCH, format!("[{USAGE}]"))] {
+        let refused = answer(usage(BEARER, content_type, body), StatusCode::SERVICE_UNAVAILABLE).await;
+        assert!(refused.headers().contains_key("retry-after"));
+    }
+    let empty = app().oneshot(usage(BEARER, BATCH, "[]")).await.expect("infallible");
+    assert_eq!(empty.status(), StatusCode::ACCEPTED);
+}
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -160,8 +240,19 @@ async fn a_log_names_an_event_and_holds_no_byte_of_a_payload() {
     answer(post(EVENT, &["payload"]), StatusCode::BAD_REQUEST).await;
     answer(signed(r#"{"id":"payload","type":7}"#), StatusCode::BAD_REQUEST).await;
     answer(signed(EVENT), StatusCode::SERVICE_UNAVAILABLE).await;
+    answer(usage("Bearer payload", ONE, USAGE), StatusCode::UNAUTHORIZED).await;
+    answer(
+        usage(BEARER, BATCH, r#"[{"payload":"payload"}]"#),
+        StatusCode::BAD_REQUEST,
+    )
+    .await;
+    answer(usage(BEARER, ONE, USAGE), StatusCode::SERVICE_UNAVAILABLE).await;
     drop(guard);
     let log = String::from_utf8(log.0.lock().expect("written").clone()).expect("text");
     assert!(log.contains("event_id=evt_1"), "{log}");
-    assert!(!log.contains("payload") && !log.contains(SECRET), "{log}");
+    assert!(log.contains("event_id=\"/chat req_1\""), "{log}");
+    assert!(log.contains("error=[0].specversion: is missing"), "{log}");
+    for word in ["payload", SECRET, TOKEN] {
+        assert!(!log.contains(word), "{log}");
+    }
 }

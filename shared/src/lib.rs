@@ -1,6 +1,6 @@
 //! What both processes must agree on, and nothing else: settings, the names and
-//! arguments of the queues, the message that travels between them, the catalog,
-//! and how a process is observed, served and stopped.
+//! arguments of the queues, the message that travels between them, a report of
+//! use, the catalog, and how a process is observed, served and stopped.
 
 pub mod broker;
 pub mod catalog;
@@ -14,3 +14,4 @@ pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 pub mod topology;
+pub mod usage;

@@ -38,18 +38,27 @@ const TIME_MS_MOST: i64 = 253_402_300_799_999;
 pub enum Source {
     /// A webhook whose signature ingest has verified.
     Webhook,
+    /// A report of use, from an application that has ingest's token.
+    Usage,
     /// Anything else that was allowed to publish to the work queue.
     Direct,
 }
 
 impl Source {
+    const ALL: [Self; 3] = [Self::Webhook, Self::Usage, Self::Direct];
+
     /// The word in the header.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
+            Self::Usage => "usage",
             Self::Direct => "direct",
         }
+    }
+
+    fn named(word: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str().as_bytes() == word)
     }
 }
 
@@ -71,11 +80,21 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// A message that ingest has just verified.
+    /// A webhook that ingest has just verified.
     #[must_use]
     pub fn received(received_at_ms: i64) -> Self {
+        Self::new(Source::Webhook, received_at_ms)
+    }
+
+    /// A report of use that ingest has just read.
+    #[must_use]
+    pub fn usage(received_at_ms: i64) -> Self {
+        Self::new(Source::Usage, received_at_ms)
+    }
+
+    fn new(source: Source, received_at_ms: i64) -> Self {
         Self {
-            source: Source::Webhook,
+            source,
             received_at_ms: Some(received_at_ms),
             attempts: 0,
             first_failed_at_ms: None,
@@ -91,13 +110,13 @@ impl Meta {
         let number = |name: &str| headers.and_then(|h| h.inner().get(name)).and_then(whole_number);
         let time = |name: &str| number(name).filter(|ms| (0..=TIME_MS_MOST).contains(ms));
         let source = match headers.and_then(|h| h.inner().get(SOURCE)) {
-            Some(AMQPValue::LongString(s)) if s.as_bytes() == Source::Webhook.as_str().as_bytes() => Source::Webhook,
-            _ => Source::Direct,
+            Some(AMQPValue::LongString(word)) => Source::named(word.as_bytes()),
+            _ => None,
         };
         let has = |name: &str| headers.is_some_and(|h| h.inner().contains_key(name));
         let history = !has(REASON);
         Self {
-            source,
+            source: source.unwrap_or(Source::Direct),
             received_at_ms: time(RECEIVED_AT_MS),
             attempts: number(ATTEMPTS).filter(|_| history).unwrap_or(0).max(0),
             first_failed_at_ms: time(FIRST_FAILED_AT_MS).filter(|_| history),
@@ -199,6 +218,19 @@ mod tests {
         let read = Meta::read(&properties("evt_1", "invoice.paid", meta.headers()));
         assert_eq!(read, meta);
         assert_eq!((read.attempts, read.first_failed_at_ms), (2, Some(1_700_000_001_000)));
+    }
+
+    #[test]
+    fn a_message_says_where_it_came_from_and_an_unknown_word_says_nothing() {
+        for meta in [Meta::received(1), Meta::usage(1)] {
+            assert_eq!(Meta::read(&properties("evt_1", "t", meta.headers())), meta);
+        }
+        let mut headers = Meta::usage(1).headers();
+        for odd in [text("Usage"), text(""), AMQPValue::Boolean(true)] {
+            headers.insert(SOURCE.into(), odd);
+            let read = Meta::read(&properties("evt_1", "t", headers.clone()));
+            assert_eq!(read.source, Source::Direct);
+        }
     }
 
     #[test]

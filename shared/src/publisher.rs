@@ -159,7 +159,19 @@ impl Publisher {
     /// `Ok` only after the broker has confirmed that the message is stored in
     /// the queue named `queue`.
     pub async fn publish(&self, queue: &str, properties: BasicProperties, body: &[u8]) -> Result<(), PublishError> {
-        let outcome = self.try_publish(queue, properties, body).await;
+        self.publish_since(Instant::now(), queue, properties, body).await
+    }
+
+    /// As [`publish`](Self::publish), with a time limit that runs since `began`:
+    /// the messages of one batch share it.
+    pub async fn publish_since(
+        &self,
+        began: Instant,
+        queue: &str,
+        properties: BasicProperties,
+        body: &[u8],
+    ) -> Result<(), PublishError> {
+        let outcome = self.try_publish(began, queue, properties, body).await;
         PUBLISHES
             .with_label_values(&[outcome.as_ref().err().map_or("confirmed", PublishError::label)])
             .inc();
@@ -175,7 +187,13 @@ impl Publisher {
         }
     }
 
-    async fn try_publish(&self, queue: &str, properties: BasicProperties, body: &[u8]) -> Result<(), PublishError> {
+    async fn try_publish(
+        &self,
+        began: Instant,
+        queue: &str,
+        properties: BasicProperties,
+        body: &[u8],
+    ) -> Result<(), PublishError> {
         let _permit = self
             .shared
             .in_flight
@@ -187,7 +205,7 @@ impl Publisher {
             Link::Down => return Err(PublishError::Unavailable),
         };
         let started = Instant::now();
-        let confirmed = tokio::time::timeout(self.timeout, async {
+        let confirmed = tokio::time::timeout_at(began + self.timeout, async {
             let options = BasicPublishOptions {
                 mandatory: true,
                 immediate: false,
@@ -206,12 +224,12 @@ impl Publisher {
             Ok(Err(error)) => Err(PublishError::Failed(error.to_string())),
             Err(_) => Err(PublishError::TimedOut),
         };
-        self.after(started, &outcome);
+        self.after(began, started, &outcome);
         outcome
     }
 
     /// Times what was confirmed, and has the connection rebuilt where it looks broken.
-    fn after(&self, started: Instant, outcome: &Result<(), PublishError>) {
+    fn after(&self, began: Instant, started: Instant, outcome: &Result<(), PublishError>) {
         match outcome {
             Ok(()) => {
                 CONFIRM_SECONDS
@@ -221,8 +239,8 @@ impl Publisher {
             }
             Err(PublishError::Returned | PublishError::Failed(_)) => self.shared.suspect.notify_one(),
             // One slow message is no reason to drop its siblings; a connection
-            // that confirmed nothing since is half open or hangs.
-            Err(PublishError::TimedOut) if *self.shared.last_good.borrow() < started => {
+            // that confirmed nothing in the whole time is half open or hangs.
+            Err(PublishError::TimedOut) if *self.shared.last_good.borrow() < began => {
                 self.shared.suspect.notify_one();
             }
             Err(PublishError::Nacked) if self.shared.last_good.borrow().elapsed() > REFUSALS_MOST => {

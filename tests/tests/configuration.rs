@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::process::Output;
 use tests::harness::{Process, TestEnv, repository};
 
-const INGEST: &str = "STRIPE_WEBHOOK_SECRET AMQP_URL QUEUE_NAMESPACE RETRY_DELAYS INGEST_ADDR OPS_ADDR \
+const INGEST: &str = "STRIPE_WEBHOOK_SECRET USAGE_TOKEN AMQP_URL QUEUE_NAMESPACE RETRY_DELAYS INGEST_ADDR OPS_ADDR \
     BODY_LIMIT_BYTES BODY_TIMEOUT HEADER_TIMEOUT MAX_CONNECTIONS PUBLISH_TIMEOUT DRAIN_TIMEOUT LOG_FORMAT RUST_LOG";
 const WORKER: &str = "DATABASE_URL AMQP_URL QUEUE_NAMESPACE STRIPE_LIVEMODE CATALOG_FILE OPS_ADDR LOG_FORMAT RUST_LOG \
     BATCH_SIZE BATCH_WAIT LANES PREFETCH RETRY_DELAYS DRAIN_TIMEOUT DATABASE_POOL_SIZE STATEMENT_TIMEOUT LOCK_TIMEOUT";
@@ -123,6 +123,8 @@ async fn a_setting_that_is_missing_or_bad_is_named_in_one_line() -> Result<()> {
     for (name, value) in [
         ("STRIPE_WEBHOOK_SECRET", "hush"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_good,hush"),
+        ("USAGE_TOKEN", "hush"),
+        ("USAGE_TOKEN", "hush 0123456789abcdef"),
         ("AMQP_URL", "http://guest:hush@127.0.0.1"),
         ("QUEUE_NAMESPACE", "a b"),
         ("RETRY_DELAYS", "10s,2s"),

@@ -1,13 +1,14 @@
 //! An HTTP client with one kept-alive connection, as Stripe's senders have.
 
 use crate::fixtures::Event;
-use crate::harness::{sign, unix_now};
+use crate::harness::{USAGE_TOKEN, sign, unix_now};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -87,6 +88,29 @@ impl Client {
     pub async fn post_raw(&self, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Result<Answer> {
         self.request(Method::POST, "/webhooks/stripe", headers, body.into())
             .await
+    }
+
+    /// Posts reports of use: an array as a batch, anything else as one event.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn post_usage(&self, reports: &Value) -> Result<Answer> {
+        let content_type = if reports.is_array() {
+            "application/cloudevents-batch+json"
+        } else {
+            "application/cloudevents+json"
+        };
+        self.post_usage_raw(content_type, reports.to_string()).await
+    }
+
+    /// Posts any `body` to the route of reports of use, with the right token.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn post_usage_raw(&self, content_type: &str, body: impl Into<Bytes>) -> Result<Answer> {
+        let token = format!("Bearer {USAGE_TOKEN}");
+        let headers = [("authorization", token.as_str()), ("content-type", content_type)];
+        self.request(Method::POST, "/v1/usage", &headers, body.into()).await
     }
 
     /// Gets `path`.

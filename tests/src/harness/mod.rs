@@ -25,5 +25,7 @@ pub use process::{Process, repository};
 pub use queues::{Queues, header};
 pub use signature::{sign, unix_now};
 
+/// The token of `POST /v1/usage` of every test.
+pub const USAGE_TOKEN: &str = "usage-tollbridge-tests-0123456789";
 /// The webhook secret of every test.
 pub const SECRET: &str = "whsec_tollbridge_tests_0123456789";

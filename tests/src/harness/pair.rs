@@ -1,7 +1,7 @@
 //! `ingest` and `worker`, started together.
 
 use crate::harness::process::free_address;
-use crate::harness::{Client, Process, SECRET, TestEnv};
+use crate::harness::{Client, Process, SECRET, TestEnv, USAGE_TOKEN};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,11 +16,11 @@ pub struct Setup {
 }
 
 impl Default for Setup {
-    /// One of each, with the defaults of all further settings.
+    /// One of each, with reports of use on, and the defaults of all further settings.
     fn default() -> Self {
         Self {
             workers: 1,
-            ingest: BTreeMap::new(),
+            ingest: BTreeMap::from([("USAGE_TOKEN".to_owned(), USAGE_TOKEN.to_owned())]),
             worker: BTreeMap::new(),
             detached: false,
         }

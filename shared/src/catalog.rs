@@ -191,6 +191,19 @@ impl Catalog {
         &self.prices
     }
 
+    /// A meter by its name.
+    #[must_use]
+    pub fn meter(&self, name: &str) -> Option<&Meter> {
+        self.meters.iter().find(|m| m.name == name)
+    }
+
+    /// The most that rollover may hold, of each meter that has rollover.
+    #[must_use]
+    pub fn rollover_caps(&self) -> BTreeMap<String, i64> {
+        let capped = |m: &Meter| Some((m.name.clone(), m.rollover_cap?));
+        self.meters.iter().filter_map(capped).collect()
+    }
+
     /// A pack by its name.
     #[must_use]
     pub fn pack(&self, name: &str) -> Option<&Pack> {
@@ -287,7 +300,7 @@ impl Catalog {
 
     fn check_pack(&self, pack: &Pack) -> Result<(), String> {
         let place = format!("pack {}", pack.name);
-        if !self.meters.iter().any(|m| m.name == pack.meter) {
+        if self.meter(&pack.meter).is_none() {
             return Err(format!("{place}: there is no meter {}", pack.meter));
         }
         if pack.credits <= 0 {
@@ -298,7 +311,7 @@ impl Catalog {
 
     fn check_limits(&self, place: &str, limits: &Limits) -> Result<(), String> {
         for (meter, limit) in limits {
-            if !self.meters.iter().any(|m| m.name == *meter) {
+            if self.meter(meter).is_none() {
                 return Err(format!("{place}: limits name the meter {meter}, which does not exist"));
             }
             if matches!(limit, Limit::Units(units) if *units < 0) {

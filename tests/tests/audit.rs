@@ -4,7 +4,9 @@ use anyhow::{Context, Result, ensure};
 use sqlx::{AssertSqlSafe, PgPool};
 use std::time::Duration;
 use tests::crowd::{Delivery, all_applied, ids, lives};
-use tests::harness::{Pair, Setup, TestEnv, unix_now};
+use tests::fixtures::price::BASIC_MONTHLY;
+use tests::fixtures::{ApiVersion, Customer, DAY, Mint, Pack};
+use tests::harness::{Pair, Setup, TestEnv, report, report_key, unix_now};
 use tests::merchant;
 
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -200,6 +202,108 @@ async fn each_row_that_was_changed_by_hand_is_found() -> Result<()> {
     clean(&audit(&pair).await?)
 }
 
+/// Changes by hand of what credits rest upon, and how the line begins that an audit must print for
+/// each. `{row}` are the first user's tokens, `{pack}` is the session of their first pack, `{inv}` an
+/// invoice whose period rolled over, `{refund}` the event of a refund.
+const SPENT: &str = "
+{balance} used = used + 1 {row} -> balance of ada tokens: used is
+{balance} rollover = -1 {row} -> balance of ada tokens: rollover is -1, the events say
+{balance} purchased = 0 {row} -> balance of ada tokens: purchased is 0, the events say
+{balance} plan_limit = NULL {row} -> balance of ada tokens: plan_limit is none, the events say 0
+{balance} lifted_until = now() {row} -> balance of ada tokens: lifted_until is '20
+{balance} lifted_until = now(), lifted_limit = 9 {row} -> balance of ada tokens: lifted_limit is 9
+{balance} subscription_id = 'forged' {row} -> balance of ada tokens: subscription_id is 'forged'
+{balance} period_start = 1 {row} -> balance of ada tokens: period_start is '1970-01-01T00:00:01Z'
+{balance} since = since + 1 {row} -> balance of ada tokens: since is '20
+{balance} meter = 'tea' {row} -> balance of ada tea: there is a row, no event tells of it
+DELETE FROM billing.balance {row} -> balance of ada tokens: there is no row
+DELETE FROM billing.balance WHERE user_id = 'bob' -> balance of bob tokens: there is no row
+{ledger} rollover = rollover - 1 {row} AND cause = '{inv}' -> ledger of ada tokens: rollover sums up to
+{ledger} purchased = 0 {row} AND cause = '{pack}' -> ledger of ada tokens, grant {pack}: it is of 5000000
+{ledger} amount = 1 {row} AND cause = '{refund}' -> ledger of ada tokens, taken_back {refund}: it is of 1,
+{ledger} used = 0 {row} AND cause = '/app r1' -> ledger of ada tokens, usage /app r1: it is of 1200000,
+{ledger} amount = 2 {row} AND cause = '/app r1' -> ledger of ada tokens, usage /app r1: it is of 2,
+{ledger} period = 's 1' {row} AND cause = '/app r1' -> ledger of ada tokens: used in the period of s from 1970
+{ledger} at = 5 {row} AND cause = '/app r1' -> ledger of ada tokens, usage /app r1: it counts before
+{ledger} cause = 'c' {row} AND cause = '{pack}' -> ledger of ada tokens: there is a grant of c, no event
+DELETE FROM billing.ledger {row} AND cause = '{pack}' -> ledger of ada tokens: there is no grant of {pack}
+DELETE FROM billing.ledger WHERE cause = '/app r1' -> event /app r1: it is applied, but no ledger has its usage
+DELETE FROM billing.event WHERE event_id = '/app r1' -> ledger of ada tokens, usage /app r1: no event of that
+{packs} user_id = 'f' WHERE session_id = '{pack}' -> pack of {pack}: user_id is 'f', the events say 'ada'
+{packs} payment = NULL WHERE session_id = '{pack}' -> pack of {pack}: payment is none, the events say 'pi_
+{packs} named = false WHERE session_id = '{pack}' -> pack of {pack}: named is false, the events say true
+{packs} account = 'cus_1' WHERE session_id = '{pack}' -> pack of {pack}: account is 'cus_1', the events say
+{packs} session_id = 'cs_1' WHERE session_id = '{pack}' -> pack of cs_1: there is a row of account
+DELETE FROM billing.pack WHERE session_id = '{pack}' -> pack of {pack}: there is no row, events of account
+DELETE FROM billing.entitlement WHERE user_id = 'bob' -> entitlement of bob: there is no row
+DELETE FROM billing.app_user WHERE user_id = 'bob' -> app_user bob: there is no row, they have balances
+";
+
+#[tokio::test]
+async fn credits_are_clean_until_one_of_their_rows_is_changed_by_hand() -> Result<()> {
+    let env = TestEnv::new("audit_credits").await?;
+    let pair = Pair::start(&env, Setup::default()).await?;
+    let (pool, start) = (env.pool(), unix_now() - 100 * DAY);
+    let acts = Customer::new(ApiVersion::Y2026, "ada", start, BASIC_MONTHLY, true).story(true);
+    let mut mint = Mint::new(ApiVersion::Y2026, "bob");
+    let alone = Pack::bought(&mut mint, "bob", "tokens_5m", 1, start).completed(&mut mint);
+    let used = |id: &str, user: &str, amount, day| report(id, user, "tokens", amount, start + day * DAY);
+    let early = [used("r1", "ada", 1_200_000, 1)?, used("r2", "bob", 7_000_000, 2)?];
+    let late = [
+        used("r3", "ada", 16_000_000, 97)?,
+        used("r4", "ada", 10, 20)?,
+        used("r5", "cy", 1, 1)?,
+    ];
+    let middle = acts.len() / 2;
+    for (events, reports) in [(&acts[..middle], &early[..]), (&acts[middle..], &late[..])] {
+        let mut events = events.concat();
+        events.push(alone.clone());
+        Delivery::start(&pair.client, &events, 1).finish().await?;
+        let answer = pair.client.post_usage(&reports.to_vec().into()).await?;
+        ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
+        let mut all = ids(&events);
+        all.extend(reports.iter().map(report_key).collect::<Result<Vec<_>>>()?);
+        all_applied(pool, &all, DEADLINE).await?;
+        clean(&audit(&pair).await?)?;
+    }
+    keep(pool).await?;
+    let text = |query| async move { sqlx::query_scalar::<_, String>(query).fetch_one(pool).await };
+    let names = [
+        ("{balance}", "UPDATE billing.balance SET".to_owned()),
+        ("{ledger}", "UPDATE billing.ledger SET".to_owned()),
+        ("{packs}", "UPDATE billing.pack SET".to_owned()),
+        ("{row}", "WHERE user_id = 'ada' AND meter = 'tokens'".to_owned()),
+        (
+            "{pack}",
+            text("SELECT cause FROM billing.ledger WHERE kind = 'grant' AND user_id = 'ada' ORDER BY at").await?,
+        ),
+        (
+            "{inv}",
+            text("SELECT cause FROM billing.ledger WHERE kind = 'rollover' AND meter = 'tokens' ORDER BY at").await?,
+        ),
+        (
+            "{refund}",
+            text("SELECT cause FROM billing.ledger WHERE kind = 'taken_back' ORDER BY at").await?,
+        ),
+    ];
+    let filled = |text: &str| {
+        names
+            .iter()
+            .fold(text.to_owned(), |text, (name, id)| text.replace(name, id))
+    };
+    for (change, expected) in SPENT.lines().filter_map(|line| line.split_once(" -> ")) {
+        let (change, expected) = (filled(change), filled(expected));
+        execute(pool, &change).await?;
+        let found = audit(&pair).await?;
+        let context = format!("{change}\n{:#?}\n{}", found.differences, found.said);
+        ensure!(found.code == Some(1), "{context}");
+        let is_found = found.differences.iter().any(|line| line.starts_with(&expected));
+        ensure!(is_found, "no '{expected}': {context}");
+        restore(pool).await?;
+    }
+    clean(&audit(&pair).await?)
+}
+
 #[tokio::test]
 async fn a_fact_that_is_gone_is_missed_by_its_event_and_by_its_subscription() -> Result<()> {
     let env = TestEnv::new("audit_fact").await?;
@@ -249,7 +353,17 @@ async fn states_of_another_version_are_named_as_such_and_the_migration_mends_the
     clean(&audit(&pair).await?)
 }
 
-const TABLES: [&str; 6] = ["event", "fact", "account", "subscription", "app_user", "entitlement"];
+const TABLES: [&str; 9] = [
+    "event",
+    "fact",
+    "account",
+    "subscription",
+    "app_user",
+    "entitlement",
+    "balance",
+    "ledger",
+    "pack",
+];
 
 async fn keep(pool: &PgPool) -> Result<()> {
     for table in TABLES {

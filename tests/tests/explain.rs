@@ -6,9 +6,10 @@ use shared::catalog::{Catalog, FREE_TIER};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 use std::time::Duration;
-use tests::crowd::{Delivery, all_applied};
-use tests::fixtures::ApiVersion;
-use tests::harness::{Entitlement, Pair, Setup, TestEnv, repository, unix_now};
+use tests::crowd::{Delivery, all_applied, ids};
+use tests::fixtures::price::BASIC_MONTHLY;
+use tests::fixtures::{ApiVersion, Customer, DAY};
+use tests::harness::{Balance, Entitlement, Pair, Setup, TestEnv, report, report_key, repository, unix_now};
 use tests::merchant;
 use tests::stage::play;
 use tests::story::{STRANGER, Story, USER};
@@ -225,6 +226,85 @@ async fn whatever_happened_in_a_life_its_explanation_ends_with_the_row_that_appl
     Ok(())
 }
 
+/// What the story of credits leaves, as the view shows it and as it is explained, now and before.
+#[tokio::test]
+async fn balances_are_explained_by_every_use_and_pack_as_of_any_moment() -> Result<()> {
+    let env = TestEnv::new("explain_credits").await?;
+    let pair = Pair::start(&env, Setup::default()).await?;
+    let start = unix_now() - 100 * DAY;
+    let events = Customer::new(ApiVersion::Y2026, "ada", start, BASIC_MONTHLY, true).story(true);
+    let events = events.concat();
+    let used = |id: &str, user: &str, amount, day| report(id, user, "tokens", amount, start + day * DAY);
+    let mut reports = vec![used("r1", "ada", 1_200_000, 1)?, used("r2", "bob", 7, 2)?];
+    reports.extend(
+        (0..60)
+            .map(|n| used(&format!("n{n}"), "ada", 100_000, 2))
+            .collect::<Result<Vec<_>>>()?,
+    );
+    // Told after the renewals, use would count in the current period.
+    let answer = pair.client.post_usage(&reports.clone().into()).await?;
+    ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
+    let used = reports.iter().map(report_key).collect::<Result<Vec<_>>>()?;
+    all_applied(env.pool(), &used, DEADLINE).await?;
+    Delivery::start(&pair.client, &events, 1).finish().await?;
+    all_applied(env.pool(), &ids(&events), DEADLINE).await?;
+
+    let shown = Balance::load(env.pool(), "ada").await?;
+    let now = explained(&pair, "ada", None).await?;
+    for (meter, balance) in &shown {
+        let told = of_meter(&now, meter).with_context(|| meter.clone())?;
+        let number = |column: &str| told[column].as_i64();
+        let counted = (number("used"), number("rollover"), number("purchased"));
+        ensure!(
+            counted == (Some(balance.used), Some(balance.rollover), Some(balance.purchased)),
+            "{told:#}"
+        );
+        ensure!(
+            (number("plan_limit"), number("available")) == (balance.plan_limit, balance.available),
+            "{told:#}"
+        );
+    }
+    let tokens = of_meter(&now, "tokens").context("no tokens")?;
+    let lines = tokens["lines"].as_array().context("no lines")?;
+    let count = |kind: &str| lines.iter().filter(|l| l["kind"] == kind).count();
+    ensure!(
+        (count("usage"), count("grant"), count("taken_back"), count("returned")) == (61, 2, 2, 2),
+        "{tokens:#}"
+    );
+    let first = lines.iter().find(|l| l["cause"] == "/app r1").context("r1")?;
+    let buckets = serde_json::json!({ "limit": 1_200_000, "rollover": 0, "purchased": 0, "debt": 0 });
+    ensure!(first["paid"] == buckets, "{first:#}");
+
+    // On the fifth day the limit of 5 million is used up, and no pack is bought yet.
+    let early = explained(&pair, "ada", Some(&(start + 5 * DAY).to_string())).await?;
+    let tokens = of_meter(&early, "tokens").context("no tokens")?;
+    let summary = "0 of 5,000,000 left in this period, a debt of 2,200,000, 0 purchased: -2,200,000 available.";
+    ensure!(tokens["summary"] == summary, "{tokens:#}");
+
+    let text = pair
+        .operate(&["explain", "ada", "--at", &(start + 7 * DAY).to_string()])
+        .await?;
+    for expected in [
+        "\nMeter tokens\n  0 of 5,000,000 left in this period, 0 rolled over, 2,800,000 purchased: 2,800,000 available.\n",
+        "  61 usages from ",
+        ": 5,000,000 from the limit, 2,200,000 are debt\n",
+        ", pack tokens_5m: 2,200,000 pay off debt, 2,800,000 are added to what was purchased\n",
+    ] {
+        ensure!(text.contains(expected), "no '{expected}': {text}");
+    }
+    let bob = explained(&pair, "bob", None).await?;
+    ensure!(bob["entitlement"]["status"] == "none", "{bob:#}");
+    ensure!(
+        of_meter(&bob, "tokens").is_some_and(|t| t["available"] == -7),
+        "{bob:#}"
+    );
+    Ok(())
+}
+
+fn of_meter<'a>(story: &'a Value, meter: &str) -> Option<&'a Value> {
+    story["meters"].as_array()?.iter().find(|m| m["meter"] == meter)
+}
+
 /// Without a server: the facts of many lives, and what is told of them.
 #[test]
 fn every_event_of_a_life_is_told_once_and_what_it_gives_follows_from_what_was_given() -> Result<()> {
@@ -246,10 +326,11 @@ fn every_event_of_a_life_is_told_once_and_what_it_gives_follows_from_what_was_gi
         let question = Question {
             user: &UserId::new(life.user_id.as_str()),
             at: now,
+            is_past: false,
             free_tier: FREE_TIER,
             types: &BTreeMap::new(),
         };
-        let Some(told) = story(&facts, &question) else {
+        let Some(told) = story(&facts, &[], &question) else {
             ensure!(life.entitlement.is_none(), context());
             continue;
         };

@@ -60,6 +60,9 @@ impl Context {
         fresh: bool,
         stop: &CancellationToken,
     ) -> Result<Vec<Next>, Interrupted> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
         let items: Vec<&Prepared> = batch.iter().map(|held| &held.item).collect();
         let manner = Manner {
             wait_for: longest_waiting(batch, fresh),
@@ -164,7 +167,7 @@ impl Context {
         }
     }
 
-    fn failed(&self, item: &Prepared, error: impl Display) -> Next {
+    pub(crate) fn failed(&self, item: &Prepared, error: impl Display) -> Next {
         tracing::warn!(%error, event_id = item.envelope.id.as_str(), "an event cannot be applied");
         match retry(item.meta.attempts, self.topology.retry_delays()) {
             Retry::After(delay) => Next::Retry(delay, item.meta.failed_at(now_ms())),

@@ -2,7 +2,9 @@
 //! that differs. Changes nothing; workers may run meanwhile, for each page is read
 //! at one moment.
 
+mod balances;
 pub mod compare;
+pub mod credits;
 
 use crate::{
     domain::{
@@ -12,7 +14,7 @@ use crate::{
         subscription::Subscription,
     },
     store::{
-        audit::{self as store, StoredSubscription, Unmatched},
+        audit::{self as store, StoredSubscription, Unmatched, credits as rows},
         snapshot,
     },
     stripe::kind::HANDLED,
@@ -40,6 +42,7 @@ struct Audited {
     accounts: usize,
     users: usize,
     subscriptions: usize,
+    balances: usize,
     facts: usize,
     differences: usize,
 }
@@ -65,7 +68,9 @@ pub async fn audit(pool: &PgPool, out: &mut impl Write) -> anyhow::Result<()> {
     };
     auditor.accounts().await?;
     auditor.holders().await?;
+    auditor.balances().await?;
     auditor.events().await?;
+    auditor.usage().await?;
     auditor.finish()
 }
 
@@ -96,11 +101,11 @@ impl<W: Write> Auditor<'_, W> {
         let rows = store::subscriptions(moment, page, &ids).await?;
         let outdated: Vec<&StoredSubscription> = rows.iter().filter(|r| compare::outdated(r)).collect();
         let accounts = store::accounts(moment, page).await?;
-        found.extend(compare::accounts(
-            &folded,
-            &accounts,
-            &outdated.iter().map(|r| r.account.as_str()).collect(),
-        ));
+        let awaiting = outdated.iter().map(|r| r.account.as_str()).collect();
+        found.extend(compare::accounts(&folded, &accounts, &awaiting));
+        let sessions: Vec<&str> = credits::sessions(&facts).into_keys().collect();
+        let packs = rows::packs(moment, page, &sessions).await?;
+        found.extend(credits::packs(&folded, &facts, &packs, &awaiting));
         found.extend(compare::subscriptions(&folded, &rows));
         self.audited.facts += facts.len();
         self.audited.subscriptions += ids.len();
@@ -140,6 +145,7 @@ impl<W: Write> Auditor<'_, W> {
         }
         let rows = store::entitlements(moment, &users).await?;
         let rows: BTreeMap<&str, _> = rows.iter().map(|r| (r.user_id.as_str(), r)).collect();
+        let holders: BTreeSet<UserId> = rows::holders(moment, &users).await?.into_iter().collect();
         let known: BTreeSet<UserId> = store::known_users(moment, &users).await?.into_iter().collect();
         let mut found = Vec::new();
         for user in &users {
@@ -148,6 +154,7 @@ impl<W: Write> Auditor<'_, W> {
                 user,
                 rows.get(user.as_str()).copied(),
                 said.as_ref(),
+                holders.contains(user),
             ));
             if theirs.contains_key(user) && !known.contains(user) {
                 let what = "there is no row, a subscription is theirs";
@@ -174,11 +181,14 @@ impl<W: Write> Auditor<'_, W> {
             let told: BTreeSet<UserId> = compare::users(&account::fold_all(&facts), &[]).into_iter().collect();
             let users: Vec<UserId> = bare.into_iter().map(|h| UserId::new(h.user.as_str())).collect();
             let users: Vec<UserId> = users.into_iter().filter(|u| !told.contains(u)).collect();
-            let rows = store::entitlements(&mut moment, &users).await?;
+            let stored = store::entitlements(&mut moment, &users).await?;
+            let holders: BTreeSet<UserId> = rows::holders(&mut moment, &users).await?.into_iter().collect();
             moment.commit().await?;
             self.audited.users += users.len();
-            let of = |user: &UserId| rows.iter().find(|r| r.user_id == user.as_str());
-            let found = users.iter().flat_map(|u| compare::entitlement(u, of(u), None));
+            let of = |user: &UserId| stored.iter().find(|r| r.user_id == user.as_str());
+            let found = users
+                .iter()
+                .flat_map(|u| compare::entitlement(u, of(u), None, holders.contains(u)));
             self.report(&found.collect::<Vec<_>>())?;
         }
     }
@@ -215,11 +225,12 @@ impl<W: Write> Auditor<'_, W> {
             let Audited {
                 accounts,
                 users,
+                balances,
                 facts,
                 differences,
                 ..
             } = self.audited;
-            tracing::info!(accounts, users, facts, differences, "auditing");
+            tracing::info!(accounts, users, balances, facts, differences, "auditing");
             self.told = Instant::now();
         }
         Ok(())
@@ -229,6 +240,7 @@ impl<W: Write> Auditor<'_, W> {
         let Audited {
             users,
             subscriptions,
+            balances,
             facts,
             differences,
             ..
@@ -240,7 +252,7 @@ impl<W: Write> Auditor<'_, W> {
         };
         writeln!(
             self.out,
-            "audited {users} users, {subscriptions} subscriptions, {facts} facts: {result}"
+            "audited {users} users, {subscriptions} subscriptions, {balances} balances, {facts} facts: {result}"
         )?;
         anyhow::ensure!(
             differences == 0,

@@ -1,6 +1,6 @@
 //! The worker's settings, read once at start.
 
-use crate::stripe::Mode;
+use crate::stripe::{Mode, api::Api};
 use shared::{
     broker::Broker,
     catalog::Catalog,
@@ -17,10 +17,13 @@ Settings (environment; every secret also as NAME_FILE, the path of a file that h
                                     RabbitMQ 3.10 to 4.x; several with commas are nodes of one cluster
   QUEUE_NAMESPACE       billing     prefix of every queue
   STRIPE_LIVEMODE       any         live or test: events of the other mode are recorded as ignored
+  STRIPE_SECRET_KEY     none        sk_... or a restricted rk_... that may read checkout sessions: asked
+                                    for the line items of paid sessions that name no pack; never else
+  STRIPE_API_BASE       https://api.stripe.com/    another URL, for tests against a stand-in
   CATALOG_FILE          deploy/catalog.toml
   OPS_ADDR              127.0.0.1:9102    private listener: health and metrics
   LOG_FORMAT            text        text or json
-  RUST_LOG              info        filter of the logs; lapin's are always off
+  RUST_LOG              info        filter of the logs; lapin's and async-stripe's are always off
   BATCH_SIZE            200         events in one transaction at the most
   BATCH_WAIT            2ms         longest wait for a batch to fill
   LANES                 4           batches side by side
@@ -96,6 +99,8 @@ pub struct Config {
     pub ops_addr: String,
     /// How deliveries are gathered and worked on.
     pub tuning: Tuning,
+    /// `STRIPE_SECRET_KEY` and `STRIPE_API_BASE`, if there is a key.
+    pub stripe: Option<Api>,
 }
 
 /// A setting or the catalog that cannot be used.
@@ -128,6 +133,7 @@ impl Config {
                 prefetch: u16::try_from(prefetch).unwrap_or(u16::MAX),
                 drain_timeout: settings.duration("DRAIN_TIMEOUT", Duration::from_secs(20))?,
             },
+            stripe: Api::from_settings(settings)?,
         })
     }
 }

@@ -51,11 +51,11 @@ pub(crate) async fn deal(
     Ok(())
 }
 
-/// By account; what is about none may go anywhere.
+/// By account, usage by its user; what is about none may go anywhere.
 fn lane_of(held: &Held, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
-    match held.item.account() {
-        Some(account) => account.hash(&mut hasher),
+    match held.item.lane_key() {
+        Some(key) => key.hash(&mut hasher),
         None => held.item.envelope.id.hash(&mut hasher),
     }
     let lanes = u64::try_from(lanes.max(1)).unwrap_or(u64::MAX);

@@ -1,9 +1,9 @@
-//! `worker explain USER`: why this user has what they have. Reads facts alone, and
-//! changes nothing.
+//! `worker explain USER`: why this user has what they have. Reads facts and usage
+//! alone, and changes nothing.
 
 use crate::{
     domain::{
-        explain::{Chapter, Entry, Moment, Question, Row, Story, story},
+        explain::{Chapter, Entry, Meter, Moment, Question, Row, Story, story},
         ids::UserId,
     },
     store,
@@ -38,14 +38,16 @@ pub async fn explain(
     let mut snapshot = store::snapshot::begin(pool).await?;
     let accounts = store::explain::accounts_of(&mut snapshot, &user).await?;
     let (facts, types) = store::explain::told_of(&mut snapshot, &accounts).await?;
+    let recorded = store::explain::recorded_of(&mut snapshot, &user).await?;
     snapshot.commit().await?;
     let question = Question {
         user: &user,
         at: at.unwrap_or_else(|| now_ms() / 1_000),
+        is_past: at.is_some(),
         free_tier: FREE_TIER,
         types: &types,
     };
-    let story = story(&facts, &question).with_context(|| unknown(&user))?;
+    let story = story(&facts, &recorded, &question).with_context(|| unknown(&user))?;
     if json {
         serde_json::to_writer_pretty(&mut *out, &story)?;
         writeln!(out)?;
@@ -83,6 +85,9 @@ fn text(story: &Story, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "\nBeside the subscriptions")?;
         entries(&story.others, out)?;
     }
+    for of in &story.meters {
+        meter(of, out)?;
+    }
     Ok(())
 }
 
@@ -105,7 +110,7 @@ fn table(row: &Row, out: &mut impl Write) -> io::Result<()> {
         ("ever_paid", Some(row.ever_paid.to_string())),
         ("highest_tier_subscribed", row.highest_tier_subscribed.clone()),
         ("stripe_customer_id", row.stripe_customer_id.clone()),
-        ("stripe_subscription_id", Some(row.stripe_subscription_id.clone())),
+        ("stripe_subscription_id", row.stripe_subscription_id.clone()),
     ];
     for (name, value) in columns {
         if let Some(value) = value {
@@ -138,6 +143,25 @@ fn entries(entries: &[Entry], out: &mut impl Write) -> io::Result<()> {
         for words in told {
             writeln!(out, "  {INDENT}{}", printable(words))?;
         }
+    }
+    Ok(())
+}
+
+/// A meter: what is left, then line by line how that came about.
+fn meter(meter: &Meter, out: &mut impl Write) -> io::Result<()> {
+    let line = |out: &mut dyn Write, at: &Moment, words: &str| {
+        writeln!(out, "{}", printable(&format!("  {:20}  {words}", at.to_string())))
+    };
+    writeln!(out, "\nMeter {}", printable(&meter.meter))?;
+    writeln!(out, "  {}", printable(&meter.summary))?;
+    for (at, words) in meter.in_short() {
+        line(out, &at, &words)?;
+    }
+    if !meter.corrections.is_empty() {
+        writeln!(out, "  Corrected in the ledger; the lines above have it in them:")?;
+    }
+    for correction in &meter.corrections {
+        line(out, &correction.at, &correction.words)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The taxonomy of failures: what is the event's fault, what may pass, and what
 //! is nobody's.
 
+use crate::domain::fact::Fact;
 use std::time::Duration;
 
 /// Reasons that no retry can mend: the message is dead at once. A closed list,
@@ -13,6 +14,8 @@ pub enum Permanent {
     UnknownPrice,
     /// A pack that the catalog does not know.
     UnknownPack,
+    /// A meter that the catalog does not know.
+    UnknownMeter,
     /// Every retry failed.
     RetriesExhausted,
     /// The broker took it out of the work queue.
@@ -21,10 +24,11 @@ pub enum Permanent {
 
 impl Permanent {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Malformed,
         Self::UnknownPrice,
         Self::UnknownPack,
+        Self::UnknownMeter,
         Self::RetriesExhausted,
         Self::DeliveryLimit,
     ];
@@ -36,6 +40,7 @@ impl Permanent {
             Self::Malformed => "malformed",
             Self::UnknownPrice => "unknown_price",
             Self::UnknownPack => "unknown_pack",
+            Self::UnknownMeter => "unknown_meter",
             Self::RetriesExhausted => "retries_exhausted",
             Self::DeliveryLimit => "delivery_limit",
         }
@@ -49,9 +54,20 @@ pub struct Refusal {
     pub reason: Permanent,
     /// What, where, and what to do; never the payload.
     pub detail: String,
+    /// What the event says, where only Stripe can tell the rest: see `lookup`.
+    pub look_up: Option<Box<Fact>>,
 }
 
 impl Refusal {
+    /// A refusal that nothing but what `detail` says can mend.
+    pub fn new(reason: Permanent, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+            look_up: None,
+        }
+    }
+
     /// The same, with a detail that fits into a header and into a line: it may
     /// name ids from the event, and those may be of any length.
     #[must_use]
@@ -154,10 +170,7 @@ mod tests {
     #[test]
     fn a_detail_of_any_length_fits_into_a_header() {
         let detail = |length: usize| {
-            let refusal = Refusal {
-                reason: Permanent::UnknownPrice,
-                detail: "ü".repeat(length),
-            };
+            let refusal = Refusal::new(Permanent::UnknownPrice, "ü".repeat(length));
             refusal.brief().detail.chars().count()
         };
         assert_eq!((detail(0), detail(1_000), detail(300_000)), (0, 1_000, 1_001));

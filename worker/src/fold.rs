@@ -1,19 +1,21 @@
 //! Folding under lock: load what is known, decide, write what changed.
 
 use crate::{
+    balances::{self, News},
     domain::{
         account::{self, Account},
         entitlement,
-        fact::Fact,
-        ids::{AccountId, UserId},
+        fact::{Fact, Said},
+        ids::{AccountId, SubscriptionId, UserId},
         link::Claim,
         subscription::Subscription,
+        usage::Usage,
     },
-    store::{self, subscription::Changes},
+    store::{self, pack::Concerned, subscription::Changes},
 };
 use shared::catalog::FREE_TIER;
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// How many facts were folded on which path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,53 +30,134 @@ pub struct Folds {
     pub undecided: u64,
 }
 
+/// What a batch says that was not known.
+#[derive(Debug, Default)]
+pub struct Batch<'a> {
+    /// Facts, which are kept already.
+    pub facts: Vec<&'a Fact>,
+    /// Usage.
+    pub usage: Vec<&'a Usage>,
+    /// The accounts of which nothing was known before.
+    pub first_seen: HashSet<String>,
+}
+
 /// Accounts before and after.
 #[derive(Debug, Default)]
 struct Folded {
     before: BTreeMap<AccountId, Account>,
     after: BTreeMap<AccountId, Account>,
+    /// Those that were folded again from all their facts.
+    late: Vec<AccountId>,
 }
 
-/// Brings what depends on new facts, which are kept already, up to date: their
-/// accounts, then the users of those.
-pub async fn take_in(connection: &mut PgConnection, facts: &[&Fact]) -> Result<Folds, sqlx::Error> {
+/// Brings what depends on a batch up to date: the accounts of its facts, then
+/// the users of those and of the usage.
+pub async fn take_in(connection: &mut PgConnection, batch: Batch<'_>) -> Result<Folds, sqlx::Error> {
+    let payments: BTreeSet<&str> = batch.facts.iter().filter_map(|f| f.said.payment()).collect();
+    if !payments.is_empty() {
+        store::pack::lock_payments(connection, &payments.into_iter().collect::<Vec<_>>()).await?;
+    }
+    let (folded, mut folds) = fold(connection, &batch.facts).await?;
+    folds.undecided = folded.undecided();
+    let mut news = News {
+        told: folded.told(&batch.facts),
+        usage: batch.usage,
+        ..News::default()
+    };
+    news.usage
+        .sort_by(|a, b| (&a.user, a.time, &a.key).cmp(&(&b.user, b.time, &b.key)));
+    for pack in packs(connection, &batch.facts, &folded).await? {
+        if let Some(cause) = cause_of(&pack, &batch.facts) {
+            news.told.entry(pack.user).or_insert(cause);
+        }
+    }
+    let subscriptions = folded.changed();
+    news.known = write(connection, &folded, &subscriptions, &news).await?;
+    news.fresh = folded.fresh(&batch.facts, &batch.first_seen, &news.known);
+    if !news.told.is_empty() || !news.usage.is_empty() {
+        balances::settle(connection, &news).await?;
+    }
+    Ok(folds)
+}
+
+async fn fold(connection: &mut PgConnection, facts: &[&Fact]) -> Result<(Folded, Folds), sqlx::Error> {
+    let mut folds = Folds::default();
+    if facts.is_empty() {
+        return Ok((Folded::default(), folds));
+    }
     let by_account = account::by_account(facts.iter().copied());
     let ids: Vec<AccountId> = by_account.keys().map(|id| (*id).clone()).collect();
     let mut folded = Folded {
         before: store::account::load(connection, &ids).await?,
-        after: BTreeMap::new(),
+        ..Folded::default()
     };
-    let mut folds = Folds::default();
-    let mut late = Vec::new();
     for (id, new) in by_account {
         let known = folded.before.get(id);
         let next = known.map_or_else(|| Some(Account::fold(&new)), |known| known.advance(&new));
         let Some(next) = next else {
             folds.slow += new.len() as u64;
-            late.push(id.clone());
+            folded.late.push(id.clone());
             continue;
         };
         let is_new = known.is_none_or(|k| k.subscriptions.is_empty());
         *(if is_new { &mut folds.first } else { &mut folds.fast }) += new.len() as u64;
         folded.after.insert(id.clone(), next);
     }
-    if !late.is_empty() {
-        folded.after.extend(refolded(connection, &late).await?);
+    if !folded.late.is_empty() {
+        folded.after.extend(refolded(connection, &folded.late).await?);
     }
-    folds.undecided = folded.undecided();
-    write(connection, &folded).await?;
-    Ok(folds)
+    Ok((folded, folds))
+}
+
+/// The sessions that bought credits, and whose balances these facts concern.
+async fn packs(connection: &mut PgConnection, facts: &[&Fact], folded: &Folded) -> Result<Vec<Concerned>, sqlx::Error> {
+    let claims = folded.claims();
+    let owners: Vec<(&AccountId, Option<&UserId>)> =
+        claims.iter().map(|(id, claim)| (*id, claim.map(|c| &c.user))).collect();
+    if owners.is_empty() && facts.iter().all(|f| f.said.payment().is_none() && !buys(f)) {
+        return Ok(Vec::new());
+    }
+    store::pack::keep(connection, facts, &owners).await
+}
+
+fn buys(fact: &Fact) -> bool {
+    matches!(&fact.said, Said::Session(session) if session.grant.is_some())
+}
+
+/// The event that concerns the balances of a session's user.
+fn cause_of(pack: &Concerned, facts: &[&Fact]) -> Option<String> {
+    let about = |fact: &&&Fact| match &fact.said {
+        Said::Session(session) => session.session == pack.session,
+        said => said.payment().is_some() && said.payment() == pack.payment.as_deref(),
+    };
+    let same_account = |fact: &&&Fact| fact.account.as_str() == pack.account;
+    let cause = facts.iter().find(about).or_else(|| facts.iter().find(same_account));
+    cause.map(|fact| fact.event_id.to_string())
 }
 
 /// Folds accounts, which must be sorted, from all their facts, and writes what
-/// that changes: the slow path for all of them.
-pub async fn refold(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<(), sqlx::Error> {
+/// that changes: the slow path for all of them. `cause` names the refolding; it
+/// must not have been one before.
+pub async fn refold(connection: &mut PgConnection, accounts: &[AccountId], cause: &str) -> Result<(), sqlx::Error> {
     store::account::lock(connection, accounts).await?;
+    let facts = store::fact::of_accounts(connection, accounts).await?;
     let folded = Folded {
         before: store::account::load(connection, accounts).await?,
-        after: refolded(connection, accounts).await?,
+        after: account::fold_all(&facts),
+        late: accounts.to_vec(),
     };
-    write(connection, &folded).await
+    let facts: Vec<&Fact> = facts.iter().collect();
+    let mut users = folded.theirs();
+    users.extend(packs(connection, &facts, &folded).await?.into_iter().map(|p| p.user));
+    let mut news = News {
+        told: users.into_iter().map(|user| (user, cause.to_owned())).collect(),
+        ..News::default()
+    };
+    let subscriptions = folded.changed();
+    write(connection, &folded, &subscriptions, &news).await?;
+    // Whoever is refolded was known before.
+    news.known = news.told.keys().cloned().collect();
+    balances::settle(connection, &news).await
 }
 
 async fn refolded(
@@ -116,6 +199,78 @@ impl Folded {
         now.chain(before).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// The users, as they are and as they were, of all subscriptions.
+    fn theirs(&self) -> BTreeSet<UserId> {
+        let all = self
+            .after
+            .values()
+            .chain(self.before.values())
+            .flat_map(|a| &a.subscriptions);
+        all.filter_map(|s| s.user.clone()).collect()
+    }
+
+    /// Whose balances these facts concern, with the event that does.
+    fn told(&self, facts: &[&Fact]) -> BTreeMap<UserId, String> {
+        let mut told = BTreeMap::new();
+        for (id, account) in &self.after {
+            let before = self.before.get(id).map_or(&[][..], |b| &b.subscriptions);
+            let late = self.late.contains(id);
+            let cycles: BTreeSet<&SubscriptionId> = facts
+                .iter()
+                .filter(|f| f.account == *id)
+                .filter_map(|f| cycle(f))
+                .collect();
+            let concerned = account.subscriptions.iter().filter(|s| {
+                let same = before
+                    .iter()
+                    .find(|b| b.id == s.id)
+                    .is_some_and(|b| includes_the_same(b, s));
+                late || !same || cycles.contains(&s.id)
+            });
+            let ids: BTreeSet<&SubscriptionId> = concerned.map(|s| &s.id).collect();
+            let Some(cause) = facts.iter().find(|f| f.account == *id) else {
+                continue;
+            };
+            for subscription in account
+                .subscriptions
+                .iter()
+                .chain(before)
+                .filter(|s| ids.contains(&s.id))
+            {
+                if let Some(user) = &subscription.user {
+                    told.entry(user.clone()).or_insert_with(|| cause.event_id.to_string());
+                }
+            }
+        }
+        told
+    }
+
+    /// Users of whom nothing was known, with all facts that there are of them.
+    fn fresh<'a>(
+        &self,
+        facts: &[&'a Fact],
+        first_seen: &HashSet<String>,
+        known: &HashSet<UserId>,
+    ) -> BTreeMap<UserId, Vec<&'a Fact>> {
+        let mut fresh: BTreeMap<UserId, Vec<&Fact>> = BTreeMap::new();
+        let mut others: BTreeSet<UserId> = BTreeSet::new();
+        for (id, account) in &self.after {
+            let users: BTreeSet<&UserId> = account.subscriptions.iter().filter_map(|s| s.user.as_ref()).collect();
+            let own = || facts.iter().filter(|f| f.account == *id);
+            // What a payment may lead to is not all here.
+            let whole = first_seen.contains(id.as_str()) && own().all(|f| f.said.payment().is_none() && !buys(f));
+            for user in users.into_iter().filter(|u| !known.contains(*u)) {
+                if whole {
+                    fresh.entry(user.clone()).or_default().extend(own());
+                } else {
+                    others.insert(user.clone());
+                }
+            }
+        }
+        fresh.retain(|user, _| !others.contains(user));
+        fresh
+    }
+
     /// How many more seconds there are whose order no evidence tells.
     fn undecided(&self) -> u64 {
         let count = |accounts: &BTreeMap<AccountId, Account>| -> u64 {
@@ -126,30 +281,57 @@ impl Folded {
     }
 }
 
-async fn write(connection: &mut PgConnection, folded: &Folded) -> Result<(), sqlx::Error> {
-    let subscriptions = folded.changed();
-    let users = folded.users(&subscriptions);
+/// The subscription that a fact tells the end of a period of.
+fn cycle(fact: &Fact) -> Option<&SubscriptionId> {
+    match &fact.said {
+        Said::Invoice(invoice) => invoice.subscription.as_ref().filter(|_| invoice.renews()),
+        _ => None,
+    }
+}
+
+/// Whether balances are the same with both states of a subscription.
+fn includes_the_same(a: &Subscription, b: &Subscription) -> bool {
+    let status = |s: &Subscription| s.latest.as_ref().map(|l| (l.status == "trialing", l.subscribed_at));
+    let counts = |s: &Subscription| s.counting_plan().cloned();
+    (a.entitled(), status(a), a.period, &a.user) == (b.entitled(), status(b), b.period, &b.user)
+        && (&a.grace, &a.failed) == (&b.grace, &b.failed)
+        && counts(a) == counts(b)
+}
+
+/// Writes what changed, locks the users that it or the news touch until the
+/// transaction ends, and writes their entitlements. Returns those of them who
+/// were known before.
+async fn write(
+    connection: &mut PgConnection,
+    folded: &Folded,
+    subscriptions: &[(&AccountId, &Subscription)],
+    news: &News<'_>,
+) -> Result<HashSet<UserId>, sqlx::Error> {
+    let users = folded.users(subscriptions);
+    let touched = news.told.keys().chain(news.usage.iter().map(|u| &u.user)).chain(&users);
+    let touched: Vec<UserId> = touched.collect::<BTreeSet<_>>().into_iter().cloned().collect();
     let changes = Changes {
         claims: folded.claims(),
-        subscriptions,
-        users: &users,
+        subscriptions: subscriptions.to_vec(),
+        users: &touched,
     };
-    if changes.subscriptions.is_empty() && changes.claims.is_empty() {
-        return Ok(());
+    if changes.subscriptions.is_empty() && changes.claims.is_empty() && touched.is_empty() {
+        return Ok(HashSet::new());
     }
     let known = store::subscription::write(connection, &changes).await?;
     if users.is_empty() {
-        return Ok(());
+        return Ok(known);
     }
     // A user never seen before has nothing elsewhere.
-    let elsewhere = if known {
+    let elsewhere = if users.iter().any(|u| known.contains(u)) {
         let here: Vec<AccountId> = folded.after.keys().cloned().collect();
         store::subscription::of_users(connection, &users, &here).await?
     } else {
         Vec::new()
     };
     let here = folded.after.values().flat_map(|a| &a.subscriptions);
-    write_entitlements(connection, &users, elsewhere.iter().chain(here)).await
+    write_entitlements(connection, &users, elsewhere.iter().chain(here)).await?;
+    Ok(known)
 }
 
 async fn write_entitlements<'a>(

@@ -14,7 +14,7 @@ use crate::{
     report,
     settle::{self, Outgoing},
     store::dead_letter,
-    stripe::Mode,
+    stripe::{Mode, api::Api},
     watchdog::Watchdog,
 };
 use lapin::{message::Delivery, types::DeliveryTag};
@@ -55,6 +55,8 @@ pub struct Context {
     pub watchdog: Watchdog,
     /// How long an event waits for its account, if somebody else holds it.
     pub lock_timeout: Duration,
+    /// For what events leave out, if there is a key.
+    pub stripe: Option<Api>,
 }
 
 /// What is consumed.
@@ -153,10 +155,10 @@ impl Context {
         let mut item = Prepared::read(delivery.data, meta, &self.catalog, self.mode);
         item.again = delivery.redelivered || meta.replayed || feed == Feed::OverLimit;
         if feed == Feed::OverLimit {
-            item.meaning = Err(Refusal {
-                reason: Permanent::DeliveryLimit,
-                detail: "RabbitMQ delivered it too often without an acknowledgement: workers crashed or were cut off while they held it, perhaps because of another message; replay it once they are stable".to_owned(),
-            });
+            item.meaning = Err(Refusal::new(
+                Permanent::DeliveryLimit,
+                "RabbitMQ delivered it too often without an acknowledgement: workers crashed or were cut off while they held it, perhaps because of another message; replay it once they are stable",
+            ));
         }
         Held {
             item,
@@ -166,21 +168,23 @@ impl Context {
         }
     }
 
-    /// Applies and settles a batch. Returns what may be acknowledged, and what
-    /// has to wait for its account. `fresh`: some of it was just delivered.
+    /// Looks up what a batch leaves out, applies and settles it. Returns what may
+    /// be acknowledged, and what has to wait for its account. `fresh`: some of it
+    /// was just delivered.
     async fn work(
         &self,
         batch: Vec<Held>,
         fresh: bool,
         stop: &CancellationToken,
     ) -> Result<(Vec<DeliveryTag>, Vec<Held>), Interrupted> {
+        let (batch, failed) = self.look_up(batch, stop).await?;
         let started = Instant::now();
         let next = self.apply(&batch, fresh, stop).await?;
         let busy = next.iter().filter(|n| matches!(n, Next::Aside { .. })).count();
         metrics::applied(next.len() - busy, started.elapsed());
         let mut buried: Vec<EventId> = Vec::new();
-        let (mut settled, mut aside) = (Vec::with_capacity(batch.len()), Vec::new());
-        for (mut held, next) in batch.into_iter().zip(next) {
+        let (mut settled, mut aside) = (Vec::with_capacity(batch.len() + failed.len()), Vec::new());
+        for (mut held, next) in batch.into_iter().zip(next).chain(failed) {
             report::settled(&held.item, &next);
             if let Next::Aside { waited } = next {
                 held.busy_since.get_or_insert(started);
@@ -218,8 +222,7 @@ impl Context {
         detail: String,
         stop: &CancellationToken,
     ) -> Result<Option<EventId>, Interrupted> {
-        let reason = Permanent::RetriesExhausted;
-        item.meaning = Err(Refusal { reason, detail }.brief());
+        item.meaning = Err(Refusal::new(Permanent::RetriesExhausted, detail).brief());
         let item = [item];
         let mut manner = Manner::default();
         loop {

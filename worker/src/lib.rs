@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod audit;
+pub mod balances;
 pub mod batch;
 pub mod cli;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod explain;
 pub mod failure;
 pub mod fold;
 pub mod lane;
+mod lookup;
 pub mod metrics;
 pub mod process;
 mod report;
@@ -23,4 +25,5 @@ pub mod settle;
 pub mod store;
 pub mod stripe;
 pub mod terminal;
+pub mod usage;
 pub mod watchdog;

@@ -150,10 +150,30 @@ pub static UNSEEN_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
     )
 });
 
+/// Sessions that bought credits and whose user is not known yet.
+pub static UNLINKED_PACKS: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_unlinked_packs",
+        "Paid sessions that bought credits, and whose user is not known yet.",
+    )
+});
+/// How long the oldest of them waits.
+pub static UNLINKED_PACKS_AGE: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_unlinked_packs_oldest_seconds",
+        "Seconds that the oldest paid session without a user has waited.",
+    )
+});
+
 /// Shows what waits for a missing link.
 pub fn waiting(waiting: Waiting) {
-    let gauges = [(&UNLINKED, &UNLINKED_AGE), (&UNSEEN, &UNSEEN_AGE)];
-    for ((count, age), (waiting, oldest_seconds)) in gauges.into_iter().zip([waiting.unlinked, waiting.unseen]) {
+    let gauges = [
+        (&UNLINKED, &UNLINKED_AGE),
+        (&UNSEEN, &UNSEEN_AGE),
+        (&UNLINKED_PACKS, &UNLINKED_PACKS_AGE),
+    ];
+    let values = [waiting.unlinked, waiting.unseen, waiting.packs];
+    for ((count, age), (waiting, oldest_seconds)) in gauges.into_iter().zip(values) {
         count.set(waiting);
         age.set(oldest_seconds);
     }
@@ -195,6 +215,8 @@ pub fn init(topology: &Topology) {
         &UNLINKED_AGE,
         &UNSEEN,
         &UNSEEN_AGE,
+        &UNLINKED_PACKS,
+        &UNLINKED_PACKS_AGE,
         &BROKER_BLOCKED,
     ] {
         gauge.set(0);

@@ -3,20 +3,23 @@
 
 use crate::{
     domain::{
-        fact::Fact,
         ids::{AccountId, EventId},
         subscription::VERSION,
     },
     failure::Refusal,
-    fold::{self, Folds},
+    fold::{self, Batch, Folds},
     store::{
         self,
         claim::{Claim, Claimed, claim},
         dead_letter::{self, Burial},
     },
     stripe::{self, Envelope, Meaning, Mode},
+    usage,
 };
-use shared::{catalog::Catalog, message::Meta};
+use shared::{
+    catalog::Catalog,
+    message::{Meta, Source, now_ms, rfc3339},
+};
 use sqlx::{PgConnection, PgPool};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -43,13 +46,27 @@ impl Prepared {
     /// Reads a delivery.
     #[must_use]
     pub fn read(body: Vec<u8>, meta: Meta, catalog: &Catalog, mode: Mode) -> Self {
-        let (envelope, meaning) = stripe::read(&body, catalog, mode);
+        let (envelope, meaning) = match meta.source {
+            Source::Usage => usage::read(&body, meta.received_at_ms, catalog),
+            Source::Webhook | Source::Direct => stripe::read(&body, catalog, mode),
+        };
         Self {
             envelope,
             meaning: meaning.map_err(Refusal::brief),
             meta,
             body,
             again: false,
+        }
+    }
+
+    /// What is worked on by one lane at a time: its account, or the user of usage.
+    #[must_use]
+    pub fn lane_key(&self) -> Option<&str> {
+        match &self.meaning {
+            Ok(Meaning::Said(fact)) => Some(fact.account.as_str()),
+            Ok(Meaning::Used(usage)) => Some(usage.user.as_str()),
+            Ok(Meaning::Ignored(_)) => None,
+            Err(refusal) => refusal.look_up.as_ref().map(|fact| fact.account.as_str()),
         }
     }
 
@@ -65,6 +82,7 @@ impl Prepared {
     fn claim(&self, now_ms: i64) -> Claim<'_> {
         let (outcome, reason, fact) = match &self.meaning {
             Ok(Meaning::Said(fact)) => ("applied", None, Some(fact.as_ref())),
+            Ok(Meaning::Used(_)) => ("applied", None, None),
             Ok(Meaning::Ignored(why)) => ("ignored", Some(*why), None),
             Err(refusal) => ("dead", Some(refusal.reason.as_str()), None),
         };
@@ -75,7 +93,8 @@ impl Prepared {
             received_at_ms: self.meta.received_at_ms.unwrap_or(now_ms),
             outcome,
             reason,
-            body: &self.body,
+            // Of usage the ledger holds all.
+            body: (!matches!(self.meaning, Ok(Meaning::Used(_)))).then_some(&self.body),
             fact,
         }
     }
@@ -139,20 +158,31 @@ pub async fn apply(
         transaction.rollback().await?;
         transaction = pool.begin().await?;
     }
-    let Claimed { new: claimed, busy } = claim(&mut transaction, &claims).await?;
+    let Claimed {
+        new: claimed,
+        busy,
+        first_seen,
+    } = claim(&mut transaction, &claims).await?;
     let unqueued = bury(&mut transaction, batch, &by_id, &claimed, now_ms).await?;
-    let facts: Vec<&Fact> = by_id
+    let new = by_id
         .values()
-        .filter(|i| claimed.contains(batch[**i].envelope.id.as_str()))
-        .filter_map(|i| match &batch[*i].meaning {
-            Ok(Meaning::Said(fact)) => Some(fact.as_ref()),
-            _ => None,
-        })
-        .collect();
-    let folds = if facts.is_empty() {
+        .map(|i| batch[*i])
+        .filter(|item| claimed.contains(item.envelope.id.as_str()));
+    let mut news = Batch {
+        first_seen,
+        ..Batch::default()
+    };
+    for item in new {
+        match &item.meaning {
+            Ok(Meaning::Said(fact)) => news.facts.push(fact),
+            Ok(Meaning::Used(usage)) => news.usage.push(usage),
+            _ => {}
+        }
+    }
+    let folds = if news.facts.is_empty() && news.usage.is_empty() {
         Folds::default()
     } else {
-        fold::take_in(&mut transaction, &facts).await?
+        fold::take_in(&mut transaction, news).await?
     };
     transaction.commit().await?;
     let verdict = |(index, item): (usize, &&Prepared)| {
@@ -165,7 +195,7 @@ pub async fn apply(
             Err(_) if unqueued.contains(id) && (claimed.contains(id) || item.again || manner.repeated) => Verdict::Dead,
             _ if !claimed.contains(id) => Verdict::Duplicate,
             Ok(Meaning::Ignored(_)) => Verdict::Ignored,
-            Ok(Meaning::Said(_)) => Verdict::Applied,
+            Ok(Meaning::Said(_) | Meaning::Used(_)) => Verdict::Applied,
             Err(_) => Verdict::Duplicate,
         }
     };
@@ -190,7 +220,8 @@ pub async fn bring_up_to_date(pool: &PgPool) -> Result<usize, sqlx::Error> {
         let accounts = store::account::outdated(&mut transaction, VERSION, &after, AT_ONCE).await?;
         let Some(last) = accounts.last() else { return Ok(done) };
         after = last.to_string();
-        fold::refold(&mut transaction, &accounts).await?;
+        let cause = format!("migrate {} {after}", rfc3339(now_ms()));
+        fold::refold(&mut transaction, &accounts, &cause).await?;
         transaction.commit().await?;
         done += accounts.len();
     }

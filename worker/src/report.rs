@@ -11,7 +11,8 @@ use shared::message::now_ms;
 /// Logs and counts what became of a delivery: one line per event, by its id.
 pub(crate) fn settled(item: &Prepared, next: &Next) {
     let (id, kind) = (item.envelope.id.as_str(), item.envelope.kind.as_str());
-    let label = if Kind::of(kind).is_some() { kind } else { "other" };
+    let known = Kind::of(kind).is_some() || matches!(item.meaning, Ok(Meaning::Used(_)));
+    let label = if known { kind } else { "other" };
     let count = |outcome: &str| metrics::OUTCOMES.with_label_values(&[label, outcome]).inc();
     let now = now_ms();
     let age_ms = item.meta.received_at_ms.map(|at| now - at);

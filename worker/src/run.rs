@@ -58,6 +58,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         tuning: config.tuning,
         watchdog: watchdog.clone(),
         lock_timeout: config.database.lock_timeout,
+        stripe: config.stripe,
     };
     let work = consumer::run(&config.broker, &context, &stop, &consuming);
     let drained = async {

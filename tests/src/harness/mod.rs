@@ -3,6 +3,7 @@
 //! A test makes a [`TestEnv`], starts a [`Pair`] in it, talks to it through a [`Client`],
 //! and waits with [`eventually`]. Everything it started or made is gone when it ends.
 
+mod balance;
 mod client;
 mod entitlement;
 mod env;
@@ -14,6 +15,7 @@ mod process;
 mod queues;
 mod signature;
 
+pub use balance::{Balance, Balances, every_balance_is_the_sum_of_its_ledger, report, report_key};
 pub use client::{Answer, Client};
 pub use entitlement::{Entitlement, Recorded, recorded};
 pub use env::{Servers, TestEnv};

@@ -13,6 +13,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::catalog::FREE_TIER;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -81,7 +82,7 @@ fn fields(row: &str, path: &str, stored: &Value, said: &Value) -> Vec<Difference
     }
 }
 
-fn differing<T: Serialize + PartialEq>(row: &str, path: &str, stored: &T, said: &T) -> Vec<Difference> {
+pub(super) fn differing<T: Serialize + PartialEq>(row: &str, path: &str, stored: &T, said: &T) -> Vec<Difference> {
     if stored == said {
         return Vec::new();
     }
@@ -218,11 +219,17 @@ pub fn users(folded: &BTreeMap<AccountId, Account>, rows: &[StoredSubscription])
     said.chain(stored).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Compares a user's entitlement.
+/// Compares a user's entitlement. Who has balances and no subscription is known
+/// by them.
 #[must_use]
-pub fn entitlement(user: &UserId, stored: Option<&StoredEntitlement>, said: Option<&Entitlement>) -> Vec<Difference> {
+pub fn entitlement(
+    user: &UserId,
+    stored: Option<&StoredEntitlement>,
+    said: Option<&Entitlement>,
+    has_balances: bool,
+) -> Vec<Difference> {
     let name = format!("entitlement of {user}");
-    match (stored, said.map(row)) {
+    match (stored, said.map(row).or(has_balances.then(|| by_balance(user)))) {
         (None, None) => Vec::new(),
         (Some(stored), Some(said)) => differing(&name, "", stored, &said),
         (None, Some(said)) => {
@@ -263,6 +270,30 @@ fn row(of: &Entitlement) -> StoredEntitlement {
         highest_rank: of.highest.as_ref().map(|p| p.rank),
         stripe_customer_id: of.customer.clone(),
         stripe_subscription_id: Some(of.subscription.clone()),
+    }
+}
+
+/// The row of a user of whom only balances are known.
+fn by_balance(user: &UserId) -> StoredEntitlement {
+    StoredEntitlement {
+        user_id: user.to_string(),
+        entitled: false,
+        status: "none".to_owned(),
+        tier: FREE_TIER.to_owned(),
+        base_tier: FREE_TIER.to_owned(),
+        grace_tier: None,
+        grace_until: None,
+        current_period_start: None,
+        current_period_end: None,
+        trial_end: None,
+        is_canceling: false,
+        cancel_at: None,
+        canceled_at: None,
+        ever_paid: false,
+        highest_tier_subscribed: None,
+        highest_rank: None,
+        stripe_customer_id: None,
+        stripe_subscription_id: None,
     }
 }
 

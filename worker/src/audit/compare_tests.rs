@@ -1,6 +1,6 @@
 //! What is stored, the events, and the difference that is told.
 
-use super::{Difference, accounts, entitlement, outdated, read, row, subscriptions, users};
+use super::{Difference, accounts, by_balance, entitlement, outdated, read, row, subscriptions, users};
 use crate::{
     domain::{
         account::{Account, fold_all},
@@ -20,6 +20,7 @@ fn fact() -> Fact {
         tier: "plus".to_owned(),
         rank: 2,
         limits: BTreeMap::new(),
+        caps: BTreeMap::new(),
     };
     let now = Snapshot {
         customer: Some("cus_1".to_owned()),
@@ -225,14 +226,14 @@ fn an_entitlement_is_compared_column_by_column() {
     let subscriptions: Vec<&Subscription> = accounts.values().flat_map(|a| &a.subscriptions).collect();
     let said = of_user(&user, &subscriptions, "free").expect("it is theirs");
     let same = row(&said);
-    check(&entitlement(&user, None, None), &[]);
-    check(&entitlement(&user, Some(&same), Some(&said)), &[]);
+    check(&entitlement(&user, None, None, false), &[]);
+    check(&entitlement(&user, Some(&same), Some(&said), true), &[]);
     check(
-        &entitlement(&user, None, Some(&said)),
+        &entitlement(&user, None, Some(&said), false),
         &["entitlement of u1: there is no row, the events say 'plus' with status 'active'"],
     );
     check(
-        &entitlement(&user, Some(&same), None),
+        &entitlement(&user, Some(&same), None, false),
         &["entitlement of u1: there is a row ('plus'), the events tell of no subscription of theirs"],
     );
     let changed = StoredEntitlement {
@@ -242,11 +243,38 @@ fn an_entitlement_is_compared_column_by_column() {
         ..same
     };
     check(
-        &entitlement(&user, Some(&changed), Some(&said)),
+        &entitlement(&user, Some(&changed), Some(&said), false),
         &[
             "entitlement of u1: current_period_end is none, the events say '1970-01-02T00:00:00Z'",
             "entitlement of u1: highest_rank is 3, the events say 2",
             "entitlement of u1: tier is 'max', the events say 'plus'",
+        ],
+    );
+}
+
+#[test]
+fn who_has_balances_alone_is_known_by_them() {
+    let user = UserId::new("u1");
+    let none = by_balance(&user);
+    check(&entitlement(&user, Some(&none), None, true), &[]);
+    check(
+        &entitlement(&user, None, None, true),
+        &["entitlement of u1: there is no row, the events say 'free' with status 'none'"],
+    );
+    check(
+        &entitlement(&user, Some(&none), None, false),
+        &["entitlement of u1: there is a row ('free'), the events tell of no subscription of theirs"],
+    );
+    let forged = StoredEntitlement {
+        entitled: true,
+        base_tier: "max".to_owned(),
+        ..none
+    };
+    check(
+        &entitlement(&user, Some(&forged), None, true),
+        &[
+            "entitlement of u1: base_tier is 'max', the events say 'free'",
+            "entitlement of u1: entitled is true, the events say false",
         ],
     );
 }

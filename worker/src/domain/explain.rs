@@ -1,13 +1,17 @@
 //! Why a user has what they have: each fact of their subscriptions and the change
-//! it made, in words. Computed from facts alone, by the same folds as the state.
+//! it made, and each change of their balances, in words. Computed from facts and
+//! usage alone, by the same folds as the state.
 
 mod change;
 mod chapter;
 mod grace;
 mod summary;
+mod wallet;
+mod wallet_words;
 mod words;
 
 pub use change::{Change, Kind};
+pub use wallet::{Line, LineKind, Meter, Paid, Recorded};
 pub use words::Moment;
 
 use super::{
@@ -28,6 +32,9 @@ pub struct Question<'a> {
     pub user: &'a UserId,
     /// As of this moment: facts created later do not count.
     pub at: Seconds,
+    /// Whether that is another moment than now: of periods that begin after it
+    /// nothing counts yet, though events have told of them.
+    pub is_past: bool,
     /// The tier of who has none.
     pub free_tier: &'a str,
     /// The types of the events, where they are known.
@@ -49,6 +56,8 @@ pub struct Story {
     pub subscriptions: Vec<Chapter>,
     /// What else is known of their customers: purchases, refunds, disputes.
     pub others: Vec<Entry>,
+    /// Their balances, meter by meter.
+    pub meters: Vec<Meter>,
 }
 
 /// A row of `billing.entitlements`, by the names of its columns.
@@ -70,7 +79,7 @@ pub struct Row {
     pub ever_paid: bool,
     pub highest_tier_subscribed: Option<String>,
     pub stripe_customer_id: Option<String>,
-    pub stripe_subscription_id: String,
+    pub stripe_subscription_id: Option<String>,
 }
 
 /// One subscription.
@@ -124,15 +133,17 @@ struct Told<'a> {
 }
 
 /// The story of a user in these facts: all those of the accounts that may be
-/// theirs, in any order. None if no fact, of whatever time, tells of them.
+/// theirs, and of the payments of these, in any order; and in what the ledger
+/// recorded of them, in order. None if nothing, of whatever time, tells of them.
 #[must_use]
-pub fn story(facts: &[Fact], question: &Question<'_>) -> Option<Story> {
+pub fn story(facts: &[Fact], recorded: &[Recorded], question: &Question<'_>) -> Option<Story> {
     let mut accounts: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
     for fact in facts {
         accounts.entry(&fact.account).or_default().push(fact);
     }
     accounts.retain(|_, facts| tells_of(facts, question.user));
-    let first = accounts.values().flatten().map(|f| f.created).min()?;
+    let told = accounts.values().flatten().map(|f| f.created);
+    let first = told.chain(recorded.iter().map(|r| r.entry.at)).min()?;
     for facts in accounts.values_mut() {
         facts.retain(|f| f.created <= question.at);
     }
@@ -150,16 +161,19 @@ pub fn story(facts: &[Fact], question: &Question<'_>) -> Option<Story> {
         let since = t.life.entries.first().map(|e| e.at);
         (!is_current, std::cmp::Reverse(since), t.life.end.id.clone())
     });
+    let meters = wallet::meters(facts, recorded, question);
+    let row = entitlement.map(|e| Row::at(e, question.at));
     Some(Story {
         user_id: question.user.clone(),
         at: Moment(question.at),
         summary,
-        entitlement: entitlement.map(|e| Row::at(e, question.at)),
+        entitlement: row.or_else(|| (!meters.is_empty()).then(|| Row::none(question.free_tier))),
         subscriptions: told
             .into_iter()
             .map(|t| t.chapter(current.as_ref(), question))
             .collect(),
         others: accounts.values().flat_map(|f| others(f, question)).collect(),
+        meters,
     })
 }
 
@@ -249,7 +263,29 @@ impl Row {
             ever_paid: entitlement.ever_paid,
             highest_tier_subscribed: entitlement.highest.map(|p| p.tier),
             stripe_customer_id: entitlement.customer,
-            stripe_subscription_id: entitlement.subscription,
+            stripe_subscription_id: Some(entitlement.subscription),
+        }
+    }
+
+    /// The row of who has balances, and no subscription.
+    fn none(free_tier: &str) -> Self {
+        Self {
+            entitled: false,
+            status: "none".to_owned(),
+            tier: free_tier.to_owned(),
+            effective_tier: free_tier.to_owned(),
+            grace_tier: None,
+            grace_until: None,
+            current_period_start: None,
+            current_period_end: None,
+            trial_end: None,
+            is_canceling: false,
+            cancel_at: None,
+            canceled_at: None,
+            ever_paid: false,
+            highest_tier_subscribed: None,
+            stripe_customer_id: None,
+            stripe_subscription_id: None,
         }
     }
 }

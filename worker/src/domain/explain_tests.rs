@@ -13,12 +13,13 @@ pub(super) fn at(facts: &[Fact], after: Seconds) -> Option<Story> {
     let question = Question {
         user: &UserId::new("u1"),
         at: T0 + after,
+        is_past: true,
         free_tier: "free",
         types: &BTreeMap::new(),
     };
-    let told = story(facts, &question);
+    let told = story(facts, &[], &question);
     let backwards: Vec<Fact> = facts.iter().rev().cloned().collect();
-    assert_eq!(told, story(&backwards, &question), "the order of arrival matters");
+    assert_eq!(told, story(&backwards, &[], &question), "the order of arrival matters");
     told
 }
 

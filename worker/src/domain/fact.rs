@@ -168,6 +168,10 @@ pub struct Plan {
     pub rank: i32,
     /// Units per period and meter; `None` is unlimited.
     pub limits: BTreeMap<String, Option<i64>>,
+    /// The most that rollover may hold, by meter; a meter that is not there has
+    /// no rollover.
+    #[serde(default)]
+    pub caps: BTreeMap<String, i64>,
 }
 
 /// From `start`, up to but not including `end`.
@@ -198,6 +202,9 @@ pub struct SessionFact {
     pub reference: Option<UserId>,
     /// `payment_intent`, its id: what refunds and disputes name.
     pub payment_intent: Option<String>,
+    /// What was charged, in minor units.
+    #[serde(default)]
+    pub amount_total: Option<i64>,
     /// The credits that a paid session grants.
     pub grant: Option<Grant>,
 }

@@ -4,15 +4,22 @@
 
 pub mod account;
 pub mod books;
+pub mod closing;
 pub mod entitlement;
 pub mod explain;
 pub mod fact;
 pub mod grace;
+pub mod grants;
 pub mod ids;
+pub mod ledger;
 pub mod link;
 pub mod order;
+pub mod purse;
 pub mod subscription;
+pub mod terms;
 pub mod trail;
+pub mod usage;
+pub mod wallet;
 
 #[cfg(test)]
 mod testkit;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// The version of what [`Subscription`] holds and of the rules that make it.
 /// Whoever changes either raises it: states of another version are refolded.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// What is known of a subscription after its facts so far: a function of the
 /// set of them, however they came.
@@ -127,12 +127,19 @@ impl Subscription {
 
     /// The fold of facts that are in order; whose it is, is not its business.
     pub(super) fn fold(id: SubscriptionId, ordered: &Ordered<'_>) -> Self {
+        Self::tell(id, ordered, |_, _| {})
+    }
+
+    /// The fold of facts that are in order; `see` is shown the state after each
+    /// of them, with the time at which it was told.
+    pub(super) fn tell(id: SubscriptionId, ordered: &Ordered<'_>, mut see: impl FnMut(Seconds, &Self)) -> Self {
         let books = Books::of(&ordered.facts);
         let mut folded = Self::unknown(id);
         // A failure counts until its payment, and for what came before it too.
         folded.failed.clone_from(&books.failed);
         for (place, fact) in ordered.facts.iter().enumerate() {
             folded.step(fact, books.evidence(place));
+            see(fact.created, &folded);
         }
         folded.undecided = ordered.undecided;
         folded

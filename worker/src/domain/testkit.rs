@@ -4,13 +4,17 @@ use super::{
     account::Account,
     entitlement::{self, Entitlement},
     fact::{
-        Fact, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period, Phase, Plan, Said, Seconds, SessionFact,
-        SessionStep, Snapshot, SubscriptionFact,
+        ChargeRefundedFact, DisputeFact, Fact, Grant, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period,
+        Phase, Plan, RefundFailedFact, Said, Seconds, SessionFact, SessionStep, Snapshot, SubscriptionFact,
     },
     ids::{AccountId, EventId, SubscriptionId, UserId},
     subscription::Subscription,
 };
-use std::collections::{BTreeMap, HashMap};
+use proptest::{prelude::ProptestConfig, test_runner::RngSeed};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, RandomState},
+};
 
 pub(super) const DAY: Seconds = 86_400;
 /// When the stories begin; times in them count from here.
@@ -28,6 +32,7 @@ pub(super) fn plan(tier: &str) -> Plan {
         tier: tier.to_owned(),
         rank: i32::try_from(rank).expect("a small rank"),
         limits: BTreeMap::from([("tokens".to_owned(), Some(1_000))]),
+        caps: BTreeMap::from([("tokens".to_owned(), 2_000)]),
     }
 }
 
@@ -173,6 +178,7 @@ pub(super) fn session(user: Option<UserId>, reference: Option<UserId>) -> Said {
         user,
         reference,
         payment_intent: None,
+        amount_total: None,
         grant: None,
     })
 }
@@ -249,4 +255,116 @@ pub(super) fn fold(story: &[Told]) -> Subscription {
 pub(super) fn entitlement(story: &[Told]) -> Option<Entitlement> {
     let folded = fold_all(story);
     entitlement::of_user(&UserId::new("u1"), &folded.iter().collect::<Vec<_>>(), "free")
+}
+
+/// A price of the shipped catalog, by its lookup key.
+pub(super) fn shipped(key: &str) -> Plan {
+    let (tier, interval) = key.split_once('_').expect("a shipped price");
+    let times = if interval == "yearly" { 12 } else { 1 };
+    let (tokens, voice) = match tier {
+        "basic" => (5_000_000, 0),
+        "plus" => (10_000_000, 1_000_000),
+        "max" => (15_000_000, 3_000_000),
+        other => panic!("no tier '{other}' is shipped"),
+    };
+    let limits = [
+        ("tokens", Some(times * tokens)),
+        ("voice_chars", Some(times * voice)),
+        ("basic_chars", None),
+    ];
+    Plan {
+        price: key.to_owned(),
+        limits: limits.map(|(meter, limit)| (meter.to_owned(), limit)).into(),
+        caps: [("tokens", 10_000_000), ("voice_chars", 1_000_000)]
+            .map(|(meter, cap)| (meter.to_owned(), cap))
+            .into(),
+        ..plan(tier)
+    }
+}
+
+/// The user `u1` with this shipped price, active in this period.
+pub(super) fn has(key: &str, period: Period) -> Snapshot {
+    Snapshot {
+        user: user("u1"),
+        plan: Some(shipped(key)),
+        ..active("basic", period)
+    }
+}
+
+/// What became of the cycle invoice at the end of a period.
+pub(super) fn cycle(step: InvoiceStep, ended: Period, begins: Period) -> Said {
+    let id = format!("in_{}", begins.start);
+    let mut invoice = invoice(&id, step, "subscription_cycle", begins);
+    invoice.period = Some(ended);
+    Said::Invoice(invoice)
+}
+
+/// A paid session of `u1` for 10.00, which grants credits; its payment is `pi_`
+/// and the session's name.
+pub(super) fn pack(session: &str, meter: &str, credits: i64) -> SessionFact {
+    let Said::Session(other) = other_session(user("u1"), None) else {
+        panic!("a session")
+    };
+    SessionFact {
+        session: session.to_owned(),
+        payment_intent: Some(format!("pi_{session}")),
+        amount_total: Some(1_000),
+        grant: Some(Grant {
+            pack: "a_pack".to_owned(),
+            meter: meter.to_owned(),
+            credits,
+        }),
+        ..other
+    }
+}
+
+/// So much of a session's 10.00 is refunded in all.
+pub(super) fn refunded(session: &str, amount_refunded: i64) -> Said {
+    Said::ChargeRefunded(ChargeRefundedFact {
+        charge: format!("ch_{session}"),
+        payment_intent: Some(format!("pi_{session}")),
+        amount: 1_000,
+        amount_refunded,
+    })
+}
+
+pub(super) fn refund_failed(session: &str, refund: &str, amount: i64) -> Said {
+    Said::RefundFailed(RefundFailedFact {
+        refund: refund.to_owned(),
+        charge: None,
+        payment_intent: Some(format!("pi_{session}")),
+        amount,
+    })
+}
+
+/// The money of a dispute was withdrawn, or came back.
+pub(super) fn disputed(session: &str, dispute: &str, amount: i64, withdrawn: bool) -> Said {
+    Said::Dispute(DisputeFact {
+        dispute: dispute.to_owned(),
+        charge: None,
+        payment_intent: Some(format!("pi_{session}")),
+        amount,
+        withdrawn,
+    })
+}
+
+/// Runs a property on so many cases, unless `PROPTEST_CASES` says how many. The
+/// run's seed is printed, which the harness shows of a test that failed;
+/// `PROPTEST_RNG_SEED` repeats it.
+#[expect(clippy::print_stdout, reason = "a randomised test tells its seed")]
+pub(super) fn random(cases: u32) -> ProptestConfig {
+    const PROPTEST_DEFAULT: u32 = 256;
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..ProptestConfig::default()
+    };
+    if config.cases == PROPTEST_DEFAULT {
+        config.cases = cases;
+    }
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(RandomState::new().hash_one(()));
+    }
+    println!("PROPTEST_RNG_SEED={} repeats this run", config.rng_seed);
+    config
 }

@@ -22,8 +22,8 @@ pub struct Claim<'a> {
     pub outcome: &'static str,
     /// Why, where it was not applied.
     pub reason: Option<&'static str>,
-    /// The raw body.
-    pub body: &'a [u8],
+    /// The raw body; none of what the ledger will hold in full.
+    pub body: Option<&'a [u8]>,
     /// What it says, if it is applied.
     pub fact: Option<&'a Fact>,
 }
@@ -35,6 +35,8 @@ pub struct Claimed {
     pub new: HashSet<String>,
     /// Those whose account somebody else holds right now; nothing was done.
     pub busy: HashSet<String>,
+    /// The accounts of which nothing was known before.
+    pub first_seen: HashSet<String>,
 }
 
 /// Records the events, keeps their facts, and locks the accounts of these until
@@ -52,8 +54,8 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
     let rows = sqlx::query!(
         r#"
         WITH said AS MATERIALIZED (
-            SELECT * FROM UNNEST($8::text[], $9::text[], $10::bigint[], $11::text[])
-                AS t (event_id, account, created, body)
+            SELECT * FROM UNNEST($8::text[], $9::text[], $10::bigint[], $11::text[], $15::text[])
+                AS t (event_id, account, created, body, payment)
         ), free AS MATERIALIZED (
             SELECT account FROM billing.account WHERE account = ANY($9) ORDER BY account FOR UPDATE SKIP LOCKED
         ), busy AS MATERIALIZED (
@@ -73,20 +75,23 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
         ), stored AS (
             INSERT INTO billing.payload (event_id, received_at, body)
             SELECT event_id, to_timestamp(received_ms / 1000.0), body FROM input JOIN claimed USING (event_id)
+            WHERE body IS NOT NULL
             ON CONFLICT (event_id) DO UPDATE SET body = excluded.body
         ), told AS (
             SELECT said.* FROM said JOIN claimed USING (event_id)
         ), kept AS (
-            INSERT INTO billing.fact (event_id, account, created, body)
-            SELECT event_id, account, to_timestamp(created), body::json FROM told
+            INSERT INTO billing.fact (event_id, account, created, body, payment)
+            SELECT event_id, account, to_timestamp(created), body::json, payment FROM told
         ), locked AS (
             INSERT INTO billing.account AS known (account, version, claim)
             SELECT account, $12::integer, claim::json FROM UNNEST($13::text[], $14::text[]) AS t (account, claim)
             WHERE account IN (SELECT account FROM told) ORDER BY account
             ON CONFLICT (account) DO UPDATE SET folds = known.folds + 1
+            RETURNING account, folds = 1 AS first_seen
         )
-        SELECT event_id AS "event_id!", revived AS "revived!", false AS "busy!" FROM claimed
-        UNION ALL SELECT event_id, false, true FROM busy
+        SELECT event_id AS "id!", revived AS "revived!", false AS "busy!", false AS "first_seen!" FROM claimed
+        UNION ALL SELECT event_id, false, true, false FROM busy
+        UNION ALL SELECT account, false, false, true FROM locked WHERE first_seen
         "#,
         &column(claims, |c| c.event.as_str()) as &[&str],
         &column(claims, |c| c.kind) as &[&str],
@@ -94,7 +99,7 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
         &column(claims, |c| c.received_at_ms),
         &column(claims, |c| c.outcome) as &[&str],
         &column(claims, |c| c.reason) as &[Option<&str>],
-        &column(claims, |c| c.body) as &[&[u8]],
+        &column(claims, |c| c.body) as &[Option<&[u8]>],
         &column(&facts, |f| f.event_id.as_str()) as &[&str],
         &column(&facts, |f| f.account.as_str()) as &[&str],
         &column(&facts, |f| f.created),
@@ -102,18 +107,24 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
         VERSION,
         &column(&accounts, |(id, _)| id.as_str()) as &[&str],
         &owners as &[Option<String>],
+        &column(&facts, |f| f.said.payment()) as &[Option<&str>],
     )
     .fetch_all(&mut *connection)
     .await?;
-    let revived: Vec<&str> = rows.iter().filter(|r| r.revived).map(|r| r.event_id.as_str()).collect();
+    let revived: Vec<&str> = rows.iter().filter(|r| r.revived).map(|r| r.id.as_str()).collect();
     // A statement of its own: what another transaction wrote while this one
     // waited for its row is not visible to the statement that waited.
     if !revived.is_empty() {
         dead_letter::resolve(connection, &revived).await?;
     }
-    let (busy, new) = rows.into_iter().partition::<Vec<_>, _>(|r| r.busy);
-    Ok(Claimed {
-        new: new.into_iter().map(|r| r.event_id).collect(),
-        busy: busy.into_iter().map(|r| r.event_id).collect(),
-    })
+    let mut claimed = Claimed::default();
+    for row in rows {
+        let set = match (row.busy, row.first_seen) {
+            (true, _) => &mut claimed.busy,
+            (_, true) => &mut claimed.first_seen,
+            _ => &mut claimed.new,
+        };
+        set.insert(row.id);
+    }
+    Ok(claimed)
 }

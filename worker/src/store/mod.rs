@@ -4,11 +4,13 @@
 
 pub mod account;
 pub mod audit;
+pub mod balance;
 pub mod catalog;
 pub mod claim;
 pub mod dead_letter;
 pub mod explain;
 pub mod fact;
+pub mod pack;
 pub mod pool;
 pub mod snapshot;
 pub mod subscription;

@@ -7,6 +7,7 @@ use crate::domain::{
     subscription::{Subscription, VERSION},
 };
 use sqlx::PgConnection;
+use std::collections::HashSet;
 
 pub(super) fn read(id: &str, state: &str) -> Result<Subscription, sqlx::Error> {
     serde_json::from_str(state).map_err(|e| unreadable("subscription", id, &e))
@@ -41,8 +42,8 @@ pub struct Changes<'a> {
 }
 
 /// Writes what changed, and locks the users that it touches until the
-/// transaction ends. Returns whether some of these were known before.
-pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Result<bool, sqlx::Error> {
+/// transaction ends. Returns those of them who were known before.
+pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Result<HashSet<UserId>, sqlx::Error> {
     let subscriptions = &changes.subscriptions;
     let states = subscriptions
         .iter()
@@ -53,7 +54,7 @@ pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Resu
         .iter()
         .map(|(_, claim)| claim.map(written).transpose())
         .collect::<Result<Vec<_>, _>>()?;
-    let known = sqlx::query_scalar!(
+    let users = sqlx::query!(
         r#"
         WITH states AS (
             INSERT INTO billing.subscription (subscription_id, account, user_id, state, unseen)
@@ -69,7 +70,7 @@ pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Resu
         )
         INSERT INTO billing.app_user AS known (user_id) SELECT * FROM UNNEST($7::text[])
         ON CONFLICT (user_id) DO UPDATE SET folds = known.folds + 1
-        RETURNING folds > 1 AS "known!"
+        RETURNING user_id, folds > 1 AS "known!"
         "#,
         &column(subscriptions, |(_, s)| s.id.as_str()) as &[&str],
         &column(subscriptions, |(account, _)| account.as_str()) as &[&str],
@@ -83,7 +84,11 @@ pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Resu
     )
     .fetch_all(connection)
     .await?;
-    Ok(known.contains(&true))
+    Ok(users
+        .into_iter()
+        .filter(|r| r.known)
+        .map(|r| UserId::new(r.user_id))
+        .collect())
 }
 
 /// How many subscriptions wait, and for how many seconds the oldest of them has.
@@ -93,22 +98,28 @@ pub struct Waiting {
     pub unlinked: (i64, i64),
     /// For their first snapshot: only an invoice or a session told of them.
     pub unseen: (i64, i64),
+    /// Sessions that bought credits, for a link to their user.
+    pub packs: (i64, i64),
 }
 
 /// What waits for a missing link.
 pub async fn waiting(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
     let row = sqlx::query!(
         r#"SELECT unlinked.waiting AS "unlinked!", unlinked.oldest AS "unlinked_oldest!",
-                  unseen.waiting AS "unseen!", unseen.oldest AS "unseen_oldest!"
+                  unseen.waiting AS "unseen!", unseen.oldest AS "unseen_oldest!",
+                  packs.waiting AS "packs!", packs.oldest AS "packs_oldest!"
            FROM (SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(first_seen)), 0)::bigint AS oldest
                  FROM billing.subscription WHERE user_id IS NULL AND NOT (state ->> 'ended')::boolean) AS unlinked,
                 (SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(first_seen)), 0)::bigint AS oldest
-                 FROM billing.subscription WHERE unseen) AS unseen"#
+                 FROM billing.subscription WHERE unseen) AS unseen,
+                (SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(first_seen)), 0)::bigint AS oldest
+                 FROM billing.pack WHERE user_id IS NULL) AS packs"#
     )
     .fetch_one(connection)
     .await?;
     Ok(Waiting {
         unlinked: (row.unlinked, row.unlinked_oldest),
         unseen: (row.unseen, row.unseen_oldest),
+        packs: (row.packs, row.packs_oldest),
     })
 }

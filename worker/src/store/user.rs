@@ -2,13 +2,38 @@
 
 use super::{column, users_as_text};
 use crate::domain::{entitlement::Entitlement, ids::UserId};
+use shared::catalog::FREE_TIER;
 use sqlx::PgConnection;
 
-/// Removes the rows of users who turned out to have no subscription.
+/// Removes the rows of users who turned out to have no subscription; who has
+/// balances stays known by them.
 pub async fn remove(connection: &mut PgConnection, users: &[UserId]) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "DELETE FROM billing.entitlement WHERE user_id = ANY($1)",
+    let rows = sqlx::query!(
+        r#"DELETE FROM billing.entitlement WHERE user_id = ANY($1)
+           RETURNING user_id, EXISTS (SELECT FROM billing.balance b WHERE b.user_id = entitlement.user_id) AS "has!""#,
         &users_as_text(users)
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let left: Vec<UserId> = rows
+        .into_iter()
+        .filter(|r| r.has)
+        .map(|r| UserId::new(r.user_id))
+        .collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    known_by_balance(connection, &left).await
+}
+
+/// Writes the rows of users who have balances and, as yet, no subscription.
+pub async fn known_by_balance(connection: &mut PgConnection, users: &[UserId]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO billing.entitlement (user_id, entitled, status, tier, base_tier, is_canceling, ever_paid)
+         SELECT user_id, false, 'none', $2, $2, false, false FROM UNNEST($1::text[]) AS t (user_id)
+         ON CONFLICT (user_id) DO NOTHING",
+        &users_as_text(users),
+        FREE_TIER,
     )
     .execute(connection)
     .await

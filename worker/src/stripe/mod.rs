@@ -2,6 +2,7 @@
 //! shape Stripe has given them, from the raw bytes: no event may fail for a
 //! field that we do not read.
 
+pub mod api;
 mod invoice;
 mod json;
 pub mod kind;
@@ -14,6 +15,7 @@ use crate::{
     domain::{
         fact::{Fact, Said, Seconds},
         ids::{AccountId, EventId},
+        usage::Usage,
     },
     failure::{Permanent, Refusal},
 };
@@ -64,6 +66,8 @@ pub struct Envelope {
 pub enum Meaning {
     /// It says something that we keep.
     Said(Box<Fact>),
+    /// An application used something.
+    Used(Box<Usage>),
     /// It is none of our business; the reason is one of a short list.
     Ignored(&'static str),
 }
@@ -84,7 +88,7 @@ pub fn read(body: &[u8], catalog: &Catalog, mode: Mode) -> (Envelope, Result<Mea
 }
 
 /// The id of a message that has none: `sha256:` and the hash of its body.
-fn hash_id(body: &[u8]) -> EventId {
+pub(crate) fn hash_id(body: &[u8]) -> EventId {
     EventId::new(format!("sha256:{}", hex::encode(Sha256::digest(body))))
 }
 
@@ -119,12 +123,13 @@ fn read_into(envelope: &mut Envelope, body: &[u8], catalog: &Catalog, mode: Mode
     let data = event.required_object("data", "data")?;
     let object = data.required_object("object", "data.object")?;
     let (account, said) = read_object(kind, event, data, object, catalog)?;
-    Ok(Meaning::Said(Box::new(Fact {
+    let fact = session::named(Box::new(Fact {
         event_id: envelope.id.clone(),
         created: envelope.created.unwrap_or_default(),
         account,
         said,
-    })))
+    }))?;
+    Ok(Meaning::Said(fact))
 }
 
 /// The closed list of all that we react to.
@@ -175,10 +180,7 @@ fn created(event: Object<'_>) -> Result<Seconds, Refusal> {
 
 impl Refusal {
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
-        Self {
-            reason: Permanent::Malformed,
-            detail: detail.into(),
-        }
+        Self::new(Permanent::Malformed, detail)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::json::Object;
 use crate::{
     domain::{
-        fact::{Grant, SessionFact, SessionStep},
+        fact::{Fact, Grant, Said, SessionFact, SessionStep},
         ids::SubscriptionId,
     },
     failure::{Permanent, Refusal},
@@ -13,16 +13,11 @@ use shared::catalog::Catalog;
 pub(super) fn read(step: SessionStep, object: Object<'_>, catalog: &Catalog) -> Result<SessionFact, Refusal> {
     let mode = object.required_text("mode")?.to_owned();
     let payment_status = object.text("payment_status")?.unwrap_or_default().to_owned();
-    let paid = match step {
-        SessionStep::Completed => matches!(payment_status.as_str(), "paid" | "no_payment_required"),
-        SessionStep::PaymentSucceeded => true,
-        SessionStep::PaymentFailed | SessionStep::Expired => false,
-    };
     Ok(SessionFact {
         session: object.own_id()?.to_owned(),
         step,
-        grant: if paid && mode == "payment" {
-            Some(grant(object, catalog)?)
+        grant: if sells(step, &mode, &payment_status) {
+            grant(object, catalog)?
         } else {
             None
         },
@@ -32,24 +27,47 @@ pub(super) fn read(step: SessionStep, object: Object<'_>, catalog: &Catalog) -> 
         user: object.metadata_user()?,
         reference: object.user("client_reference_id")?,
         payment_intent: object.id("payment_intent")?.map(str::to_owned),
+        amount_total: object.number("amount_total")?,
     })
 }
 
-/// The credits of a paid session: `metadata.pack`, times `metadata.quantity`.
-fn grant(object: Object<'_>, catalog: &Catalog) -> Result<Grant, Refusal> {
+/// Whether a session sold credits: it is paid, and for once.
+fn sells(step: SessionStep, mode: &str, payment_status: &str) -> bool {
+    let paid = match step {
+        SessionStep::Completed => matches!(payment_status, "paid" | "no_payment_required"),
+        SessionStep::PaymentSucceeded => true,
+        SessionStep::PaymentFailed | SessionStep::Expired => false,
+    };
+    paid && mode == "payment"
+}
+
+/// The same fact, unless it is that of a session that sold credits and does not
+/// say which: its line items do, and they are not in the event.
+pub(super) fn named(fact: Box<Fact>) -> Result<Box<Fact>, Refusal> {
+    match &fact.said {
+        Said::Session(s) if s.grant.is_none() && sells(s.step, &s.mode, &s.payment_status) => Err(Refusal {
+            reason: Permanent::UnknownPack,
+            detail: "the session was paid, but does not say for which pack; set STRIPE_SECRET_KEY and restart the workers, so that its line items are read (or set metadata.pack of your sessions), then replay".to_owned(),
+            look_up: Some(fact),
+        }),
+        _ => Ok(fact),
+    }
+}
+
+/// The credits of a paid session: `metadata.pack`, times `metadata.quantity`;
+/// none if it names no pack.
+fn grant(object: Object<'_>, catalog: &Catalog) -> Result<Option<Grant>, Refusal> {
     let metadata = object.object("metadata", "data.object.metadata")?;
     let text = |key| metadata.map_or(Ok(None), |m| m.text(key));
-    let unknown = |what: String| Refusal {
-        reason: Permanent::UnknownPack,
-        detail: format!(
-            "{what}; set metadata.pack of the session to a pack of CATALOG_FILE (or add the pack there and restart the workers), then replay"
-        ),
+    let Some(name) = text("pack")?.filter(|name| !name.is_empty()) else {
+        return Ok(None);
     };
-    let name =
-        text("pack")?.ok_or_else(|| unknown("the session was paid, but does not say for which pack".to_owned()))?;
-    let pack = catalog
-        .pack(name)
-        .ok_or_else(|| unknown(format!("the catalog has no pack '{name}'")))?;
+    let pack = catalog.pack(name).ok_or_else(|| {
+        let detail = format!(
+            "the catalog has no pack '{name}'; set metadata.pack of the session to a pack of CATALOG_FILE (or add the pack there and restart the workers), then replay"
+        );
+        Refusal::new(Permanent::UnknownPack, detail)
+    })?;
     let quantity = text("quantity")?
         .map_or(Ok(1), str::parse::<i64>)
         .ok()
@@ -57,9 +75,9 @@ fn grant(object: Object<'_>, catalog: &Catalog) -> Result<Grant, Refusal> {
     let credits = quantity
         .and_then(|q| pack.credits.checked_mul(q))
         .ok_or_else(|| Refusal::malformed("data.object.metadata.quantity is not a whole number of packs, 1 or more"))?;
-    Ok(Grant {
+    Ok(Some(Grant {
         pack: pack.name.clone(),
         meter: pack.meter.clone(),
         credits,
-    })
+    }))
 }

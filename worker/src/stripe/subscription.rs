@@ -108,6 +108,7 @@ fn resolve(price: Object<'_>, catalog: &Catalog) -> Result<Option<Plan>, Refusal
         tier: tier.name.clone(),
         rank: tier.rank,
         limits: limits.into_iter().map(|(meter, limit)| (meter, units(limit))).collect(),
+        caps: catalog.rollover_caps(),
     }))
 }
 
@@ -156,10 +157,8 @@ fn unknown_price(items: &[Object<'_>]) -> Refusal {
     } else {
         ids.join(", ")
     };
-    Refusal {
-        reason: Permanent::UnknownPrice,
-        detail: format!(
-            "the catalog knows no tier for {prices}; add the lookup key or the product to CATALOG_FILE, or set metadata.tier on the price, restart the workers, then replay"
-        ),
-    }
+    let detail = format!(
+        "the catalog knows no tier for {prices}; add the lookup key or the product to CATALOG_FILE, or set metadata.tier on the price, restart the workers, then replay"
+    );
+    Refusal::new(Permanent::UnknownPrice, detail)
 }

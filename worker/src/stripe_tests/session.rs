@@ -39,6 +39,7 @@ fn a_session_of_a_subscription_links_it_to_its_user() {
         user: Some(UserId::new("u1")),
         reference: Some(UserId::new("u2")),
         payment_intent: None,
+        amount_total: None,
         grant: None,
     };
     assert_eq!(session("completed", &of_subscription()), expected);

@@ -4,6 +4,7 @@
 mod law;
 mod load;
 mod measure;
+mod usage;
 
 use anyhow::Result;
 use clap::Parser;
@@ -33,6 +34,9 @@ struct Arguments {
     /// How many simulated customers live
     #[arg(long, default_value_t = 1_000)]
     lives: usize,
+    /// How many reports of usage the backlogs have
+    #[arg(long, default_value_t = 20_000)]
+    usage: usize,
     /// How long histories are, in months
     #[arg(long, value_delimiter = ',', default_values_t = [1, 12, 120])]
     months: Vec<i64>,
@@ -62,6 +66,14 @@ async fn main() -> Result<()> {
         histories.push(law::history(*months, arguments.samples.div_ceil(4)).await?);
     }
 
+    println!(
+        "working off {} reports of usage, of one user and of many …",
+        arguments.usage
+    );
+    let hot = usage::drain(arguments.usage, 1).await?;
+    let spread = usage::drain(arguments.usage, arguments.usage.div_ceil(2)).await?;
+    let used = usage::become_visible(arguments.samples).await?;
+
     let mut rows = vec![
         accepted_row(&arguments, &accepted),
         drained_row("in batches, the defaults", &drained),
@@ -71,6 +83,16 @@ async fn main() -> Result<()> {
         lives_row("shuffled", &shuffled),
     ];
     rows.extend(histories.iter().flat_map(history_rows));
+    rows.extend([
+        usage_row("for one user", &hot),
+        usage_row("two for each user", &spread),
+        row(
+            "from post of usage to visible",
+            format!("{} single reports", used.count()),
+            String::new(),
+            &used,
+        ),
+    ]);
     println!("\n{}", table(&rows));
     let report = json!({
         "machine": machine,
@@ -91,6 +113,9 @@ async fn main() -> Result<()> {
         },
         "lives_in_order": lives_json(&in_order),
         "lives_shuffled": lives_json(&shuffled),
+        "usage_one_user": drained_json(&hot),
+        "usage_many_users": drained_json(&spread),
+        "usage_visible": { "p50_us": micros(&used, 50), "p99_us": micros(&used, 99) },
         "histories": histories.iter().map(history_json).collect::<Vec<_>>()
     });
     let folder = repository().join("target/bench");
@@ -127,6 +152,12 @@ fn drained_row(how: &str, drained: &Drained) -> Vec<String> {
         format!("{rate} a second"),
         &Times::default(),
     )
+}
+
+fn usage_row(how: &str, drained: &Drained) -> Vec<String> {
+    let mut row = drained_row(how, drained);
+    "reports of usage from backlog to commit".clone_into(&mut row[0]);
+    row
 }
 
 fn visible_row(visible: &Times) -> Vec<String> {

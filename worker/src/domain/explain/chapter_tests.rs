@@ -333,11 +333,12 @@ fn a_long_history_is_told_fast_and_ends_as_it_is_folded() {
     let question = Question {
         user: &UserId::new("u1"),
         at: T0 + 9_999 * DAY,
+        is_past: true,
         free_tier: "free",
         types: &BTreeMap::new(),
     };
     let begin = Instant::now();
-    let story = story(&facts, &question).expect("it is theirs");
+    let story = story(&facts, &[], &question).expect("it is theirs");
     let took = begin.elapsed();
     // About a second, unoptimised, beside other tests.
     assert!(

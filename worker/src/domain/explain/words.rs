@@ -129,3 +129,16 @@ fn of_dispute(dispute: &DisputeFact) -> String {
         dispute.dispute, dispute.amount
     )
 }
+
+/// A number, its thousands apart.
+pub(super) fn units(of: i64) -> String {
+    let digits = of.unsigned_abs().to_string();
+    let mut text = if of < 0 { "-".to_owned() } else { String::new() };
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,356 @@
+//! A paid session that names no pack: its line items are asked for at Stripe, where a stand-in of
+//! ours answers.
+
+use anyhow::{Result, ensure};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tests::crowd::{all_applied, ids, newcomers};
+use tests::fixtures::{ApiVersion, DAY, Event, Mint, Pack};
+use tests::harness::{Balance, Pair, Setup, TestEnv, eventually, unix_now};
+use tokio::net::TcpListener;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a worker waits for Stripe.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+const KEY: &str = "rk_test_tollbridge_hush_0123456789";
+
+/// What Stripe says when it is asked for the lines of a session.
+#[derive(Clone, Debug)]
+enum Says {
+    Lines(Vec<Value>),
+    Status(u16),
+    Nothing,
+}
+
+/// What it was asked: the path with its query, and the key.
+type Asked = (String, String);
+
+/// A stand-in for Stripe's API.
+#[derive(Clone, Debug, Default)]
+struct Stripe {
+    /// By session; the last one is said again and again.
+    says: Arc<Mutex<BTreeMap<String, Vec<Says>>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Stripe {
+    /// Listens until the test's runtime ends; returns where.
+    async fn start(&self) -> Result<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let base = format!("http://{}", listener.local_addr()?);
+        let stripe = self.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let stripe = stripe.clone();
+                let service = service_fn(move |request| stripe.clone().answer(request));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        Ok(base)
+    }
+
+    fn will_say(&self, session: &str, says: &[Says]) {
+        let mut all = self.says.lock().expect("no test panics with it");
+        all.insert(session.to_owned(), says.to_vec());
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().expect("no test panics with it").clone()
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("", |path| path.as_str())
+            .to_owned();
+        let header = request.headers().get("authorization");
+        let key = header.map_or("", |key| key.to_str().unwrap_or_default()).to_owned();
+        let says = {
+            let mut all = self.says.lock().expect("no test panics with it");
+            let says = all.iter_mut().find(|(session, _)| path.contains(session.as_str()));
+            match says {
+                Some((_, says)) if says.len() > 1 => says.remove(0),
+                Some((_, says)) => says[0].clone(),
+                None => Says::Status(404),
+            }
+        };
+        self.asked.lock().expect("no test panics with it").push((path, key));
+        let (status, body) = match says {
+            Says::Lines(lines) => (
+                200,
+                json!({"object": "list", "data": lines, "has_more": false, "url": "/v1"}),
+            ),
+            Says::Status(status) => (
+                status,
+                json!({"error": {"type": "api_error", "message": "a stand-in's"}}),
+            ),
+            Says::Nothing => std::future::pending().await,
+        };
+        Ok(Response::builder()
+            .status(status)
+            .body(Full::new(Bytes::from(body.to_string())))?)
+    }
+}
+
+/// A line as Stripe writes it.
+fn line(quantity: i64, lookup_key: Option<&str>, metadata: &Value) -> Value {
+    json!({
+        "id": "li_1", "object": "item", "amount_discount": 0, "amount_subtotal": 1000, "amount_tax": 0,
+        "amount_total": 1000, "currency": "eur", "description": "Credits", "quantity": quantity,
+        "price": {
+            "id": "price_1", "object": "price", "active": true, "billing_scheme": "per_unit", "currency": "eur",
+            "livemode": false, "lookup_key": lookup_key, "metadata": metadata, "product": "prod_1", "recurring": null,
+            "type": "one_time", "unit_amount": 1000, "unit_amount_decimal": "1000"
+        }
+    })
+}
+
+fn tokens(quantity: i64) -> Says {
+    Says::Lines(vec![line(quantity, Some("tokens_5m"), &json!({}))])
+}
+
+/// That `user` paid for a session that names no pack; its id, and the event.
+fn unnamed(mint: &mut Mint, user: &str) -> (String, Event) {
+    let mut pack = Pack::bought(mint, user, "tokens_5m", 1, unix_now() - DAY);
+    pack.session.metadata.remove("pack");
+    pack.session.metadata.remove("quantity");
+    (pack.session.id.clone(), pack.completed(mint))
+}
+
+async fn has(env: &TestEnv, user: &str, meter: &str, credits: i64) {
+    let expected = BTreeMap::from([(meter.to_owned(), Balance::new(0, 0, 0, credits, credits))]);
+    eventually(DEADLINE, "the credits are there", async || {
+        let balances = Balance::load(env.pool(), user).await?;
+        ensure!(balances == expected, "{user}: {balances:?}");
+        Ok(())
+    })
+    .await;
+}
+
+async fn dead(pair: &Pair, count: usize) -> Result<Vec<Value>> {
+    Ok(eventually(DEADLINE, "the dead letters are there", async || {
+        let letters = pair.dead_letters(&[]).await?;
+        ensure!(letters.len() == count, "{letters:?}");
+        Ok(letters)
+    })
+    .await)
+}
+
+async fn post(pair: &Pair, event: &Event) -> Result<()> {
+    pair.client.post_event(event).await?.accepted()
+}
+
+#[tokio::test]
+async fn a_session_that_names_no_pack_grants_what_its_lines_sold() -> Result<()> {
+    let env = TestEnv::new("lines_found").await?;
+    let stripe = Stripe::default();
+    let key_file = std::env::temp_dir().join(format!("tollbridge-key-{}", std::process::id()));
+    std::fs::write(&key_file, format!("{KEY}\n"))?;
+    let setup = Setup::default()
+        .worker("STRIPE_SECRET_KEY_FILE", &key_file.display().to_string())
+        .worker("STRIPE_API_BASE", &stripe.start().await?)
+        .worker("RUST_LOG", "trace");
+    let pair = Pair::start(&env, setup).await?;
+    let mut mint = Mint::new(ApiVersion::Y2026, "lines");
+    let voice = json!({"pack": "voice_500k"});
+    let (key, none) = (Some("tokens_5m"), json!({}));
+    let sold = [
+        ("user_key", vec![line(1, key, &none)], "tokens", 5_000_000),
+        ("user_noted", vec![line(3, None, &voice)], "voice_chars", 1_500_000),
+        (
+            "user_two",
+            vec![line(1, key, &none), line(2, key, &none)],
+            "tokens",
+            15_000_000,
+        ),
+    ];
+    for (user, lines, meter, credits) in &sold {
+        let (session, event) = unnamed(&mut mint, user);
+        stripe.will_say(&session, &[Says::Lines(lines.clone())]);
+        post(&pair, &event).await?;
+        has(&env, user, meter, *credits).await;
+        let asked = (
+            format!("/v1/checkout/sessions/{session}/line_items?limit=100"),
+            format!("Bearer {KEY}"),
+        );
+        ensure!(stripe.asked().last() == Some(&asked), "{:?}", stripe.asked());
+    }
+    // Who names a pack is not asked about.
+    let named = Pack::bought(&mut mint, "user_named", "tokens_5m", 2, unix_now() - DAY);
+    post(&pair, &named.completed(&mut mint)).await?;
+    has(&env, "user_named", "tokens", 10_000_000).await;
+    ensure!(stripe.asked().len() == sold.len(), "{:?}", stripe.asked());
+
+    for (count, (says, why)) in [
+        (Says::Lines(vec![line(1, Some("gold"), &none)]), "lookup key: gold"),
+        (
+            Says::Lines(vec![line(1, key, &none), line(1, None, &voice)]),
+            "'tokens_5m' and 'voice_500k'",
+        ),
+        (Says::Status(404), "404"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (session, event) = unnamed(&mut mint, "user_unknown");
+        stripe.will_say(&session, &[says]);
+        post(&pair, &event).await?;
+        let letters = dead(&pair, count + 1).await?;
+        let letter = letters.iter().find(|letter| letter["id"] == event.id.as_str());
+        let detail = letter.and_then(|letter| letter["detail"].as_str()).unwrap_or_default();
+        ensure!(detail.contains(why) && detail.contains("replay"), "{letters:?}");
+        ensure!(
+            letters
+                .iter()
+                .all(|l| l["reason"] == "unknown_pack" && l["attempts"] == 1)
+        );
+    }
+    ensure!(Balance::load(env.pool(), "user_unknown").await?.is_empty());
+    let log = pair.workers[0].log();
+    ensure!(
+        log.contains("event settled") && !log.contains("hush"),
+        "the key is in the log"
+    );
+    std::fs::remove_file(key_file)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failure_of_stripes_is_tried_again_and_names_the_key_where_that_is_refused() -> Result<()> {
+    let env = TestEnv::new("lines_failing")
+        .await?
+        .with("RETRY_DELAYS", "100ms,200ms,300ms");
+    let stripe = Stripe::default();
+    let setup = Setup::default()
+        .worker("STRIPE_SECRET_KEY", KEY)
+        .worker("STRIPE_API_BASE", &stripe.start().await?);
+    let pair = Pair::start(&env, setup).await?;
+    let mut mint = Mint::new(ApiVersion::Y2026, "failing");
+    for (user, statuses) in [
+        ("user_500", [500, 500]),
+        ("user_429", [429, 503]),
+        ("user_401", [401, 403]),
+    ] {
+        let (session, event) = unnamed(&mut mint, user);
+        let [first, second] = statuses.map(Says::Status);
+        stripe.will_say(&session, &[first, second, tokens(1)]);
+        post(&pair, &event).await?;
+        has(&env, user, "tokens", 5_000_000).await;
+        let asked = stripe.asked();
+        let times = asked.iter().filter(|(path, _)| path.contains(&session)).count();
+        ensure!(times == 3, "{asked:?}");
+    }
+    ensure!(pair.dead_letters(&[]).await?.is_empty());
+
+    let (session, event) = unnamed(&mut mint, "user_never");
+    stripe.will_say(&session, &[Says::Status(500)]);
+    post(&pair, &event).await?;
+    let letters = dead(&pair, 1).await?;
+    ensure!(
+        letters[0]["reason"] == "retries_exhausted" && letters[0]["attempts"] == 4,
+        "{letters:?}"
+    );
+    let log = pair.workers[0].log();
+    ensure!(log.contains("Stripe refuses STRIPE_SECRET_KEY (401)"), "{log}");
+    ensure!(
+        log.contains("Stripe answered with status 429") && !log.contains("hush"),
+        "{log}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stripe_that_hangs_holds_up_others_no_longer_than_its_time_limit_and_no_shutdown() -> Result<()> {
+    let env = TestEnv::new("lines_hang").await?.with("RETRY_DELAYS", "1s,1h");
+    let stripe = Stripe::default();
+    // One lane, that finds all that is posted here in its queue, for one batch.
+    let setup = Setup::default()
+        .workers(0)
+        .worker("STRIPE_SECRET_KEY", KEY)
+        .worker("STRIPE_API_BASE", &stripe.start().await?)
+        .worker("LANES", "1")
+        .worker("BATCH_WAIT", "500ms");
+    let mut pair = Pair::start(&env, setup).await?;
+    let mut mint = Mint::new(ApiVersion::Y2026, "hang");
+    let buyers: Vec<(String, String, Event)> = (0..10)
+        .map(|number| {
+            let user = format!("user_hang{number}");
+            let (session, event) = unnamed(&mut mint, &user);
+            stripe.will_say(&session, &[Says::Nothing]);
+            (user, session, event)
+        })
+        .collect();
+    let others = newcomers(env.namespace(), 5);
+    for event in buyers.iter().map(|(_, _, event)| event).chain(&others) {
+        post(&pair, event).await?;
+    }
+    let began = Instant::now();
+    pair.add_worker().await?;
+    all_applied(env.pool(), &ids(&others), DEADLINE).await?;
+    let took = began.elapsed();
+    ensure!(took < TIME_LIMIT + Duration::from_secs(6), "{took:?}");
+    ensure!(stripe.asked().len() >= 4, "{:?}", stripe.asked());
+
+    // They come back, hang again, and are given back at once when it stops.
+    let asked = stripe.asked().len();
+    eventually(DEADLINE, "it is asked again", async || {
+        ensure!(stripe.asked().len() > asked);
+        Ok(())
+    })
+    .await;
+    let began = Instant::now();
+    pair.workers[0].sigterm().await?;
+    ensure!(pair.workers[0].exit(DEADLINE).await?.success());
+    let took = began.elapsed();
+    ensure!(took < Duration::from_secs(5), "{took:?}");
+    ensure!(
+        !pair.workers[0].log().contains("\"attempts\":2"),
+        "interrupted work counted as a failure"
+    );
+
+    for (_, session, _) in &buyers {
+        stripe.will_say(session, &[tokens(1)]);
+    }
+    pair.workers[0].start().await?;
+    for (user, _, _) in &buyers {
+        has(&env, user, "tokens", 5_000_000).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_key_it_is_a_dead_letter_that_a_replay_applies_once_there_is_one() -> Result<()> {
+    let env = TestEnv::new("lines_no_key").await?;
+    let stripe = Stripe::default();
+    let base = stripe.start().await?;
+    let mut mint = Mint::new(ApiVersion::Y2026, "nokey");
+    let (session, event) = unnamed(&mut mint, "user_late");
+    stripe.will_say(&session, &[tokens(2)]);
+    let mut pair = Pair::start(&env, Setup::default().worker("STRIPE_API_BASE", &base)).await?;
+    post(&pair, &event).await?;
+    let letters = dead(&pair, 1).await?;
+    let detail = letters[0]["detail"].as_str().unwrap_or_default();
+    ensure!(
+        letters[0]["reason"] == "unknown_pack" && detail.contains("STRIPE_SECRET_KEY"),
+        "{letters:?}"
+    );
+    ensure!(stripe.asked().is_empty(), "{:?}", stripe.asked());
+    pair.kill_all().await;
+
+    let setup = Setup::default().worker("STRIPE_API_BASE", &base);
+    let pair = Pair::start(&env, setup.worker("STRIPE_SECRET_KEY", KEY)).await?;
+    post(&pair, &event).await?;
+    has(&env, "user_late", "tokens", 10_000_000).await;
+    ensure!(pair.dead_letters(&[]).await?.is_empty(), "still listed");
+    Ok(())
+}

@@ -1,0 +1,292 @@
+//! Balances, ledgers and packs as they are stored, beside what the facts say and
+//! the usage that was reported: pure functions of both.
+
+use super::compare::{Difference, differing};
+use crate::{
+    domain::{
+        account::Account,
+        explain::Moment,
+        fact::{Fact, Said, SessionFact},
+        grants::buyer,
+        ids::{AccountId, UserId},
+        ledger::Held,
+        purse::{Change, Limit},
+        terms::Window,
+        wallet::{Balance, Kind, Replayed, Story, replay},
+    },
+    store::audit::credits::{Bare, OddLine, StoredPack, Untold},
+};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A row of `billing.balance`, by the names of its columns.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Row {
+    subscription_id: Option<String>,
+    period_start: Option<Moment>,
+    plan_limit: Limit,
+    lifted_limit: Limit,
+    lifted_until: Option<Moment>,
+    used: i64,
+    rollover: i64,
+    purchased: i64,
+    since: Option<Moment>,
+}
+
+impl Row {
+    fn of(balance: &Balance) -> Self {
+        Self {
+            subscription_id: balance.window.as_ref().map(|w| w.subscription.to_string()),
+            period_start: balance.window.as_ref().map(|w| Moment(w.start)),
+            plan_limit: balance.limits.own,
+            lifted_limit: balance.limits.lifted.and_then(|l| l.0),
+            lifted_until: balance.limits.lifted.map(|l| Moment(l.1)),
+            used: balance.used,
+            rollover: balance.purse.rollover,
+            purchased: balance.purse.purchased,
+            since: (balance.since > i64::MIN).then_some(Moment(balance.since)),
+        }
+    }
+}
+
+/// Compares the balances of a user, and what the ledger holds of them, with the
+/// story replayed. Second, the entries of the ledger that this does not tell of.
+#[must_use]
+pub fn balances(
+    user: &UserId,
+    story: &Story,
+    stored: &BTreeMap<String, Balance>,
+    held: &BTreeMap<String, Held>,
+) -> (Vec<Difference>, Vec<Untold>) {
+    let (mut found, mut untold) = (Vec::new(), Vec::new());
+    let told = story.meters();
+    let meters: BTreeSet<&String> = told.iter().chain(held.keys()).chain(stored.keys()).collect();
+    for meter in meters {
+        let none = Held::default();
+        let name = format!("{user} {meter}");
+        let row = stored.get(meter);
+        let own = held.get(meter);
+        let Ok(replayed) = replay(story, meter, &own.unwrap_or(&none).usage) else {
+            let what = "what the events say of it is beyond what 64 bits hold";
+            found.push(Difference::of(format!("balance of {name}"), what));
+            continue;
+        };
+        found.extend(balance(
+            &format!("balance of {name}"),
+            row,
+            &replayed.balance,
+            own.is_some() || told.contains(meter),
+        ));
+        let Some(own) = own else {
+            found.extend(ledger(&format!("ledger of {name}"), &none, &replayed));
+            continue;
+        };
+        found.extend(ledger(&format!("ledger of {name}"), own, &replayed));
+        let unknown = |(kind, cause): &&(Kind, String)| {
+            let is_said = replayed.entries.iter().any(|e| (e.kind, &e.cause) == (*kind, cause));
+            // A period of which nothing is left to come in any more.
+            let is_closed = *kind == Kind::Rollover && story.closings.iter().any(|c| c.invoice == *cause);
+            !is_said && !is_closed
+        };
+        untold.extend(own.causes.iter().filter(unknown).map(|(kind, cause)| Untold {
+            user: user.clone(),
+            meter: meter.clone(),
+            kind: *kind,
+            cause: cause.clone(),
+        }));
+    }
+    (found, untold)
+}
+
+fn balance(name: &str, stored: Option<&Balance>, said: &Balance, is_told: bool) -> Vec<Difference> {
+    match stored {
+        None if is_told => vec![Difference::of(name, "there is no row, the events tell of it")],
+        None => Vec::new(),
+        // It was another's once, and all of it was taken back.
+        Some(stored) if stored == said => Vec::new(),
+        Some(_) if !is_told => vec![Difference::of(name, "there is a row, no event tells of it")],
+        Some(stored) => differing(name, "", &Row::of(stored), &Row::of(said)),
+    }
+}
+
+fn ledger(name: &str, held: &Held, said: &Replayed) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut differs = |what: &str, sum: i64, said: i64| {
+        if sum != said {
+            let what = format!("{what} sums up to {sum}, the events say {said}");
+            found.push(Difference::of(name, what));
+        }
+    };
+    let windows: BTreeSet<&Option<Window>> = held.sums.keys().chain(said.used.keys()).collect();
+    for window in windows {
+        let what = match window {
+            Some(Window { subscription, start }) => {
+                format!("used in the period of {subscription} from {}", Moment(*start))
+            }
+            None => "used outside of any period".to_owned(),
+        };
+        let sum = held.sums.get(window).map_or(0, |sum| sum.used);
+        differs(&what, sum, said.used.get(window).copied().unwrap_or_default());
+    }
+    let mut sums = held.sums.values();
+    let total = sums.try_fold(Change::default(), |total, sum| total.and(Change { used: 0, ..*sum }));
+    if let Ok(total) = total {
+        differs("rollover", total.rollover, said.balance.purse.rollover);
+        differs("purchased", total.purchased, said.balance.purse.purchased);
+    } else {
+        found.push(Difference::of(name, "it sums up to more than 64 bits hold"));
+    }
+    let missing = said
+        .entries
+        .iter()
+        .filter(|e| !held.causes.contains(&(e.kind, e.cause.clone())));
+    found.extend(missing.map(|e| {
+        let what = format!("there is no {} of {}, the events tell of it", e.kind.as_str(), e.cause);
+        Difference::of(name, what)
+    }));
+    found
+}
+
+/// Words for entries that nothing accounts for.
+#[must_use]
+pub fn unaccounted(entries: &[Untold]) -> Vec<Difference> {
+    let told = entries.iter().map(|entry| {
+        let what = format!(
+            "there is a {} of {}, no event tells of it",
+            entry.kind.as_str(),
+            entry.cause
+        );
+        Difference::of(format!("ledger of {} {}", entry.user, entry.meter), what)
+    });
+    told.collect()
+}
+
+/// Words for lines of the ledger that contradict themselves, or their event.
+#[must_use]
+pub fn odd_lines(lines: &[OddLine]) -> Vec<Difference> {
+    let told = lines.iter().map(|line| {
+        let name = format!("ledger of {} {}, {} {}", line.user, line.meter, line.kind, line.cause);
+        let what = if !line.has_event {
+            "no event of that id is applied".to_owned()
+        } else if line.is_early {
+            "it counts before the time of its event".to_owned()
+        } else {
+            format!(
+                "it is of {}, which cannot change used by {}, rollover by {} and purchased by {}",
+                line.amount, line.used, line.rollover, line.purchased
+            )
+        };
+        Difference::of(name, what)
+    });
+    told.collect()
+}
+
+/// Compares the rows of packs: all that these facts tell of, and those that are
+/// stored under their accounts; of accounts in `outdated` none.
+#[must_use]
+pub fn packs(
+    folded: &BTreeMap<AccountId, Account>,
+    facts: &[Fact],
+    rows: &[StoredPack],
+    outdated: &BTreeSet<&str>,
+) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut said = sessions(facts);
+    for row in rows {
+        let told = said.remove(row.session.as_str());
+        if outdated.contains(row.account.as_str()) {
+            continue;
+        }
+        let name = format!("pack of {}", row.session);
+        let Some(told) = told else {
+            let what = format!(
+                "there is a row of account {}, none of its events tells of it",
+                row.account
+            );
+            found.push(Difference::of(name, what));
+            continue;
+        };
+        found.extend(pack(&name, row, &told, folded));
+    }
+    let missing = said.into_iter().filter_map(|(id, told)| Some((id, told.first()?.0)));
+    found.extend(missing.map(|(id, fact)| {
+        let what = format!("there is no row, events of account {} tell of it", fact.account);
+        Difference::of(format!("pack of {id}"), what)
+    }));
+    found
+}
+
+/// What events told of a session that bought credits, in order.
+type Told<'a> = Vec<(&'a Fact, &'a SessionFact)>;
+
+/// The sessions that bought credits, by id.
+#[must_use]
+pub fn sessions(facts: &[Fact]) -> BTreeMap<&str, Told<'_>> {
+    let mut sessions: BTreeMap<&str, Told<'_>> = BTreeMap::new();
+    for fact in facts {
+        if let Said::Session(session) = &fact.said
+            && session.grant.is_some()
+        {
+            sessions.entry(&session.session).or_default().push((fact, session));
+        }
+    }
+    for told in sessions.values_mut() {
+        told.sort_by_key(|(fact, _)| (fact.created, &fact.event_id));
+    }
+    sessions
+}
+
+fn pack(
+    name: &str,
+    row: &StoredPack,
+    told: &[(&Fact, &SessionFact)],
+    folded: &BTreeMap<AccountId, Account>,
+) -> Vec<Difference> {
+    #[derive(PartialEq, Serialize)]
+    struct Columns<'a> {
+        account: &'a str,
+        payment: Option<&'a str>,
+        user_id: Option<&'a str>,
+        named: bool,
+    }
+    let stored = Columns {
+        account: &row.account,
+        payment: row.payment.as_deref(),
+        user_id: row.user.as_deref(),
+        named: row.named,
+    };
+    let named = told.iter().find_map(|(_, s)| buyer(s, None));
+    // Of several accounts it is stored under the one that came first.
+    let known = told.iter().map(|(f, _)| &f.account);
+    let account = known.clone().find(|a| a.as_str() == row.account).or(known.min());
+    let owner = account.and_then(|a| folded.get(a)?.claim.as_ref());
+    let said = Columns {
+        account: account.map_or("", AccountId::as_str),
+        payment: told.iter().find_map(|(_, s)| s.payment_intent.as_deref()),
+        user_id: named.or(owner.map(|claim| &claim.user)).map(UserId::as_str),
+        named: named.is_some(),
+    };
+    differing(name, "", &stored, &said)
+}
+
+/// Who has balances but is not known otherwise, as they should be.
+#[must_use]
+pub fn bare(users: &[Bare]) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for user in users {
+        let id = &user.user;
+        if !user.has_entitlement {
+            let what = "there is no row, they have balances";
+            found.push(Difference::of(format!("entitlement of {id}"), what));
+        }
+        if !user.has_lock {
+            let what = "there is no row, they have balances";
+            found.push(Difference::of(format!("app_user {id}"), what));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+#[path = "credits_tests.rs"]
+mod tests;

@@ -1,0 +1,388 @@
+//! What is stored of balances, the story, and the difference that is told.
+
+use super::{balances, bare, odd_lines, packs, unaccounted};
+use crate::{
+    audit::compare::Difference,
+    domain::{
+        account::fold_all,
+        closing::Closing,
+        fact::{Fact, Grant, Period, Said, SessionFact, SessionStep},
+        grants::{Bought, Taken},
+        ids::{AccountId, EventId, SubscriptionId, UserId},
+        ledger::Held,
+        purse::{Change, Limits},
+        terms::Term,
+        wallet::{Balance, Kind, Spent, Story, replay},
+    },
+    store::audit::credits::{Bare, OddLine, StoredPack, Untold},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+type Balances = BTreeMap<String, Balance>;
+type Ledger = BTreeMap<String, Held>;
+
+fn term(start: i64) -> Term {
+    let limits = Limits {
+        own: Some(10),
+        lifted: None,
+    };
+    Term {
+        since: start,
+        subscription: SubscriptionId::new("sub_1"),
+        period: Period {
+            start,
+            end: start + 100,
+        },
+        entitled: true,
+        trial: false,
+        rank: 1,
+        subscribed_at: 0,
+        limits: BTreeMap::from([("tokens".to_owned(), limits)]),
+        caps: BTreeMap::from([("tokens".to_owned(), 50)]),
+    }
+}
+
+/// A period of which 6 of 10 roll over, a pack of 30 of which 10 are refunded,
+/// and a second period.
+fn story() -> Story {
+    Story {
+        terms: vec![term(0), term(100)],
+        closings: vec![Closing {
+            at: 100,
+            invoice: "in_1".to_owned(),
+            subscription: SubscriptionId::new("sub_1"),
+            ended: term(0).period,
+            paid: true,
+        }],
+        bought: vec![Bought {
+            session: "cs_1".to_owned(),
+            at: 20,
+            pack: "small".to_owned(),
+            meter: "tokens".to_owned(),
+            credits: 30,
+            taken: vec![Taken {
+                at: 50,
+                event: EventId::new("evt_9"),
+                credits: 10,
+            }],
+        }],
+    }
+}
+
+fn change(used: i64, rollover: i64, purchased: i64) -> Change {
+    Change {
+        used,
+        rollover,
+        purchased,
+    }
+}
+
+/// What is stored of the story when 4 are used in its first period and 3 in the
+/// second; computed by hand.
+fn stored() -> (Balances, Ledger) {
+    let mut balance = Balance {
+        window: Some(term(100).window()),
+        limits: term(0).of("tokens"),
+        used: 3,
+        since: 100,
+        ..Balance::default()
+    };
+    balance.purse.rollover = 6;
+    balance.purse.purchased = 20;
+    let causes = [
+        (Kind::Rollover, "in_1"),
+        (Kind::Grant, "cs_1"),
+        (Kind::TakenBack, "evt_9"),
+    ];
+    let held = Held {
+        sums: BTreeMap::from([
+            (None, change(0, 6, 20)),
+            (Some(term(0).window()), change(4, 0, 0)),
+            (Some(term(100).window()), change(3, 0, 0)),
+        ]),
+        causes: causes.map(|(kind, cause)| (kind, cause.to_owned())).into(),
+        usage: vec![Spent { at: 10, amount: 4 }, Spent { at: 110, amount: 3 }],
+    };
+    let one = |meter: &str| meter.to_owned();
+    (
+        BTreeMap::from([(one("tokens"), balance)]),
+        BTreeMap::from([(one("tokens"), held)]),
+    )
+}
+
+#[track_caller]
+fn check(found: &[Difference], expected: &[&str]) {
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found, expected);
+}
+
+#[track_caller]
+fn check_stored(change: fn(&mut Balance, &mut Held), expected: &[&str]) {
+    let (mut balance, mut ledger) = stored();
+    let of = |meter: &str| meter.to_owned();
+    change(
+        balance.entry(of("tokens")).or_default(),
+        ledger.entry(of("tokens")).or_default(),
+    );
+    let (found, untold) = balances(&UserId::new("u1"), &story(), &balance, &ledger);
+    check(&found, expected);
+    assert!(untold.is_empty(), "{untold:?}");
+}
+
+#[test]
+fn a_balance_is_compared_column_by_column() {
+    check_stored(|_, _| (), &[]);
+    check_stored(
+        |balance, _| balance.used = 4,
+        &["balance of u1 tokens: used is 4, the events say 3"],
+    );
+    check_stored(
+        |balance, _| balance.purse.rollover = -6,
+        &["balance of u1 tokens: rollover is -6, the events say 6"],
+    );
+    check_stored(
+        |balance, _| balance.purse.purchased = 0,
+        &["balance of u1 tokens: purchased is 0, the events say 20"],
+    );
+    check_stored(
+        |balance, _| balance.limits.own = None,
+        &["balance of u1 tokens: plan_limit is none, the events say 10"],
+    );
+    check_stored(
+        |balance, _| balance.limits.lifted = Some((Some(15), 60)),
+        &[
+            "balance of u1 tokens: lifted_limit is 15, the events say none",
+            "balance of u1 tokens: lifted_until is '1970-01-01T00:01:00Z', the events say none",
+        ],
+    );
+    check_stored(
+        |balance, _| balance.window = None,
+        &[
+            "balance of u1 tokens: period_start is none, the events say '1970-01-01T00:01:40Z'",
+            "balance of u1 tokens: subscription_id is none, the events say 'sub_1'",
+        ],
+    );
+    check_stored(
+        |balance, _| balance.since = i64::MIN,
+        &["balance of u1 tokens: since is none, the events say '1970-01-01T00:01:40Z'"],
+    );
+}
+
+#[test]
+fn a_ledger_is_summed_up_and_searched_for_every_cause() {
+    check_stored(
+        |_, held| {
+            held.sums.insert(None, change(0, 7, 19));
+        },
+        &[
+            "ledger of u1 tokens: rollover sums up to 7, the events say 6",
+            "ledger of u1 tokens: purchased sums up to 19, the events say 20",
+        ],
+    );
+    check_stored(
+        |_, held| {
+            held.sums.insert(Some(term(0).window()), change(5, 0, 0));
+        },
+        &["ledger of u1 tokens: used in the period of sub_1 from 1970-01-01T00:00:00Z sums up to 5, the events say 4"],
+    );
+    check_stored(
+        |_, held| {
+            held.sums.insert(None, change(1, 6, 20));
+        },
+        &["ledger of u1 tokens: used outside of any period sums up to 1, the events say 0"],
+    );
+    check_stored(
+        |_, held| {
+            held.sums.insert(Some(term(0).window()), change(4, i64::MAX, 0));
+        },
+        &["ledger of u1 tokens: it sums up to more than 64 bits hold"],
+    );
+    check_stored(
+        |_, held| held.causes.retain(|(kind, _)| *kind != Kind::Grant),
+        &["ledger of u1 tokens: there is no grant of cs_1, the events tell of it"],
+    );
+    check_stored(
+        |_, held| {
+            let most = Spent {
+                at: 120,
+                amount: i64::MAX,
+            };
+            held.usage.extend([most, most]);
+        },
+        &["balance of u1 tokens: what the events say of it is beyond what 64 bits hold"],
+    );
+}
+
+#[test]
+fn rows_that_are_missing_or_of_nobody_are_found() {
+    let user = UserId::new("u1");
+    let (balance, ledger) = stored();
+    let none = BTreeMap::new();
+    check(
+        &balances(&user, &story(), &none, &ledger).0,
+        &["balance of u1 tokens: there is no row, the events tell of it"],
+    );
+    let (found, untold) = balances(&user, &Story::default(), &balance, &none_held());
+    check(&found, &["balance of u1 tokens: there is a row, no event tells of it"]);
+    assert!(untold.is_empty());
+    // It was theirs once, and is all taken back.
+    let empty = BTreeMap::from([("tokens".to_owned(), Balance::default())]);
+    check(&balances(&user, &Story::default(), &empty, &none_held()).0, &[]);
+    let nothing = balances(&user, &story(), &none, &none_held()).0;
+    assert!(
+        nothing
+            .iter()
+            .any(|d| d.what.starts_with("there is no rollover of in_1")),
+        "{nothing:?}"
+    );
+}
+
+fn none_held() -> Ledger {
+    BTreeMap::new()
+}
+
+#[test]
+fn a_cause_that_the_story_does_not_tell_of_is_asked_about() {
+    let (balance, mut ledger) = stored();
+    if let Some(held) = ledger.get_mut("tokens") {
+        held.causes.insert((Kind::Grant, "cs_2".to_owned()));
+        held.causes.insert((Kind::Rollover, "in_2".to_owned()));
+        held.causes.insert((Kind::Returned, "evt_9".to_owned()));
+    }
+    let (found, untold) = balances(&UserId::new("u1"), &story(), &balance, &ledger);
+    check(&found, &[]);
+    check(
+        &unaccounted(&untold),
+        &[
+            "ledger of u1 tokens: there is a rollover of in_2, no event tells of it",
+            "ledger of u1 tokens: there is a grant of cs_2, no event tells of it",
+            "ledger of u1 tokens: there is a returned of evt_9, no event tells of it",
+        ],
+    );
+    // A closing of which nothing comes in any more is told of.
+    let (_, mut ledger) = stored();
+    let held = ledger.entry("tokens".to_owned()).or_default();
+    held.usage.push(Spent { at: 11, amount: 6 });
+    let replayed = replay(&story(), "tokens", &held.usage).expect("in range");
+    assert!(replayed.entries.iter().all(|e| e.kind != Kind::Rollover));
+    let asked: Vec<Untold> = balances(&UserId::new("u1"), &story(), &balance, &ledger).1;
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
+#[test]
+fn a_line_that_contradicts_itself_is_named() {
+    let line = OddLine {
+        user: "u1".to_owned(),
+        meter: "tokens".to_owned(),
+        kind: "usage".to_owned(),
+        cause: "app 1".to_owned(),
+        has_event: true,
+        is_early: false,
+        amount: 5,
+        used: 3,
+        rollover: 0,
+        purchased: -1,
+    };
+    let early = OddLine {
+        is_early: true,
+        ..line.clone()
+    };
+    let lost = OddLine {
+        has_event: false,
+        ..line.clone()
+    };
+    check(
+        &odd_lines(&[line, early, lost]),
+        &[
+            "ledger of u1 tokens, usage app 1: it is of 5, which cannot change used by 3, rollover by 0 and purchased by -1",
+            "ledger of u1 tokens, usage app 1: it counts before the time of its event",
+            "ledger of u1 tokens, usage app 1: no event of that id is applied",
+        ],
+    );
+    let user = Bare {
+        user: "u1".to_owned(),
+        has_entitlement: false,
+        has_lock: false,
+    };
+    check(
+        &bare(&[user]),
+        &[
+            "entitlement of u1: there is no row, they have balances",
+            "app_user u1: there is no row, they have balances",
+        ],
+    );
+}
+
+/// `cs_1` of `cus_1`, who is `u1` as `cs_0` says; it names `user` itself.
+fn bought(user: Option<&str>) -> [Fact; 2] {
+    let fact = |id: &str, session: &str, user: Option<&str>, grant| Fact {
+        event_id: EventId::new(id),
+        created: 0,
+        account: AccountId::new("cus_1"),
+        said: Said::Session(SessionFact {
+            session: session.to_owned(),
+            step: SessionStep::Completed,
+            mode: "payment".to_owned(),
+            payment_status: "paid".to_owned(),
+            subscription: None,
+            user: user.map(UserId::new),
+            reference: None,
+            payment_intent: Some("pi_1".to_owned()),
+            amount_total: Some(1_000),
+            grant,
+        }),
+    };
+    let grant = Grant {
+        pack: "small".to_owned(),
+        meter: "tokens".to_owned(),
+        credits: 30,
+    };
+    [
+        fact("evt_0", "cs_0", Some("u1"), None),
+        fact("evt_1", "cs_1", user, Some(grant)),
+    ]
+}
+
+#[test]
+fn a_pack_is_compared_column_by_column() {
+    let row = |user: Option<&str>, named| StoredPack {
+        session: "cs_1".to_owned(),
+        account: "cus_1".to_owned(),
+        payment: Some("pi_1".to_owned()),
+        user: user.map(str::to_owned),
+        named,
+    };
+    let found = |facts: &[Fact], rows: &[StoredPack]| packs(&fold_all(facts), facts, rows, &BTreeSet::new());
+    check(&found(&bought(None), &[row(Some("u1"), false)]), &[]);
+    check(&found(&bought(Some("u2")), &[row(Some("u2"), true)]), &[]);
+    check(
+        &found(&bought(Some("u2")), &[row(Some("u1"), false)]),
+        &[
+            "pack of cs_1: named is false, the events say true",
+            "pack of cs_1: user_id is 'u1', the events say 'u2'",
+        ],
+    );
+    let moved = StoredPack {
+        account: "cus_2".to_owned(),
+        payment: None,
+        ..row(Some("u1"), false)
+    };
+    check(
+        &found(&bought(None), &[moved]),
+        &[
+            "pack of cs_1: account is 'cus_2', the events say 'cus_1'",
+            "pack of cs_1: payment is none, the events say 'pi_1'",
+        ],
+    );
+    check(
+        &found(&bought(None), &[]),
+        &["pack of cs_1: there is no row, events of account cus_1 tell of it"],
+    );
+    check(
+        &found(&bought(None)[..1], &[row(None, false)]),
+        &["pack of cs_1: there is a row of account cus_1, none of its events tells of it"],
+    );
+    let waits = BTreeSet::from(["cus_1"]);
+    let facts = bought(Some("u2"));
+    check(&packs(&fold_all(&facts), &facts, &[row(None, false)], &waits), &[]);
+}

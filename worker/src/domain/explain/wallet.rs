@@ -1,0 +1,383 @@
+//! The balances of a user: each change of a meter in order, which bucket it was
+//! paid from or came into, and why. The story replayed, use by use, as of a moment.
+
+use super::{
+    Question,
+    wallet_words::{self, Teller},
+    words::Moment,
+};
+use crate::domain::{
+    closing::Closing,
+    fact::{Fact, Seconds},
+    purse::{Change, Limit, Overflow},
+    terms::{Term, Window},
+    wallet::{self, Balance, Entry, Spent, Story, replay},
+};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// More usages than these are summed up where they follow each other.
+const USAGES_MOST: usize = 50;
+
+/// What the ledger recorded of a meter that no fact tells: usage and corrections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Of which meter.
+    pub meter: String,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// A meter; its columns by the names that they have in `billing.balances`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in the README")]
+pub struct Meter {
+    pub meter: String,
+    /// What is left, in words.
+    pub summary: String,
+    pub plan_limit: Limit,
+    pub used: i64,
+    pub rollover: i64,
+    pub purchased: i64,
+    pub available: Option<i64>,
+    /// What happened, in order, as it counts by now: what they changed adds up
+    /// to the balance.
+    pub lines: Vec<Line>,
+    /// What late events corrected in the ledger; the lines have it in them.
+    pub corrections: Vec<Line>,
+}
+
+/// The kinds of lines: those of the ledger, and what decides about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "those of the ledger are described with it")]
+pub enum LineKind {
+    Usage,
+    Rollover,
+    Grant,
+    TakenBack,
+    Returned,
+    Correction,
+    /// What is included, from here on.
+    Limit,
+    /// A period is over, and nothing of it came in.
+    NoRollover,
+}
+
+/// One change, or what decides about later ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// When it counts.
+    pub at: Moment,
+    /// What kind.
+    pub kind: LineKind,
+    /// The invoice, session or event that caused it; of usage its source and id.
+    pub cause: String,
+    /// What it was about, in units.
+    pub amount: i64,
+    /// Of usage: which bucket paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paid: Option<Paid>,
+    /// Added to what the period has used.
+    pub used: i64,
+    /// Added to the rollover.
+    pub rollover: i64,
+    /// Added to what was purchased.
+    pub purchased: i64,
+    /// The change in words.
+    pub words: String,
+}
+
+/// Which bucket paid how much.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Paid {
+    /// The period's limit.
+    pub limit: i64,
+    /// What had rolled over.
+    pub rollover: i64,
+    /// What was purchased.
+    pub purchased: i64,
+    /// Nothing: it is owed.
+    pub debt: i64,
+}
+
+/// All meters of the user in these facts and entries, as of the question's moment.
+pub(super) fn meters(facts: &[Fact], recorded: &[Recorded], question: &Question<'_>) -> Vec<Meter> {
+    let facts: Vec<&Fact> = facts.iter().filter(|f| f.created <= question.at).collect();
+    let mut story = Story::of(question.user, facts.iter().copied());
+    if question.is_past {
+        cut(&mut story, question.at);
+    }
+    let mut by_meter: BTreeMap<String, Vec<&Entry>> = story.meters().into_iter().map(|m| (m, Vec::new())).collect();
+    for Recorded { meter, entry } in recorded.iter().filter(|r| r.entry.at <= question.at) {
+        by_meter.entry(meter.clone()).or_default().push(entry);
+    }
+    let tell = |(meter, entries): (String, Vec<&Entry>)| {
+        let teller = Teller {
+            story: &story,
+            facts: &facts,
+            meter: &meter,
+        };
+        told(&teller, &entries, question.at).unwrap_or_else(|Overflow| Meter::beyond(&meter))
+    };
+    by_meter.into_iter().map(tell).collect()
+}
+
+/// Leaves of a story what has begun by a moment: the events of a test clock tell
+/// of times that are long after they are told.
+fn cut(story: &mut Story, at: Seconds) {
+    story.terms.retain(|t| t.since <= at);
+    story.closings.retain(|c| c.at <= at);
+    story.bought.retain(|b| b.at <= at);
+    for bought in &mut story.bought {
+        bought.taken.retain(|t| t.at <= at);
+    }
+}
+
+/// What moves a meter, or decides about it.
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Term(&'a Term),
+    /// What a grace lends is over.
+    Over(&'a Term),
+    /// A closing of which nothing came in.
+    Nothing(&'a Closing),
+    /// An entry of the replay.
+    Entry(&'a Entry),
+    Usage(&'a Entry),
+}
+
+impl Step<'_> {
+    /// The order within one second, which is that of the replay.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Term(_) => 0,
+            Self::Over(_) | Self::Nothing(_) => 1,
+            Self::Entry(entry) => match entry.kind {
+                wallet::Kind::Rollover => 1,
+                wallet::Kind::Grant => 2,
+                _ => 3,
+            },
+            Self::Usage(_) => 4,
+        }
+    }
+}
+
+fn told(teller: &Teller<'_>, recorded: &[&Entry], at: Seconds) -> Result<Meter, Overflow> {
+    let is_usage = |e: &&&Entry| e.kind == wallet::Kind::Usage;
+    let usage: Vec<&Entry> = recorded.iter().filter(is_usage).copied().collect();
+    let spent = usage.iter().map(|e| Spent {
+        at: e.at,
+        amount: e.amount,
+    });
+    let replayed = replay(teller.story, teller.meter, &spent.collect::<Vec<_>>())?;
+    let mut player = Player {
+        teller,
+        balance: Balance::default(),
+        used: BTreeMap::new(),
+        lines: Vec::new(),
+    };
+    for (at, step) in steps(teller, &replayed.entries, &usage, at) {
+        player.step(at, step)?;
+    }
+    let balance = replayed.balance;
+    let plan_limit = balance.limits.at(at);
+    let corrections = recorded.iter().filter(|e| e.kind == wallet::Kind::Correction);
+    Ok(Meter {
+        meter: teller.meter.to_owned(),
+        summary: wallet_words::summary(&balance, plan_limit),
+        plan_limit,
+        used: balance.used,
+        rollover: balance.purse.rollover,
+        purchased: balance.purse.purchased,
+        available: wallet_words::available(&balance, plan_limit),
+        lines: player.lines,
+        corrections: corrections
+            .map(|e| Line::of(e, LineKind::Correction, teller.correction(e)))
+            .collect(),
+    })
+}
+
+fn steps<'a>(teller: &Teller<'a>, entries: &'a [Entry], usage: &[&'a Entry], at: Seconds) -> Vec<(Seconds, Step<'a>)> {
+    let story = teller.story;
+    let mut steps: Vec<(Seconds, Step<'a>)> = Vec::new();
+    for (place, term) in story.terms.iter().enumerate() {
+        steps.push((term.since, Step::Term(term)));
+        let next = story.terms.get(place + 1).map_or(Seconds::MAX, |t| t.since);
+        let over = term.of(teller.meter).lifted.map(|(_, until)| until);
+        steps.extend(
+            over.filter(|until| *until < next && *until <= at)
+                .map(|u| (u, Step::Over(term))),
+        );
+    }
+    let came: BTreeSet<&str> = entries
+        .iter()
+        .filter(|e| e.kind == wallet::Kind::Rollover)
+        .map(|e| e.cause.as_str())
+        .collect();
+    let nothing = story.closings.iter().filter(|c| !came.contains(c.invoice.as_str()));
+    steps.extend(nothing.map(|c| (c.at, Step::Nothing(c))));
+    steps.extend(entries.iter().map(|e| (e.at, Step::Entry(e))));
+    steps.extend(usage.iter().map(|e| (e.at, Step::Usage(e))));
+    steps.sort_by_key(|(at, step)| (*at, step.rank()));
+    steps
+}
+
+/// Goes through the steps as the replay does, and tells each.
+struct Player<'t, 'a> {
+    teller: &'t Teller<'a>,
+    balance: Balance,
+    used: BTreeMap<Option<Window>, i64>,
+    lines: Vec<Line>,
+}
+
+impl Player<'_, '_> {
+    fn step(&mut self, at: Seconds, step: Step<'_>) -> Result<(), Overflow> {
+        let line = match step {
+            Step::Term(term) => self.begin(term),
+            Step::Over(term) => {
+                let words = self.teller.over(term);
+                Some(Line::telling(at, LineKind::Limit, term.subscription.as_str(), words))
+            }
+            Step::Nothing(closing) => self
+                .teller
+                .nothing(closing)
+                .map(|words| Line::telling(at, LineKind::NoRollover, &closing.invoice, words)),
+            Step::Entry(entry) => {
+                let words = self.teller.entry(entry, self.balance.purse);
+                self.balance.purse = self.balance.purse.after(entry.change)?;
+                Some(Line::of(entry, kind(entry.kind), words))
+            }
+            Step::Usage(entry) => Some(self.spend(at, entry)?),
+        };
+        self.lines.extend(line);
+        Ok(())
+    }
+
+    fn begin(&mut self, term: &Term) -> Option<Line> {
+        let (window, limits) = (Some(term.window()), term.of(self.teller.meter));
+        let is_new = window != self.balance.window;
+        if !is_new && limits == self.balance.limits {
+            return None;
+        }
+        self.balance.used = self.used.get(&window).copied().unwrap_or_default();
+        self.balance.window = window;
+        self.balance.limits = limits;
+        let words = self.teller.included(term, is_new, self.balance.used);
+        Some(Line::telling(
+            term.since,
+            LineKind::Limit,
+            term.subscription.as_str(),
+            words,
+        ))
+    }
+
+    fn spend(&mut self, at: Seconds, entry: &Entry) -> Result<Line, Overflow> {
+        let before = self.balance.purse;
+        let change = self.balance.spend(at, entry.amount)?;
+        *self.used.entry(self.balance.window.clone()).or_default() += change.used;
+        let rolled = before.rollover.max(0).min(-change.rollover);
+        let paid = Paid {
+            limit: change.used,
+            rollover: rolled,
+            purchased: -change.purchased,
+            debt: -change.rollover - rolled,
+        };
+        let entry = Entry {
+            change,
+            ..entry.clone()
+        };
+        let words = format!("usage {}: {}", entry.cause, wallet_words::paid(paid));
+        let line = Line::of(&entry, LineKind::Usage, words);
+        Ok(Line {
+            paid: Some(paid),
+            ..line
+        })
+    }
+}
+
+fn kind(of: wallet::Kind) -> LineKind {
+    match of {
+        wallet::Kind::Rollover => LineKind::Rollover,
+        wallet::Kind::Grant => LineKind::Grant,
+        wallet::Kind::TakenBack => LineKind::TakenBack,
+        wallet::Kind::Returned => LineKind::Returned,
+        wallet::Kind::Usage => LineKind::Usage,
+        wallet::Kind::Correction => LineKind::Correction,
+    }
+}
+
+impl Line {
+    fn of(entry: &Entry, kind: LineKind, words: String) -> Self {
+        let Change {
+            used,
+            rollover,
+            purchased,
+        } = entry.change;
+        Self {
+            at: Moment(entry.at),
+            kind,
+            cause: entry.cause.clone(),
+            amount: entry.amount,
+            paid: None,
+            used,
+            rollover,
+            purchased,
+            words,
+        }
+    }
+
+    fn telling(at: Seconds, kind: LineKind, cause: &str, words: String) -> Self {
+        Self {
+            at: Moment(at),
+            kind,
+            cause: cause.to_owned(),
+            amount: 0,
+            paid: None,
+            used: 0,
+            rollover: 0,
+            purchased: 0,
+            words,
+        }
+    }
+}
+
+impl Meter {
+    fn beyond(meter: &str) -> Self {
+        Self {
+            meter: meter.to_owned(),
+            summary: "It cannot be told: it would be beyond what 64 bits hold.".to_owned(),
+            plan_limit: Some(0),
+            used: 0,
+            rollover: 0,
+            purchased: 0,
+            available: Some(0),
+            lines: Vec::new(),
+            corrections: Vec::new(),
+        }
+    }
+
+    /// The lines to be read by people: of many usages, those that follow each
+    /// other are summed up.
+    #[must_use]
+    pub fn in_short(&self) -> Vec<(Moment, String)> {
+        let is_usage = |line: &&Line| line.kind == LineKind::Usage;
+        let sums_up = self.lines.iter().filter(is_usage).count() > USAGES_MOST;
+        let same = |a: &Line, b: &Line| sums_up && is_usage(&a) && is_usage(&b);
+        let runs = self.lines.chunk_by(same);
+        runs.filter_map(|run| {
+            let (first, last) = (run.first()?, run.last()?);
+            let words = if run.len() == 1 {
+                first.words.clone()
+            } else {
+                wallet_words::run(run.iter().filter_map(|l| l.paid), run.len(), first.at, last.at)
+            };
+            Some((first.at, words))
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "wallet_tests.rs"]
+mod tests;

@@ -1,0 +1,328 @@
+//! What is told of balances: which bucket paid, what came in, and why.
+
+use super::{LineKind, Meter, Paid, Recorded};
+use crate::domain::{
+    explain::{Question, Story, story},
+    fact::{ChargeRefundedFact, Fact, Grant, InvoiceStep, RefundFailedFact, Said, Seconds},
+    ids::UserId,
+    purse::Change,
+    testkit::{DAY, T0, Told, active, changed, created, facts, invoice, month, other_session, sub, user},
+    wallet::{Entry, Kind},
+};
+use std::collections::BTreeMap;
+
+/// What is told of `u1` as of a day.
+fn told(facts: &[Fact], recorded: &[Recorded], day: i64, is_past: bool) -> Option<Story> {
+    let question = Question {
+        user: &UserId::new("u1"),
+        at: T0 + day * DAY,
+        is_past,
+        free_tier: "free",
+        types: &BTreeMap::new(),
+    };
+    story(facts, recorded, &question)
+}
+
+fn meter(life: &[Told], recorded: &[Recorded], day: i64) -> Meter {
+    let mut meters = told(&facts(life), recorded, day, true).expect("it is theirs").meters;
+    assert_eq!(meters.len(), 1, "{meters:?}");
+    meters.remove(0)
+}
+
+fn used(id: &str, at: Seconds, amount: i64) -> Recorded {
+    recorded(Kind::Usage, id, at, amount, Change::default())
+}
+
+fn recorded(kind: Kind, cause: &str, at: Seconds, amount: i64, change: Change) -> Recorded {
+    Recorded {
+        meter: "tokens".to_owned(),
+        entry: Entry {
+            at: T0 + at,
+            kind,
+            cause: cause.to_owned(),
+            amount,
+            change,
+        },
+    }
+}
+
+/// `cs_2` buys 500 tokens for 10.00.
+fn pack() -> Said {
+    match other_session(user("u1"), None) {
+        Said::Session(mut session) => {
+            session.payment_intent = Some("pi_1".to_owned());
+            session.amount_total = Some(1_000);
+            session.grant = Some(Grant {
+                pack: "small".to_owned(),
+                meter: "tokens".to_owned(),
+                credits: 500,
+            });
+            Said::Session(session)
+        }
+        other => other,
+    }
+}
+
+fn refunded(amount_refunded: i64) -> Said {
+    Said::ChargeRefunded(ChargeRefundedFact {
+        charge: "ch_1".to_owned(),
+        payment_intent: Some("pi_1".to_owned()),
+        amount: 1_000,
+        amount_refunded,
+    })
+}
+
+fn refund_failed(amount: i64) -> Said {
+    Said::RefundFailed(RefundFailedFact {
+        refund: "re_1".to_owned(),
+        charge: Some("ch_1".to_owned()),
+        payment_intent: Some("pi_1".to_owned()),
+        amount,
+    })
+}
+
+/// A month begins, and its cycle invoice is paid.
+fn renewal(number: i64) -> [Told; 2] {
+    let mut cycle = invoice(
+        &format!("in_{number}"),
+        InvoiceStep::Paid,
+        "subscription_cycle",
+        month(number),
+    );
+    cycle.period = Some(month(number - 1));
+    let at = 30 * number * DAY;
+    [(at, changed(active("plus", month(number)))), (at, Said::Invoice(cycle))]
+}
+
+/// A plan of 1,000 a month, of which 2,000 may roll over; and a pack of 500.
+fn life() -> Vec<Told> {
+    let mut life = vec![
+        (0, created(sub("active", "plus"))),
+        (0, other_session(user("u1"), None)),
+        (2 * DAY, pack()),
+        (4 * DAY, refunded(400)),
+        (5 * DAY, refund_failed(400)),
+    ];
+    life.extend(renewal(1));
+    life.extend(renewal(2));
+    life
+}
+
+fn usage() -> Vec<Recorded> {
+    vec![
+        used("app r1", DAY, 400),
+        used("app r2", 3 * DAY, 1_300),
+        used("app r3", 31 * DAY, 300),
+    ]
+}
+
+#[test]
+fn each_change_is_told_by_its_bucket_with_its_cause_and_why() {
+    let tokens = meter(&life(), &usage(), 61);
+    let lines: Vec<String> = tokens.lines.iter().map(|l| format!("{} {}", l.at, l.words)).collect();
+    assert_eq!(
+        lines,
+        [
+            "2023-11-14T22:13:20Z period of sub_1, 2023-11-14T22:13:20Z to 2023-12-14T22:13:20Z: 1,000 are included",
+            "2023-11-15T22:13:20Z usage app r1: 400 from the limit",
+            "2023-11-16T22:13:20Z grant of cs_2, pack small: 500 are added to what was purchased",
+            "2023-11-17T22:13:20Z usage app r2: 600 from the limit, 500 from what was purchased, 200 are debt",
+            "2023-11-18T22:13:20Z 200 taken back by evt_00006 (400 of 1000 (minor units) of charge ch_1 is refunded): \
+             200 are spent already and become debt",
+            "2023-11-19T22:13:20Z 200 returned by evt_00005 (refund re_1 of 400 (minor units) of charge ch_1 failed): \
+             200 pay off debt",
+            "2023-12-14T22:13:20Z period of sub_1, 2023-12-14T22:13:20Z to 2024-01-13T22:13:20Z: 1,000 are included",
+            "2023-12-14T22:13:20Z invoice in_1: nothing rolls over from 2023-11-14T22:13:20Z to 2023-12-14T22:13:20Z, \
+             nothing was left of what was paid for",
+            "2023-12-15T22:13:20Z usage app r3: 300 from the limit",
+            "2024-01-13T22:13:20Z period of sub_1, 2024-01-13T22:13:20Z to 2024-02-12T22:13:20Z: 1,000 are included",
+            "2024-01-13T22:13:20Z rollover by invoice in_2: 700 were left of 2023-12-14T22:13:20Z to \
+             2024-01-13T22:13:20Z, 700 come in; 200 of them pay off debt",
+        ]
+    );
+    assert_eq!(
+        tokens.summary,
+        "1,000 of 1,000 left in this period, 500 rolled over, 0 purchased: 1,500 available."
+    );
+    let second = &tokens.lines[3];
+    let paid = Paid {
+        limit: 600,
+        rollover: 0,
+        purchased: 500,
+        debt: 200,
+    };
+    assert_eq!(
+        (second.kind, second.cause.as_str(), second.amount, second.paid),
+        (LineKind::Usage, "app r2", 1_300, Some(paid))
+    );
+    assert_eq!((second.used, second.rollover, second.purchased), (600, -200, -500));
+}
+
+#[test]
+fn what_the_lines_change_adds_up_to_the_balance_as_of_any_moment() {
+    for (day, expected) in [
+        (0, (0, 0, 0, 1_000)),
+        (1, (400, 0, 0, 600)),
+        (2, (400, 0, 500, 1_100)),
+        (3, (1_000, -200, 0, -200)),
+        (4, (1_000, -400, 0, -400)),
+        (5, (1_000, -200, 0, -200)),
+        (30, (0, -200, 0, 800)),
+        (31, (300, -200, 0, 500)),
+        (60, (0, 500, 0, 1_500)),
+    ] {
+        let tokens = meter(&life(), &usage(), day);
+        let (used, rollover, purchased, available) = expected;
+        assert_eq!(
+            (tokens.used, tokens.rollover, tokens.purchased, tokens.available),
+            (used, rollover, purchased, Some(available)),
+            "day {day}"
+        );
+        assert_eq!(tokens.plan_limit, Some(1_000));
+        let sum = |of: fn(&super::Line) -> i64| tokens.lines.iter().map(of).sum::<i64>();
+        assert_eq!(
+            (sum(|l| l.rollover), sum(|l| l.purchased)),
+            (rollover, purchased),
+            "day {day}"
+        );
+    }
+    let before = told(&facts(&life()), &usage(), -1, true).expect("theirs later");
+    assert!(before.meters.is_empty() && before.entitlement.is_none());
+    assert!(before.summary[1].starts_with("Nothing was known of them yet"));
+}
+
+#[test]
+fn a_debt_and_a_cap_are_told_where_they_cut_what_comes_in() {
+    let mut life = life();
+    life.extend((3..=5).flat_map(renewal));
+    let tokens = meter(&life, &usage(), 151);
+    let last = tokens.lines.last().expect("a rollover");
+    assert_eq!(
+        last.words.split_once("Z, ").map(|(_, words)| words),
+        Some("0 come in, up to the cap of 2,000"),
+        "{}",
+        last.words
+    );
+    let debt = meter(&life, &usage(), 3);
+    assert_eq!(
+        debt.summary,
+        "0 of 1,000 left in this period, a debt of 200, 0 purchased: -200 available."
+    );
+    let repaid = meter(&[(0, pack())], &[used("app r1", -5, 300)], 1);
+    assert_eq!(
+        repaid.lines[1].words,
+        "grant of cs_2, pack small: 300 pay off debt, 200 are added to what was purchased"
+    );
+    assert_eq!(
+        repaid.summary,
+        "Nothing is included, 0 rolled over, 200 purchased: 200 available."
+    );
+}
+
+#[test]
+fn a_grace_lends_its_limit_until_it_is_over() {
+    let mut max = sub("active", "max");
+    if let Some(plan) = &mut max.plan {
+        plan.limits.insert("tokens".to_owned(), Some(3_000));
+    }
+    let life = [
+        (0, other_session(user("u1"), None)),
+        (0, created(max)),
+        (5 * DAY, changed(sub("active", "basic"))),
+    ];
+    let tokens = meter(&life, &[used("app r1", 6 * DAY, 2_000)], 31);
+    let words: Vec<&str> = tokens.lines[1..].iter().map(|l| l.words.as_str()).collect();
+    assert_eq!(
+        words,
+        [
+            "from here on 3,000 are included until 2023-12-14T22:13:20Z (grace), then 1,000 are included",
+            "usage app r1: 2,000 from the limit",
+            "the grace is over: from here on 1,000 are included",
+        ]
+    );
+    assert_eq!((tokens.plan_limit, tokens.available), (Some(1_000), Some(0)));
+    assert_eq!(meter(&life, &[], 29).plan_limit, Some(3_000));
+}
+
+#[test]
+fn of_many_usages_those_that_follow_each_other_are_summed_up() {
+    let many = |count: i64| -> Vec<Recorded> { (0..count).map(|n| used(&format!("app {n}"), DAY + n, 10)).collect() };
+    let few = meter(&life(), &many(50), 3);
+    assert_eq!(few.in_short().len(), few.lines.len());
+    let tokens = meter(&life(), &many(20_000), 3);
+    assert_eq!(tokens.lines.iter().filter(|l| l.paid.is_some()).count(), 20_000);
+    let short: Vec<String> = tokens.in_short().into_iter().map(|(_, words)| words).collect();
+    assert_eq!(
+        short[1..],
+        [
+            "20,000 usages from 2023-11-15T22:13:20Z to 2023-11-16T03:46:39Z: 1,000 from the limit, 199,000 are debt",
+            "grant of cs_2, pack small: 500 pay off debt",
+        ]
+    );
+}
+
+#[test]
+fn a_correction_is_told_beside_the_lines_that_have_it_in_them() {
+    let mut all = usage();
+    let change = Change {
+        used: -5,
+        rollover: 1_005,
+        purchased: 0,
+    };
+    all.push(recorded(Kind::Correction, "evt_00005", 5 * DAY, 0, change));
+    let tokens = meter(&life(), &all, 6);
+    assert_eq!(tokens.rollover, -200, "it is no change of its own");
+    let words: Vec<&str> = tokens.corrections.iter().map(|l| l.words.as_str()).collect();
+    assert_eq!(
+        words,
+        [
+            "correction by evt_00005 (refund re_1 of 400 (minor units) of charge ch_1 failed): used -5, rollover +1,005, \
+          for it changed what had been decided before"
+        ]
+    );
+    assert!(meter(&life(), &all, 4).corrections.is_empty(), "not yet");
+}
+
+#[test]
+fn a_user_is_known_by_usage_or_a_pack_alone() {
+    let by_usage = told(&[], &[used("app r1", 0, 7)], 1, true).expect("usage tells of them");
+    let row = by_usage.entitlement.expect("a row");
+    assert_eq!(
+        (
+            row.entitled,
+            row.status.as_str(),
+            row.tier.as_str(),
+            row.effective_tier.as_str()
+        ),
+        (false, "none", "free", "free")
+    );
+    assert_eq!(row.stripe_subscription_id, None);
+    assert_eq!(
+        by_usage.summary,
+        ["u1 may use free only.", "No subscription is known to be theirs."]
+    );
+    assert_eq!(
+        by_usage.meters[0].summary,
+        "Nothing is included, a debt of 7, 0 purchased: -7 available."
+    );
+    let by_pack = told(&facts(&[(0, pack())]), &[], 1, true).expect("a pack tells of them");
+    assert_eq!(by_pack.entitlement.map(|row| row.status), Some("none".to_owned()));
+    assert_eq!(told(&[], &[], 1, true), None);
+}
+
+#[test]
+fn a_test_clock_tells_of_periods_that_have_not_begun_as_of_the_moment_asked_for() {
+    let mut life = life();
+    for (at, _) in &mut life {
+        *at = (*at).min(6 * DAY);
+    }
+    let (facts, usage) = (facts(&life), usage());
+    let of = |day, is_past| {
+        let meters = told(&facts, &usage, day, is_past).expect("theirs").meters;
+        (meters[0].used, meters[0].rollover)
+    };
+    assert_eq!(of(7, true), (1_000, -200), "the first period");
+    assert_eq!(of(31, true), (300, -200), "the second one");
+    assert_eq!(of(61, true), (0, 500), "the third one");
+    assert_eq!(of(61, false), (0, 500), "as it is stored");
+}

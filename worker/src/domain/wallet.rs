@@ -1,0 +1,394 @@
+//! A user's balances: a function of what Stripe told of them and of the usage
+//! that was reported, whatever order either came in.
+//!
+//! What Stripe tells makes a **story**: terms (limits over time), closings
+//! (periods whose next one was paid: what is left of them rolls over) and
+//! grants. Usage lies in it at its own time; one that comes once its period is
+//! closed lies in the current one. [`replay`] goes through both in the order of
+//! time. [`Balance::spend`] is the same for usage that is newer than all of the
+//! story.
+
+use super::{
+    account::Account,
+    closing::{self, Closing},
+    fact::{Fact, Period, Seconds},
+    grants::{self, Bought},
+    ids::{AccountId, UserId},
+    purse::{Change, Limits, Overflow, Purse},
+    terms::{self, Term, Window},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that Stripe told of a user's balances.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Story {
+    /// Limits over time, sorted.
+    pub terms: Vec<Term>,
+    /// Periods that are over, sorted by time.
+    pub closings: Vec<Closing>,
+    /// What was bought, sorted by time.
+    pub bought: Vec<Bought>,
+}
+
+/// Why a balance changed, other than by usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// What a period left over came in; the cause is the cycle invoice.
+    Rollover,
+    /// Credits were bought; the cause is the session.
+    Grant,
+    /// A refund or dispute took credits back; the cause is the event.
+    TakenBack,
+    /// A failed refund or a dispute that was won returned them; the cause is the event.
+    Returned,
+    /// Usage was reported; the cause is its source and id.
+    Usage,
+    /// An event that came late changed what had been decided; the cause is that event.
+    Correction,
+}
+
+impl Kind {
+    /// The word for it in the ledger.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rollover => "rollover",
+            Self::Grant => "grant",
+            Self::TakenBack => "taken_back",
+            Self::Returned => "returned",
+            Self::Usage => "usage",
+            Self::Correction => "correction",
+        }
+    }
+}
+
+/// One change of a balance, and its cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: Seconds,
+    /// Why.
+    pub kind: Kind,
+    /// Which; unique among the entries of its kind, user and meter.
+    pub cause: String,
+    /// What it was about, in units: what was bought, used, taken back, left over.
+    pub amount: i64,
+    /// What it changed.
+    pub change: Change,
+}
+
+/// Usage between two moments of a story, summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// Any moment between them.
+    pub at: Seconds,
+    /// Units.
+    pub amount: i64,
+}
+
+/// The balance of one meter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balance {
+    /// The period in which use is counted; none before a subscription is known.
+    pub window: Option<Window>,
+    /// What it includes.
+    pub limits: Limits,
+    /// Units counted against it.
+    pub used: i64,
+    /// What is left beside it.
+    pub purse: Purse,
+    /// Usage from this moment on comes after all that is decided.
+    pub since: Seconds,
+}
+
+impl Default for Balance {
+    fn default() -> Self {
+        Self {
+            window: None,
+            limits: Limits::NONE,
+            used: 0,
+            purse: Purse::default(),
+            since: Seconds::MIN,
+        }
+    }
+}
+
+impl Balance {
+    /// Pays for usage at a moment that is not before `since`, and takes it in.
+    ///
+    /// # Errors
+    /// [`Overflow`]; then nothing has changed.
+    pub fn spend(&mut self, at: Seconds, amount: i64) -> Result<Change, Overflow> {
+        let change = self.purse.spend(amount, self.limits.at(at), self.used)?;
+        self.purse = self.purse.after(change)?;
+        self.used += change.used;
+        if let Some((_, until)) = self.limits.lifted.filter(|(_, until)| *until <= at) {
+            self.since = self.since.max(until);
+        }
+        Ok(change)
+    }
+}
+
+/// One meter after all that is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// The balance.
+    pub balance: Balance,
+    /// What each period has used; `None` is the time without one.
+    pub used: BTreeMap<Option<Window>, i64>,
+    /// Each change but those by usage, in order.
+    pub entries: Vec<Entry>,
+}
+
+impl Story {
+    /// The story of a user in these facts: all those of the accounts that may be
+    /// theirs, and of the payments of these, in any order.
+    #[must_use]
+    pub fn of<'a>(user: &UserId, facts: impl IntoIterator<Item = &'a Fact>) -> Self {
+        let facts: Vec<&Fact> = facts.into_iter().collect();
+        let mut accounts: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
+        for fact in &facts {
+            accounts.entry(&fact.account).or_default().push(fact);
+        }
+        let folded: BTreeMap<&AccountId, Account> = accounts.iter().map(|(id, f)| (*id, Account::fold(f))).collect();
+        let mut lives = Vec::new();
+        let mut closings = Vec::new();
+        for (id, account) in &folded {
+            for subscription in account.subscriptions.iter().filter(|s| s.user.as_ref() == Some(user)) {
+                let about = |f: &&&Fact| f.said.subscription() == Some(&subscription.id);
+                let own: Vec<&Fact> = accounts[id].iter().filter(about).copied().collect();
+                let life = terms::of_subscription(&subscription.id, &own);
+                closings.extend(closing::of_subscription(subscription, &own, &life));
+                lives.push(life);
+            }
+        }
+        closings.sort_by(|a, b| (a.at, &a.invoice).cmp(&(b.at, &b.invoice)));
+        let customer = |fact: &Fact| Some(&folded.get(&fact.account)?.claim.as_ref()?.user);
+        let bought = grants::of_user(user, &facts, customer);
+        Self {
+            terms: terms::of_user(&lives),
+            closings,
+            bought,
+        }
+    }
+
+    /// Whether nothing in it concerns balances.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty() && self.bought.is_empty()
+    }
+
+    /// The meters that it tells of.
+    #[must_use]
+    pub fn meters(&self) -> BTreeSet<String> {
+        let included = self.terms.iter().flat_map(|t| t.limits.keys().cloned());
+        included.chain(self.bought.iter().map(|b| b.meter.clone())).collect()
+    }
+
+    /// The moments at which the story changes how usage is paid, sorted: usage
+    /// between two of them may be summed up.
+    #[must_use]
+    pub fn cuts(&self) -> Vec<Seconds> {
+        let lifted = |t: &Term| t.limits.values().filter_map(|l| Some(l.lifted?.1)).collect::<Vec<_>>();
+        let mut cuts: Vec<Seconds> = self.told().chain(self.terms.iter().flat_map(lifted)).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        cuts
+    }
+
+    /// The moments at which something was told.
+    fn told(&self) -> impl Iterator<Item = Seconds> {
+        let terms = self.terms.iter().map(|t| t.since);
+        let closings = self.closings.iter().map(|c| c.at);
+        let bought = self
+            .bought
+            .iter()
+            .flat_map(|b| std::iter::once(b.at).chain(b.taken.iter().map(|t| t.at)));
+        terms.chain(closings).chain(bought)
+    }
+
+    /// Where usage lies that is reported now for `time`: there, or if that
+    /// period is closed by a paid renewal, in the current one.
+    #[must_use]
+    pub fn counts_at(&self, time: Seconds) -> Seconds {
+        let counted = self.terms.iter().rev().find(|t| t.since <= time);
+        let closed = |c: &&Closing| {
+            let own = counted.is_none_or(|t| t.subscription == c.subscription);
+            own && c.ended.start <= time && time < c.ended.end
+        };
+        let current = self.terms.last().map_or(Seconds::MIN, |t| t.since);
+        match self.closings.iter().rev().find(closed) {
+            Some(_) => self.closings.last().map_or(time, |c| c.at).max(current).max(time),
+            None => time,
+        }
+    }
+}
+
+/// A step of a story, or usage between two.
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Term(&'a Term),
+    Close(&'a Closing),
+    Grant(&'a Bought),
+    /// Which event, and how many credits more are taken back than before.
+    Take(&'a str, i64),
+    Spend(i64),
+}
+
+impl Step<'_> {
+    /// The order within one second.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Term(_) => 0,
+            Self::Close(_) => 1,
+            Self::Grant(_) => 2,
+            Self::Take(..) => 3,
+            Self::Spend(_) => 4,
+        }
+    }
+}
+
+/// Goes through a story and the usage of one meter, which must be summed up
+/// between the story's [`cuts`](Story::cuts) at the most.
+///
+/// # Errors
+/// [`Overflow`]
+pub fn replay(story: &Story, meter: &str, usage: &[Spent]) -> Result<Replayed, Overflow> {
+    let mut steps: Vec<(Seconds, Step<'_>)> = Vec::new();
+    steps.extend(story.terms.iter().map(|t| (t.since, Step::Term(t))));
+    steps.extend(story.closings.iter().map(|c| (c.at, Step::Close(c))));
+    for bought in story.bought.iter().filter(|b| b.meter == meter) {
+        steps.push((bought.at, Step::Grant(bought)));
+        let mut before = 0;
+        for taken in &bought.taken {
+            // Whenever it was told, what is taken back was granted before.
+            let step = Step::Take(taken.event.as_str(), taken.credits - before);
+            steps.push((taken.at.max(bought.at), step));
+            before = taken.credits;
+        }
+    }
+    steps.extend(usage.iter().map(|u| (u.at, Step::Spend(u.amount))));
+    steps.sort_by_key(|(at, step)| (*at, step.rank()));
+    let mut player = Player {
+        story,
+        meter,
+        term: None,
+        done: Replayed::default(),
+    };
+    for (at, step) in steps {
+        player.step(at, step)?;
+    }
+    Ok(player.end())
+}
+
+struct Player<'a> {
+    story: &'a Story,
+    meter: &'a str,
+    term: Option<&'a Term>,
+    done: Replayed,
+}
+
+impl<'a> Player<'a> {
+    fn step(&mut self, at: Seconds, step: Step<'a>) -> Result<(), Overflow> {
+        let purse = self.done.balance.purse;
+        let (kind, cause, amount, change) = match step {
+            Step::Term(term) => {
+                self.begin(term);
+                return Ok(());
+            }
+            Step::Spend(amount) => {
+                let change = self.done.balance.spend(at, amount)?;
+                *self.done.used.entry(self.done.balance.window.clone()).or_default() += change.used;
+                return Ok(());
+            }
+            Step::Close(closing) => {
+                let Some((unused, cap)) = self.left_over(closing) else {
+                    return Ok(());
+                };
+                (
+                    Kind::Rollover,
+                    closing.invoice.as_str(),
+                    unused,
+                    purse.roll_over(unused, cap)?,
+                )
+            }
+            Step::Grant(b) => (Kind::Grant, b.session.as_str(), b.credits, purse.grant(b.credits)?),
+            Step::Take(event, more) if more < 0 => (Kind::Returned, event, -more, purse.grant(-more)?),
+            Step::Take(event, more) => (Kind::TakenBack, event, more, purse.take_back(more)?),
+        };
+        self.done.balance.purse = purse.after(change)?;
+        self.done.entries.push(Entry {
+            at,
+            kind,
+            cause: cause.to_owned(),
+            amount,
+            change,
+        });
+        Ok(())
+    }
+
+    fn begin(&mut self, term: &'a Term) {
+        let window = Some(term.window());
+        let balance = &mut self.done.balance;
+        balance.used = self.done.used.get(&window).copied().unwrap_or_default();
+        balance.window = window;
+        balance.limits = term.of(self.meter);
+        self.term = Some(term);
+    }
+
+    /// What a closed period left over, and the most that rollover may hold; none
+    /// if nothing of this meter rolls over.
+    fn left_over(&self, closing: &Closing) -> Option<(i64, i64)> {
+        let own = |t: &&Term| t.subscription == closing.subscription && t.since < closing.ended.end;
+        let cap = self.story.terms.iter().rev().find(own)?.caps.get(self.meter).copied()?;
+        if !closing.paid {
+            return None;
+        }
+        let within = |w: &Window| {
+            w.subscription == closing.subscription && closing.ended.start <= w.start && w.start < closing.ended.end
+        };
+        let counted = self.done.used.iter().filter(|(w, _)| w.as_ref().is_some_and(within));
+        let used: i128 = counted.map(|(_, used)| i128::from(*used)).sum();
+        let unused = (self.allowance(closing) - used).max(0);
+        (unused > 0).then(|| (i64::try_from(unused).unwrap_or(i64::MAX), cap))
+    }
+
+    /// The limit of a period weighted by time, rounded down: without the time in
+    /// trial or without access, and where there was no limit.
+    fn allowance(&self, closing: &Closing) -> i128 {
+        let Period { start, end } = closing.ended;
+        let mut weighted: i128 = 0;
+        let terms = &self.story.terms;
+        for (place, term) in terms.iter().enumerate() {
+            let until = terms.get(place + 1).map_or(Seconds::MAX, |next| next.since);
+            if term.subscription != closing.subscription || term.trial || !term.entitled {
+                continue;
+            }
+            let limits = term.of(self.meter);
+            let lifted_until = limits.lifted.map_or(Seconds::MIN, |(_, until)| until);
+            for (limit, from, to) in [
+                (limits.at(Seconds::MIN), term.since, until.min(lifted_until)),
+                (limits.own, term.since.max(lifted_until), until),
+            ] {
+                let seconds = to.clamp(start, end) - from.clamp(start, end);
+                let seconds = seconds.max(0);
+                weighted += i128::from(limit.unwrap_or_default()) * i128::from(seconds);
+            }
+        }
+        weighted / i128::from(end - start)
+    }
+
+    fn end(self) -> Replayed {
+        let mut done = self.done;
+        if let Some(told) = self.story.told().max() {
+            done.balance.since = done.balance.since.max(told);
+        }
+        done
+    }
+}
+
+#[cfg(test)]
+#[path = "wallet_tests.rs"]
+mod tests;

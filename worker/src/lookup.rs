@@ -1,0 +1,219 @@
+//! What an event leaves out and only Stripe can tell: the line items of a paid
+//! session that names no pack. Asked before the transaction, never inside it.
+
+use crate::{
+    apply::{Interrupted, Next},
+    domain::fact::{Fact, Grant, Said},
+    failure::{Permanent, Refusal},
+    lane::{Context, Held},
+    stripe::{
+        Meaning,
+        api::{Api, AskError, LineItem, TIME_LIMIT},
+    },
+};
+use futures_util::{StreamExt, stream};
+use shared::{catalog::Catalog, shutdown::CancellationToken};
+use tokio::time::{Instant, timeout_at};
+
+/// Questions of one lane that are open at once.
+const AT_ONCE: usize = 4;
+
+impl Context {
+    /// Asks Stripe for what the events of a batch leave out, if there is a key.
+    /// All of them share one time limit, since the rest of the batch waits for
+    /// them. Returns what is to be applied, and what failed, with what to do.
+    pub(crate) async fn look_up(
+        &self,
+        batch: Vec<Held>,
+        stop: &CancellationToken,
+    ) -> Result<(Vec<Held>, Vec<(Held, Next)>), Interrupted> {
+        let Some(api) = &self.stripe else {
+            return Ok((batch, Vec::new()));
+        };
+        let asks = |held: &Held| matches!(&held.item.meaning, Err(refusal) if refusal.look_up.is_some());
+        let (asking, mut ready): (Vec<Held>, Vec<Held>) = batch.into_iter().partition(asks);
+        if asking.is_empty() {
+            return Ok((ready, Vec::new()));
+        }
+        let until = Instant::now() + TIME_LIMIT;
+        let answers = stream::iter(asking)
+            .map(|held| self.ask(api, held, until))
+            .buffer_unordered(AT_ONCE)
+            .collect::<Vec<_>>();
+        let answers = tokio::select! {
+            answers = answers => answers,
+            () = stop.cancelled() => return Err(Interrupted),
+        };
+        let mut failed = Vec::new();
+        for (held, next) in answers {
+            match next {
+                Some(next) => failed.push((held, next)),
+                None => ready.push(held),
+            }
+        }
+        Ok((ready, failed))
+    }
+
+    /// Puts what Stripe says into one event; `Some` is what to do if it does not say.
+    async fn ask(&self, api: &Api, mut held: Held, until: Instant) -> (Held, Option<Next>) {
+        let Err(refusal) = &mut held.item.meaning else {
+            return (held, None);
+        };
+        let Some(fact) = refusal.look_up.take() else {
+            return (held, None);
+        };
+        let Said::Session(session) = &fact.said else {
+            return (held, None);
+        };
+        // Others took all the time: not its fault, so no attempt is counted.
+        if Instant::now() >= until
+            && let Some(delay) = self.topology.retry_delays().first()
+        {
+            let later = Next::Retry(*delay, held.item.meta);
+            return (held, Some(later));
+        }
+        let answer = timeout_at(until, api.line_items(&session.session)).await;
+        let meaning = match answer.unwrap_or(Err(AskError::TooSlow)) {
+            Ok(lines) => bought(&lines, &self.catalog).map(|grant| said(fact, grant)),
+            Err(error @ AskError::NotFound) => Err(unknown(&error.to_string())),
+            Err(error) => {
+                let next = self.failed(&held.item, error);
+                return (held, Some(next));
+            }
+        };
+        held.item.meaning = meaning.map_err(Refusal::brief);
+        (held, None)
+    }
+}
+
+/// The fact as if the session had named what it sold.
+fn said(mut fact: Box<Fact>, grant: Grant) -> Meaning {
+    if let Said::Session(session) = &mut fact.said {
+        session.grant = Some(grant);
+    }
+    Meaning::Said(fact)
+}
+
+/// What the lines of a session sold: one pack, as often as all of them say,
+/// since a session has one grant. A price is a pack's by the first of its
+/// `metadata.pack` and its lookup key that the catalog knows.
+fn bought(lines: &[LineItem], catalog: &Catalog) -> Result<Grant, Refusal> {
+    let mut sold = None;
+    let mut pieces: i64 = 0;
+    for line in lines {
+        let price = line.price.as_ref();
+        let noted = price.and_then(|p| p.metadata.as_ref()?.get("pack"));
+        let key = price.and_then(|p| p.lookup_key.as_ref());
+        let Some(pack) = noted.into_iter().chain(key).find_map(|name| catalog.pack(name)) else {
+            let or_none = |text: Option<&String>| text.map_or("none", String::as_str).to_owned();
+            return Err(unknown(&format!(
+                "the catalog has no pack for price {} (metadata.pack: {}, lookup key: {})",
+                or_none(price.and_then(|p| p.id.as_ref())),
+                or_none(noted),
+                or_none(key)
+            )));
+        };
+        let first = *sold.get_or_insert(pack);
+        if first != pack {
+            return Err(unknown(&format!("it sold '{}' and '{}'", first.name, pack.name)));
+        }
+        let quantity = line.quantity.unwrap_or(1);
+        pieces = match pieces.checked_add(quantity) {
+            Some(sum) if quantity >= 1 => sum,
+            _ => return Err(unknown(&format!("a line has quantity {quantity}"))),
+        };
+    }
+    let pack = sold.ok_or_else(|| unknown("it has no line items"))?;
+    let credits = pack.credits.checked_mul(pieces);
+    Ok(Grant {
+        pack: pack.name.clone(),
+        meter: pack.meter.clone(),
+        credits: credits.ok_or_else(|| unknown(&format!("it sold {pieces} pieces")))?,
+    })
+}
+
+fn unknown(why: &str) -> Refusal {
+    let detail = format!(
+        "the session was paid and names no pack, and its line items do not tell one: {why}; give the price a metadata.pack or a lookup key that is a pack of CATALOG_FILE (or add the pack there and restart the workers), then replay"
+    );
+    Refusal::new(Permanent::UnknownPack, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stripe::api::Price;
+
+    fn catalog() -> Catalog {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/catalog.toml");
+        Catalog::load(path.as_ref()).expect("the shipped catalog")
+    }
+
+    fn line(quantity: impl Into<Option<i64>>, noted: Option<&str>, key: Option<&str>) -> LineItem {
+        LineItem {
+            quantity: quantity.into(),
+            price: Some(Price {
+                id: Some("price_1".to_owned()),
+                lookup_key: key.map(str::to_owned),
+                metadata: noted.map(|pack| [("pack".to_owned(), pack.to_owned())].into()),
+            }),
+        }
+    }
+
+    #[test]
+    fn lines_of_one_pack_add_up() {
+        let (tokens, voice) = (Some("tokens_5m"), Some("voice_500k"));
+        for (lines, expected) in [
+            (vec![line(1, tokens, None)], ("tokens_5m", "tokens", 5_000_000)),
+            (vec![line(None, None, voice)], ("voice_500k", "voice_chars", 500_000)),
+            (vec![line(3, None, tokens)], ("tokens_5m", "tokens", 15_000_000)),
+            // The first that is known.
+            (vec![line(1, voice, tokens)], ("voice_500k", "voice_chars", 500_000)),
+            (vec![line(1, Some("gold"), tokens)], ("tokens_5m", "tokens", 5_000_000)),
+            (
+                vec![line(2, None, tokens), line(1, tokens, Some("spring"))],
+                ("tokens_5m", "tokens", 15_000_000),
+            ),
+        ] {
+            let grant = bought(&lines, &catalog()).expect("one pack");
+            assert_eq!((grant.pack.as_str(), grant.meter.as_str(), grant.credits), expected);
+        }
+    }
+
+    #[test]
+    fn lines_that_are_not_of_one_known_pack_are_refused_with_their_reason() {
+        let (tokens, voice) = (Some("tokens_5m"), Some("voice_500k"));
+        let priceless = LineItem {
+            quantity: Some(1),
+            price: None,
+        };
+        for (lines, why) in [
+            (vec![], "no line items"),
+            (vec![priceless], "price none (metadata.pack: none, lookup key: none)"),
+            (
+                vec![line(1, Some("gold"), Some("spring"))],
+                "metadata.pack: gold, lookup key: spring",
+            ),
+            (
+                vec![line(1, tokens, None), line(1, None, None)],
+                "no pack for price price_1",
+            ),
+            (
+                vec![line(1, tokens, None), line(1, voice, None)],
+                "'tokens_5m' and 'voice_500k'",
+            ),
+            (vec![line(0, tokens, None)], "quantity 0"),
+            (vec![line(-1, tokens, None)], "quantity -1"),
+            (vec![line(i64::MAX, tokens, None)], "pieces"),
+            (vec![line(1, tokens, None), line(i64::MAX, tokens, None)], "quantity"),
+        ] {
+            let refusal = bought(&lines, &catalog()).expect_err(why);
+            assert_eq!((refusal.reason, refusal.look_up), (Permanent::UnknownPack, None));
+            assert!(
+                refusal.detail.contains(why) && refusal.detail.contains("replay"),
+                "{}",
+                refusal.detail
+            );
+        }
+    }
+}

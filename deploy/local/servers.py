@@ -15,7 +15,7 @@ import signal
 import sys
 
 from instance import REPOSITORY, VARIABLES, Instance, names
-from system import Failure, Interrupted, end, processes, run_command, say, signals
+from system import Failure, Interrupted, end, explain, processes, run_command, say, signals
 
 PAIR = REPOSITORY / "target" / "local" / "pair.json"
 
@@ -183,11 +183,7 @@ def main():
     except Interrupted as interrupted:
         return interrupted.exit_code
     except Failure as failure:
-        say(f"error: {failure}")
-        if failure.log and failure.log.exists():
-            lines = failure.log.read_text(errors="replace").splitlines()[-20:]
-            say("\n".join([f"the end of {failure.log}:", *lines]))
-        return 1
+        return explain(failure)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def choose(kind):
 
 
 # Packages start their services, and PostgreSQL's makes a first cluster, unless told not to. Both
-# ways to tell it are files of the system: ours exist only while apt-get runs. The service, named
+# ways to tell it are files of the system: ours exist only while apt-get runs. A service, named
 # like its package, is not to start with the machine either.
 INSTALL = r"""
 set -e
@@ -93,13 +93,16 @@ make /usr/sbin/policy-rc.d '#!/bin/sh\nexit 101\n'
 make /etc/postgresql-common/createcluster.d/tollbridge.conf 'create_main_cluster = false\n'
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
-apt-get install -q -y --no-install-recommends "$0"
-if command -v systemctl >/dev/null; then systemctl --root=/ disable "$0"; fi
+apt-get install -q -y --no-install-recommends "$@"
+for package; do
+    [ -e "/lib/systemd/system/$package.service" ] || continue
+    if command -v systemctl >/dev/null; then systemctl --root=/ disable "$package"; fi
+done
 """
 
 
-def install(package):
-    """Installs a Debian package without starting anything; whether that worked."""
+def install(*packages):
+    """Installs Debian packages without starting anything; whether that worked."""
     sudo = []
     if os.getuid() != 0:
         # Without a terminal nobody could type a password.
@@ -107,4 +110,4 @@ def install(package):
         if not shutil.which("sudo"):
             return False
     # Its output is not ours: standard output is for results only.
-    return subprocess.run([*sudo, "sh", "-c", INSTALL, package], stdout=2, check=False).returncode == 0
+    return subprocess.run([*sudo, "sh", "-c", INSTALL, "install", *packages], stdout=2, check=False).returncode == 0

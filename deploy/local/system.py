@@ -66,6 +66,15 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def explain(failure):
+    """Says why a script failed; returns its exit code."""
+    say(f"error: {failure}")
+    if failure.log and failure.log.exists():
+        lines = failure.log.read_text(errors="replace").splitlines()[-20:]
+        say("\n".join([f"the end of {failure.log}:", *lines]))
+    return 1
+
+
 def wait_until(condition, timeout_s, pause_s=0.05):
     """Whether `condition()` became true in time."""
     deadline = time.monotonic() + timeout_s

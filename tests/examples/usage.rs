@@ -1,0 +1,64 @@
+//! README.md's program for Rust. From the next comment on it is what stands there, letter by letter,
+//! which `tests/examples.rs` checks.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an application's program, not ours"
+)]
+
+// cargo add anyhow reqwest serde_json; cargo add sqlx -F postgres,runtime-tokio,tls-rustls
+// cargo add time -F formatting; cargo add tokio -F full; cargo add uuid -F v4; cargo run -- USER [ID]
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use std::{env, time::Duration};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use uuid::Uuid;
+
+const MAY_USE: &str = "SELECT EXISTS (SELECT FROM billing.balances
+    WHERE user_id = $1 AND meter = $2 AND (available IS NULL OR available > 0))";
+
+async fn may_use(user: &str, meter: &str) -> Result<bool> {
+    let mut database = PgConnection::connect(&env::var("DATABASE_URL")?).await?;
+    let question = sqlx::query_scalar(MAY_USE).bind(user).bind(meter);
+    Ok(question.fetch_one(&mut database).await?)
+}
+
+async fn report(event: &Value) -> Result<()> {
+    let (url, token) = (env::var("USAGE_URL")?, env::var("USAGE_TOKEN")?);
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let request = client.post(&url).bearer_auth(&token).body(event.to_string());
+        let request = request.header("Content-Type", "application/cloudevents+json");
+        let problem = match request.send().await {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) if answer.status().is_server_error() => answer.status().to_string(),
+            Ok(answer) => bail!("a defect: {} {}", answer.status(), answer.text().await?),
+            Err(error) => error.to_string(),
+        };
+        eprintln!("not reported yet ({problem}), again in {pause:?}");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(30));
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut arguments = env::args().skip(1);
+    let user = arguments.next().context("arguments: USER [ID]")?;
+    let id = arguments.next().unwrap_or_else(|| Uuid::new_v4().to_string());
+    if !may_use(&user, "tokens").await? {
+        println!("{user} may not use tokens");
+        return Ok(());
+    }
+    let (input, output) = (600, 100); // the work
+    let time = OffsetDateTime::now_utc().format(&Rfc3339)?;
+    let data = json!({ "meter": "tokens", "quantities": { "input": input, "output": output } });
+    let event = json!({ "specversion": "1.0", "type": "usage", "source": "/rust", "subject": user,
+                        "id": id, "time": time, "data": data });
+    report(&event).await?;
+    println!("{user} used {input} + {output} tokens, reported as {id}");
+    Ok(())
+}

@@ -10,6 +10,8 @@ use crate::{
     domain::{
         account::{self, Account},
         entitlement,
+        fact::Fact,
+        grants::sales,
         ids::{AccountId, SubscriptionId, UserId},
         subscription::Subscription,
     },
@@ -103,7 +105,8 @@ impl<W: Write> Auditor<'_, W> {
         let accounts = store::accounts(moment, page).await?;
         let awaiting = outdated.iter().map(|r| r.account.as_str()).collect();
         found.extend(compare::accounts(&folded, &accounts, &awaiting));
-        let sessions: Vec<&str> = credits::sessions(&facts).into_keys().collect();
+        let told: Vec<&Fact> = facts.iter().collect();
+        let sessions: Vec<&str> = sales(&told).iter().map(|sale| sale.session).collect();
         let packs = rows::packs(moment, page, &sessions).await?;
         found.extend(credits::packs(&folded, &facts, &packs, &awaiting));
         found.extend(compare::subscriptions(&folded, &rows));

@@ -11,7 +11,8 @@ use crate::{
         subscription::Subscription,
         usage::Usage,
     },
-    store::{self, pack::Concerned, subscription::Changes},
+    packs,
+    store::{self, subscription::Changes},
 };
 use shared::catalog::FREE_TIER;
 use sqlx::PgConnection;
@@ -43,7 +44,9 @@ pub struct Batch<'a> {
 
 /// Accounts before and after.
 #[derive(Debug, Default)]
-struct Folded {
+struct Folded<'a> {
+    /// The facts that are new.
+    told: BTreeMap<&'a AccountId, Vec<&'a Fact>>,
     before: BTreeMap<AccountId, Account>,
     after: BTreeMap<AccountId, Account>,
     /// Those that were folded again from all their facts.
@@ -53,47 +56,43 @@ struct Folded {
 /// Brings what depends on a batch up to date: the accounts of its facts, then
 /// the users of those and of the usage.
 pub async fn take_in(connection: &mut PgConnection, batch: Batch<'_>) -> Result<Folds, sqlx::Error> {
-    let payments: BTreeSet<&str> = batch.facts.iter().filter_map(|f| f.said.payment()).collect();
-    if !payments.is_empty() {
-        store::pack::lock_payments(connection, &payments.into_iter().collect::<Vec<_>>()).await?;
-    }
+    packs::lock(connection, &batch.facts).await?;
     let (folded, mut folds) = fold(connection, &batch.facts).await?;
     folds.undecided = folded.undecided();
     let mut news = News {
-        told: folded.told(&batch.facts),
+        told: folded.concerned(),
         usage: batch.usage,
         ..News::default()
     };
     news.usage
         .sort_by(|a, b| (&a.user, a.time, &a.key).cmp(&(&b.user, b.time, &b.key)));
-    for pack in packs(connection, &batch.facts, &folded).await? {
-        if let Some(cause) = cause_of(&pack, &batch.facts) {
-            news.told.entry(pack.user).or_insert(cause);
-        }
+    for (user, cause) in packs::take_in(connection, &batch.facts, &folded.after, &folded.owners()).await? {
+        news.told.entry(user).or_insert(cause);
     }
     let subscriptions = folded.changed();
     news.known = write(connection, &folded, &subscriptions, &news).await?;
-    news.fresh = folded.fresh(&batch.facts, &batch.first_seen, &news.known);
+    news.fresh = folded.fresh(&batch.first_seen, &news.known);
     if !news.told.is_empty() || !news.usage.is_empty() {
         balances::settle(connection, &news).await?;
     }
     Ok(folds)
 }
 
-async fn fold(connection: &mut PgConnection, facts: &[&Fact]) -> Result<(Folded, Folds), sqlx::Error> {
+async fn fold<'a>(connection: &mut PgConnection, facts: &[&'a Fact]) -> Result<(Folded<'a>, Folds), sqlx::Error> {
     let mut folds = Folds::default();
     if facts.is_empty() {
         return Ok((Folded::default(), folds));
     }
-    let by_account = account::by_account(facts.iter().copied());
-    let ids: Vec<AccountId> = by_account.keys().map(|id| (*id).clone()).collect();
+    let told = account::by_account(facts.iter().copied());
+    let ids: Vec<AccountId> = told.keys().map(|id| (*id).clone()).collect();
     let mut folded = Folded {
+        told,
         before: store::account::load(connection, &ids).await?,
         ..Folded::default()
     };
-    for (id, new) in by_account {
-        let known = folded.before.get(id);
-        let next = known.map_or_else(|| Some(Account::fold(&new)), |known| known.advance(&new));
+    for (id, new) in &folded.told {
+        let (id, known) = (*id, folded.before.get(*id));
+        let next = known.map_or_else(|| Some(Account::fold(new)), |known| known.advance(new));
         let Some(next) = next else {
             folds.slow += new.len() as u64;
             folded.late.push(id.clone());
@@ -109,32 +108,6 @@ async fn fold(connection: &mut PgConnection, facts: &[&Fact]) -> Result<(Folded,
     Ok((folded, folds))
 }
 
-/// The sessions that bought credits, and whose balances these facts concern.
-async fn packs(connection: &mut PgConnection, facts: &[&Fact], folded: &Folded) -> Result<Vec<Concerned>, sqlx::Error> {
-    let claims = folded.claims();
-    let owners: Vec<(&AccountId, Option<&UserId>)> =
-        claims.iter().map(|(id, claim)| (*id, claim.map(|c| &c.user))).collect();
-    if owners.is_empty() && facts.iter().all(|f| f.said.payment().is_none() && !buys(f)) {
-        return Ok(Vec::new());
-    }
-    store::pack::keep(connection, facts, &owners).await
-}
-
-fn buys(fact: &Fact) -> bool {
-    matches!(&fact.said, Said::Session(session) if session.grant.is_some())
-}
-
-/// The event that concerns the balances of a session's user.
-fn cause_of(pack: &Concerned, facts: &[&Fact]) -> Option<String> {
-    let about = |fact: &&&Fact| match &fact.said {
-        Said::Session(session) => session.session == pack.session,
-        said => said.payment().is_some() && said.payment() == pack.payment.as_deref(),
-    };
-    let same_account = |fact: &&&Fact| fact.account.as_str() == pack.account;
-    let cause = facts.iter().find(about).or_else(|| facts.iter().find(same_account));
-    cause.map(|fact| fact.event_id.to_string())
-}
-
 /// Folds accounts, which must be sorted, from all their facts, and writes what
 /// that changes: the slow path for all of them. `cause` names the refolding; it
 /// must not have been one before.
@@ -142,13 +115,15 @@ pub async fn refold(connection: &mut PgConnection, accounts: &[AccountId], cause
     store::account::lock(connection, accounts).await?;
     let facts = store::fact::of_accounts(connection, accounts).await?;
     let folded = Folded {
+        told: account::by_account(&facts),
         before: store::account::load(connection, accounts).await?,
         after: account::fold_all(&facts),
         late: accounts.to_vec(),
     };
     let facts: Vec<&Fact> = facts.iter().collect();
+    let packs = packs::take_in(connection, &facts, &folded.after, &folded.owners()).await?;
     let mut users = folded.theirs();
-    users.extend(packs(connection, &facts, &folded).await?.into_iter().map(|p| p.user));
+    users.extend(packs.into_iter().map(|(user, _)| user));
     let mut news = News {
         told: users.into_iter().map(|user| (user, cause.to_owned())).collect(),
         ..News::default()
@@ -169,11 +144,11 @@ async fn refolded(
     ))
 }
 
-impl Folded {
+impl Folded<'_> {
     fn changed(&self) -> Vec<(&AccountId, &Subscription)> {
         let mut changed = Vec::new();
         for (id, account) in &self.after {
-            let before = self.before.get(id).map_or(&[][..], |b| &b.subscriptions);
+            let before = self.known(id);
             let new = account.subscriptions.iter().filter(|s| !before.contains(s));
             changed.extend(new.map(|s| (id, s)));
         }
@@ -187,6 +162,17 @@ impl Folded {
             .iter()
             .filter(|(id, a)| known(id) != Some((a.version, &a.claim)));
         new.map(|(id, a)| (id, a.claim.as_ref())).collect()
+    }
+
+    /// The owners of accounts of which another one was known, or none.
+    fn owners(&self) -> Vec<(&AccountId, Option<&UserId>)> {
+        let claims = self.claims().into_iter();
+        claims.map(|(id, claim)| (id, claim.map(|c| &c.user))).collect()
+    }
+
+    /// The subscriptions of an account as they were.
+    fn known(&self, id: &AccountId) -> &[Subscription] {
+        self.before.get(id).map_or(&[][..], |b| &b.subscriptions)
     }
 
     /// Who is touched: the users of the changed subscriptions, as they are and
@@ -209,66 +195,29 @@ impl Folded {
         all.filter_map(|s| s.user.clone()).collect()
     }
 
-    /// Whose balances these facts concern, with the event that does.
-    fn told(&self, facts: &[&Fact]) -> BTreeMap<UserId, String> {
-        let mut told = BTreeMap::new();
-        for (id, account) in &self.after {
-            let before = self.before.get(id).map_or(&[][..], |b| &b.subscriptions);
-            let late = self.late.contains(id);
-            let cycles: BTreeSet<&SubscriptionId> = facts
-                .iter()
-                .filter(|f| f.account == *id)
-                .filter_map(|f| cycle(f))
-                .collect();
-            let concerned = account.subscriptions.iter().filter(|s| {
-                let same = before
-                    .iter()
-                    .find(|b| b.id == s.id)
-                    .is_some_and(|b| includes_the_same(b, s));
-                late || !same || cycles.contains(&s.id)
-            });
-            let ids: BTreeSet<&SubscriptionId> = concerned.map(|s| &s.id).collect();
-            let Some(cause) = facts.iter().find(|f| f.account == *id) else {
+    /// Whose balances the new facts concern by a subscription, with the event that does.
+    fn concerned(&self) -> BTreeMap<UserId, String> {
+        let mut concerned = BTreeMap::new();
+        for (id, facts) in &self.told {
+            let (Some(cause), Some(account)) = (facts.first(), self.after.get(*id)) else {
                 continue;
             };
-            for subscription in account
-                .subscriptions
-                .iter()
-                .chain(before)
-                .filter(|s| ids.contains(&s.id))
-            {
-                if let Some(user) = &subscription.user {
-                    told.entry(user.clone()).or_insert_with(|| cause.event_id.to_string());
+            let (before, late) = (self.known(id), self.late.contains(id));
+            let cycles: BTreeSet<&SubscriptionId> = facts.iter().filter_map(|f| cycle(f)).collect();
+            for now in &account.subscriptions {
+                let was = before.iter().find(|b| b.id == now.id);
+                if was.is_some_and(|was| includes_the_same(was, now)) && !late && !cycles.contains(&now.id) {
+                    continue;
+                }
+                let users = [was.and_then(|was| was.user.as_ref()), now.user.as_ref()];
+                for user in users.into_iter().flatten() {
+                    concerned
+                        .entry(user.clone())
+                        .or_insert_with(|| cause.event_id.to_string());
                 }
             }
         }
-        told
-    }
-
-    /// Users of whom nothing was known, with all facts that there are of them.
-    fn fresh<'a>(
-        &self,
-        facts: &[&'a Fact],
-        first_seen: &HashSet<String>,
-        known: &HashSet<UserId>,
-    ) -> BTreeMap<UserId, Vec<&'a Fact>> {
-        let mut fresh: BTreeMap<UserId, Vec<&Fact>> = BTreeMap::new();
-        let mut others: BTreeSet<UserId> = BTreeSet::new();
-        for (id, account) in &self.after {
-            let users: BTreeSet<&UserId> = account.subscriptions.iter().filter_map(|s| s.user.as_ref()).collect();
-            let own = || facts.iter().filter(|f| f.account == *id);
-            // What a payment may lead to is not all here.
-            let whole = first_seen.contains(id.as_str()) && own().all(|f| f.said.payment().is_none() && !buys(f));
-            for user in users.into_iter().filter(|u| !known.contains(*u)) {
-                if whole {
-                    fresh.entry(user.clone()).or_default().extend(own());
-                } else {
-                    others.insert(user.clone());
-                }
-            }
-        }
-        fresh.retain(|user, _| !others.contains(user));
-        fresh
+        concerned
     }
 
     /// How many more seconds there are whose order no evidence tells.
@@ -278,6 +227,30 @@ impl Folded {
             all.map(|s| u64::from(s.undecided)).sum()
         };
         count(&self.after).saturating_sub(count(&self.before))
+    }
+}
+
+impl<'a> Folded<'a> {
+    /// Users of whom nothing was known, with all facts that there are of them.
+    fn fresh(&self, first_seen: &HashSet<String>, known: &HashSet<UserId>) -> BTreeMap<UserId, Vec<&'a Fact>> {
+        let mut fresh: BTreeMap<UserId, Vec<&Fact>> = BTreeMap::new();
+        let mut others: BTreeSet<&UserId> = BTreeSet::new();
+        for (id, facts) in &self.told {
+            let subscriptions = self.after.get(*id).map_or(&[][..], |a| &a.subscriptions);
+            let users: BTreeSet<&UserId> = subscriptions.iter().filter_map(|s| s.user.as_ref()).collect();
+            // What a payment may lead to is not all here.
+            let pays = |f: &&Fact| f.said.payment().is_some() || f.said.buys();
+            let whole = first_seen.contains(id.as_str()) && !facts.iter().any(pays);
+            for user in users.into_iter().filter(|u| !known.contains(*u)) {
+                if whole {
+                    fresh.entry(user.clone()).or_default().extend(facts);
+                } else {
+                    others.insert(user);
+                }
+            }
+        }
+        fresh.retain(|user, _| !others.contains(user));
+        fresh
     }
 }
 
@@ -303,7 +276,7 @@ fn includes_the_same(a: &Subscription, b: &Subscription) -> bool {
 /// were known before.
 async fn write(
     connection: &mut PgConnection,
-    folded: &Folded,
+    folded: &Folded<'_>,
     subscriptions: &[(&AccountId, &Subscription)],
     news: &News<'_>,
 ) -> Result<HashSet<UserId>, sqlx::Error> {

@@ -18,6 +18,7 @@ pub mod fold;
 pub mod lane;
 mod lookup;
 pub mod metrics;
+pub mod packs;
 pub mod process;
 mod report;
 pub mod run;

@@ -229,7 +229,8 @@ pub fn entitlement(
     has_balances: bool,
 ) -> Vec<Difference> {
     let name = format!("entitlement of {user}");
-    match (stored, said.map(row).or(has_balances.then(|| by_balance(user)))) {
+    let none = || has_balances.then(|| row(&Entitlement::by_balance(user, FREE_TIER)));
+    match (stored, said.map(row).or_else(none)) {
         (None, None) => Vec::new(),
         (Some(stored), Some(said)) => differing(&name, "", stored, &said),
         (None, Some(said)) => {
@@ -269,31 +270,7 @@ fn row(of: &Entitlement) -> StoredEntitlement {
         highest_tier_subscribed: of.highest.as_ref().map(|p| p.tier.clone()),
         highest_rank: of.highest.as_ref().map(|p| p.rank),
         stripe_customer_id: of.customer.clone(),
-        stripe_subscription_id: Some(of.subscription.clone()),
-    }
-}
-
-/// The row of a user of whom only balances are known.
-fn by_balance(user: &UserId) -> StoredEntitlement {
-    StoredEntitlement {
-        user_id: user.to_string(),
-        entitled: false,
-        status: "none".to_owned(),
-        tier: FREE_TIER.to_owned(),
-        base_tier: FREE_TIER.to_owned(),
-        grace_tier: None,
-        grace_until: None,
-        current_period_start: None,
-        current_period_end: None,
-        trial_end: None,
-        is_canceling: false,
-        cancel_at: None,
-        canceled_at: None,
-        ever_paid: false,
-        highest_tier_subscribed: None,
-        highest_rank: None,
-        stripe_customer_id: None,
-        stripe_subscription_id: None,
+        stripe_subscription_id: of.subscription.clone(),
     }
 }
 

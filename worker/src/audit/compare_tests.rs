@@ -1,10 +1,10 @@
 //! What is stored, the events, and the difference that is told.
 
-use super::{Difference, accounts, by_balance, entitlement, outdated, read, row, subscriptions, users};
+use super::{Difference, accounts, entitlement, outdated, read, row, subscriptions, users};
 use crate::{
     domain::{
         account::{Account, fold_all},
-        entitlement::of_user,
+        entitlement::{Entitlement, of_user},
         fact::{Fact, Period, Phase, Plan, Said, Snapshot, SubscriptionFact},
         ids::{AccountId, EventId, SubscriptionId, UserId},
         subscription::{Subscription, VERSION},
@@ -255,7 +255,7 @@ fn an_entitlement_is_compared_column_by_column() {
 #[test]
 fn who_has_balances_alone_is_known_by_them() {
     let user = UserId::new("u1");
-    let none = by_balance(&user);
+    let none = row(&Entitlement::by_balance(&user, "free"));
     check(&entitlement(&user, Some(&none), None, true), &[]);
     check(
         &entitlement(&user, None, None, true),

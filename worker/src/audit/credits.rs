@@ -6,8 +6,8 @@ use crate::{
     domain::{
         account::Account,
         explain::Moment,
-        fact::{Fact, Said, SessionFact},
-        grants::buyer,
+        fact::Fact,
+        grants::{Sale, sales},
         ids::{AccountId, UserId},
         ledger::Held,
         purse::{Change, Limit},
@@ -191,14 +191,15 @@ pub fn packs(
     outdated: &BTreeSet<&str>,
 ) -> Vec<Difference> {
     let mut found = Vec::new();
-    let mut said = sessions(facts);
+    let facts: Vec<&Fact> = facts.iter().collect();
+    let mut said: BTreeMap<&str, Sale<'_>> = sales(&facts).into_iter().map(|s| (s.session, s)).collect();
     for row in rows {
-        let told = said.remove(row.session.as_str());
+        let sale = said.remove(row.session.as_str());
         if outdated.contains(row.account.as_str()) {
             continue;
         }
         let name = format!("pack of {}", row.session);
-        let Some(told) = told else {
+        let Some(sale) = sale else {
             let what = format!(
                 "there is a row of account {}, none of its events tells of it",
                 row.account
@@ -206,42 +207,16 @@ pub fn packs(
             found.push(Difference::of(name, what));
             continue;
         };
-        found.extend(pack(&name, row, &told, folded));
+        found.extend(pack(&name, row, &sale, folded));
     }
-    let missing = said.into_iter().filter_map(|(id, told)| Some((id, told.first()?.0)));
-    found.extend(missing.map(|(id, fact)| {
-        let what = format!("there is no row, events of account {} tell of it", fact.account);
+    found.extend(said.into_iter().map(|(id, sale)| {
+        let what = format!("there is no row, events of account {} tell of it", sale.first.account);
         Difference::of(format!("pack of {id}"), what)
     }));
     found
 }
 
-/// What events told of a session that bought credits, in order.
-type Told<'a> = Vec<(&'a Fact, &'a SessionFact)>;
-
-/// The sessions that bought credits, by id.
-#[must_use]
-pub fn sessions(facts: &[Fact]) -> BTreeMap<&str, Told<'_>> {
-    let mut sessions: BTreeMap<&str, Told<'_>> = BTreeMap::new();
-    for fact in facts {
-        if let Said::Session(session) = &fact.said
-            && session.grant.is_some()
-        {
-            sessions.entry(&session.session).or_default().push((fact, session));
-        }
-    }
-    for told in sessions.values_mut() {
-        told.sort_by_key(|(fact, _)| (fact.created, &fact.event_id));
-    }
-    sessions
-}
-
-fn pack(
-    name: &str,
-    row: &StoredPack,
-    told: &[(&Fact, &SessionFact)],
-    folded: &BTreeMap<AccountId, Account>,
-) -> Vec<Difference> {
+fn pack(name: &str, row: &StoredPack, sale: &Sale<'_>, folded: &BTreeMap<AccountId, Account>) -> Vec<Difference> {
     #[derive(PartialEq, Serialize)]
     struct Columns<'a> {
         account: &'a str,
@@ -255,16 +230,13 @@ fn pack(
         user_id: row.user.as_deref(),
         named: row.named,
     };
-    let named = told.iter().find_map(|(_, s)| buyer(s, None));
-    // Of several accounts it is stored under the one that came first.
-    let known = told.iter().map(|(f, _)| &f.account);
-    let account = known.clone().find(|a| a.as_str() == row.account).or(known.min());
-    let owner = account.and_then(|a| folded.get(a)?.claim.as_ref());
+    let account = &sale.first.account;
+    let owner = folded.get(account).and_then(|a| a.claim.as_ref());
     let said = Columns {
-        account: account.map_or("", AccountId::as_str),
-        payment: told.iter().find_map(|(_, s)| s.payment_intent.as_deref()),
-        user_id: named.or(owner.map(|claim| &claim.user)).map(UserId::as_str),
-        named: named.is_some(),
+        account: account.as_str(),
+        payment: sale.payment,
+        user_id: sale.named.or(owner.map(|claim| &claim.user)).map(UserId::as_str),
+        named: sale.named.is_some(),
     };
     differing(name, "", &stored, &said)
 }

@@ -15,7 +15,7 @@ pub struct Entitlement {
     pub user: UserId,
     /// Whether the current subscription gives access.
     pub entitled: bool,
-    /// Stripe's word for the current subscription.
+    /// Stripe's word for the current subscription; `none` without one.
     pub status: String,
     /// The tier of the current subscription; the free one if none was ever known.
     pub tier: String,
@@ -39,8 +39,32 @@ pub struct Entitlement {
     pub highest: Option<Plan>,
     /// The Stripe customer of the current subscription.
     pub customer: Option<String>,
-    /// The current subscription.
-    pub subscription: String,
+    /// The current subscription; none of who only bought packs or used something.
+    pub subscription: Option<String>,
+}
+
+impl Entitlement {
+    /// That of a user who has balances and no subscription.
+    #[must_use]
+    pub fn by_balance(user: &UserId, free_tier: &str) -> Self {
+        Self {
+            user: user.clone(),
+            entitled: false,
+            status: "none".to_owned(),
+            tier: free_tier.to_owned(),
+            base_tier: free_tier.to_owned(),
+            grace: None,
+            period: None,
+            trial_end: None,
+            is_canceling: false,
+            cancel_at: None,
+            canceled_at: None,
+            ever_paid: false,
+            highest: None,
+            customer: None,
+            subscription: None,
+        }
+    }
 }
 
 /// The entitlement of a user with these subscriptions; none if no subscription
@@ -73,7 +97,7 @@ pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) 
             .max_by(|a, b| (a.rank, &a.tier).cmp(&(b.rank, &b.tier)))
             .cloned(),
         customer: latest.customer.clone(),
-        subscription: current.id.to_string(),
+        subscription: Some(current.id.to_string()),
     })
 }
 

@@ -152,7 +152,7 @@ pub fn story(facts: &[Fact], recorded: &[Recorded], question: &Question<'_>) -> 
     let subscriptions: Vec<&Subscription> = theirs.map(|t| &t.life.end).collect();
     let entitlement = entitlement::of_user(question.user, &subscriptions, question.free_tier);
     let current = entitlement.as_ref().and_then(|e| {
-        let of = |s: &&&Subscription| s.id.as_str() == e.subscription;
+        let of = |s: &&&Subscription| Some(s.id.as_str()) == e.subscription.as_deref();
         subscriptions.iter().find(of).map(|s| (*s).clone())
     });
     let summary = summary::sentences(question, entitlement.as_ref(), current.as_ref(), first);
@@ -162,12 +162,13 @@ pub fn story(facts: &[Fact], recorded: &[Recorded], question: &Question<'_>) -> 
         (!is_current, std::cmp::Reverse(since), t.life.end.id.clone())
     });
     let meters = wallet::meters(facts, recorded, question);
-    let row = entitlement.map(|e| Row::at(e, question.at));
+    let none = || (!meters.is_empty()).then(|| Entitlement::by_balance(question.user, question.free_tier));
+    let row = entitlement.or_else(none).map(|e| Row::at(e, question.at));
     Some(Story {
         user_id: question.user.clone(),
         at: Moment(question.at),
         summary,
-        entitlement: row.or_else(|| (!meters.is_empty()).then(|| Row::none(question.free_tier))),
+        entitlement: row,
         subscriptions: told
             .into_iter()
             .map(|t| t.chapter(current.as_ref(), question))
@@ -263,29 +264,7 @@ impl Row {
             ever_paid: entitlement.ever_paid,
             highest_tier_subscribed: entitlement.highest.map(|p| p.tier),
             stripe_customer_id: entitlement.customer,
-            stripe_subscription_id: Some(entitlement.subscription),
-        }
-    }
-
-    /// The row of who has balances, and no subscription.
-    fn none(free_tier: &str) -> Self {
-        Self {
-            entitled: false,
-            status: "none".to_owned(),
-            tier: free_tier.to_owned(),
-            effective_tier: free_tier.to_owned(),
-            grace_tier: None,
-            grace_until: None,
-            current_period_start: None,
-            current_period_end: None,
-            trial_end: None,
-            is_canceling: false,
-            cancel_at: None,
-            canceled_at: None,
-            ever_paid: false,
-            highest_tier_subscribed: None,
-            stripe_customer_id: None,
-            stripe_subscription_id: None,
+            stripe_subscription_id: entitlement.subscription,
         }
     }
 }

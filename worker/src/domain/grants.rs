@@ -2,7 +2,7 @@
 //! once per session, however many events tell of it.
 
 use super::{
-    fact::{Fact, Said, Seconds, SessionFact},
+    fact::{Fact, Grant, Said, Seconds, SessionFact},
     ids::{EventId, UserId},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,12 @@ pub struct Taken {
 }
 
 impl Said {
+    /// Whether it tells of a paid session that bought credits.
+    #[must_use]
+    pub fn buys(&self) -> bool {
+        matches!(self, Self::Session(session) if session.grant.is_some())
+    }
+
     /// The payment that a fact is about, by which a refund or dispute finds what
     /// it was for: these name no customer.
     #[must_use]
@@ -50,49 +56,99 @@ impl Said {
     }
 }
 
-/// Whose the credits of a session are: its `metadata.user_id`, else its
-/// `client_reference_id`, else the customer's user.
-#[must_use]
-pub fn buyer<'a>(session: &'a SessionFact, customer: Option<&'a UserId>) -> Option<&'a UserId> {
-    session.user.as_ref().or(session.reference.as_ref()).or(customer)
+/// A session that bought credits, as all that is told of it says.
+#[derive(Debug, Clone)]
+pub struct Sale<'a> {
+    /// The first to tell of the payment; of one second, the same whatever comes first.
+    pub first: &'a Fact,
+    /// Which session.
+    pub session: &'a str,
+    /// What it bought.
+    pub grant: &'a Grant,
+    /// Its payment.
+    pub payment: Option<&'a str>,
+    /// What was charged, in minor units.
+    price: Option<i64>,
+    /// Whom one of its events names: by `metadata.user_id`, else by `client_reference_id`.
+    pub named: Option<&'a UserId>,
 }
 
-/// What a user bought, in facts of any accounts, in any order. `customers` tells
-/// whose an account is.
+/// The sessions among facts, in any order, that bought credits.
+#[must_use]
+pub fn sales<'a>(facts: &[&'a Fact]) -> Vec<Sale<'a>> {
+    let mut sessions: BTreeMap<&str, Vec<(&Fact, &SessionFact, &Grant)>> = BTreeMap::new();
+    for fact in facts {
+        if let Some((session, grant)) = bought_by(fact) {
+            sessions
+                .entry(&session.session)
+                .or_default()
+                .push((fact, session, grant));
+        }
+    }
+    let sale = |(id, mut told): (&'a str, Vec<(&'a Fact, &'a SessionFact, &'a Grant)>)| {
+        told.sort_by_key(|(fact, ..)| (fact.created, &fact.event_id));
+        let (first, _, grant) = *told.first()?;
+        Some(Sale {
+            first,
+            session: id,
+            grant,
+            payment: told.iter().find_map(|(_, s, _)| s.payment_intent.as_deref()),
+            price: told.iter().find_map(|(_, s, _)| s.amount_total),
+            named: told
+                .iter()
+                .find_map(|(_, s, _)| s.user.as_ref().or(s.reference.as_ref())),
+        })
+    };
+    sessions.into_iter().filter_map(sale).collect()
+}
+
+fn bought_by(fact: &Fact) -> Option<(&SessionFact, &Grant)> {
+    match &fact.said {
+        Said::Session(session) => Some((session, session.grant.as_ref()?)),
+        _ => None,
+    }
+}
+
+/// What a session granted stays, also where the catalog has changed until it is
+/// told again: those of the `new` facts that say otherwise than the ones before
+/// them, as they are to be kept.
+#[must_use]
+pub fn agreed(facts: &[&Fact], new: &BTreeSet<&EventId>) -> Vec<Fact> {
+    let (new, old): (Vec<&Fact>, Vec<&Fact>) = facts.iter().partition(|f| new.contains(&f.event_id));
+    let granted: BTreeMap<&str, &Grant> = sales(&old).iter().map(|s| (s.session, s.grant)).collect();
+    let mut agreed = Vec::new();
+    for fact in new {
+        let mut fact = fact.clone();
+        if let Said::Session(session) = &mut fact.said
+            && session.grant.is_some()
+            && let Some(before) = granted.get(session.session.as_str()).copied()
+            && session.grant.as_ref() != Some(before)
+        {
+            session.grant = Some(before.clone());
+            agreed.push(fact);
+        }
+    }
+    agreed
+}
+
+/// What a user bought, in facts of any accounts, in any order. `customer` tells
+/// whose the account of a fact is, where its session names nobody.
 #[must_use]
 pub fn of_user<'a>(user: &UserId, facts: &[&Fact], customer: impl Fn(&Fact) -> Option<&'a UserId>) -> Vec<Bought> {
-    let mut sessions: BTreeMap<&str, Vec<(&Fact, &SessionFact)>> = BTreeMap::new();
-    for fact in facts {
-        if let Said::Session(session) = &fact.said
-            && session.grant.is_some()
-        {
-            sessions.entry(&session.session).or_default().push((fact, session));
-        }
-    }
-    let mut bought = Vec::new();
-    for told in sessions.values_mut() {
-        // Of one second, the same whatever comes first.
-        told.sort_by_key(|(fact, _)| (fact.created, &fact.event_id));
-        let Some((fact, session)) = told.first() else { continue };
-        let Some(grant) = &session.grant else { continue };
-        // Whichever of the session's events names a user.
-        let named = told.iter().find_map(|(_, s)| buyer(s, None));
-        if named.or_else(|| customer(fact)) != Some(user) {
-            continue;
-        }
-        let payment = told.iter().find_map(|(_, s)| s.payment_intent.as_deref());
-        let price = told.iter().find_map(|(_, s)| s.amount_total);
-        bought.push(Bought {
-            session: session.session.clone(),
-            at: fact.created,
-            pack: grant.pack.clone(),
-            meter: grant.meter.clone(),
-            credits: grant.credits,
-            taken: payment.map_or_else(Vec::new, |p| taken(facts, p, grant.credits, price)),
-        });
-    }
-    bought.sort_by(|a, b| (a.at, &a.session).cmp(&(b.at, &b.session)));
-    bought
+    let theirs = |sale: &Sale<'_>| sale.named.or_else(|| customer(sale.first)) == Some(user);
+    let bought = |sale: Sale<'_>| Bought {
+        session: sale.session.to_owned(),
+        at: sale.first.created,
+        pack: sale.grant.pack.clone(),
+        meter: sale.grant.meter.clone(),
+        credits: sale.grant.credits,
+        taken: sale
+            .payment
+            .map_or_else(Vec::new, |p| taken(facts, p, sale.grant.credits, sale.price)),
+    };
+    let mut all: Vec<Bought> = sales(facts).into_iter().filter(theirs).map(bought).collect();
+    all.sort_by(|a, b| (a.at, &a.session).cmp(&(b.at, &b.session)));
+    all
 }
 
 /// The money of a payment over time.

@@ -3,7 +3,12 @@
 //! round trip.
 
 use super::{column, dead_letter, written};
-use crate::domain::{account, fact::Fact, ids::EventId, subscription::VERSION};
+use crate::domain::{
+    account,
+    fact::Fact,
+    ids::{AccountId, EventId},
+    subscription::VERSION,
+};
 use sqlx::PgConnection;
 use std::collections::HashSet;
 
@@ -39,19 +44,53 @@ pub struct Claimed {
     pub first_seen: HashSet<String>,
 }
 
+/// A line of the answer: an event, or an account.
+struct Row {
+    id: String,
+    revived: bool,
+    busy: bool,
+    first_seen: bool,
+}
+
+impl Claimed {
+    fn of(rows: Vec<Row>) -> Self {
+        let mut claimed = Self::default();
+        for row in rows {
+            let set = match (row.busy, row.first_seen) {
+                (true, _) => &mut claimed.busy,
+                (_, true) => &mut claimed.first_seen,
+                _ => &mut claimed.new,
+            };
+            set.insert(row.id);
+        }
+        claimed
+    }
+}
+
+/// The accounts of facts, and what these say of each one's owner: if it is new,
+/// these are all facts of it.
+fn owners<'a>(facts: &[&'a Fact]) -> Result<(Vec<&'a str>, Vec<Option<String>>), sqlx::Error> {
+    let owner = |(id, own): (&'a AccountId, Vec<&Fact>)| {
+        let claim = account::claim(&own).as_ref().map(written).transpose()?;
+        Ok((id.as_str(), claim))
+    };
+    let by_account = account::by_account(facts.iter().copied()).into_iter();
+    Ok(by_account
+        .map(owner)
+        .collect::<Result<Vec<_>, sqlx::Error>>()?
+        .into_iter()
+        .unzip())
+}
+
 /// Records the events, keeps their facts, and locks the accounts of these until
 /// the transaction ends; leaves out those whose account is locked. `claims` must
 /// be sorted by event id and hold each once.
 pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Result<Claimed, sqlx::Error> {
     let facts: Vec<&Fact> = claims.iter().filter_map(|c| c.fact).collect();
     let said = facts.iter().map(written).collect::<Result<Vec<_>, _>>()?;
-    // Of an account that is new, these are all facts.
-    let accounts: Vec<_> = account::by_account(facts.iter().copied()).into_iter().collect();
-    let owners = accounts
-        .iter()
-        .map(|(_, own)| account::claim(own).as_ref().map(written).transpose())
-        .collect::<Result<Vec<_>, _>>()?;
-    let rows = sqlx::query!(
+    let (accounts, owners) = owners(&facts)?;
+    let rows = sqlx::query_as!(
+        Row,
         r#"
         WITH said AS MATERIALIZED (
             SELECT * FROM UNNEST($8::text[], $9::text[], $10::bigint[], $11::text[], $15::text[])
@@ -105,7 +144,7 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
         &column(&facts, |f| f.created),
         &said,
         VERSION,
-        &column(&accounts, |(id, _)| id.as_str()) as &[&str],
+        &accounts as &[&str],
         &owners as &[Option<String>],
         &column(&facts, |f| f.said.payment()) as &[Option<&str>],
     )
@@ -117,14 +156,5 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
     if !revived.is_empty() {
         dead_letter::resolve(connection, &revived).await?;
     }
-    let mut claimed = Claimed::default();
-    for row in rows {
-        let set = match (row.busy, row.first_seen) {
-            (true, _) => &mut claimed.busy,
-            (_, true) => &mut claimed.first_seen,
-            _ => &mut claimed.new,
-        };
-        set.insert(row.id);
-    }
-    Ok(claimed)
+    Ok(Claimed::of(rows))
 }

@@ -1,8 +1,12 @@
 //! Facts.
 
-use super::{accounts_as_text, unreadable};
+use super::{accounts_as_text, column, unreadable, written};
 use crate::domain::{fact::Fact, ids::AccountId};
 use sqlx::PgConnection;
+
+fn read(event: &str, body: &str) -> Result<Fact, sqlx::Error> {
+    serde_json::from_str(body).map_err(|e| unreadable("fact", event, &e))
+}
 
 /// All facts of the accounts, in no particular order.
 pub async fn of_accounts(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<Fact>, sqlx::Error> {
@@ -12,9 +16,7 @@ pub async fn of_accounts(connection: &mut PgConnection, accounts: &[AccountId]) 
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| serde_json::from_str(&row.body).map_err(|e| unreadable("fact", &row.event_id, &e)))
-        .collect()
+    rows.into_iter().map(|row| read(&row.event_id, &row.body)).collect()
 }
 
 /// All facts about the payments that are not of these accounts.
@@ -31,7 +33,19 @@ pub async fn of_payments(
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| serde_json::from_str(&row.body).map_err(|e| unreadable("fact", &row.event_id, &e)))
-        .collect()
+    rows.into_iter().map(|row| read(&row.event_id, &row.body)).collect()
+}
+
+/// Keeps facts that this transaction has just kept as they are here.
+pub async fn rewrite(connection: &mut PgConnection, facts: &[Fact]) -> Result<(), sqlx::Error> {
+    let bodies = facts.iter().map(written).collect::<Result<Vec<_>, _>>()?;
+    sqlx::query!(
+        "UPDATE billing.fact SET body = t.body::json FROM UNNEST($1::text[], $2::text[]) AS t (event_id, body)
+         WHERE fact.event_id = t.event_id",
+        &column(facts, |f| f.event_id.as_str()) as &[&str],
+        &bodies,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
 }

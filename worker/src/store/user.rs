@@ -84,7 +84,7 @@ pub async fn write(connection: &mut PgConnection, rows: &[Entitlement]) -> Resul
         &column(rows, |r| r.highest.as_ref().map(|p| p.tier.as_str())) as &[Option<&str>],
         &column(rows, |r| r.highest.as_ref().map(|p| p.rank)) as &[Option<i32>],
         &column(rows, |r| r.customer.as_deref()) as &[Option<&str>],
-        &column(rows, |r| r.subscription.as_str()) as &[&str],
+        &column(rows, |r| r.subscription.as_deref()) as &[Option<&str>],
     )
     .execute(connection)
     .await

@@ -2,6 +2,7 @@
 //! `make up` leaves it running.
 #![expect(clippy::print_stdout, reason = "printing is what a demo does")]
 
+mod credits;
 mod show;
 mod up;
 
@@ -96,6 +97,7 @@ async fn tell(version: ApiVersion) -> Result<()> {
     let played = play_lives(&pair, env.pool(), &lives, SEED).await;
     let played = played.with_context(|| format!("the lives (logs: {})", env.logs().display()))?;
     show::lives(story.steps.len() + 1, &lives, &played);
+    credits::act(story.steps.len() + 2, &env, &pair, version).await?;
 
     show::dead_letters(&pair, &story).await?;
     show::times(&visible.concat().into());

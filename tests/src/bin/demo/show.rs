@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tests::figures::{Times, millis, per_second, table, thousands};
 use tests::fixtures::ApiVersion;
-use tests::harness::{Entitlement, Pair, TestEnv};
+use tests::harness::{Balance, Entitlement, Pair, TestEnv};
 use tests::merchant::{ACTS, Life};
 use tests::stage::{Lived, Played};
 use tests::story::{Sending, Step, Story, USER, Verdict};
@@ -112,6 +112,24 @@ pub(crate) fn lives(number: usize, lives: &[Life], outcome: &Lived) {
         told.collect()
     };
     println!("{}", table(&(0..height).map(line).collect::<Vec<_>>()));
+}
+
+/// What is left of a meter after each of these.
+pub(crate) fn balances(rows: &[(&str, Balance)]) {
+    let heads = ["", "plan_limit", "used", "rollover", "purchased", "available"];
+    let mut lines = vec![heads.map(str::to_owned).to_vec()];
+    for (did, row) in rows {
+        let units = [
+            row.plan_limit,
+            Some(row.used),
+            Some(row.rollover),
+            Some(row.purchased),
+            row.available,
+        ];
+        let units = units.map(|units| units.map_or("unlimited".to_owned(), thousands));
+        lines.push([vec![(*did).to_owned()], units.to_vec()].concat());
+    }
+    println!("{}", table(&lines));
 }
 
 /// What the operator's command lists, which must be what the story expects, each once.

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tests::fixtures::ApiVersion;
-use tests::harness::{Pair, SECRET, Servers, Setup, TestEnv, repository, unix_now};
+use tests::harness::{Pair, SECRET, Servers, Setup, TestEnv, USAGE_TOKEN, repository, unix_now};
 use tests::story::{Story, USER};
 
 /// Where `ingest` listens unless told otherwise.
@@ -84,11 +84,20 @@ fn directions(env: &TestEnv, pair: &Pair, events: &[PathBuf]) {
     println!("   body={folder}/1-customer.subscription.created.json; t=$(date +%s)");
     println!("   v1=$( (printf '%s.' $t; cat $body) | openssl dgst -sha256 -hmac {SECRET} -r | cut -d' ' -f1)");
     println!("   curl -i http://{server}/webhooks/stripe -H \"Stripe-Signature: t=$t,v1=$v1\" --data-binary @$body");
+    println!("\nReport that {USER} used something:");
+    println!("   curl -i http://{server}/v1/usage -H 'Authorization: Bearer {USAGE_TOKEN}' \\");
+    println!("     -H 'Content-Type: application/cloudevents+json' \\");
+    let data = r#"{"meter":"tokens","quantities":{"input":600,"output":100}}"#;
+    println!(
+        r#"     -d '{{"specversion":"1.0","type":"usage","source":"me","id":"1","subject":"{USER}","data":{data}}}'"#
+    );
     println!("\nLook at what came of it:");
     println!(
         "   psql {} -xc 'SELECT * FROM billing.entitlements'",
         env.database_url()
     );
-    println!("   psql {} -c 'SELECT * FROM billing.events'", env.database_url());
+    for view in ["balances", "events"] {
+        println!("   psql {} -c 'SELECT * FROM billing.{view}'", env.database_url());
+    }
     println!("   curl http://{INGEST_OPS}/metrics; curl http://{WORKER_OPS}/metrics; curl http://{WORKER_OPS}/readyz");
 }

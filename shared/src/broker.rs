@@ -81,8 +81,9 @@ impl Broker {
         Ok(Self { nodes, process })
     }
 
-    /// Connects to the first node that answers.
-    async fn connect(&self, role: &str) -> Result<Connection, BrokerError> {
+    /// Connects to the first node that answers, for one piece of work of an
+    /// operator's; what is to go on for long is [`supervise`](Self::supervise)d.
+    pub async fn connect(&self, role: &str) -> Result<Connection, BrokerError> {
         let mut last = BrokerError::Timeout;
         for node in &self.nodes {
             let properties =

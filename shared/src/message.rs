@@ -57,8 +57,10 @@ impl Source {
         }
     }
 
-    fn named(word: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|source| source.as_str().as_bytes() == word)
+    /// By its word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str() == word)
     }
 }
 
@@ -110,7 +112,7 @@ impl Meta {
         let number = |name: &str| headers.and_then(|h| h.inner().get(name)).and_then(whole_number);
         let time = |name: &str| number(name).filter(|ms| (0..=TIME_MS_MOST).contains(ms));
         let source = match headers.and_then(|h| h.inner().get(SOURCE)) {
-            Some(AMQPValue::LongString(word)) => Source::named(word.as_bytes()),
+            Some(AMQPValue::LongString(word)) => std::str::from_utf8(word.as_bytes()).ok().and_then(Source::named),
             _ => None,
         };
         let has = |name: &str| headers.is_some_and(|h| h.inner().contains_key(name));

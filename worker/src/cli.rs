@@ -1,15 +1,14 @@
 //! The commands, and the exit codes: 0 done, 1 failed, 2 wrong usage or
 //! configuration.
 
+mod dead_letters;
+
 use crate::{
     audit,
     config::{self, Config, ConfigError, Database},
-    dead_letters, explain,
-    failure::Permanent,
-    process, run,
+    explain, process, run,
     store::{
         catalog,
-        dead_letter::Filter,
         pool::{self, NotReady},
     },
 };
@@ -37,9 +36,9 @@ enum Command {
     Run,
     /// Bring the schema up to date; safe to run from many replicas at once
     Migrate,
-    /// Look at the messages that were given up
+    /// Look at the messages that were given up, put them back to work, or discard them
     #[command(subcommand)]
-    DeadLetters(DeadLetters),
+    DeadLetters(dead_letters::DeadLetters),
     /// Say why a user has what they have: each event, in order, and the change it made
     #[command(after_help = EXPLAIN_HELP)]
     Explain {
@@ -66,25 +65,6 @@ const AUDIT_HELP: &str = "\
 Prints a line for each row that differs, then a summary; changes nothing. Workers may run meanwhile.
 Exit codes: 0 no difference, 1 a difference, or failed, 2 wrong usage or configuration.";
 
-#[derive(Debug, Subcommand)]
-enum DeadLetters {
-    /// List the open ones, oldest first
-    List {
-        /// One JSON array instead of a table
-        #[arg(long)]
-        json: bool,
-        /// Only this event type
-        #[arg(long = "type", value_name = "TYPE")]
-        kind: Option<String>,
-        /// Only this reason
-        #[arg(long, value_parser = Permanent::ALL.map(Permanent::as_str))]
-        reason: Option<String>,
-        /// At most so many
-        #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
-        limit: Option<i64>,
-    },
-}
-
 /// Runs the command that the arguments name.
 pub async fn main() -> ExitCode {
     // Clap itself answers --help with 0 and wrong usage with 2.
@@ -97,6 +77,9 @@ pub async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(usage) = error.downcast_ref::<clap::Error>() {
+                usage.exit();
+            }
             let configuration = error.is::<SettingError>() || error.is::<ConfigError>();
             eprint_line(&format!("worker: {error:#}"));
             ExitCode::from(if configuration { 2 } else { 1 })
@@ -111,15 +94,7 @@ async fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
             run::run(Config::from_settings(settings)?, stop).await
         }
         Command::Migrate => migrate(settings).await,
-        Command::DeadLetters(DeadLetters::List {
-            json,
-            kind,
-            reason,
-            limit,
-        }) => {
-            let filter = Filter { kind, reason, limit };
-            dead_letters::list(&to_read(settings).await?, &filter, json, &mut stdout().lock()).await
-        }
+        Command::DeadLetters(command) => dead_letters::execute(command, settings).await,
         Command::Explain { user, at, json } => {
             explain::explain(&to_read(settings).await?, &user, at, json, &mut stdout().lock()).await
         }

@@ -138,6 +138,25 @@ impl Config {
     }
 }
 
+/// What a payload is read with.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// What is sold.
+    pub catalog: Arc<Catalog>,
+    /// Which events are applied.
+    pub mode: Mode,
+}
+
+impl Reading {
+    /// Reads what reading payloads depends on, alone.
+    pub fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            catalog: Arc::new(load_catalog(settings)?),
+            mode: settings.parse("STRIPE_LIVEMODE", Mode::Any)?,
+        })
+    }
+}
+
 /// Reads the catalog that `CATALOG_FILE` names.
 pub fn load_catalog(settings: &Settings) -> Result<Catalog, shared::catalog::CatalogError> {
     Catalog::load(&settings.path("CATALOG_FILE", "deploy/catalog.toml"))

@@ -3,6 +3,7 @@
 
 use crate::{
     domain::{
+        fact::Fact,
         ids::{AccountId, EventId},
         subscription::VERSION,
     },
@@ -13,7 +14,7 @@ use crate::{
         claim::{Claim, Claimed, claim},
         dead_letter::{self, Burial},
     },
-    stripe::{self, Envelope, Meaning, Mode},
+    stripe::{self, Envelope, Meaning, Mode, about},
     usage,
 };
 use shared::{
@@ -70,13 +71,19 @@ impl Prepared {
         }
     }
 
+    /// What it says, if it is to be applied.
+    #[must_use]
+    pub fn fact(&self) -> Option<&Fact> {
+        match &self.meaning {
+            Ok(Meaning::Said(fact)) => Some(fact),
+            _ => None,
+        }
+    }
+
     /// The account that it is about, if it is to be applied.
     #[must_use]
     pub fn account(&self) -> Option<&AccountId> {
-        match &self.meaning {
-            Ok(Meaning::Said(fact)) => Some(&fact.account),
-            _ => None,
-        }
+        self.fact().map(|fact| &fact.account)
     }
 
     fn claim(&self, now_ms: i64) -> Claim<'_> {
@@ -96,6 +103,21 @@ impl Prepared {
             // Of usage the ledger holds all.
             body: (!matches!(self.meaning, Ok(Meaning::Used(_)))).then_some(&self.body),
             fact,
+        }
+    }
+
+    fn burial<'a>(&'a self, refusal: &'a Refusal, now_ms: i64) -> Burial<'a> {
+        let meta = self.meta.failed_at(now_ms);
+        Burial {
+            event: &self.envelope.id,
+            kind: &self.envelope.kind,
+            reason: refusal.reason.as_str(),
+            detail: &refusal.detail,
+            attempts: meta.attempts,
+            first_failed_ms: meta.first_failed_at_ms.unwrap_or(now_ms),
+            last_failed_ms: now_ms,
+            source: meta.source.as_str(),
+            customer: about::customer(&self.body, meta.source),
         }
     }
 }
@@ -147,8 +169,6 @@ pub async fn apply(
     manner: Manner<'_>,
     now_ms: i64,
 ) -> Result<Applied, sqlx::Error> {
-    let by_id = first_of_each(batch);
-    let claims: Vec<Claim<'_>> = by_id.values().map(|i| batch[*i].claim(now_ms)).collect();
     let mut transaction = pool.begin().await?;
     let mut waited_in_vain = false;
     if let Some((account, limit)) = manner.wait_for
@@ -158,12 +178,27 @@ pub async fn apply(
         transaction.rollback().await?;
         transaction = pool.begin().await?;
     }
+    let mut applied = within(&mut transaction, batch, manner.repeated, now_ms).await?;
+    transaction.commit().await?;
+    applied.waited_in_vain = waited_in_vain;
+    Ok(applied)
+}
+
+/// Applies a batch within the caller's transaction.
+async fn within(
+    connection: &mut PgConnection,
+    batch: &[&Prepared],
+    repeated: bool,
+    now_ms: i64,
+) -> Result<Applied, sqlx::Error> {
+    let by_id = first_of_each(batch);
+    let claims: Vec<Claim<'_>> = by_id.values().map(|i| batch[*i].claim(now_ms)).collect();
     let Claimed {
         new: claimed,
         busy,
         first_seen,
-    } = claim(&mut transaction, &claims).await?;
-    let unqueued = bury(&mut transaction, batch, &by_id, &claimed, now_ms).await?;
+    } = claim(connection, &claims).await?;
+    let unqueued = bury(connection, batch, &by_id, &claimed, now_ms).await?;
     let new = by_id
         .values()
         .map(|i| batch[*i])
@@ -182,9 +217,8 @@ pub async fn apply(
     let folds = if news.facts.is_empty() && news.usage.is_empty() {
         Folds::default()
     } else {
-        fold::take_in(&mut transaction, news).await?
+        fold::take_in(connection, news).await?
     };
-    transaction.commit().await?;
     let verdict = |(index, item): (usize, &&Prepared)| {
         let id = item.envelope.id.as_str();
         match &item.meaning {
@@ -192,7 +226,7 @@ pub async fn apply(
             _ if busy.contains(id) => Verdict::Busy,
             // Of several copies side by side, the one that was recorded goes to the dead-letter
             // queue; after a crash, or a doubtful commit, any that comes again.
-            Err(_) if unqueued.contains(id) && (claimed.contains(id) || item.again || manner.repeated) => Verdict::Dead,
+            Err(_) if unqueued.contains(id) && (claimed.contains(id) || item.again || repeated) => Verdict::Dead,
             _ if !claimed.contains(id) => Verdict::Duplicate,
             Ok(Meaning::Ignored(_)) => Verdict::Ignored,
             Ok(Meaning::Said(_) | Meaning::Used(_)) => Verdict::Applied,
@@ -202,7 +236,46 @@ pub async fn apply(
     Ok(Applied {
         verdicts: batch.iter().enumerate().map(verdict).collect(),
         folds,
-        waited_in_vain,
+        waited_in_vain: false,
+    })
+}
+
+/// What a batch would do.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// What would become of each delivery, in the order of the batch.
+    pub verdicts: Vec<Verdict>,
+    /// The rows that applications read of the users that it touches, as they
+    /// are; see [`store::letters::rows_of`].
+    pub before: Rows,
+    /// The same rows as they would be.
+    pub after: Rows,
+}
+
+/// Rows that applications read, by user and, of balances, meter.
+pub type Rows = BTreeMap<(String, Option<String>), serde_json::Value>;
+
+/// Applies a batch, looks at what came of it, and takes it back.
+///
+/// # Errors
+/// PostgreSQL's or the network's.
+pub async fn rehearse(pool: &PgPool, batch: &[&Prepared], now_ms: i64) -> Result<Rehearsed, sqlx::Error> {
+    let facts: Vec<_> = batch.iter().filter_map(|item| item.fact()).collect();
+    let used = batch.iter().filter_map(|item| match &item.meaning {
+        Ok(Meaning::Used(usage)) => Some(usage.user.clone()),
+        _ => None,
+    });
+    let mut transaction = pool.begin().await?;
+    let applied = within(&mut transaction, batch, false, now_ms).await?;
+    let mut users = store::letters::users_of(&mut transaction, &facts).await?;
+    users.extend(used);
+    let after = store::letters::rows_of(&mut transaction, &users).await?;
+    transaction.rollback().await?;
+    let before = store::letters::rows_of(&mut *pool.acquire().await?, &users).await?;
+    Ok(Rehearsed {
+        verdicts: applied.verdicts,
+        before,
+        after,
     })
 }
 
@@ -243,42 +316,31 @@ fn first_of_each<'a>(batch: &[&'a Prepared]) -> BTreeMap<&'a EventId, usize> {
 
 /// Records what is refused; returns the ids whose message has yet to reach the
 /// dead-letter queue, also from an earlier try that did not get that far.
-async fn bury(
+async fn bury<'a>(
     connection: &mut PgConnection,
-    batch: &[&Prepared],
+    batch: &[&'a Prepared],
     by_id: &BTreeMap<&EventId, usize>,
     claimed: &HashSet<String>,
     now_ms: i64,
 ) -> Result<HashSet<String>, sqlx::Error> {
-    let refused: Vec<(&Prepared, &Refusal)> = by_id
+    let refused: Vec<(&'a Prepared, &'a Refusal)> = by_id
         .values()
         .filter_map(|i| Some((batch[*i], batch[*i].meaning.as_ref().err()?)))
         .collect();
     if refused.is_empty() {
         return Ok(HashSet::new());
     }
-    let burials: Vec<Burial<'_>> = refused
+    let burial = |(item, refusal): &(&'a Prepared, &'a Refusal)| item.burial(refusal, now_ms);
+    let is_new = |(item, _): &&(&Prepared, &Refusal)| claimed.contains(item.envelope.id.as_str());
+    let new: Vec<Burial<'_>> = refused.iter().filter(is_new).map(burial).collect();
+    dead_letter::insert(connection, &new).await?;
+    let back: Vec<Burial<'_>> = refused
         .iter()
-        .filter(|(item, _)| claimed.contains(item.envelope.id.as_str()))
-        .map(|(item, refusal)| {
-            let meta = item.meta.failed_at(now_ms);
-            Burial {
-                event: &item.envelope.id,
-                kind: &item.envelope.kind,
-                reason: refusal.reason.as_str(),
-                detail: &refusal.detail,
-                attempts: meta.attempts,
-                first_failed_ms: meta.first_failed_at_ms.unwrap_or(now_ms),
-                last_failed_ms: now_ms,
-            }
-        })
+        .filter(|(item, _)| item.meta.replayed)
+        .map(burial)
         .collect();
-    dead_letter::insert(connection, &burials).await?;
+    dead_letter::return_to_queue(connection, &back).await?;
     let id = |(item, _): &(&Prepared, &Refusal)| item.envelope.id.to_string();
-    let back: Vec<String> = refused.iter().filter(|(item, _)| item.meta.replayed).map(id).collect();
-    if !back.is_empty() {
-        dead_letter::return_to_queue(connection, &back, now_ms).await?;
-    }
     let ids: Vec<String> = refused.iter().map(id).collect();
     Ok(dead_letter::unqueued(connection, &ids).await?.into_iter().collect())
 }

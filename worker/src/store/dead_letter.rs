@@ -1,12 +1,11 @@
-//! The record of dead letters.
+//! The record of dead letters, as the workers keep it.
 
+use super::column;
 use crate::domain::ids::EventId;
-use serde::Serialize;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 /// A dead letter to record.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Burial<'a> {
     /// The event's id, or the hash of its body.
     pub event: &'a EventId,
@@ -22,30 +21,40 @@ pub struct Burial<'a> {
     pub first_failed_ms: i64,
     /// When the last try failed, in milliseconds.
     pub last_failed_ms: i64,
+    /// Where the message came from.
+    pub source: &'static str,
+    /// The Stripe customer, or the user of usage, as far as it can be told.
+    pub customer: Option<String>,
 }
 
 /// Records dead letters that were not known.
 pub async fn insert(connection: &mut PgConnection, burials: &[Burial<'_>]) -> Result<(), sqlx::Error> {
-    let ids: Vec<&str> = burials.iter().map(|b| b.event.as_str()).collect();
-    let kinds: Vec<&str> = burials.iter().map(|b| b.kind).collect();
-    let reasons: Vec<&str> = burials.iter().map(|b| b.reason).collect();
-    let details: Vec<&str> = burials.iter().map(|b| b.detail).collect();
-    let attempts: Vec<i64> = burials.iter().map(|b| b.attempts).collect();
-    let first: Vec<i64> = burials.iter().map(|b| b.first_failed_ms).collect();
-    let last: Vec<i64> = burials.iter().map(|b| b.last_failed_ms).collect();
+    if burials.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
-        "INSERT INTO billing.dead_letter (event_id, event_type, reason, detail, attempts, first_failed, last_failed)
-         SELECT event_id, event_type, reason, detail, attempts, to_timestamp(first_ms / 1000.0), to_timestamp(last_ms / 1000.0)
-         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
-             AS t (event_id, event_type, reason, detail, attempts, first_ms, last_ms)
-         ON CONFLICT (event_id) DO NOTHING",
-        &ids as &[&str],
-        &kinds as &[&str],
-        &reasons as &[&str],
-        &details as &[&str],
-        &attempts,
-        &first,
-        &last,
+        "WITH input AS (
+             SELECT event_id, event_type, reason, detail, attempts, to_timestamp(first_ms / 1000.0) AS first_failed,
+                    to_timestamp(last_ms / 1000.0) AS last_failed, source, customer
+             FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
+                         $8::text[], $9::text[])
+                 AS t (event_id, event_type, reason, detail, attempts, first_ms, last_ms, source, customer)
+         ), buried AS (
+             INSERT INTO billing.dead_letter
+                 (event_id, event_type, reason, detail, attempts, first_failed, last_failed, source, customer)
+             SELECT * FROM input ON CONFLICT (event_id) DO NOTHING RETURNING event_id
+         )
+         INSERT INTO billing.failure (event_id, at, reason, detail, attempts)
+         SELECT event_id, last_failed, reason, detail, attempts FROM input JOIN buried USING (event_id)",
+        &column(burials, |b| b.event.as_str()) as &[&str],
+        &column(burials, |b| b.kind) as &[&str],
+        &column(burials, |b| b.reason) as &[&str],
+        &column(burials, |b| b.detail) as &[&str],
+        &column(burials, |b| b.attempts),
+        &column(burials, |b| b.first_failed_ms),
+        &column(burials, |b| b.last_failed_ms),
+        &column(burials, |b| b.source) as &[&str],
+        &column(burials, |b| b.customer.clone()) as &[Option<String>],
     )
     .execute(connection)
     .await
@@ -65,18 +74,28 @@ pub async fn unqueued(connection: &mut PgConnection, events: &[String]) -> Resul
 }
 
 /// The messages of these events were taken from the dead-letter queue, and have
-/// failed again: they have to go back.
-pub async fn return_to_queue(
-    connection: &mut PgConnection,
-    events: &[String],
-    failed_ms: i64,
-) -> Result<(), sqlx::Error> {
+/// failed again, perhaps for another reason: they have to go back.
+pub async fn return_to_queue(connection: &mut PgConnection, burials: &[Burial<'_>]) -> Result<(), sqlx::Error> {
+    if burials.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
-        "UPDATE billing.dead_letter
-         SET queued = false, attempts = attempts + 1, last_failed = to_timestamp($2::bigint / 1000.0)
-         WHERE event_id = ANY($1) AND resolved_at IS NULL",
-        events,
-        failed_ms,
+        "WITH back AS (
+             UPDATE billing.dead_letter AS known
+             SET queued = false, attempts = known.attempts + 1, last_failed = to_timestamp(t.last_ms / 1000.0),
+                 reason = t.reason, detail = t.detail
+             FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[]) AS t (event_id, reason, detail, last_ms)
+             WHERE known.event_id = t.event_id AND resolved_at IS NULL
+             RETURNING known.event_id, known.last_failed, known.reason, known.detail, known.attempts
+         ), event AS (
+             UPDATE billing.event SET reason = back.reason FROM back
+             WHERE event.event_id = back.event_id AND outcome = 'dead'
+         )
+         INSERT INTO billing.failure (event_id, at, reason, detail, attempts) SELECT * FROM back",
+        &column(burials, |b| b.event.as_str()) as &[&str],
+        &column(burials, |b| b.reason) as &[&str],
+        &column(burials, |b| b.detail) as &[&str],
+        &column(burials, |b| b.last_failed_ms),
     )
     .execute(connection)
     .await
@@ -86,8 +105,9 @@ pub async fn return_to_queue(
 /// These events have taken effect after all, or were none of our business.
 pub async fn resolve(connection: &mut PgConnection, events: &[&str]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE billing.dead_letter SET resolved_at = now(), resolution = 'applied'
-         WHERE event_id = ANY($1) AND resolved_at IS NULL",
+        "UPDATE billing.dead_letter AS known SET resolved_at = now(), resolution = event.outcome
+         FROM billing.event WHERE known.event_id = event.event_id
+           AND known.event_id = ANY($1) AND resolved_at IS NULL",
         events as &[&str],
     )
     .execute(connection)
@@ -104,58 +124,6 @@ pub async fn mark_queued(connection: &mut PgConnection, events: &[&str]) -> Resu
     .execute(connection)
     .await
     .map(|_| ())
-}
-
-/// A dead letter, as operators see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DeadLetter {
-    /// The event's id, or the hash of its body.
-    pub id: String,
-    /// The event's type; empty where it has none.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// One of the closed list.
-    pub reason: String,
-    /// What, where, and what to do.
-    pub detail: String,
-    /// Failed tries in all.
-    pub attempts: i64,
-    /// When the first try failed.
-    #[serde(with = "time::serde::rfc3339")]
-    pub first_failed: OffsetDateTime,
-    /// When the last try failed.
-    #[serde(with = "time::serde::rfc3339")]
-    pub last_failed: OffsetDateTime,
-}
-
-/// What to list.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Only this event type.
-    pub kind: Option<String>,
-    /// Only this reason.
-    pub reason: Option<String>,
-    /// At most so many.
-    pub limit: Option<i64>,
-}
-
-/// The open dead letters, oldest first.
-pub async fn list(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<DeadLetter>, sqlx::Error> {
-    sqlx::query_as!(
-        DeadLetter,
-        "SELECT event_id AS id, event_type AS kind, reason, detail, attempts, first_failed, last_failed
-         FROM billing.dead_letter
-         WHERE resolved_at IS NULL
-           AND ($1::text IS NULL OR event_type = $1)
-           AND ($2::text IS NULL OR reason = $2)
-         ORDER BY first_failed, event_id
-         LIMIT $3",
-        filter.kind,
-        filter.reason,
-        filter.limit,
-    )
-    .fetch_all(connection)
-    .await
 }
 
 /// How many dead letters are open, by reason.

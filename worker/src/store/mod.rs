@@ -3,6 +3,7 @@
 //! then events, then users, each sorted by its key.
 
 pub mod account;
+pub mod action;
 pub mod audit;
 pub mod balance;
 pub mod catalog;
@@ -10,6 +11,7 @@ pub mod claim;
 pub mod dead_letter;
 pub mod explain;
 pub mod fact;
+pub mod letters;
 pub mod pack;
 pub mod pool;
 pub mod snapshot;

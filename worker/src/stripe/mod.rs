@@ -2,6 +2,7 @@
 //! shape Stripe has given them, from the raw bytes: no event may fail for a
 //! field that we do not read.
 
+pub mod about;
 pub mod api;
 mod invoice;
 mod json;

@@ -1,16 +1,16 @@
 //! `worker dead-letters list`: reads the record in PostgreSQL and touches no queue.
 
+use super::at_second;
 use crate::{
-    store::dead_letter::{self, DeadLetter, Filter},
+    store::letters::{self, DeadLetter, Filter},
     terminal::printable,
 };
 use sqlx::PgPool;
 use std::io::{self, Write};
-use time::format_description::well_known::Rfc3339;
 
 /// Prints the open dead letters, oldest first: a table, or one JSON array.
 pub async fn list(pool: &PgPool, filter: &Filter, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let letters = dead_letter::list(&mut *pool.acquire().await?, filter).await?;
+    let letters = letters::list(&mut *pool.acquire().await?, filter).await?;
     if json {
         serde_json::to_writer_pretty(&mut *out, &letters)?;
         writeln!(out)?;
@@ -24,38 +24,34 @@ fn table(letters: &[DeadLetter], out: &mut impl Write) -> io::Result<()> {
     if letters.is_empty() {
         return writeln!(out, "No dead letters.");
     }
-    let time = |at: time::OffsetDateTime| {
-        at.replace_nanosecond(0)
-            .unwrap_or(at)
-            .format(&Rfc3339)
-            .unwrap_or_default()
-    };
     let head = [
         "ID",
         "TYPE",
         "REASON",
+        "CUSTOMER",
         "ATTEMPTS",
         "FIRST FAILED",
         "LAST FAILED",
         "DETAIL",
     ]
     .map(str::to_owned);
-    let rows: Vec<[String; 7]> = std::iter::once(head)
+    let rows: Vec<[String; 8]> = std::iter::once(head)
         .chain(letters.iter().map(|l| {
             let kind = if l.kind.is_empty() { "-" } else { &l.kind };
             let texts = [
                 &l.id,
                 kind,
                 &l.reason,
+                l.customer.as_deref().unwrap_or("-"),
                 &l.attempts.to_string(),
-                &time(l.first_failed),
-                &time(l.last_failed),
+                &at_second(l.first_failed),
+                &at_second(l.last_failed),
                 &l.detail,
             ];
             texts.map(printable)
         }))
         .collect();
-    let mut widths = [0; 7];
+    let mut widths = [0; 8];
     for row in &rows {
         for (width, text) in widths.iter_mut().zip(row) {
             *width = (*width).max(text.chars().count());
@@ -86,6 +82,11 @@ mod tests {
             attempts: 1,
             first_failed: time::macros::datetime!(2026-11-23 3:00:00.5 UTC),
             last_failed: time::macros::datetime!(2026-11-23 3:00:01 UTC),
+            source: "webhook".to_owned(),
+            customer: Some("cus_1".to_owned()),
+            queued: true,
+            resolved_at: None,
+            resolution: None,
         };
         let mut out = Vec::new();
         table(&[letter("evt_1", "invoice.paid"), letter("evt_22", "")], &mut out).expect("memory");
@@ -93,7 +94,7 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines[1],
-            "evt_1   invoice.paid  malformed  1         2026-11-23T03:00:00Z  2026-11-23T03:00:01Z  not \u{fffd}[31mJSON"
+            "evt_1   invoice.paid  malformed  cus_1     1         2026-11-23T03:00:00Z  2026-11-23T03:00:01Z  not \u{fffd}[31mJSON"
         );
         assert!(lines[2].starts_with("evt_22  -             malformed"), "{}", lines[2]);
     }

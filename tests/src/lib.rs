@@ -10,5 +10,6 @@ pub mod fixtures;
 pub mod harness;
 pub mod merchant;
 pub mod proof;
+pub mod shop;
 pub mod stage;
 pub mod story;

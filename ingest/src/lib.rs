@@ -11,6 +11,7 @@ pub mod publish;
 pub mod routes;
 pub mod signature;
 pub mod token;
+mod traced;
 pub mod usage;
 
 use config::Config;

@@ -6,7 +6,7 @@ use ingest::config::{self, Config};
 use shared::{
     http,
     settings::{SettingError, Settings},
-    shutdown, telemetry,
+    shutdown, telemetry, trace,
 };
 use std::{io::Write, process::ExitCode};
 
@@ -30,11 +30,14 @@ async fn main() -> ExitCode {
 async fn start() -> anyhow::Result<()> {
     let settings = Settings::from_process();
     telemetry::init(&settings)?;
+    trace::init(&settings, "tollbridge-ingest")?;
     let config = Config::from_settings(&settings)?;
     let stop = shutdown::on_signal().context("cannot listen for signals")?;
     let public = http::bind("INGEST_ADDR", &config.ingest_addr).await?;
     let private = http::bind("OPS_ADDR", &config.ops_addr).await?;
-    ingest::run(config, public, private, stop).await?;
+    let ended = ingest::run(config, public, private, stop).await;
+    trace::end().await;
+    ended?;
     tracing::info!("drained; done");
     Ok(())
 }

@@ -5,6 +5,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::{
     message::{self, Meta},
     publisher::{PublishError, Publisher},
+    trace::TraceContext,
     usage::USAGE_TYPE,
 };
 use tokio::time::Instant;
@@ -24,8 +25,9 @@ pub async fn event(
     envelope: &Envelope<'_>,
     body: &[u8],
     received_at_ms: i64,
+    trace: TraceContext,
 ) -> Result<(), PublishError> {
-    let headers = Meta::received(received_at_ms).headers();
+    let headers = Meta::received(received_at_ms).traced(trace).headers();
     let properties = message::properties(&envelope.id, &envelope.kind, headers);
     publisher.publish(queue, properties, body).await
 }
@@ -38,11 +40,12 @@ pub async fn usage(
     queue: &str,
     reports: &[Report<'_>],
     received_at_ms: i64,
+    trace: TraceContext,
 ) -> Result<(), PublishError> {
     let began = Instant::now();
     let all = stream::iter(reports).map(Ok);
     all.try_for_each_concurrent(AT_ONCE, |report| {
-        let headers = Meta::usage(received_at_ms).headers();
+        let headers = Meta::usage(received_at_ms).traced(trace).headers();
         let properties = message::properties(&report.key, USAGE_TYPE, headers);
         publisher.publish_since(began, queue, properties, report.body)
     })

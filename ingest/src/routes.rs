@@ -10,6 +10,7 @@ use crate::{
     publish,
     signature::{self, Secrets},
     token::Token,
+    traced::Traced,
     usage::{self, Form},
 };
 use axum::{
@@ -20,13 +21,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, post},
 };
-use shared::{message, publisher::Publisher};
+use shared::{message, publisher::Publisher, trace::TRACEPARENT, usage::USAGE_TYPE};
 use std::{
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 /// What the handlers work with.
@@ -81,17 +82,24 @@ impl App {
     /// `Ok` once the event is stored; nothing reads the body before its
     /// signature has passed.
     async fn receive(&self, request: Request) -> Result<(), Refusal> {
-        let received_at_ms = message::now_ms();
+        let (arrived, received_at_ms) = (SystemTime::now(), message::now_ms());
         let (head, body) = request.into_parts();
         let body = self.read(body).await?;
         self.verify(&head.headers, &body, received_at_ms)?;
         let envelope = Envelope::read(&body)?;
-        let outcome = publish::event(&self.publisher, &self.queue, &envelope, &body, received_at_ms).await;
-
         let (event_id, event_type) = (&envelope.id, for_log(&envelope.kind));
+        let mut trace = Traced::begin("/webhooks/stripe", &self.queue, None, arrived);
+        trace.about(event_id, &event_type);
+        let context = trace.context();
+        let outcome = publish::event(&self.publisher, &self.queue, &envelope, &body, received_at_ms, context).await;
+        trace.end(StatusCode::OK, &outcome);
+
+        let trace_id = context.trace_id();
         match &outcome {
-            Ok(()) => tracing::info!(%event_id, event_type, bytes = body.len(), "event accepted"),
-            Err(error) => tracing::warn!(%event_id, event_type, %error, "event not accepted; Stripe sends it again"),
+            Ok(()) => tracing::info!(%event_id, event_type, trace_id, bytes = body.len(), "event accepted"),
+            Err(error) => {
+                tracing::warn!(%event_id, event_type, trace_id, %error, "event not accepted; Stripe sends it again");
+            }
         }
         Ok(outcome?)
     }
@@ -99,7 +107,7 @@ impl App {
     /// How many reports of use, once all of them are stored. Who has no token
     /// has no byte of its body looked at.
     async fn receive_usage(&self, request: Request) -> Result<usize, Refusal> {
-        let received_at_ms = message::now_ms();
+        let (arrived, received_at_ms) = (SystemTime::now(), message::now_ms());
         let (head, body) = request.into_parts();
         let form = match self.usage_form(&head.headers) {
             Ok(form) => form,
@@ -110,13 +118,25 @@ impl App {
         };
         let body = self.read(body).await?;
         let reports = usage::read(form, &body)?;
-        let outcome = publish::usage(&self.publisher, &self.queue, &reports, received_at_ms).await;
-
-        // The whole batch can be followed by its first.
+        // The whole batch can be followed by its first, and is one trace: that of the application's
+        // own work, if it says so.
         let (events, first) = (reports.len(), reports.first().map(|report| report.key.as_str()));
+        let parent = head
+            .headers
+            .get(TRACEPARENT)
+            .and_then(|h| h.to_str().ok()?.parse().ok());
+        let mut trace = Traced::begin("/v1/usage", &self.queue, parent, arrived);
+        trace.about(first.unwrap_or_default(), USAGE_TYPE);
+        let context = trace.context();
+        let outcome = publish::usage(&self.publisher, &self.queue, &reports, received_at_ms, context).await;
+        trace.end(StatusCode::ACCEPTED, &outcome);
+
+        let trace_id = context.trace_id();
         match &outcome {
-            Ok(()) => tracing::info!(events, event_id = first, bytes = body.len(), "usage accepted"),
-            Err(error) => tracing::warn!(events, event_id = first, %error, "usage not accepted; it has to come again"),
+            Ok(()) => tracing::info!(events, event_id = first, trace_id, bytes = body.len(), "usage accepted"),
+            Err(error) => {
+                tracing::warn!(events, event_id = first, trace_id, %error, "usage not accepted; it has to come again");
+            }
         }
         outcome?;
         USAGE_EVENTS.inc_by(events as u64);

@@ -14,4 +14,5 @@ pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 pub mod topology;
+pub mod trace;
 pub mod usage;

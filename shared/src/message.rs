@@ -1,6 +1,7 @@
 //! The message that travels from ingest to worker: the raw event as its body,
 //! and what we know about it in properties and headers.
 
+use crate::trace::{TRACEPARENT, TraceContext};
 use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable, LongString},
@@ -79,6 +80,8 @@ pub struct Meta {
     /// It was a dead letter before: its attempts count anew, and if it is
     /// refused again it goes back to the dead-letter queue.
     pub replayed: bool,
+    /// The trace that it is a part of.
+    pub trace: Option<TraceContext>,
 }
 
 impl Meta {
@@ -101,6 +104,7 @@ impl Meta {
             attempts: 0,
             first_failed_at_ms: None,
             replayed: false,
+            trace: None,
         }
     }
 
@@ -111,10 +115,11 @@ impl Meta {
         let headers = properties.headers().as_ref();
         let number = |name: &str| headers.and_then(|h| h.inner().get(name)).and_then(whole_number);
         let time = |name: &str| number(name).filter(|ms| (0..=TIME_MS_MOST).contains(ms));
-        let source = match headers.and_then(|h| h.inner().get(SOURCE)) {
-            Some(AMQPValue::LongString(word)) => std::str::from_utf8(word.as_bytes()).ok().and_then(Source::named),
+        let word = |name: &str| match headers.and_then(|h| h.inner().get(name)) {
+            Some(AMQPValue::LongString(word)) => std::str::from_utf8(word.as_bytes()).ok(),
             _ => None,
         };
+        let source = word(SOURCE).and_then(Source::named);
         let has = |name: &str| headers.is_some_and(|h| h.inner().contains_key(name));
         let history = !has(REASON);
         Self {
@@ -123,6 +128,16 @@ impl Meta {
             attempts: number(ATTEMPTS).filter(|_| history).unwrap_or(0).max(0),
             first_failed_at_ms: time(FIRST_FAILED_AT_MS).filter(|_| history),
             replayed: has(REASON) || has(REPLAYED),
+            trace: word(TRACEPARENT).and_then(|t| t.parse().ok()),
+        }
+    }
+
+    /// The same message as a part of a trace.
+    #[must_use]
+    pub fn traced(self, trace: TraceContext) -> Self {
+        Self {
+            trace: Some(trace),
+            ..self
         }
     }
 
@@ -147,6 +162,9 @@ impl Meta {
         }
         if self.replayed {
             headers.insert(REPLAYED.into(), AMQPValue::Boolean(true));
+        }
+        if let Some(trace) = self.trace {
+            headers.insert(TRACEPARENT.into(), text(&trace.to_string()));
         }
         if let Some(ms) = self.first_failed_at_ms {
             headers.insert(FIRST_FAILED_AT_MS.into(), AMQPValue::LongLongInt(ms));
@@ -255,7 +273,8 @@ mod tests {
                 received_at_ms: None,
                 attempts: 0,
                 first_failed_at_ms: None,
-                replayed: false
+                replayed: false,
+                trace: None,
             }
         );
     }

@@ -16,7 +16,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use shared::{
     settings::{SettingError, Settings},
-    shutdown, telemetry,
+    shutdown, telemetry, trace,
 };
 use sqlx::PgPool;
 use std::{io::stdout, process::ExitCode, time::Duration};
@@ -70,10 +70,12 @@ pub async fn main() -> ExitCode {
     // Clap itself answers --help with 0 and wrong usage with 2.
     let cli = Cli::parse();
     let settings = Settings::from_process();
-    let done = match telemetry::init(&settings) {
+    let started = telemetry::init(&settings).and_then(|()| trace::init(&settings, "tollbridge-worker"));
+    let done = match started {
         Ok(()) => execute(cli.command, &settings).await,
         Err(error) => Err(error.into()),
     };
+    trace::end().await;
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

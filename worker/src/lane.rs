@@ -15,6 +15,7 @@ use crate::{
     settle::{self, Outgoing},
     store::dead_letter,
     stripe::{Mode, api::Api},
+    traced,
     watchdog::Watchdog,
 };
 use lapin::{message::Delivery, types::DeliveryTag};
@@ -28,7 +29,11 @@ use shared::{
     topology::Topology,
 };
 use sqlx::PgPool;
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::{sync::mpsc, time::Instant};
 
 /// The pause before a publish or a record is tried again.
@@ -82,6 +87,7 @@ pub struct Ends {
 pub(crate) struct Held {
     pub(crate) item: Prepared,
     tag: DeliveryTag,
+    delivered: SystemTime,
     /// Since when it waits for its account, which another session locks.
     pub(crate) busy_since: Option<Instant>,
     /// How long it was waited for in vain.
@@ -163,6 +169,7 @@ impl Context {
         Held {
             item,
             tag: delivery.delivery_tag,
+            delivered: SystemTime::now(),
             busy_since: None,
             waited: Duration::ZERO,
         }
@@ -183,9 +190,11 @@ impl Context {
         let busy = next.iter().filter(|n| matches!(n, Next::Aside { .. })).count();
         metrics::applied(next.len() - busy, started.elapsed());
         let mut buried: Vec<EventId> = Vec::new();
+        let work = self.topology.work();
         let (mut settled, mut aside) = (Vec::with_capacity(batch.len() + failed.len()), Vec::new());
         for (mut held, next) in batch.into_iter().zip(next).chain(failed) {
             report::settled(&held.item, &next);
+            traced::settled(&held.item, &next, &work, held.delivered);
             if let Next::Aside { waited } = next {
                 held.busy_since.get_or_insert(started);
                 held.waited += waited;

@@ -26,5 +26,6 @@ pub mod settle;
 pub mod store;
 pub mod stripe;
 pub mod terminal;
+mod traced;
 pub mod usage;
 pub mod watchdog;

@@ -16,6 +16,7 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
     let count = |outcome: &str| metrics::OUTCOMES.with_label_values(&[label, outcome]).inc();
     let now = now_ms();
     let age_ms = item.meta.received_at_ms.map(|at| now - at);
+    let trace_id = item.meta.trace.map(|trace| trace.trace_id());
     match next {
         Next::Settled(Verdict::Applied | Verdict::Ignored) => {
             let (outcome, reason) = match &item.meaning {
@@ -27,6 +28,7 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
             tracing::info!(
                 event_id = id,
                 event_type = kind,
+                trace_id,
                 outcome,
                 reason,
                 age_ms,
@@ -43,6 +45,8 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
                 tracing::error!(
                     event_id = id,
                     event_type = kind,
+                    trace_id,
+                    trace_id,
                     reason = refusal.reason.as_str(),
                     detail = refusal.detail,
                     "event is dead"
@@ -56,6 +60,7 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
             tracing::warn!(
                 event_id = id,
                 event_type = kind,
+                trace_id,
                 attempts = meta.attempts,
                 retry_in_ms = delay.as_millis(),
                 "event failed; it will be tried again"
@@ -66,6 +71,7 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
             tracing::error!(
                 event_id = id,
                 event_type = kind,
+                trace_id,
                 reason = "retries_exhausted",
                 detail,
                 "event is dead"

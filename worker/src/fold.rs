@@ -5,8 +5,8 @@ use crate::{
     domain::{
         account::{self, Account},
         entitlement,
-        fact::{Fact, Said},
-        ids::{AccountId, SubscriptionId, UserId},
+        fact::Fact,
+        ids::{AccountId, UserId},
         link::Claim,
         subscription::Subscription,
         usage::Usage,
@@ -202,20 +202,8 @@ impl Folded<'_> {
             let (Some(cause), Some(account)) = (facts.first(), self.after.get(*id)) else {
                 continue;
             };
-            let (before, late) = (self.known(id), self.late.contains(id));
-            let cycles: BTreeSet<&SubscriptionId> = facts.iter().filter_map(|f| cycle(f)).collect();
-            for now in &account.subscriptions {
-                let was = before.iter().find(|b| b.id == now.id);
-                if was.is_some_and(|was| includes_the_same(was, now)) && !late && !cycles.contains(&now.id) {
-                    continue;
-                }
-                let users = [was.and_then(|was| was.user.as_ref()), now.user.as_ref()];
-                for user in users.into_iter().flatten() {
-                    concerned
-                        .entry(user.clone())
-                        .or_insert_with(|| cause.event_id.to_string());
-                }
-            }
+            let users = account.concerns(self.before.get(*id), facts, self.late.contains(id));
+            concerned.extend(users.into_iter().map(|user| (user.clone(), cause.event_id.to_string())));
         }
         concerned
     }
@@ -252,23 +240,6 @@ impl<'a> Folded<'a> {
         fresh.retain(|user, _| !others.contains(user));
         fresh
     }
-}
-
-/// The subscription that a fact tells the end of a period of.
-fn cycle(fact: &Fact) -> Option<&SubscriptionId> {
-    match &fact.said {
-        Said::Invoice(invoice) => invoice.subscription.as_ref().filter(|_| invoice.renews()),
-        _ => None,
-    }
-}
-
-/// Whether balances are the same with both states of a subscription.
-fn includes_the_same(a: &Subscription, b: &Subscription) -> bool {
-    let status = |s: &Subscription| s.latest.as_ref().map(|l| (l.status == "trialing", l.subscribed_at));
-    let counts = |s: &Subscription| s.counting_plan().cloned();
-    (a.entitled(), status(a), a.period, &a.user) == (b.entitled(), status(b), b.period, &b.user)
-        && (&a.grace, &a.failed) == (&b.grace, &b.failed)
-        && counts(a) == counts(b)
 }
 
 /// Writes what changed, locks the users that it or the news touch until the

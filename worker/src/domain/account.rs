@@ -1,12 +1,12 @@
 //! All that is known of one account: its subscriptions, and whose it is.
 
 use super::{
-    fact::Fact,
-    ids::{AccountId, SubscriptionId},
+    fact::{Fact, Said},
+    ids::{AccountId, SubscriptionId, UserId},
     link::{self, Claim},
     subscription::{Subscription, VERSION},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +105,28 @@ impl Account {
         }
         next.link();
         Some(next)
+    }
+
+    /// Whose story `new` facts may change by a subscription, given the account
+    /// `before` them and whether it was folded again from all its facts: the
+    /// users of the subscriptions in question, as they are and as they were.
+    ///
+    /// A story has every state that was told, not the last one alone, so that no
+    /// comparison of two states can tell. Only what is neither a snapshot nor an
+    /// invoice, and changes nothing before it, leaves a story as it is.
+    #[must_use]
+    pub fn concerns<'a>(&'a self, before: Option<&'a Self>, new: &[&Fact], late: bool) -> BTreeSet<&'a UserId> {
+        let tells = |fact: &&&Fact| matches!(fact.said, Said::Subscription(_) | Said::Invoice(_));
+        let told: BTreeSet<&SubscriptionId> = new.iter().filter(tells).filter_map(|f| f.said.subscription()).collect();
+        let mut users = BTreeSet::new();
+        for now in &self.subscriptions {
+            let was = before.and_then(|b| b.subscriptions.iter().find(|s| s.id == now.id));
+            let was = was.and_then(|was| was.user.as_ref());
+            if late || told.contains(&now.id) || was != now.user.as_ref() {
+                users.extend(was.into_iter().chain(&now.user));
+            }
+        }
+        users
     }
 
     /// A subscription's user is the one of its own best word, else the customer's.

@@ -10,7 +10,7 @@ use crate::domain::{
     },
     ids::{EventId, UserId},
     testkit::{
-        DAY, T0, Told, changed, created, cycle, deleted, disputed, facts, has, invoice, month, of, pack, random,
+        DAY, T0, Told, changed, created, cycle, deleted, disputed, facts, has, invoice, item, month, of, pack, random,
         refund_failed, refunded, shipped,
     },
     wallet::{Balance, Entry, Kind, Replayed, Spent, Story, replay},
@@ -42,6 +42,8 @@ enum Act {
     RefundFails(i64),
     /// A dispute of the last pack's payment begins or is won.
     Dispute(bool),
+    /// A proration gives money back.
+    Credit,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +77,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (1..=1_000_i64).prop_map(Act::Refund),
         1 => (1..=1_000_i64).prop_map(Act::RefundFails),
         1 => any::<bool>().prop_map(Act::Dispute),
+        1 => Just(Act::Credit),
     ]
 }
 
@@ -118,6 +121,7 @@ fn live(status: &str, acts: &[(i64, Act)], ends: bool) -> Vec<Told> {
             Act::Refund(cents) => story.push((at, refunded(&session, *cents))),
             Act::RefundFails(cents) => story.push((at, refund_failed(&session, &format!("re_{number}"), *cents))),
             Act::Dispute(begins) => story.push((at, disputed(&session, "dp", 700, *begins))),
+            Act::Credit => story.push((at, item(-300, true))),
         }
     }
     if ends {
@@ -171,7 +175,9 @@ fn lives() -> impl Strategy<Value = Vec<Fact>> {
     let second = prop_oneof![2 => Just(Vec::new()), 1 => life(5)];
     (life(12), second, any::<u32>()).prop_map(|(mut story, second, salt)| {
         story.extend(second.into_iter().map(|(at, said)| match said {
-            Said::Subscription(_) | Said::Invoice(_) => (at + 3 * DAY, of("sub_2", renamed(said))),
+            Said::Subscription(_) | Said::Invoice(_) | Said::InvoiceItem(_) => {
+                (at + 3 * DAY, of("sub_2", renamed(said)))
+            }
             other => (at, other),
         }));
         let mut facts = facts(&story);
@@ -340,3 +346,6 @@ proptest! {
         prop_assert_eq!(tokens(&told, &summed), known);
     }
 }
+
+#[path = "wallet_settled_tests.rs"]
+mod settled;

@@ -7,8 +7,9 @@ use crate::{
         ids::{AccountId, UserId},
         ledger::{Held, Line},
         purse::Overflow,
+        replay::{Replayed, replay},
         usage::Usage,
-        wallet::{Balance, Entry, Kind, Replayed, Story, replay},
+        wallet::{Balance, Entry, Kind, Story},
     },
     store::{
         self,

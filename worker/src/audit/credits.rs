@@ -11,8 +11,9 @@ use crate::{
         ids::{AccountId, UserId},
         ledger::Held,
         purse::{Change, Limit},
+        replay::{Replayed, replay},
         terms::Window,
-        wallet::{Balance, Kind, Replayed, Story, replay},
+        wallet::{Balance, Kind, Story},
     },
     store::audit::credits::{Bare, OddLine, StoredPack, Untold},
 };

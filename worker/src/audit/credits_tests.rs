@@ -11,8 +11,9 @@ use crate::{
         ids::{AccountId, EventId, SubscriptionId, UserId},
         ledger::Held,
         purse::{Change, Limits},
+        replay::replay,
         terms::Term,
-        wallet::{Balance, Kind, Spent, Story, replay},
+        wallet::{Balance, Kind, Spent, Story},
     },
     store::audit::credits::{Bare, OddLine, StoredPack, Untold},
 };

@@ -4,8 +4,9 @@
 use super::{
     fact::Seconds,
     purse::{Change, Overflow},
+    replay::Replayed,
     terms::Window,
-    wallet::{Entry, Kind, Replayed, Spent},
+    wallet::{Entry, Kind, Spent},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod link;
 pub mod order;
 pub mod purse;
+pub mod replay;
 pub mod subscription;
 pub mod terms;
 pub mod trail;

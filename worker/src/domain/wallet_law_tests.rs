@@ -9,11 +9,12 @@ use crate::domain::{
         Period, Said, Seconds, Snapshot,
     },
     ids::{EventId, UserId},
+    replay::{Replayed, replay},
     testkit::{
         DAY, T0, Told, changed, created, cycle, deleted, disputed, facts, has, invoice, item, month, of, pack, random,
         refund_failed, refunded, shipped,
     },
-    wallet::{Balance, Entry, Kind, Replayed, Spent, Story, replay},
+    wallet::{Balance, Entry, Kind, Spent, Story},
 };
 use proptest::{
     collection::vec,

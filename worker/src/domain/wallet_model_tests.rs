@@ -8,8 +8,9 @@ use crate::domain::{
         Period, Said, Seconds,
     },
     ids::UserId,
+    replay::replay,
     testkit::{DAY, T0, Told, changed, created, cycle, facts, has, month, pack, random, refunded, shipped},
-    wallet::{Spent, Story, replay},
+    wallet::{Spent, Story},
 };
 use proptest::{
     collection::vec,

@@ -3,8 +3,9 @@
 use crate::domain::{
     fact::{Said, Seconds},
     ids::UserId,
+    replay::replay,
     testkit::{DAY, T0, Told, created, disputed, facts, has, month, pack, refund_failed, refunded},
-    wallet::{Kind, Spent, Story, replay},
+    wallet::{Kind, Spent, Story},
 };
 
 const M: i64 = 1_000_000;

@@ -1,7 +1,7 @@
 //! Balances, story by story: what Stripe told, what was used, and what is left.
 //! The numbers are the shipped catalog's, worked out by hand.
 
-use super::{Balance, Kind, Overflow, Replayed, Spent, Story, replay};
+use super::{Balance, Kind, Spent, Story};
 use crate::domain::{
     fact::{
         Fact,
@@ -9,6 +9,8 @@ use crate::domain::{
         Period, Said, Seconds, Snapshot,
     },
     ids::{EventId, SubscriptionId, UserId},
+    purse::Overflow,
+    replay::{Replayed, replay},
     testkit::{
         DAY, T0, Told, changed, created, cycle, days, deleted, facts, has, invoice, month, of, pack, refunded, shipped,
     },

@@ -10,8 +10,9 @@ use crate::domain::{
     closing::Closing,
     fact::{Fact, Seconds},
     purse::{Change, Limit, Overflow},
+    replay::replay,
     terms::{Term, Window},
-    wallet::{self, Balance, Entry, Spent, Story, replay},
+    wallet::{self, Balance, Entry, Spent, Story},
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};

@@ -19,6 +19,11 @@ const TEXT_BYTES_MOST: usize = 255;
 /// Kinds of quantities in one event.
 const QUANTITIES_MOST: usize = 32;
 
+/// The greatest amount, and the greatest quantity: every integer up to it is
+/// the same in any reader of JSON (RFC 7493, "The I-JSON Message Format"), and a
+/// sum of some hundred of them is within 64 bits.
+pub const AMOUNT_MOST: i64 = (1 << 53) - 1;
+
 /// That a user used some of a meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageEvent {
@@ -39,10 +44,10 @@ pub struct UsageEvent {
 /// How much was used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Amount {
-    /// Units of the meter, 0 or more.
+    /// Units of the meter, 0 to [`AMOUNT_MOST`].
     Units(i64),
-    /// Quantities by kind, each 0 or more, at least one; the catalog's weights
-    /// make units of them.
+    /// Quantities by kind, each 0 to [`AMOUNT_MOST`], at least one; the catalog's
+    /// weights make units of them.
     Quantities(BTreeMap<String, i64>),
 }
 
@@ -241,13 +246,9 @@ fn must_be_json(raw: &RawValue, field: &str) -> Result<(), UsageError> {
 /// Neither `1200.0` nor `"1200"`: a reporter that writes those may as well
 /// write `1199.9999`.
 fn whole_number(raw: &RawValue, field: &str) -> Result<i64, UsageError> {
-    let number = serde_json::from_str(raw.get()).ok().filter(|number: &i64| *number >= 0);
-    let problem = || {
-        format!(
-            "must be a whole number from 0 to {}, not a text or a fraction",
-            i64::MAX
-        )
-    };
+    let number = serde_json::from_str(raw.get()).ok();
+    let number = number.filter(|number: &i64| (0..=AMOUNT_MOST).contains(number));
+    let problem = || format!("must be a whole number from 0 to {AMOUNT_MOST}, not a text or a fraction");
     number.ok_or_else(|| UsageError::new(field, problem()))
 }
 

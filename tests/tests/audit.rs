@@ -214,6 +214,7 @@ const SPENT: &str = "
 {balance} lifted_until = now(), lifted_limit = 9 {row} -> balance of ada tokens: lifted_limit is 9
 {balance} subscription_id = 'forged' {row} -> balance of ada tokens: subscription_id is 'forged'
 {balance} period_start = 1 {row} -> balance of ada tokens: period_start is '1970-01-01T00:00:01Z'
+{balance} reported = reported + 1 {row} -> balance of ada tokens: reported is
 {balance} since = since + 1 {row} -> balance of ada tokens: since is '20
 {balance} meter = 'tea' {row} -> balance of ada tea: there is a row, no event tells of it
 DELETE FROM billing.balance {row} -> balance of ada tokens: there is no row

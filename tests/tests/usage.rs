@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
 use serde_json::{Value, json};
 use shared::message::{Meta, now_ms, properties};
+use shared::usage::AMOUNT_MOST;
 use sqlx::PgPool;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -219,7 +220,7 @@ async fn what_no_catalog_knows_waits_for_one_that_does_and_what_was_granted_stay
 }
 
 #[tokio::test]
-async fn a_use_beyond_64_bits_is_a_dead_letter_that_says_so_and_its_siblings_are_applied() -> Result<()> {
+async fn use_beyond_64_bits_is_a_dead_letter_that_says_so_and_its_siblings_are_applied() -> Result<()> {
     let env = TestEnv::new("usage_overflow").await?;
     let env = env.with("RETRY_DELAYS", "50ms,100ms");
     // One lane that gathers, so that all of them are in one transaction.
@@ -227,10 +228,15 @@ async fn a_use_beyond_64_bits_is_a_dead_letter_that_says_so_and_its_siblings_are
     let pair = Pair::start(&env, setup).await?;
     let now = unix_now();
     let usage = |id: &str, user: &str, amount| report(id, user, "tokens", amount, now);
-    used(&env, &pair, &usage("much", "user_much", (1 << 62) - 1)?).await?;
+    let most: Vec<Value> = (0..512)
+        .map(|n| usage(&format!("much {n}"), "user_much", AMOUNT_MOST))
+        .collect::<Result<_>>()?;
+    let keys: Vec<String> = most.iter().map(report_key).collect::<Result<_>>()?;
+    post(&pair, &Value::from(most)).await?;
+    all_recorded(env.pool(), &keys, DEADLINE).await?;
     let mut reports = vec![
-        usage("sibling", "user_much", 1)?,
-        usage("too much", "user_much", i64::MAX)?,
+        usage("sibling", "user_much", 512)?,
+        usage("too much", "user_much", AMOUNT_MOST)?,
     ];
     for number in 0..20 {
         reports.push(usage(&format!("other {number}"), &format!("user_{number}"), 5)?);
@@ -253,6 +259,16 @@ async fn a_use_beyond_64_bits_is_a_dead_letter_that_says_so_and_its_siblings_are
         let seen = tokens(env.pool(), &format!("user_{number}")).await?;
         ensure!(seen == Balance::new(0, 0, -5, 0, -5), "{seen:?}");
     }
+    // What was taken can be settled with whatever Stripe tells.
+    let mut customer = Customer::new(ApiVersion::Y2026, "user_much", now - DAY, BASIC_MONTHLY, true);
+    let pack = customer.pack("tokens_5m", 1, now);
+    let mut events = customer.subscribed();
+    events.push(pack.completed(&mut customer.mint));
+    told(&env, &pair, &events).await?;
+    let left = debt + 10_000_000;
+    let seen = tokens(env.pool(), "user_much").await?;
+    ensure!(seen == Balance::new(5_000_000, 5_000_000, left, 0, left), "{seen:?}");
+    ensure!(pair.dead_letters(&[]).await?.len() == 1);
     every_balance_is_the_sum_of_its_ledger(env.pool()).await
 }
 
@@ -265,7 +281,7 @@ async fn who_was_reported_with_a_huge_use_can_still_subscribe_buy_and_use() -> R
     let (user, start) = ("user_huge", unix_now() - DAY);
     let mut customer = Customer::new(ApiVersion::Y2026, user, start, BASIC_MONTHLY, true);
     let (early, later, now) = (start - DAY, start - 3_600, start + 3_600);
-    used(&env, &pair, &report("huge", user, "tokens", (1 << 62) - 1, early)?).await?;
+    used(&env, &pair, &report("huge", user, "tokens", AMOUNT_MOST, early)?).await?;
     used(&env, &pair, &report("one more", user, "tokens", 1, early)?).await?;
     let pack = customer.pack("tokens_5m", 1, start - 7_200);
     told(&env, &pair, &[pack.completed(&mut customer.mint)]).await?;
@@ -277,7 +293,7 @@ async fn who_was_reported_with_a_huge_use_can_still_subscribe_buy_and_use() -> R
     ensure!(letters.is_empty(), "{letters:?}");
     let seen = tokens(env.pool(), user).await?;
     // The pack paid 5 million of the debt, and as much was used since.
-    let debt = -(1 << 62);
+    let debt = -(AMOUNT_MOST + 1);
     ensure!(
         seen == Balance::new(5_000_000, 1_000_000, debt, 0, 4_000_000 + debt),
         "{seen:?}"

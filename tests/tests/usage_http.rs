@@ -204,7 +204,7 @@ async fn refuse_events(pair: &Pair) -> Result<()> {
         let named = format!("[1].{field}: ");
         check(&pair.client.post_usage(&batch).await?, 400, &named).context(path)?;
     }
-    for amount in [json!(1200.0), json!("1200"), json!(-1)] {
+    for amount in [json!(1200.0), json!("1200"), json!(-1), json!(1_i64 << 53)] {
         let mut bad = report("bad");
         bad["data"] = json!({ "meter": "tokens", "amount": amount });
         let batch = json!([report("good"), bad]);

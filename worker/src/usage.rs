@@ -10,7 +10,7 @@ use crate::{
 };
 use shared::{
     catalog::{Catalog, Meter},
-    usage::{Amount, USAGE_TYPE, UsageEvent},
+    usage::{AMOUNT_MOST, Amount, USAGE_TYPE, UsageEvent},
 };
 
 /// Reads a report of usage. A refused one still has an envelope, so that it can
@@ -50,7 +50,7 @@ fn weighted(event: UsageEvent, time: Option<i64>, catalog: &Catalog) -> Result<M
     })))
 }
 
-/// Quantities by kind are weighted: Σ quantity × weight.
+/// Quantities by kind are weighted: Σ quantity × weight, no more than an amount may be.
 fn units(what: &Amount, meter: &Meter) -> Result<i64, Refusal> {
     let quantities = match what {
         Amount::Units(units) => return Ok(*units),
@@ -64,7 +64,10 @@ fn units(what: &Amount, meter: &Meter) -> Result<i64, Refusal> {
             ))
         })?;
         let more = quantity.checked_mul(*weight).and_then(|units| sum.checked_add(units));
-        more.ok_or_else(|| Refusal::malformed("data.quantities: weighted, they are beyond what 64 bits hold"))
+        more.filter(|units| *units <= AMOUNT_MOST).ok_or_else(|| {
+            let detail = format!("data.quantities: weighted, they are more than {AMOUNT_MOST}; correct the reporter");
+            Refusal::malformed(detail)
+        })
     })
 }
 
@@ -90,6 +93,10 @@ mod tests {
             (r#"{"meter":"tokens","amount":0}"#, 0),
             (r#"{"meter":"tokens","quantities":{"input":600,"output":100}}"#, 1_200),
             (r#"{"meter":"tokens","quantities":{"output":7}}"#, 42),
+            (
+                r#"{"meter":"tokens","quantities":{"output":1501199875790165}}"#,
+                9_007_199_254_740_990,
+            ),
         ] {
             let Ok(Meaning::Used(usage)) = read_data(data) else {
                 panic!("{data}")
@@ -113,9 +120,14 @@ mod tests {
                 "data.quantities.input",
             ),
             (
-                r#"{"meter":"tokens","quantities":{"output":9223372036854775807}}"#,
+                r#"{"meter":"tokens","quantities":{"output":1501199875790166}}"#,
                 Permanent::Malformed,
-                "64 bits",
+                "more than 9007199254740991",
+            ),
+            (
+                r#"{"meter":"tokens","quantities":{"input":9007199254740991,"output":1}}"#,
+                Permanent::Malformed,
+                "more than 9007199254740991",
             ),
         ] {
             let refusal = read_data(data).expect_err(data);

@@ -31,6 +31,7 @@ struct Row {
     used: i64,
     rollover: i64,
     purchased: i64,
+    reported: i64,
     since: Option<Moment>,
 }
 
@@ -45,6 +46,7 @@ impl Row {
             used: balance.used,
             rollover: balance.purse.rollover,
             purchased: balance.purse.purchased,
+            reported: balance.reported,
             since: (balance.since > i64::MIN).then_some(Moment(balance.since)),
         }
     }

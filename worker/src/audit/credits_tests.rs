@@ -85,6 +85,7 @@ fn stored() -> (Balances, Ledger) {
         window: Some(term(100).window()),
         limits: term(0).of("tokens"),
         used: 3,
+        reported: 7,
         since: 100,
         ..Balance::default()
     };

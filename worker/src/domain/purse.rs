@@ -32,10 +32,6 @@ impl Limits {
     }
 }
 
-/// Usage may make no greater debt: so there is room left for what Stripe tells
-/// later, and sums of usage stay within 64 bits.
-const DEBT_MOST: i64 = 1 << 62;
-
 /// What is left beside the period's limit. The debt is a rollover below zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purse {
@@ -126,11 +122,7 @@ impl Purse {
             rollover: minus(-rolled, debt)?,
             purchased: -bought,
         };
-        let after = self.after(change)?;
-        if debt > 0 && after.rollover < -DEBT_MOST {
-            return Err(Overflow);
-        }
-        Ok(change)
+        self.after(change).map(|_| change)
     }
 
     /// What a period left over comes in: a debt is paid down first by the same

@@ -88,6 +88,12 @@ pub struct Spent {
     pub amount: i64,
 }
 
+/// Usage of one meter may be no more in all, however it is dealt to periods:
+/// more is refused when it is reported. So what was taken never keeps an event
+/// of Stripe's from being settled with it: in whatever order it is paid for, it
+/// makes no use and no debt that is greater.
+const REPORTED_MOST: i64 = 1 << 62;
+
 /// The balance of one meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Balance {
@@ -99,6 +105,8 @@ pub struct Balance {
     pub used: i64,
     /// What is left beside it.
     pub purse: Purse,
+    /// Units of all usage there was.
+    pub reported: i64,
     /// Usage from this moment on comes after all that is decided.
     pub since: Seconds,
 }
@@ -110,6 +118,7 @@ impl Default for Balance {
             limits: Limits::NONE,
             used: 0,
             purse: Purse::default(),
+            reported: 0,
             since: Seconds::MIN,
         }
     }
@@ -121,9 +130,12 @@ impl Balance {
     /// # Errors
     /// [`Overflow`]; then nothing has changed.
     pub fn spend(&mut self, at: Seconds, amount: i64) -> Result<Change, Overflow> {
+        let reported = self.reported.checked_add(amount).filter(|all| *all <= REPORTED_MOST);
+        let reported = reported.ok_or(Overflow)?;
         let change = self.purse.spend(amount, self.limits.at(at), self.used)?;
         self.purse = self.purse.after(change)?;
         self.used += change.used;
+        self.reported = reported;
         if let Some((_, until)) = self.limits.lifted.filter(|(_, until)| *until <= at) {
             self.since = self.since.max(until);
         }

@@ -24,7 +24,7 @@ use proptest::{
 use std::collections::{BTreeMap, BTreeSet};
 
 const M: i64 = 1_000_000;
-/// Generated histories per property: with six of them, 18,000.
+/// Generated histories per property: with eight of them, 24,000.
 const CASES: u32 = 3_000;
 
 /// What may happen next in a life.
@@ -199,9 +199,12 @@ fn renamed(mut said: Said) -> Said {
 }
 
 fn usage() -> impl Strategy<Value = Vec<Spent>> {
-    let spent = (-DAY..500 * DAY, 0..9 * M).prop_map(|(after, amount)| Spent { at: T0 + after, amount });
-    let early = (0..70 * DAY, 0..9 * M).prop_map(|(after, amount)| Spent { at: T0 + after, amount });
-    vec(prop_oneof![spent, early], 0..12)
+    let spent = (usage_time(), 0..9 * M).prop_map(|(at, amount)| Spent { at, amount });
+    vec(spent, 0..12)
+}
+
+fn usage_time() -> impl Strategy<Value = Seconds> {
+    prop_oneof![-DAY..500 * DAY, 0..70 * DAY].prop_map(|after| T0 + after)
 }
 
 fn story<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Story {
@@ -326,6 +329,28 @@ proptest! {
         }
         let (new, old) = (fast.purse, before.balance.purse);
         prop_assert_eq!((new.rollover - old.rollover, new.purchased - old.purchased), changed);
+    }
+
+    #[test]
+    fn whatever_usage_was_taken_any_event_can_be_settled_with_it(
+        facts in lives(),
+        usage in vec((usage_time(), 0..=1_i64 << 62), 1..12),
+        known in 0..40_usize,
+    ) {
+        let before = story(facts.iter().take(known));
+        let mut taken: Vec<Spent> = Vec::new();
+        for (at, amount) in usage {
+            let spent = Spent { at, amount };
+            if tokens(&before, &taken).balance.clone().spend(at, amount).is_ok() {
+                taken.push(spent);
+            }
+        }
+        for known in known..=facts.len() {
+            let all = story(facts.iter().take(known));
+            for meter in ["tokens", "basic_chars"] {
+                prop_assert!(replay(&all, meter, &taken).is_ok(), "{:?} {:?}", all, taken);
+            }
+        }
     }
 
     #[test]

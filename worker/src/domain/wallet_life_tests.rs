@@ -249,16 +249,27 @@ fn what_64_bits_do_not_hold_is_refused_and_changes_nothing() {
     let story = story_of(&facts(&[most("cs_1", 0), most("cs_2", 1)]));
     assert_eq!(replay(&story, "tokens", &[]), Err(Overflow));
     assert!(replay(&story, "voice_chars", &[]).is_ok());
-    let mut balance = meter(&[most("cs_1", 0), on(1, refunded("cs_1", 0))], "tokens", &[]).balance;
-    balance.spend(T0 + DAY, i64::MAX).expect("all of it");
-    balance.spend(T0 + DAY, 1 << 62).expect("half as much again, in debt");
-    let before = balance.clone();
-    assert_eq!(balance.spend(T0 + DAY, 2), Err(Overflow));
-    assert_eq!(balance, before);
-    // Without a limit, what is counted may not leave the range either.
-    let mut unlimited = meter(&[starts("basic_monthly")], "basic_chars", &[(1, i64::MAX)]).balance;
-    let before = unlimited.clone();
-    assert_eq!((unlimited.spend(T0 + DAY, 1), unlimited), (Err(Overflow), before));
+}
+
+#[test]
+fn usage_has_an_end_in_all_whatever_pays_for_it() {
+    let most = 1 << 62;
+    let bought_much = [bought(0, "cs_1", i64::MAX)];
+    for (story, name) in [
+        (&bought_much[..], "tokens"),
+        (&[starts("basic_monthly")], "basic_chars"),
+        (&[], "tokens"),
+    ] {
+        let mut balance = meter(story, name, &[(1, most - 1)]).balance;
+        assert_eq!(balance.reported, most - 1);
+        let before = balance.clone();
+        for amount in [2, i64::MAX] {
+            assert_eq!(balance.spend(T0 + DAY, amount), Err(Overflow));
+            assert_eq!(balance, before);
+        }
+        balance.spend(T0 + DAY, 1).expect("the last of it");
+        assert_eq!(balance.spend(T0 + DAY, 1), Err(Overflow));
+    }
 }
 
 #[test]

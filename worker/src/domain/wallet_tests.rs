@@ -11,9 +11,7 @@ use crate::domain::{
     ids::{EventId, SubscriptionId, UserId},
     purse::Overflow,
     replay::{Replayed, replay},
-    testkit::{
-        DAY, T0, Told, changed, created, cycle, days, deleted, facts, has, invoice, month, of, pack, refunded, shipped,
-    },
+    testkit::{DAY, T0, Told, changed, created, cycle, days, deleted, facts, has, invoice, month, of, pack, shipped},
 };
 
 const M: i64 = 1_000_000;

@@ -19,7 +19,7 @@ pub type ByMeter<T> = BTreeMap<UserId, BTreeMap<String, T>>;
 pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByMeter<Balance>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT user_id, meter, subscription_id, period_start, plan_limit, lifted_limit,
-                  extract(epoch FROM lifted_until)::bigint AS lifted_until, used, rollover, purchased, since
+                  extract(epoch FROM lifted_until)::bigint AS lifted_until, used, rollover, purchased, reported, since
            FROM billing.balance WHERE user_id = ANY($1)"#,
         &users_as_text(users),
     )
@@ -42,6 +42,7 @@ pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByM
                 rollover: row.rollover,
                 purchased: row.purchased,
             },
+            reported: row.reported,
             since: row.since,
         };
         balances
@@ -171,18 +172,18 @@ pub async fn write(connection: &mut PgConnection, rows: &[(&UserId, &str, &Balan
     let window = |b: &Balance| b.window.clone();
     sqlx::query!(
         "INSERT INTO billing.balance (user_id, meter, subscription_id, period_start, plan_limit, lifted_limit,
-                                      lifted_until, used, rollover, purchased, since)
+                                      lifted_until, used, rollover, purchased, reported, since)
          SELECT user_id, meter, subscription_id, period_start, plan_limit, lifted_limit, to_timestamp(lifted_until),
-                used, rollover, purchased, since
+                used, rollover, purchased, reported, since
          FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
              AS t (user_id, meter, subscription_id, period_start, plan_limit, lifted_limit, lifted_until, used,
-                   rollover, purchased, since)
+                   rollover, purchased, reported, since)
          ON CONFLICT (user_id, meter) DO UPDATE SET
              subscription_id = excluded.subscription_id, period_start = excluded.period_start,
              plan_limit = excluded.plan_limit, lifted_limit = excluded.lifted_limit,
              lifted_until = excluded.lifted_until, used = excluded.used, rollover = excluded.rollover,
-             purchased = excluded.purchased, since = excluded.since, changed_at = now()",
+             purchased = excluded.purchased, reported = excluded.reported, since = excluded.since, changed_at = now()",
         &column(rows, |(user, ..)| user.as_str()) as &[&str],
         &column(rows, |(_, meter, _)| *meter) as &[&str],
         &column(rows, |(.., b)| window(b).map(|w| w.subscription.to_string())) as &[Option<String>],
@@ -193,6 +194,7 @@ pub async fn write(connection: &mut PgConnection, rows: &[(&UserId, &str, &Balan
         &column(rows, |(.., b)| b.used),
         &column(rows, |(.., b)| b.purse.rollover),
         &column(rows, |(.., b)| b.purse.purchased),
+        &column(rows, |(.., b)| b.reported),
         &column(rows, |(.., b)| b.since),
     )
     .execute(connection)

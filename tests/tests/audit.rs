@@ -230,6 +230,9 @@ DELETE FROM billing.balance WHERE user_id = 'bob' -> balance of bob tokens: ther
 DELETE FROM billing.ledger {row} AND cause = '{pack}' -> ledger of ada tokens: there is no grant of {pack}
 DELETE FROM billing.ledger WHERE cause = '/app r1' -> event /app r1: it is applied, but no ledger has its usage
 DELETE FROM billing.event WHERE event_id = '/app r1' -> ledger of ada tokens, usage /app r1: no event of that
+UPDATE billing.ledger_sum SET used = used + 1 {row} AND hour = {hour} -> ledger_sum of ada tokens, period 'sub_
+UPDATE billing.ledger_sum SET last_at = last_at + 1 {row} AND hour = {hour} -> ledger_sum of ada tokens, period 'sub_
+DELETE FROM billing.ledger_sum {row} AND hour = {hour} -> ledger_sum of ada tokens, period 'sub_
 {packs} user_id = 'f' WHERE session_id = '{pack}' -> pack of {pack}: user_id is 'f', the events say 'ada'
 {packs} payment = NULL WHERE session_id = '{pack}' -> pack of {pack}: payment is none, the events say 'pi_
 {packs} named = false WHERE session_id = '{pack}' -> pack of {pack}: named is false, the events say true
@@ -273,6 +276,10 @@ async fn credits_are_clean_until_one_of_their_rows_is_changed_by_hand() -> Resul
         ("{balance}", "UPDATE billing.balance SET".to_owned()),
         ("{ledger}", "UPDATE billing.ledger SET".to_owned()),
         ("{packs}", "UPDATE billing.pack SET".to_owned()),
+        (
+            "{hour}",
+            text("SELECT (at / 3600)::text FROM billing.ledger WHERE cause = '/app r1'").await?,
+        ),
         ("{row}", "WHERE user_id = 'ada' AND meter = 'tokens'".to_owned()),
         (
             "{pack}",
@@ -354,7 +361,7 @@ async fn states_of_another_version_are_named_as_such_and_the_migration_mends_the
     clean(&audit(&pair).await?)
 }
 
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "event",
     "fact",
     "account",
@@ -363,6 +370,7 @@ const TABLES: [&str; 9] = [
     "entitlement",
     "balance",
     "ledger",
+    "ledger_sum",
     "pack",
 ];
 

@@ -301,6 +301,34 @@ async fn who_was_reported_with_a_huge_use_can_still_subscribe_buy_and_use() -> R
     every_balance_is_the_sum_of_its_ledger(env.pool()).await
 }
 
+/// Sums are kept by the hour: one that a late event cuts through is read line by line.
+#[tokio::test]
+async fn many_uses_of_one_hour_come_apart_where_an_event_that_comes_late_cuts_through_it() -> Result<()> {
+    let env = TestEnv::new("usage_hour").await?;
+    let pair = Pair::start(&env, Setup::default()).await?;
+    // Of a whole hour, so that all uses lie in it.
+    let (user, start) = ("user_hour", (unix_now() / 3_600 - 30) * 3_600);
+    let mut customer = Customer::new(ApiVersion::Y2026, user, start, BASIC_MONTHLY, true);
+    told(&env, &pair, &customer.subscribed()).await?;
+    let reports: Vec<Value> = (0..40)
+        .map(|n| report(&n.to_string(), user, "tokens", 100_000 + n, start + 60 + n * 85))
+        .collect::<Result<_>>()?;
+    let keys: Vec<String> = reports.iter().map(report_key).collect::<Result<_>>()?;
+    post(&pair, &Value::from(reports)).await?;
+    all_recorded(env.pool(), &keys, DEADLINE).await?;
+    let seen = tokens(env.pool(), user).await?;
+    ensure!(seen == Balance::new(5_000_000, 4_000_780, 0, 0, 999_220), "{seen:?}");
+    // The pack first: it decides nothing before it. Then the end: the first 20 uses were included.
+    let pack = customer.pack("tokens_5m", 1, start + 3_000);
+    told(&env, &pair, &[pack.completed(&mut customer.mint)]).await?;
+    told(&env, &pair, &customer.ended(start + 60 + 20 * 85)).await?;
+    let left = 5_000_000 - 2_000_590;
+    let seen = tokens(env.pool(), user).await?;
+    ensure!(seen == Balance::new(0, 2_000_190, 0, left, left), "{seen:?}");
+    every_balance_is_the_sum_of_its_ledger(env.pool()).await?;
+    pair.operate(&["audit"]).await.map(drop)
+}
+
 async fn published(queues: &Queues, work: &str, properties: BasicProperties, body: &Value) -> Result<()> {
     queues.publish(work, properties, body.to_string().as_bytes()).await
 }

@@ -5,6 +5,7 @@
 mod balances;
 pub mod compare;
 pub mod credits;
+pub mod sums;
 
 use crate::{
     domain::{

@@ -1,6 +1,6 @@
 //! The pages of users: their balances, ledgers, and what these rest upon.
 
-use super::{Auditor, PAGE, compare, credits};
+use super::{Auditor, PAGE, compare, credits, sums};
 use crate::{
     domain::{
         fact::{Fact, Seconds},
@@ -9,7 +9,7 @@ use crate::{
     },
     store::{
         self,
-        audit::{self as stored, credits as rows},
+        audit::{self as stored, credits as rows, ledger as lines},
         snapshot,
     },
 };
@@ -20,7 +20,7 @@ use std::{
     io::Write,
 };
 
-/// Lines of the ledger that are told of each by itself, of one page.
+/// Lines of the ledger, and sums, that are told of each by itself, of one page.
 const ODD_LINES: i64 = 1_000;
 /// Events of usage without their line, in one statement.
 const UNENTERED: i64 = 1_000;
@@ -52,7 +52,8 @@ impl<W: Write> Auditor<'_, W> {
         let cuts: Vec<(&UserId, Seconds)> = cuts
             .flat_map(|(u, cuts)| cuts.into_iter().map(move |c| (u, c)))
             .collect();
-        let mut held = store::balance::held(moment, &users, &cuts).await?;
+        found.extend(sums::odd_sums(&lines::odd_sums(moment, page, ODD_LINES).await?));
+        let mut held = lines::held(moment, &users, &cuts).await?;
         let mut balances = store::balance::load(moment, &users).await?;
         let holders: Vec<UserId> = balances.keys().cloned().collect();
         let mut untold = Vec::new();

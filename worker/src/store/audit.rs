@@ -1,6 +1,7 @@
 //! What is stored, page by page, to be compared with what the facts say.
 
 pub mod credits;
+pub mod ledger;
 
 use super::{accounts_as_text, users_as_text};
 use crate::domain::{

@@ -54,56 +54,104 @@ pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByM
 }
 
 /// What the ledger holds of users: its sums by period, its causes, and usage
-/// summed up between the cuts of each user's story, which must be sorted.
+/// summed up between the cuts of each user's story, which must be sorted. Of the
+/// lines of usage it reads those of hours that have a cut in them.
 pub async fn held(
     connection: &mut PgConnection,
     users: &[UserId],
     cuts: &[(&UserId, Seconds)],
 ) -> Result<ByMeter<Held>, sqlx::Error> {
+    let mut held = ByMeter::<Held>::new();
+    sums(connection, users, &mut held).await?;
+    usage(connection, users, cuts, &mut held).await?;
+    causes(connection, users, &mut held).await?;
+    Ok(held)
+}
+
+pub(super) fn of_meter(held: &mut ByMeter<Held>, user: String, meter: String) -> &mut Held {
+    held.entry(UserId::new(user)).or_default().entry(meter).or_default()
+}
+
+async fn sums(connection: &mut PgConnection, users: &[UserId], held: &mut ByMeter<Held>) -> Result<(), sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT user_id, meter, period, sum(used)::bigint AS "used!", sum(rollover)::bigint AS "rollover!",
+                  sum(purchased)::bigint AS "purchased!"
+           FROM billing.ledger_sum WHERE user_id = ANY($1) GROUP BY user_id, meter, period"#,
+        &users_as_text(users),
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let sum = Change {
+            used: row.used,
+            rollover: row.rollover,
+            purchased: row.purchased,
+        };
+        of_meter(held, row.user_id, row.meter)
+            .sums
+            .insert(window(&row.period), sum);
+    }
+    Ok(())
+}
+
+async fn usage(
+    connection: &mut PgConnection,
+    users: &[UserId],
+    cuts: &[(&UserId, Seconds)],
+    held: &mut ByMeter<Held>,
+) -> Result<(), sqlx::Error> {
+    // OFFSET 0 has each hour looked up by itself: whatever PostgreSQL takes the tables
+    // for, it must not read all lines and search the hours for each.
     let rows = sqlx::query!(
         r#"WITH cut AS (
                SELECT user_id, array_agg(cut ORDER BY cut) AS cuts
                FROM UNNEST($2::text[], $3::bigint[]) AS t (user_id, cut) GROUP BY user_id
-           ), line AS (
-               SELECT l.*, CASE WHEN kind = 'usage' THEN coalesce(width_bucket(at, cuts), 0) END AS cell
-               FROM billing.ledger l LEFT JOIN cut USING (user_id) WHERE user_id = ANY($1)
+           ), known AS MATERIALIZED (
+               SELECT s.*, cuts, coalesce(width_bucket(first_at, cuts), 0) AS cell,
+                      coalesce(width_bucket(last_at, cuts), 0) AS last_cell
+               FROM billing.ledger_sum s LEFT JOIN cut USING (user_id)
+               WHERE user_id = ANY($1) AND first_at IS NOT NULL
            )
-           SELECT user_id AS "user!", meter AS "meter!", period AS "period!", cell, min(at) AS "at!",
-                  sum(amount)::bigint AS "amount!", sum(used)::bigint AS "used!", sum(rollover)::bigint AS "rollover!",
-                  sum(purchased)::bigint AS "purchased!",
-                  coalesce(array_agg(kind) FILTER (WHERE cell IS NULL), '{}') AS "kinds!",
-                  coalesce(array_agg(cause) FILTER (WHERE cell IS NULL), '{}') AS "causes!"
-           FROM line GROUP BY user_id, meter, period, cell"#,
+           SELECT user_id AS "user!", meter AS "meter!", min(at) AS "at!", sum(amount)::bigint AS "amount!"
+           FROM (
+               SELECT user_id, meter, cell, first_at AS at, amount FROM known WHERE cell = last_cell
+               UNION ALL
+               SELECT user_id, meter, width_bucket(l.at, cuts), l.at, l.amount
+               FROM (SELECT * FROM known WHERE cell <> last_cell) AS cut_through, LATERAL (
+                   SELECT l.at, l.amount FROM billing.ledger l
+                   WHERE l.kind = 'usage' AND l.user_id = cut_through.user_id AND l.meter = cut_through.meter
+                         AND l.at BETWEEN first_at AND last_at AND l.period = cut_through.period OFFSET 0
+               ) AS l
+           ) AS spent
+           GROUP BY user_id, meter, cell"#,
         &users_as_text(users),
         &column(cuts, |(user, _)| user.as_str()) as &[&str],
         &column(cuts, |(_, cut)| *cut),
     )
     .fetch_all(connection)
     .await?;
-    let mut by_meter = ByMeter::<Held>::new();
     for row in rows {
-        let held = by_meter
-            .entry(UserId::new(row.user))
-            .or_default()
-            .entry(row.meter)
-            .or_default();
-        let sum = held.sums.entry(window(&row.period)).or_default();
-        let change = Change {
-            used: row.used,
-            rollover: row.rollover,
-            purchased: row.purchased,
-        };
-        *sum = sum.and(change).map_err(|e| sqlx::Error::Decode(e.into()))?;
-        if row.cell.is_some() {
-            held.usage.push(Spent {
-                at: row.at,
-                amount: row.amount,
-            });
-        }
-        let causes = row.kinds.iter().filter_map(|k| kind(k)).zip(row.causes);
-        held.causes.extend(causes.filter(|(kind, _)| *kind != Kind::Correction));
+        of_meter(held, row.user, row.meter).usage.push(Spent {
+            at: row.at,
+            amount: row.amount,
+        });
     }
-    Ok(by_meter)
+    Ok(())
+}
+
+async fn causes(connection: &mut PgConnection, users: &[UserId], held: &mut ByMeter<Held>) -> Result<(), sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT user_id, meter, kind, cause FROM billing.ledger
+         WHERE user_id = ANY($1) AND kind NOT IN ('usage', 'correction')",
+        &users_as_text(users),
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let cause = kind(&row.kind).map(|kind| (kind, row.cause));
+        of_meter(held, row.user_id, row.meter).causes.extend(cause);
+    }
+    Ok(())
 }
 
 /// A kind by its word.
@@ -145,12 +193,27 @@ pub struct Written<'a> {
     pub line: Line,
 }
 
-/// Adds lines to the ledger.
+/// Adds lines to the ledger, and to its sums.
 pub async fn enter(connection: &mut PgConnection, lines: &[Written<'_>]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO billing.ledger (user_id, meter, kind, cause, period, at, amount, used, rollover, purchased)
-         SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                              $8::bigint[], $9::bigint[], $10::bigint[])",
+        "WITH line AS (
+             SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                                  $8::bigint[], $9::bigint[], $10::bigint[])
+                 AS t (user_id, meter, kind, cause, period, at, amount, used, rollover, purchased)
+         ), entered AS (
+             INSERT INTO billing.ledger (user_id, meter, kind, cause, period, at, amount, used, rollover, purchased)
+             SELECT * FROM line
+         )
+         INSERT INTO billing.ledger_sum AS known
+             (user_id, meter, hour, period, first_at, last_at, amount, used, rollover, purchased)
+         SELECT user_id, meter, at / 3600, period, min(at) FILTER (WHERE kind = 'usage'),
+                max(at) FILTER (WHERE kind = 'usage'), coalesce(sum(amount) FILTER (WHERE kind = 'usage'), 0),
+                sum(used), sum(rollover), sum(purchased)
+         FROM line GROUP BY 1, 2, 3, 4
+         ON CONFLICT (user_id, meter, hour, period) DO UPDATE SET
+             first_at = least(known.first_at, excluded.first_at), last_at = greatest(known.last_at, excluded.last_at),
+             amount = known.amount + excluded.amount, used = known.used + excluded.used,
+             rollover = known.rollover + excluded.rollover, purchased = known.purchased + excluded.purchased",
         &column(lines, |l| l.user.as_str()) as &[&str],
         &column(lines, |l| l.meter.as_str()) as &[&str],
         &column(lines, |l| l.line.entry.kind.as_str()) as &[&str],

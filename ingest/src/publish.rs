@@ -47,7 +47,7 @@ pub async fn usage(
     all.try_for_each_concurrent(AT_ONCE, |report| {
         let headers = Meta::usage(received_at_ms).traced(trace).headers();
         let properties = message::properties(&report.key, USAGE_TYPE, headers);
-        publisher.publish_since(began, queue, properties, report.body)
+        publisher.publish_of_batch(began, queue, properties, report.body)
     })
     .await
 }

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, Semaphore, SemaphorePermit, watch},
     time::Instant,
 };
 
@@ -30,6 +30,9 @@ const WORK_CHANNELS: usize = 4;
 /// Publishes that may wait for a confirm at once; bounds what is held in memory
 /// when the broker stops answering.
 const IN_FLIGHT_MOST: usize = 2_048;
+/// Those of them that may be messages of batches: masses of these must not keep
+/// out what comes one by one.
+const OF_BATCHES_MOST: usize = 1_024;
 /// A connection on which nothing but refusals came for so long is built anew:
 /// RabbitMQ (3.10, quorum queues) goes on refusing on the channels that met a
 /// full queue after its limit was taken away.
@@ -108,7 +111,7 @@ pub struct Publisher {
 #[derive(Debug)]
 struct Shared {
     turn: AtomicUsize,
-    in_flight: Semaphore,
+    room: Room,
     /// Tells the session that its connection should be built anew.
     suspect: Notify,
     /// When the last confirm came, or when the connection was made.
@@ -119,6 +122,34 @@ impl Shared {
     /// Takes back a doubt that nobody has acted on yet.
     async fn forget_doubt(&self) {
         let _ = tokio::time::timeout(Duration::ZERO, self.suspect.notified()).await;
+    }
+}
+
+/// How many publishes may wait for a confirm.
+#[derive(Debug)]
+struct Room {
+    all: Semaphore,
+    of_batches: Semaphore,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self {
+            all: Semaphore::new(IN_FLIGHT_MOST),
+            of_batches: Semaphore::new(OF_BATCHES_MOST),
+        }
+    }
+
+    /// Room for one more, if there is any.
+    fn enter(&self) -> Result<SemaphorePermit<'_>, PublishError> {
+        self.all.try_acquire().map_err(|_| PublishError::Overloaded)
+    }
+
+    /// Room for a message of a batch, once it is its turn.
+    async fn enter_in_turn(&self) -> Result<[SemaphorePermit<'_>; 2], PublishError> {
+        let turn = self.of_batches.acquire().await;
+        let turn = turn.map_err(|_| PublishError::Overloaded)?;
+        Ok([turn, self.enter()?])
     }
 }
 
@@ -134,7 +165,7 @@ impl Publisher {
         let (link_sender, link) = watch::channel(Link::Down);
         let shared = Arc::new(Shared {
             turn: AtomicUsize::new(0),
-            in_flight: Semaphore::new(IN_FLIGHT_MOST),
+            room: Room::new(),
             suspect: Notify::new(),
             last_good: watch::Sender::new(Instant::now()),
         });
@@ -159,23 +190,29 @@ impl Publisher {
     /// `Ok` only after the broker has confirmed that the message is stored in
     /// the queue named `queue`.
     pub async fn publish(&self, queue: &str, properties: BasicProperties, body: &[u8]) -> Result<(), PublishError> {
-        self.publish_since(Instant::now(), queue, properties, body).await
+        let publish = async {
+            let _room = self.shared.room.enter()?;
+            self.try_publish(Instant::now(), queue, properties, body).await
+        };
+        counted(publish.await)
     }
 
-    /// As [`publish`](Self::publish), with a time limit that runs since `began`:
-    /// the messages of one batch share it.
-    pub async fn publish_since(
+    /// As [`publish`](Self::publish), for a message of a batch, which waits until
+    /// there is room for it. The messages of a batch share one time limit, which
+    /// runs since it `began`.
+    pub async fn publish_of_batch(
         &self,
         began: Instant,
         queue: &str,
         properties: BasicProperties,
         body: &[u8],
     ) -> Result<(), PublishError> {
-        let outcome = self.try_publish(began, queue, properties, body).await;
-        PUBLISHES
-            .with_label_values(&[outcome.as_ref().err().map_or("confirmed", PublishError::label)])
-            .inc();
-        outcome
+        let publish = async {
+            let turn = tokio::time::timeout_at(began + self.timeout, self.shared.room.enter_in_turn());
+            let _room = turn.await.map_err(|_| PublishError::Overloaded)??;
+            self.try_publish(began, queue, properties, body).await
+        };
+        counted(publish.await)
     }
 
     /// `Err` with the reason while nothing can be published.
@@ -194,11 +231,6 @@ impl Publisher {
         properties: BasicProperties,
         body: &[u8],
     ) -> Result<(), PublishError> {
-        let _permit = self
-            .shared
-            .in_flight
-            .try_acquire()
-            .map_err(|_| PublishError::Overloaded)?;
         let channel = match &*self.link.borrow() {
             Link::Up(channels) => channels.of(queue, &self.shared.turn)?,
             Link::Blocked => return Err(PublishError::Blocked),
@@ -249,6 +281,13 @@ impl Publisher {
             Err(_) => {}
         }
     }
+}
+
+fn counted(outcome: Result<(), PublishError>) -> Result<(), PublishError> {
+    PUBLISHES
+        .with_label_values(&[outcome.as_ref().err().map_or("confirmed", PublishError::label)])
+        .inc();
+    outcome
 }
 
 /// One connection's life: declare, open, serve, until something is wrong with it.
@@ -314,4 +353,24 @@ async fn open(connection: &Connection, topology: &Topology) -> lapin::Result<Arc
         by_queue.insert(queue, channels);
     }
     Ok(Arc::new(Channels(by_queue)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn batches_leave_room_for_what_comes_one_by_one_and_wait_for_their_turn() {
+        let room = Room::new();
+        let in_turn = || room.enter_in_turn().now_or_never();
+        let mut batches: Vec<_> = (0..OF_BATCHES_MOST).map_while(|_| in_turn()).collect();
+        assert!(batches.len() == OF_BATCHES_MOST && batches.iter().all(Result::is_ok));
+        assert!(in_turn().is_none(), "one more waits");
+        let others: Vec<_> = (0..).map_while(|_| room.enter().ok()).collect();
+        assert_eq!(others.len(), IN_FLIGHT_MOST - OF_BATCHES_MOST);
+        assert_eq!(room.enter().err(), Some(PublishError::Overloaded));
+        batches.pop();
+        assert!(in_turn().is_some_and(|turn| turn.is_ok()), "its turn has come");
+    }
 }

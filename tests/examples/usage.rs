@@ -34,8 +34,10 @@ async fn report(event: &Value) -> Result<()> {
         let request = request.header("Content-Type", "application/cloudevents+json");
         let problem = match request.send().await {
             Ok(answer) if answer.status().is_success() => return Ok(()),
-            Ok(answer) if answer.status().is_server_error() => answer.status().to_string(),
-            Ok(answer) => bail!("a defect: {} {}", answer.status(), answer.text().await?),
+            Ok(answer) => match answer.status().as_u16() {
+                408 | 429 | 500.. => answer.status().to_string(),
+                _ => bail!("a defect: {} {}", answer.status(), answer.text().await?),
+            },
             Err(error) => error.to_string(),
         };
         eprintln!("not reported yet ({problem}), again in {pause:?}");

@@ -10,7 +10,8 @@ use tests::fixtures::{ApiVersion, Customer, DAY};
 use tests::harness::{
     Balance, Pair, Process, Setup, TestEnv, USAGE_TOKEN, eventually, report, report_key, repository, unix_now,
 };
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -145,7 +146,8 @@ async fn asks_and_reports(program: &Program<'_>, language: &str, env: &TestEnv, 
     Ok(())
 }
 
-/// First nobody listens, then an ingest without a broker answers 503, then all is well.
+/// First nobody listens, then somebody who is in the way answers 408 and 429, then an ingest
+/// without a broker 503, then all is well.
 async fn sends_again_until_it_is_accepted(program: &Program<'_>, env: &TestEnv, pair: &mut Pair) -> Result<()> {
     subscribed(env, pair, "user_2").await?;
     let mut settings = env.settings();
@@ -159,6 +161,9 @@ async fn sends_again_until_it_is_accepted(program: &Program<'_>, env: &TestEnv, 
     let mut running = program.start(USAGE_TOKEN, &["user_2", "req_2"]).spawn()?;
     let mut said = BufReader::new(running.stderr.take().context("no standard error")?);
     heard(&mut said, &["not reported yet"]).await?;
+    answers(&pair.client.server().to_string(), ["408 Too Slow", "429 Too Many"]).await?;
+    heard(&mut said, &["(408", "Error 408"]).await?;
+    heard(&mut said, &["(429", "Error 429"]).await?;
     alone.spawn()?;
     // As Node and Rust say it, and as Python does; a bare 503 may be a part of the port.
     heard(&mut said, &["(503", "Error 503"]).await?;
@@ -170,6 +175,24 @@ async fn sends_again_until_it_is_accepted(program: &Program<'_>, env: &TestEnv, 
     ensure!(said == "user_2 used 600 + 100 tokens, reported as req_2\n", "{said}");
     eventually(DEADLINE, "it counts", async || expect(env, "user_2", UNITS).await).await;
     Ok(())
+}
+
+/// Listens at an address, and answers one report with each of these.
+async fn answers(address: &str, with: [&str; 2]) -> Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    let answering = async {
+        for status in with {
+            let (mut stream, _) = listener.accept().await?;
+            let mut report = Vec::new();
+            while !report.ends_with(b"}") {
+                ensure!(stream.read_buf(&mut report).await? > 0, "half a report");
+            }
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await?;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(DEADLINE, answering).await?
 }
 
 /// A program of README.md with what it runs against.

@@ -121,6 +121,7 @@ pub async fn refold(connection: &mut PgConnection, accounts: &[AccountId], cause
         late: accounts.to_vec(),
     };
     let facts: Vec<&Fact> = facts.iter().collect();
+    packs::lock(connection, &facts).await?;
     let packs = packs::take_in(connection, &facts, &folded.after, &folded.owners()).await?;
     let mut users = folded.theirs();
     users.extend(packs.into_iter().map(|(user, _)| user));

@@ -136,18 +136,25 @@ pub fn agreed(facts: &[&Fact], new: &BTreeSet<&EventId>) -> Vec<Fact> {
 #[must_use]
 pub fn of_user<'a>(user: &UserId, facts: &[&Fact], customer: impl Fn(&Fact) -> Option<&'a UserId>) -> Vec<Bought> {
     let theirs = |sale: &Sale<'_>| sale.named.or_else(|| customer(sale.first)) == Some(user);
-    let bought = |sale: Sale<'_>| Bought {
-        session: sale.session.to_owned(),
-        at: sale.first.created,
-        pack: sale.grant.pack.clone(),
-        meter: sale.grant.meter.clone(),
-        credits: sale.grant.credits,
-        taken: sale
-            .payment
-            .map_or_else(Vec::new, |p| taken(facts, p, sale.grant.credits, sale.price)),
-    };
-    let mut all: Vec<Bought> = sales(facts).into_iter().filter(theirs).map(bought).collect();
-    all.sort_by(|a, b| (a.at, &a.session).cmp(&(b.at, &b.session)));
+    let mut sales = sales(facts);
+    sales.sort_by_key(|sale| (sale.first.created, sale.session));
+    // A payment is one session's: what goes back of it is taken back once.
+    let mut paid = BTreeSet::new();
+    let mut all = Vec::new();
+    for sale in sales {
+        let payment = sale.payment.filter(|payment| paid.insert(*payment));
+        if !theirs(&sale) {
+            continue;
+        }
+        all.push(Bought {
+            session: sale.session.to_owned(),
+            at: sale.first.created,
+            pack: sale.grant.pack.clone(),
+            meter: sale.grant.meter.clone(),
+            credits: sale.grant.credits,
+            taken: payment.map_or_else(Vec::new, |p| taken(facts, p, sale.grant.credits, sale.price)),
+        });
+    }
     all
 }
 

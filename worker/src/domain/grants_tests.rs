@@ -89,6 +89,15 @@ fn what_is_not_paid_yet_grants_nothing_until_it_is() {
 }
 
 #[test]
+fn a_payment_that_two_sessions_name_is_taken_back_once_from_the_first() {
+    let mut second = pack("cs_0", "tokens", 1_000);
+    second.payment_intent = session().payment_intent;
+    let story = [paid(), (5, Said::Session(second)), (9, refunded("cs", 400))];
+    let taken: Vec<(String, usize)> = bought(&story).into_iter().map(|b| (b.session, b.taken.len())).collect();
+    assert_eq!(taken, [("cs".to_owned(), 1), ("cs_0".to_owned(), 0)]);
+}
+
+#[test]
 fn each_session_is_its_own_and_the_first_comes_first() {
     let other = Said::Session(pack("cs_0", "voice_chars", 500));
     let known = bought(&[(5, other.clone()), paid()]);

@@ -1,6 +1,6 @@
 //! All SQL, on the caller's connection: set-based statements that take and
 //! return whole batches. Locks are taken in one order everywhere: accounts,
-//! then events, then users, each sorted by its key.
+//! then events, then payments, then users, each sorted by its key.
 
 pub mod account;
 pub mod action;

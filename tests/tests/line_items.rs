@@ -270,7 +270,7 @@ async fn a_failure_of_stripes_is_tried_again_and_names_the_key_where_that_is_ref
 }
 
 #[tokio::test]
-async fn a_stripe_that_hangs_holds_up_others_no_longer_than_its_time_limit_and_no_shutdown() -> Result<()> {
+async fn a_stripe_that_hangs_holds_up_nothing_else_of_its_batch_and_no_shutdown() -> Result<()> {
     let env = TestEnv::new("lines_hang").await?.with("RETRY_DELAYS", "1s,1h");
     let stripe = Stripe::default();
     // One lane, that finds all that is posted here in its queue, for one batch.
@@ -298,8 +298,12 @@ async fn a_stripe_that_hangs_holds_up_others_no_longer_than_its_time_limit_and_n
     pair.add_worker().await?;
     all_applied(env.pool(), &ids(&others), DEADLINE).await?;
     let took = began.elapsed();
-    ensure!(took < TIME_LIMIT + Duration::from_secs(6), "{took:?}");
-    ensure!(stripe.asked().len() >= 4, "{:?}", stripe.asked());
+    ensure!(took < TIME_LIMIT, "{took:?}");
+    eventually(DEADLINE, "it is asked", async || {
+        ensure!(stripe.asked().len() >= 4);
+        Ok(())
+    })
+    .await;
 
     // They come back, hang again, and are given back at once when it stops.
     let asked = stripe.asked().len();

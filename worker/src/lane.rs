@@ -9,7 +9,7 @@ use crate::{
     deal::Acks,
     domain::ids::EventId,
     failure::{Permanent, Refusal},
-    metrics,
+    lookup, metrics,
     process::{Manner, Prepared, Verdict},
     report,
     settle::{self, Outgoing},
@@ -139,19 +139,21 @@ impl Context {
                 }
                 None => {}
             }
-            let (settled, busy) = match self.work(batch, fresh, stop).await {
-                Ok(worked) => worked,
-                Err(Interrupted) if stop.is_cancelled() => return Ok(()),
-                Err(Interrupted) => {
-                    let why = "work was held too long; it is given back";
-                    return Err(BrokerError::Unusable(why.to_owned()));
+            for part in lookup::apart(batch) {
+                let (settled, busy) = match self.work(part, fresh, stop).await {
+                    Ok(worked) => worked,
+                    Err(Interrupted) if stop.is_cancelled() => return Ok(()),
+                    Err(Interrupted) => {
+                        let why = "work was held too long; it is given back";
+                        return Err(BrokerError::Unusable(why.to_owned()));
+                    }
+                };
+                aside.extend(busy);
+                if !acks.settled(&settled, &ends.lost).await? {
+                    return Err(BrokerError::Unusable(
+                        "the channel closed before the acknowledgement".to_owned(),
+                    ));
                 }
-            };
-            aside.extend(busy);
-            if !acks.settled(&settled, &ends.lost).await? {
-                return Err(BrokerError::Unusable(
-                    "the channel closed before the acknowledgement".to_owned(),
-                ));
             }
         }
     }

@@ -18,25 +18,32 @@ use tokio::time::{Instant, timeout_at};
 /// Questions of one lane that are open at once.
 const AT_ONCE: usize = 4;
 
+/// Whether Stripe has to be asked for something that an event leaves out.
+fn asks(held: &Held) -> bool {
+    matches!(&held.item.meaning, Err(refusal) if refusal.look_up.is_some())
+}
+
+/// A batch as it is to be worked on: what Stripe has to be asked for comes last
+/// and by itself, since all else must not wait for the answers.
+pub(crate) fn apart(batch: Vec<Held>) -> impl Iterator<Item = Vec<Held>> {
+    let (asking, ready): (Vec<Held>, Vec<Held>) = batch.into_iter().partition(asks);
+    [ready, asking].into_iter().filter(|part| !part.is_empty())
+}
+
 impl Context {
     /// Asks Stripe for what the events of a batch leave out, if there is a key.
-    /// All of them share one time limit, since the rest of the batch waits for
-    /// them. Returns what is to be applied, and what failed, with what to do.
+    /// All of them share one time limit, since what comes after waits for them.
+    /// Returns what is to be applied, and what failed, with what to do.
     pub(crate) async fn look_up(
         &self,
         batch: Vec<Held>,
         stop: &CancellationToken,
     ) -> Result<(Vec<Held>, Vec<(Held, Next)>), Interrupted> {
-        let Some(api) = &self.stripe else {
+        let Some(api) = self.stripe.as_ref().filter(|_| batch.iter().any(asks)) else {
             return Ok((batch, Vec::new()));
         };
-        let asks = |held: &Held| matches!(&held.item.meaning, Err(refusal) if refusal.look_up.is_some());
-        let (asking, mut ready): (Vec<Held>, Vec<Held>) = batch.into_iter().partition(asks);
-        if asking.is_empty() {
-            return Ok((ready, Vec::new()));
-        }
         let until = Instant::now() + TIME_LIMIT;
-        let answers = stream::iter(asking)
+        let answers = stream::iter(batch)
             .map(|held| self.ask(api, held, until))
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>();
@@ -44,7 +51,7 @@ impl Context {
             answers = answers => answers,
             () = stop.cancelled() => return Err(Interrupted),
         };
-        let mut failed = Vec::new();
+        let (mut ready, mut failed) = (Vec::new(), Vec::new());
         for (held, next) in answers {
             match next {
                 Some(next) => failed.push((held, next)),

@@ -38,12 +38,13 @@ pub static REFUSALS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         &["reason"],
     )
 });
-/// Which secret signed, by its place in `STRIPE_WEBHOOK_SECRET`: a rolled secret
-/// whose count stands still can be taken out.
+/// Which secret signed, by its place in `STRIPE_WEBHOOK_SECRET`, the first that
+/// matches. Stripe signs with both while one is rolled, so that with the new one
+/// first the count of another place is of what the new one alone would refuse.
 pub static SECRET_USED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter(
         "tollbridge_ingest_secret_used_total",
-        "Requests whose signature passed, by the secret's place in STRIPE_WEBHOOK_SECRET.",
+        "Requests whose signature passed, by the place in STRIPE_WEBHOOK_SECRET of the first secret that matches.",
         &["position"],
     )
 });
@@ -102,6 +103,7 @@ fn plain(metric: &HistogramVec) -> Histogram {
 /// Makes every metric show, as 0, from the start: a rate over a counter that
 /// appears with its first event misses that event.
 pub fn init(secrets: usize) {
+    shared::metrics::init(env!("CARGO_PKG_VERSION"), &["publish"]);
     for status in STATUSES {
         REQUESTS.with_label_values(&[status]);
     }

@@ -121,9 +121,10 @@ impl Broker {
                 Ok(connection) => {
                     metrics::BROKER_CONNECTIONS.with_label_values(&[role]).inc();
                     tracing::info!(role, "connected to RabbitMQ");
-                    let (up, began) = (Up::default(), Instant::now());
+                    let (up, began) = (Up::new(role), Instant::now());
                     let ended = session(connection, up.clone()).await;
-                    if up.0.load(Ordering::Relaxed) && began.elapsed() > LASTED {
+                    metrics::BROKER_UP.with_label_values(&[role]).set(0);
+                    if up.worked.load(Ordering::Relaxed) && began.elapsed() > LASTED {
                         reconnect.reset();
                     }
                     ended
@@ -160,13 +161,24 @@ pub async fn lost(events: &mut (impl Stream<Item = Event> + Unpin)) -> BrokerErr
 }
 
 /// Given to a session, to say that its connection does its work.
-#[derive(Debug, Clone, Default)]
-pub struct Up(Arc<AtomicBool>);
+#[derive(Debug, Clone)]
+pub struct Up {
+    role: &'static str,
+    worked: Arc<AtomicBool>,
+}
 
 impl Up {
+    fn new(role: &'static str) -> Self {
+        Self {
+            role,
+            worked: Arc::default(),
+        }
+    }
+
     /// The session works: after it, the next pause is the shortest again.
     pub fn established(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.worked.store(true, Ordering::Relaxed);
+        metrics::BROKER_UP.with_label_values(&[self.role]).set(1);
     }
 }
 

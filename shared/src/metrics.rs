@@ -1,7 +1,7 @@
 //! Metrics of both processes: how they are made, written out, and those that
 //! are about the broker. Names end in their unit; `_total` counts up for ever.
 
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, TextEncoder};
+use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 use std::sync::LazyLock;
 
 /// Buckets in seconds for work between 100 µs and 10 s.
@@ -13,6 +13,26 @@ pub const AGE_SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0, 259_200.0,
 ];
 
+/// What becomes of a publish.
+const PUBLISH_OUTCOMES: [&str; 8] = [
+    "confirmed",
+    "returned",
+    "nacked",
+    "timeout",
+    "blocked",
+    "unavailable",
+    "overloaded",
+    "error",
+];
+
+/// 1 while a role's connection does its work.
+pub static BROKER_UP: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "tollbridge_broker_up",
+        "1 while the connection to RabbitMQ of that role can be used, 0 while there is none.",
+        &["role"],
+    )
+});
 /// How often a connection had to be built, per role; one per role is a normal start.
 pub static BROKER_CONNECTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter(
@@ -54,6 +74,29 @@ pub static BROKER_BLOCKED: LazyLock<IntGauge> = LazyLock::new(|| {
     )
 });
 
+/// Makes what is watched show from the start: a series that appears with its
+/// first failure has no increase to alert on. `roles` are those that this
+/// process gives [`Broker::supervise`](crate::broker::Broker::supervise).
+pub fn init(version: &str, roles: &[&str]) {
+    gauges(
+        "tollbridge_build_info",
+        "1, with the version of the program as its label.",
+        &["version"],
+    )
+    .with_label_values(&[version])
+    .set(1);
+    for role in roles {
+        BROKER_UP.with_label_values(&[role]).set(0);
+        BROKER_CONNECTIONS.with_label_values(&[role]);
+        BROKER_FAILURES.with_label_values(&[role]);
+    }
+    for outcome in PUBLISH_OUTCOMES {
+        PUBLISHES.with_label_values(&[outcome]);
+    }
+    CONFIRM_SECONDS.with_label_values::<&str>(&[]);
+    BROKER_BLOCKED.set(0);
+}
+
 /// A registered counter.
 ///
 /// # Panics
@@ -84,6 +127,17 @@ pub fn histogram(name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> Hi
 #[must_use]
 pub fn gauge(name: &str, help: &str) -> IntGauge {
     let metric = IntGauge::new(name, help).expect("a gauge's name");
+    prometheus::register(Box::new(metric.clone())).expect("a gauge's name is used once");
+    metric
+}
+
+/// A registered gauge with labels.
+///
+/// # Panics
+/// When the name is taken or not a metric's name: a mistake in the code.
+#[must_use]
+pub fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let metric = IntGaugeVec::new(Opts::new(name, help), labels).expect("a gauge's name and labels");
     prometheus::register(Box::new(metric.clone())).expect("a gauge's name is used once");
     metric
 }

@@ -10,12 +10,13 @@ use crate::{
 use futures_util::StreamExt;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, Event,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
+    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
+    types::FieldTable,
 };
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -37,6 +38,8 @@ const OF_BATCHES_MOST: usize = 1_024;
 /// RabbitMQ (3.10, quorum queues) goes on refusing on the channels that met a
 /// full queue after its limit was taken away.
 const REFUSALS_MOST: Duration = Duration::from_secs(2);
+/// How long a look at the queues may take.
+const LOOK_MOST: Duration = Duration::from_secs(2);
 
 /// Why a message is not known to be stored. The message may still arrive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,13 +93,36 @@ enum Link {
 /// publish of the channel whose confirm comes with it, and that one's `Ack(None)`
 /// to the returned one.
 #[derive(Debug)]
-struct Channels(BTreeMap<String, Vec<Channel>>);
+struct Channels {
+    by_queue: BTreeMap<String, Vec<Channel>>,
+    /// To look at the queues with; its session alone keeps it open.
+    connection: Weak<Connection>,
+}
 
 impl Channels {
     fn of(&self, queue: &str, turn: &AtomicUsize) -> Result<Channel, PublishError> {
-        let channels = self.0.get(queue).filter(|c| !c.is_empty());
+        let channels = self.by_queue.get(queue).filter(|c| !c.is_empty());
         let channels = channels.ok_or_else(|| PublishError::Failed(format!("{queue} is not in the topology")))?;
         Ok(channels[turn.fetch_add(1, Ordering::Relaxed) % channels.len()].clone())
+    }
+
+    async fn depths(&self) -> Result<BTreeMap<String, u32>, PublishError> {
+        let failed = |error: lapin::Error| PublishError::Failed(error.to_string());
+        let connection = self.connection.upgrade().ok_or(PublishError::Unavailable)?;
+        // Of its own: a queue that is gone closes the channel that asks for it.
+        let channel = connection.create_channel().await.map_err(failed)?;
+        drop(connection);
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let mut depths = BTreeMap::new();
+        for queue in self.by_queue.keys() {
+            let found = channel.queue_declare(queue.as_str().into(), passive, FieldTable::default());
+            depths.insert(queue.clone(), found.await.map_err(failed)?.message_count());
+        }
+        channel.close(200, "looked".into()).await.map_err(failed)?;
+        Ok(depths)
     }
 }
 
@@ -217,8 +243,21 @@ impl Publisher {
 
     /// `Err` with the reason while nothing can be published.
     pub fn readiness(&self) -> Result<(), PublishError> {
+        self.channels().map(drop)
+    }
+
+    /// How many messages wait in each queue, by its name, those that a worker
+    /// holds left out. Nothing is declared, and no message is touched.
+    pub async fn depths(&self) -> Result<BTreeMap<String, u32>, PublishError> {
+        let channels = self.channels()?;
+        tokio::time::timeout(LOOK_MOST, channels.depths())
+            .await
+            .unwrap_or(Err(PublishError::TimedOut))
+    }
+
+    fn channels(&self) -> Result<Arc<Channels>, PublishError> {
         match &*self.link.borrow() {
-            Link::Up(_) => Ok(()),
+            Link::Up(channels) => Ok(Arc::clone(channels)),
             Link::Blocked => Err(PublishError::Blocked),
             Link::Down => Err(PublishError::Unavailable),
         }
@@ -231,11 +270,7 @@ impl Publisher {
         properties: BasicProperties,
         body: &[u8],
     ) -> Result<(), PublishError> {
-        let channel = match &*self.link.borrow() {
-            Link::Up(channels) => channels.of(queue, &self.shared.turn)?,
-            Link::Blocked => return Err(PublishError::Blocked),
-            Link::Down => return Err(PublishError::Unavailable),
-        };
+        let channel = self.channels()?.of(queue, &self.shared.turn)?;
         let started = Instant::now();
         let confirmed = tokio::time::timeout_at(began + self.timeout, async {
             let options = BasicPublishOptions {
@@ -300,6 +335,7 @@ async fn session(
     stop: &CancellationToken,
 ) -> Result<(), BrokerError> {
     let mut events = Box::pin(connection.events_listener());
+    let connection = Arc::new(connection);
     let channels = tokio::select! {
         channels = open(&connection, topology) => channels?,
         error = broker::lost(&mut events) => return Err(error),
@@ -339,7 +375,7 @@ async fn session(
     }
 }
 
-async fn open(connection: &Connection, topology: &Topology) -> lapin::Result<Arc<Channels>> {
+async fn open(connection: &Arc<Connection>, topology: &Topology) -> lapin::Result<Arc<Channels>> {
     topology.declare(&connection.create_channel().await?).await?;
     let mut by_queue = BTreeMap::new();
     for (queue, _) in topology.queues() {
@@ -352,7 +388,10 @@ async fn open(connection: &Connection, topology: &Topology) -> lapin::Result<Arc
         }
         by_queue.insert(queue, channels);
     }
-    Ok(Arc::new(Channels(by_queue)))
+    Ok(Arc::new(Channels {
+        by_queue,
+        connection: Arc::downgrade(connection),
+    }))
 }
 
 #[cfg(test)]

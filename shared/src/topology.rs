@@ -19,6 +19,32 @@ pub const DELIVERY_LIMIT: i64 = 100;
 /// letters are looked at more often than that.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
 
+/// What a queue of a namespace is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// What workers consume.
+    Work,
+    /// What operators look at.
+    Dead,
+    /// What the broker gave up, before it is recorded.
+    OverLimit,
+    /// What waits for its next try; one queue for each delay.
+    Retry,
+}
+
+impl Purpose {
+    /// The word for it, as in the queue's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Dead => "dead",
+            Self::OverLimit => "over-limit",
+            Self::Retry => "retry",
+        }
+    }
+}
+
 /// The queues of one namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -79,6 +105,19 @@ impl Topology {
     #[must_use]
     pub fn retry(&self, delay: Duration) -> String {
         format!("{}.retry.{}", self.namespace, format_duration(delay))
+    }
+
+    /// What the queue of that name is for, if it is one of the namespace.
+    #[must_use]
+    pub fn purpose(&self, queue: &str) -> Option<Purpose> {
+        let named = [
+            (self.work(), Purpose::Work),
+            (self.dead(), Purpose::Dead),
+            (self.over_limit(), Purpose::OverLimit),
+        ];
+        let retries = self.retry_delays.iter().map(|d| (self.retry(*d), Purpose::Retry));
+        let found = named.into_iter().chain(retries).find(|(name, _)| name == queue);
+        found.map(|(_, purpose)| purpose)
     }
 
     /// The declared delays, shortest first; their number is the number of retries.

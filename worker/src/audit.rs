@@ -6,6 +6,7 @@ mod balances;
 pub mod compare;
 pub mod credits;
 pub mod sums;
+mod textfile;
 
 use crate::{
     domain::{
@@ -29,6 +30,7 @@ use sqlx::{PgConnection, PgPool};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -58,11 +60,12 @@ struct Auditor<'a, W> {
 }
 
 /// Compares all that is stored with what the facts say, and prints a line for
-/// each difference.
+/// each difference. The figures go to the file `metrics` too, for Prometheus.
 ///
 /// # Errors
-/// PostgreSQL's or the network's; or that something differs.
-pub async fn audit(pool: &PgPool, out: &mut impl Write) -> anyhow::Result<()> {
+/// PostgreSQL's, the network's or the file's; or that something differs.
+pub async fn audit(pool: &PgPool, metrics: Option<&Path>, out: &mut impl Write) -> anyhow::Result<()> {
+    let began = Instant::now();
     let mut auditor = Auditor {
         pool,
         out,
@@ -74,6 +77,9 @@ pub async fn audit(pool: &PgPool, out: &mut impl Write) -> anyhow::Result<()> {
     auditor.balances().await?;
     auditor.events().await?;
     auditor.usage().await?;
+    if let Some(path) = metrics {
+        textfile::write(path, &auditor.audited, began.elapsed())?;
+    }
     auditor.finish()
 }
 

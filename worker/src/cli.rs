@@ -19,7 +19,7 @@ use shared::{
     shutdown, telemetry, trace,
 };
 use sqlx::PgPool;
-use std::{io::stdout, process::ExitCode, time::Duration};
+use std::{io::stdout, path::PathBuf, process::ExitCode, time::Duration};
 
 /// Applies Stripe's events to PostgreSQL, and lets operators see what it did.
 #[derive(Debug, Parser)]
@@ -53,7 +53,11 @@ enum Command {
     },
     /// Recompute every user's state from the stored events, and report any row that differs
     #[command(after_help = AUDIT_HELP)]
-    Audit,
+    Audit {
+        /// Write the figures there too, for Prometheus: node-exporter's textfile collector reads *.prom
+        #[arg(long, value_name = "FILE")]
+        metrics: Option<PathBuf>,
+    },
 }
 
 const EXPLAIN_HELP: &str = "\
@@ -100,7 +104,10 @@ async fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Explain { user, at, json } => {
             explain::explain(&to_read(settings).await?, &user, at, json, &mut stdout().lock()).await
         }
-        Command::Audit => audit::audit(&to_read(settings).await?, &mut stdout().lock()).await,
+        Command::Audit { metrics } => {
+            let database = to_read(settings).await?;
+            audit::audit(&database, metrics.as_deref(), &mut stdout().lock()).await
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     database::{self, Waited},
     deal::{Acks, deal},
     lane::{Context, Ends, Feed},
+    metrics::CONSUMING,
 };
 use lapin::{
     Connection,
@@ -30,10 +31,15 @@ pub async fn run(
     let consuming = &**consuming;
     let session = |connection, up| async move {
         let ended = session(connection, up, context, stop, consuming).await;
-        consuming.store(false, Ordering::Relaxed);
+        now_consuming(consuming, false);
         ended
     };
     broker.supervise("consume", stop, session).await
+}
+
+fn now_consuming(consuming: &AtomicBool, does: bool) {
+    consuming.store(does, Ordering::Relaxed);
+    CONSUMING.set(i64::from(does));
 }
 
 /// One connection's life. Any lane's error ends it; the other lanes finish the
@@ -65,7 +71,7 @@ async fn session(
         started = start(&connection, context, &ends, &mut lanes) => started?,
         error = &mut lost => return Err(error),
     }
-    consuming.store(true, Ordering::Relaxed);
+    now_consuming(consuming, true);
     tracing::info!(
         lanes = context.tuning.lanes,
         queue = context.topology.work(),
@@ -78,7 +84,7 @@ async fn session(
             Err(error)
         }
     };
-    consuming.store(false, Ordering::Relaxed);
+    now_consuming(consuming, false);
     ends.stop.cancel();
     while !lanes.is_empty() {
         tokio::select! {
@@ -114,6 +120,7 @@ async fn start(
     ];
     for (feed, count, prefetch, consumer) in feeds {
         let acks = Arc::new(Acks::new(prefetch));
+        context.holdings.add(&acks);
         let mut senders = Vec::new();
         for _ in 0..count {
             let (sender, dealt) = mpsc::unbounded_channel();

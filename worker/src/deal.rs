@@ -9,11 +9,11 @@ use crate::{
 };
 use futures_util::StreamExt;
 use lapin::{Acker, Consumer, options::BasicAckOptions, types::DeliveryTag};
-use shared::{broker::BrokerError, shutdown::CancellationToken};
+use shared::{broker::BrokerError, message::now_ms, shutdown::CancellationToken};
 use std::{
     collections::VecDeque,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, PoisonError, Weak},
 };
 use tokio::sync::{Mutex, mpsc};
 
@@ -37,8 +37,9 @@ pub(crate) async fn deal(
             end => return Err(batch::ended(end.and_then(Result::err))),
         };
         let (tag, acker) = (delivery.delivery_tag, delivery.acker.clone());
-        acks.0.lock().await.delivered(tag, acker);
         let held = context.read(delivery, feed);
+        let since_ms = held.item.meta.received_at_ms.unwrap_or_else(now_ms);
+        acks.0.lock().await.delivered(tag, acker, since_ms);
         let lane = lane_of(&held, lanes.len());
         if lanes.get(lane).is_none_or(|lane| lane.send(held).is_err()) {
             return Err(BrokerError::Unusable("a lane ended".to_owned()));
@@ -107,10 +108,45 @@ impl Acks {
     }
 }
 
+/// All that a worker holds, whatever its channel, to know the oldest of it.
+#[derive(Debug, Clone, Default)]
+pub struct Holdings(Arc<std::sync::Mutex<Vec<Weak<Acks>>>>);
+
+impl Holdings {
+    /// A channel has been opened; it is forgotten when it is dropped.
+    pub(crate) fn add(&self, acks: &Arc<Acks>) {
+        let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.retain(|c| c.strong_count() > 0);
+        channels.push(Arc::downgrade(acks));
+    }
+
+    /// When the oldest that is not settled was received, in Unix milliseconds. Takes
+    /// as long as an acknowledgement under way.
+    pub async fn oldest_ms(&self) -> Option<i64> {
+        let channels = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut oldest = None;
+        for acks in channels.iter().filter_map(Weak::upgrade) {
+            let here = acks.0.lock().await.oldest_ms();
+            oldest = oldest.into_iter().chain(here).min();
+        }
+        oldest
+    }
+}
+
+/// A delivery that is not acknowledged.
+#[derive(Debug)]
+struct Delivered<A> {
+    tag: DeliveryTag,
+    acker: A,
+    /// When it was received, by ingest if that is known.
+    since_ms: i64,
+    settled: bool,
+}
+
 /// Deliveries in their order, settled or not.
 #[derive(Debug)]
 struct Outstanding<A> {
-    deliveries: VecDeque<(DeliveryTag, A, bool)>,
+    deliveries: VecDeque<Delivered<A>>,
     /// How many settled ones stand behind one that is not.
     behind: usize,
     behind_most: usize,
@@ -125,8 +161,19 @@ impl<A> Outstanding<A> {
         }
     }
 
-    fn delivered(&mut self, tag: DeliveryTag, acker: A) {
-        self.deliveries.push_back((tag, acker, false));
+    fn delivered(&mut self, tag: DeliveryTag, acker: A, since_ms: i64) {
+        self.deliveries.push_back(Delivered {
+            tag,
+            acker,
+            since_ms,
+            settled: false,
+        });
+    }
+
+    /// Of all that is not settled: what was retried is older than what came before it.
+    fn oldest_ms(&self) -> Option<i64> {
+        let held = self.deliveries.iter().filter(|d| !d.settled);
+        held.map(|d| d.since_ms).min()
     }
 
     /// What is to be acknowledged once these are settled: all up to the first
@@ -134,15 +181,15 @@ impl<A> Outstanding<A> {
     /// when there are too many, or the consumer would get no more.
     fn settle(&mut self, tags: &[DeliveryTag]) -> Vec<(A, bool)> {
         for tag in tags {
-            if let Ok(place) = self.deliveries.binary_search_by_key(tag, |d| d.0) {
-                self.deliveries[place].2 = true;
+            if let Ok(place) = self.deliveries.binary_search_by_key(tag, |d| d.tag) {
+                self.deliveries[place].settled = true;
                 self.behind += 1;
             }
         }
         let mut acks = Vec::new();
-        while self.deliveries.front().is_some_and(|d| d.2) {
+        while self.deliveries.front().is_some_and(|d| d.settled) {
             self.behind -= 1;
-            let upto = self.deliveries.pop_front().map(|(_, acker, _)| (acker, true));
+            let upto = self.deliveries.pop_front().map(|d| (d.acker, true));
             acks.clear();
             acks.extend(upto);
         }
@@ -156,9 +203,9 @@ impl<A> Outstanding<A> {
     fn each_settled(&mut self) -> Vec<(A, bool)> {
         self.behind = 0;
         let all = std::mem::take(&mut self.deliveries).into_iter();
-        let (settled, held): (VecDeque<_>, VecDeque<_>) = all.partition(|d| d.2);
+        let (settled, held): (VecDeque<_>, VecDeque<_>) = all.partition(|d| d.settled);
         self.deliveries = held;
-        settled.into_iter().map(|(_, acker, _)| (acker, false)).collect()
+        settled.into_iter().map(|d| (d.acker, false)).collect()
     }
 }
 
@@ -168,8 +215,22 @@ mod tests {
 
     fn outstanding(behind_most: usize, tags: std::ops::RangeInclusive<u64>) -> Outstanding<u64> {
         let mut outstanding = Outstanding::new(behind_most);
-        tags.for_each(|tag| outstanding.delivered(tag, tag));
+        tags.for_each(|tag| outstanding.delivered(tag, tag, 1_000));
         outstanding
+    }
+
+    #[test]
+    fn the_oldest_is_that_of_what_is_not_settled() {
+        let mut held = Outstanding::new(10);
+        assert_eq!(held.oldest_ms(), None);
+        for (tag, since_ms) in [(1, 300), (2, 100), (3, 200)] {
+            held.delivered(tag, tag, since_ms);
+        }
+        assert_eq!(held.oldest_ms(), Some(100));
+        assert_eq!(held.settle(&[2]), []);
+        assert_eq!(held.oldest_ms(), Some(200));
+        assert_eq!(held.settle(&[1, 3]), [(3, true)]);
+        assert_eq!(held.oldest_ms(), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
     batch,
     config::Tuning,
     database,
-    deal::Acks,
+    deal::{Acks, Holdings},
     domain::ids::EventId,
     failure::{Permanent, Refusal},
     lookup, metrics,
@@ -56,6 +56,8 @@ pub struct Context {
     pub mode: Mode,
     /// How deliveries are gathered.
     pub tuning: Tuning,
+    /// Knows what all lanes hold.
+    pub holdings: Holdings,
     /// Sees transactions that never end.
     pub watchdog: Watchdog,
     /// How long an event waits for its account, if somebody else holds it.

@@ -28,4 +28,5 @@ pub mod stripe;
 pub mod terminal;
 mod traced;
 pub mod usage;
+pub mod watch;
 pub mod watchdog;

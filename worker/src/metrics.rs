@@ -1,13 +1,16 @@
 //! The worker's own metrics.
 
 use crate::{failure::Permanent, fold::Folds, store::subscription::Waiting};
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 use shared::{
-    metrics::{AGE_SECONDS, BROKER_BLOCKED, SECONDS, counter, gauge, histogram},
+    metrics::{AGE_SECONDS, SECONDS, counter, gauge, gauges, histogram},
     settings::format_duration,
     topology::Topology,
 };
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 /// What became of deliveries, by event type (`other` for types that are not handled).
 pub static OUTCOMES: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -104,12 +107,59 @@ pub static DATABASE_DOWN: LazyLock<IntGauge> = LazyLock::new(|| {
         "1 while the database cannot be used and consumption waits.",
     )
 });
+/// Whether the database can be used, looked at every few seconds.
+pub static DATABASE_UP: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_worker_database_up",
+        "1 while PostgreSQL answers, takes writes and has the schema of this version.",
+    )
+});
+/// Whether deliveries are taken right now.
+pub static CONSUMING: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_worker_consuming",
+        "1 while this worker consumes from RabbitMQ.",
+    )
+});
+/// How old the oldest delivery is that this worker holds.
+pub static OLDEST_UNAPPLIED: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_worker_oldest_unapplied_seconds",
+        "Seconds since ingest received the oldest event that this worker holds and has not settled; 0 if it holds none. While it does not consume, the oldest that it gave back.",
+    )
+});
+/// Messages that wait in RabbitMQ, by what their queue is for; no series while
+/// it cannot be asked.
+pub static QUEUED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "tollbridge_queue_messages",
+        "Messages that wait in RabbitMQ, those that workers hold left out, by queue: work, dead, over-limit, retry. No series while it cannot be asked.",
+        &["queue"],
+    )
+});
+/// Questions to Stripe's API.
+pub static STRIPE_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "tollbridge_stripe_requests_total",
+        "Requests to Stripe's API by outcome: ok, not_found, denied, status, unavailable, timeout, abandoned.",
+        &["outcome"],
+    )
+});
+/// How long Stripe takes.
+pub static STRIPE_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    histogram(
+        "tollbridge_stripe_request_seconds",
+        "Seconds from a request to Stripe's API to its end, answered or not.",
+        SECONDS,
+        &[],
+    )
+});
 /// Connections of the pool, by state.
 pub static POOL: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges(
         "tollbridge_worker_pool_connections",
         "Connections to PostgreSQL by state: busy, idle.",
-        "state",
+        &["state"],
     )
 });
 /// Open dead letters, by reason.
@@ -117,7 +167,7 @@ pub static DEAD_OPEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges(
         "tollbridge_dead_letters_open",
         "Dead letters that wait for an operator, by reason.",
-        "reason",
+        &["reason"],
     )
 });
 /// Subscriptions whose user is not known yet.
@@ -179,6 +229,45 @@ pub fn waiting(waiting: Waiting) {
     }
 }
 
+/// What becomes of a request to Stripe.
+const STRIPE_OUTCOMES: [&str; 7] = [
+    "ok",
+    "not_found",
+    "denied",
+    "status",
+    "unavailable",
+    "timeout",
+    "abandoned",
+];
+
+/// A request to Stripe under way, counted when it is dropped: who asks may stop
+/// waiting at any time.
+#[derive(Debug)]
+#[must_use]
+pub struct StripeRequest {
+    began: Instant,
+    /// What became of it.
+    pub outcome: &'static str,
+}
+
+impl StripeRequest {
+    /// It is sent now.
+    pub fn begin() -> Self {
+        Self {
+            began: Instant::now(),
+            outcome: "abandoned",
+        }
+    }
+}
+
+impl Drop for StripeRequest {
+    fn drop(&mut self) {
+        STRIPE_REQUESTS.with_label_values(&[self.outcome]).inc();
+        let took = self.began.elapsed().as_secs_f64();
+        STRIPE_SECONDS.with_label_values::<&str>(&[]).observe(took);
+    }
+}
+
 /// Counts a batch of which so many events were settled.
 pub fn applied(events: usize, took: Duration) {
     if events > 0 {
@@ -199,6 +288,7 @@ pub fn folded(folds: Folds) {
 /// Makes what is watched show as 0 before it first happens: a series that
 /// appears with its first failure has no increase to alert on.
 pub fn init(topology: &Topology) {
+    shared::metrics::init(env!("CARGO_PKG_VERSION"), &["publish", "consume"]);
     for reason in Permanent::ALL.map(Permanent::as_str) {
         DEAD.with_label_values(&[reason]);
         DEAD_OPEN.with_label_values(&[reason]);
@@ -207,24 +297,32 @@ pub fn init(topology: &Topology) {
         RETRIES.with_label_values(&[format_duration(*delay).as_str()]);
     }
     folded(Folds::default());
+    for outcome in STRIPE_OUTCOMES {
+        STRIPE_REQUESTS.with_label_values(&[outcome]);
+    }
+    for histogram in [
+        &STRIPE_SECONDS,
+        &BATCH_SIZE,
+        &APPLY_SECONDS,
+        &AGE_CREATED,
+        &AGE_RECEIVED,
+    ] {
+        histogram.with_label_values::<&str>(&[]);
+    }
     SPLITS.with_label_values::<&str>(&[]);
     CONFLICTS.with_label_values::<&str>(&[]);
     for gauge in [
         &DATABASE_DOWN,
+        &DATABASE_UP,
+        &CONSUMING,
+        &OLDEST_UNAPPLIED,
         &UNLINKED,
         &UNLINKED_AGE,
         &UNSEEN,
         &UNSEEN_AGE,
         &UNLINKED_PACKS,
         &UNLINKED_PACKS_AGE,
-        &BROKER_BLOCKED,
     ] {
         gauge.set(0);
     }
-}
-
-fn gauges(name: &str, help: &str, label: &str) -> IntGaugeVec {
-    let metric = IntGaugeVec::new(Opts::new(name, help), &[label]).expect("a gauge's name and label");
-    prometheus::register(Box::new(metric.clone())).expect("a gauge's name is used once");
-    metric
 }

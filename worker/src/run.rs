@@ -1,14 +1,6 @@
 //! `worker run`: the pieces, put together and taken apart in order.
 
-use crate::{
-    config::Config,
-    consumer,
-    failure::Permanent,
-    lane::Context,
-    metrics,
-    store::{catalog, dead_letter, pool, subscription},
-    watchdog::Watchdog,
-};
+use crate::{config::Config, consumer, deal::Holdings, lane::Context, metrics, store::pool, watch, watchdog::Watchdog};
 use anyhow::Context as _;
 use shared::{http, ops, publisher::Publisher, shutdown::CancellationToken};
 use sqlx::PgPool;
@@ -23,7 +15,6 @@ use std::{
 /// A publish to a retry or dead-letter queue is repeated until it is confirmed,
 /// so that its time limit only decides when a connection is given up.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
-const GAUGES_EVERY: Duration = Duration::from_secs(5);
 
 /// Consumes until `stop`, then drains.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
@@ -46,7 +37,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     };
     let check = readiness(database.clone(), publisher.clone(), Arc::clone(&consuming));
     let ops = tokio::spawn(http::serve(listener, ops::router(check), limits, publish_stop.clone()));
-    tokio::spawn(watch(database.clone(), config.catalog.tiers().to_vec(), stop.clone()));
+    let holdings = Holdings::default();
+    tokio::spawn(watch::database(
+        database.clone(),
+        config.catalog.tiers().to_vec(),
+        stop.clone(),
+    ));
+    tokio::spawn(watch::queues(publisher.clone(), config.topology.clone(), stop.clone()));
+    tokio::spawn(watch::age(holdings.clone(), Arc::clone(&consuming), stop.clone()));
 
     let watchdog = Watchdog::default();
     let context = Context {
@@ -56,6 +54,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         catalog: Arc::clone(&config.catalog),
         mode: config.mode,
         tuning: config.tuning,
+        holdings,
         watchdog: watchdog.clone(),
         lock_timeout: config.database.lock_timeout,
         stripe: config.stripe,
@@ -98,46 +97,4 @@ fn readiness(
             reasons
         })
     }
-}
-
-/// Keeps the gauges that are read from the database, and writes the catalog's
-/// tiers there once it can be reached.
-async fn watch(database: PgPool, tiers: Vec<shared::catalog::Tier>, stop: CancellationToken) {
-    let mut tiers_written = false;
-    loop {
-        if pool::ready(&database).await.is_ok()
-            && let Err(error) = look(&database, &tiers, &mut tiers_written).await
-        {
-            tracing::debug!(%error, "the gauges could not be read");
-        }
-        let pause = if tiers_written {
-            GAUGES_EVERY
-        } else {
-            Duration::from_millis(250)
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-async fn look(database: &PgPool, tiers: &[shared::catalog::Tier], tiers_written: &mut bool) -> Result<(), sqlx::Error> {
-    let mut connection = database.acquire().await?;
-    if !*tiers_written {
-        catalog::write_tiers(&mut connection, tiers).await?;
-        *tiers_written = true;
-    }
-    let open = dead_letter::count_open(&mut connection).await?;
-    for reason in Permanent::ALL.map(Permanent::as_str) {
-        let count = open.iter().find(|(r, _)| r == reason).map_or(0, |(_, count)| *count);
-        metrics::DEAD_OPEN.with_label_values(&[reason]).set(count);
-    }
-    metrics::waiting(subscription::waiting(&mut connection).await?);
-    let idle = i64::try_from(database.num_idle()).unwrap_or(i64::MAX);
-    metrics::POOL.with_label_values(&["idle"]).set(idle);
-    metrics::POOL
-        .with_label_values(&["busy"])
-        .set(i64::from(database.size()) - idle);
-    Ok(())
 }

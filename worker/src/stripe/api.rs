@@ -2,6 +2,7 @@
 //! its typed answers require fields that older shapes and stand-ins lack, so
 //! what is needed is read into a small struct of our own.
 
+use crate::metrics;
 use ::stripe::{Client, ClientBuilder, StripeError, StripeRequest};
 use miniserde::Deserialize;
 use shared::settings::{SettingError, Settings};
@@ -117,14 +118,35 @@ impl Api {
         if session.is_empty() || !session.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             return Err(AskError::NotFound);
         }
-        match LineItems(session).customize().send(&self.0).await {
-            Ok(list) => Ok(list.data),
-            Err(StripeError::Stripe(_, 404)) => Err(AskError::NotFound),
-            Err(StripeError::Stripe(_, status @ (401 | 403))) => Err(AskError::Denied(status)),
+        let mut request = metrics::StripeRequest::begin();
+        let answer = LineItems(session).customize().send(&self.0).await;
+        let answer = answer.map(|list| list.data).map_err(AskError::from);
+        request.outcome = answer.as_ref().err().map_or("ok", AskError::label);
+        answer
+    }
+}
+
+impl From<StripeError> for AskError {
+    fn from(error: StripeError) -> Self {
+        match error {
+            StripeError::Stripe(_, 404) => Self::NotFound,
+            StripeError::Stripe(_, status @ (401 | 403)) => Self::Denied(status),
             // Its text may be long, and is Stripe's: the status says enough.
-            Err(StripeError::Stripe(_, status)) => Err(AskError::Status(status)),
-            Err(StripeError::Timeout) => Err(AskError::TooSlow),
-            Err(error) => Err(AskError::Unavailable(error)),
+            StripeError::Stripe(_, status) => Self::Status(status),
+            StripeError::Timeout => Self::TooSlow,
+            error => Self::Unavailable(error),
+        }
+    }
+}
+
+impl AskError {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Denied(_) => "denied",
+            Self::Status(_) => "status",
+            Self::Unavailable(_) => "unavailable",
+            Self::TooSlow => "timeout",
         }
     }
 }

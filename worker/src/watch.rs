@@ -1,0 +1,166 @@
+//! What a worker looks at every few seconds beside its work, for the metrics.
+
+use crate::{
+    deal::Holdings,
+    failure::Permanent,
+    metrics,
+    store::{catalog, dead_letter, pool, subscription},
+};
+use shared::{
+    catalog::Tier,
+    message::now_ms,
+    publisher::Publisher,
+    shutdown::CancellationToken,
+    topology::{Purpose, Topology},
+};
+use sqlx::PgPool;
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::timeout;
+
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A database that has not answered for so long does not.
+const ANSWER_MOST: Duration = Duration::from_secs(10);
+/// A look at what is held waits no longer for an acknowledgement under way.
+const HELD_MOST: Duration = Duration::from_secs(1);
+
+/// Keeps the gauges that are read from the database, and writes the catalog's
+/// tiers there once it can be reached.
+pub async fn database(database: PgPool, tiers: Vec<Tier>, stop: CancellationToken) {
+    let mut tiers_written = false;
+    loop {
+        let up = answers(&database).await;
+        metrics::DATABASE_UP.set(i64::from(up));
+        if up && let Err(error) = look(&database, &tiers, &mut tiers_written).await {
+            tracing::debug!(%error, "the gauges could not be read");
+        }
+        let pause = if tiers_written {
+            LOOK_EVERY
+        } else {
+            Duration::from_millis(250)
+        };
+        if !paused(pause, &stop).await {
+            return;
+        }
+    }
+}
+
+/// Whether the database can be used. One that hangs is down as soon as that is
+/// clear, but the question is not cut off: its connection would be of no use.
+async fn answers(database: &PgPool) -> bool {
+    let mut ready = pin!(pool::ready(database));
+    let answer = if let Ok(answer) = timeout(ANSWER_MOST, &mut ready).await {
+        answer
+    } else {
+        metrics::DATABASE_UP.set(0);
+        ready.await
+    };
+    answer.is_ok()
+}
+
+async fn look(database: &PgPool, tiers: &[Tier], tiers_written: &mut bool) -> Result<(), sqlx::Error> {
+    let mut connection = database.acquire().await?;
+    if !*tiers_written {
+        catalog::write_tiers(&mut connection, tiers).await?;
+        *tiers_written = true;
+    }
+    let open = dead_letter::count_open(&mut connection).await?;
+    for reason in Permanent::ALL.map(Permanent::as_str) {
+        let count = open.iter().find(|(r, _)| r == reason).map_or(0, |(_, count)| *count);
+        metrics::DEAD_OPEN.with_label_values(&[reason]).set(count);
+    }
+    metrics::waiting(subscription::waiting(&mut connection).await?);
+    let idle = i64::try_from(database.num_idle()).unwrap_or(i64::MAX);
+    metrics::POOL.with_label_values(&["idle"]).set(idle);
+    metrics::POOL
+        .with_label_values(&["busy"])
+        .set(i64::from(database.size()) - idle);
+    Ok(())
+}
+
+/// Keeps how many messages wait in the queues; what is not known is not shown.
+pub async fn queues(publisher: Publisher, topology: Topology, stop: CancellationToken) {
+    loop {
+        match publisher.depths().await {
+            Ok(depths) => {
+                for (purpose, messages) in by_purpose(&topology, &depths) {
+                    metrics::QUEUED.with_label_values(&[purpose.as_str()]).set(messages);
+                }
+            }
+            Err(error) => {
+                metrics::QUEUED.reset();
+                tracing::debug!(%error, "the queues could not be looked at");
+            }
+        }
+        if !paused(LOOK_EVERY, &stop).await {
+            return;
+        }
+    }
+}
+
+fn by_purpose(topology: &Topology, depths: &BTreeMap<String, u32>) -> BTreeMap<Purpose, i64> {
+    // Without retries there is no such queue, and nothing in it.
+    let mut sums = BTreeMap::from([(Purpose::Retry, 0)]);
+    for (queue, messages) in depths {
+        if let Some(purpose) = topology.purpose(queue) {
+            *sums.entry(purpose).or_default() += i64::from(*messages);
+        }
+    }
+    sums
+}
+
+/// Keeps the age of the oldest delivery that is held. What was held when consuming
+/// ended waits still, so that its age goes on until deliveries come again.
+pub async fn age(holdings: Holdings, consuming: Arc<AtomicBool>, stop: CancellationToken) {
+    let mut oldest_ms = None;
+    loop {
+        if consuming.load(Ordering::Relaxed)
+            && let Ok(seen) = timeout(HELD_MOST, holdings.oldest_ms()).await
+        {
+            oldest_ms = seen;
+        }
+        let age_ms = oldest_ms.map_or(0, |at| now_ms().saturating_sub(at).max(0));
+        metrics::OLDEST_UNAPPLIED.set(age_ms / 1_000);
+        if !paused(LOOK_EVERY, &stop).await {
+            return;
+        }
+    }
+}
+
+/// False if it is time to stop.
+async fn paused(pause: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => true,
+        () = stop.cancelled() => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::settings::Settings;
+
+    #[test]
+    fn queues_are_summed_by_what_they_are_for() {
+        let settings = Settings::from_pairs(&[("QUEUE_NAMESPACE", "t"), ("RETRY_DELAYS", "2s,1m")]);
+        let topology = Topology::from_settings(&settings).expect("settings");
+        let depths = [
+            ("t.work", 3),
+            ("t.dead", 1),
+            ("t.retry.2s", 2),
+            ("t.retry.1m", 5),
+            ("else", 9),
+        ];
+        let depths = depths.map(|(queue, messages)| (queue.to_owned(), messages));
+        let sums = by_purpose(&topology, &BTreeMap::from(depths));
+        let expected = [(Purpose::Work, 3), (Purpose::Dead, 1), (Purpose::Retry, 7)];
+        assert_eq!(sums, BTreeMap::from(expected));
+    }
+}

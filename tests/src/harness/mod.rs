@@ -12,6 +12,7 @@ mod metrics;
 mod pair;
 mod poll;
 mod process;
+mod prometheus;
 mod queues;
 mod signature;
 
@@ -24,6 +25,7 @@ pub use metrics::Metrics;
 pub use pair::{Pair, Setup};
 pub use poll::{eventually, wait_for};
 pub use process::{Process, repository};
+pub use prometheus::{Prometheus, Promtool};
 pub use queues::{Queues, header};
 pub use signature::{sign, unix_now};
 

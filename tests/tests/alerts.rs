@@ -2,7 +2,7 @@
 //! names only what the pair exports, and that alerts fire and clear as things break and are mended.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeSet;
 use std::fs;
@@ -119,7 +119,7 @@ async fn every_panel_of_the_dashboard_asks_what_prometheus_can_read() -> Result<
     let rows: Vec<&str> = rows.filter_map(|row| row["title"].as_str()).collect();
     ensure!(rows.len() == 6, "{rows:?}");
     let mut seen = BTreeSet::new();
-    let mut rules = "groups: [{name: dashboard, rules: [\n".to_owned();
+    let mut rules = Vec::new();
     for panel in panels {
         ensure!(
             seen.insert(panel["id"].as_u64().context("no id")?),
@@ -136,7 +136,7 @@ async fn every_panel_of_the_dashboard_asks_what_prometheus_can_read() -> Result<
             let asked = target["expr"].as_str().context("no expr")?;
             // Grafana puts a time there.
             let asked = asked.replace("$__rate_interval", "5m");
-            rules += &format!("{{record: 'panel:{}', expr: {}}},\n", seen.len(), Value::from(asked));
+            rules.push(json!({"record": format!("panel:{}", rules.len()), "expr": asked}));
         }
     }
     let (file, checked) = (
@@ -144,7 +144,9 @@ async fn every_panel_of_the_dashboard_asks_what_prometheus_can_read() -> Result<
         format!("tollbridge-panels-{}.yml", std::process::id()),
     );
     let file = file.join(checked);
-    fs::write(&file, rules + "]}]\n")?;
+    // YAML has JSON in it.
+    let rules = json!({"groups": [{"name": "dashboard", "rules": rules}]});
+    fs::write(&file, rules.to_string())?;
     promtool
         .run(&["check", "rules", &file.display().to_string()], "")
         .await?;
@@ -250,6 +252,52 @@ async fn without_a_database_the_oldest_event_grows_older_and_alerts_say_so_until
     note(&format!(
         "database stopped: its alert fires after {fired:?}; ages of the oldest event {ages:?}"
     ));
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_broker_its_queues_have_no_length_and_alerts_say_so_until_it_is_back() -> Result<()> {
+    const QUEUES: &str = "tollbridge_queue_messages";
+    const ALERTS: [&str; 2] = ["TollbridgeBrokerUnreachable", "TollbridgeIngestRefusing"];
+    let servers = OwnServers::up("alerts-broker").await?;
+    let env = TestEnv::on(servers.servers().clone(), "alerts_broker").await?;
+    let pair = Pair::start(&env, Setup::default()).await?;
+    let prometheus = Prometheus::start(&Promtool::get().await?, "alerts-broker", &pair).await?;
+    let known = async || {
+        let lengths = prometheus.values(QUEUES).await?;
+        ensure!(lengths == [0.0; 4], "{lengths:?}");
+        Ok(())
+    };
+    eventually(DEADLINE, "the queues are empty", known).await;
+    for alert in ALERTS {
+        quiet(&prometheus, alert).await;
+    }
+
+    servers.broker(&["stop"]).await?;
+    let event = &newcomers(env.namespace(), 1)[0];
+    eventually(DEADLINE, "both alerts fire", async || {
+        ensure!(pair.client.post_event(event).await?.status == 503);
+        let mut firing = Vec::new();
+        for alert in ALERTS {
+            firing.push(prometheus.states(alert).await?.iter().any(|state| state == "firing"));
+        }
+        ensure!(firing == [true, true], "{firing:?}");
+        Ok(())
+    })
+    .await;
+    eventually(DEADLINE, "nothing is said of the queues", async || {
+        let lengths = prometheus.values(QUEUES).await?;
+        ensure!(lengths.is_empty(), "{lengths:?}");
+        Ok(())
+    })
+    .await;
+
+    servers.broker(&["start"]).await?;
+    eventually(DEADLINE, "the queues are empty again", known).await;
+    quiet(&prometheus, ALERTS[0]).await;
+    // The other one looks at five minutes, and other answers make its share smaller.
+    pair.client.post_event(event).await?.accepted()?;
+    all_applied(env.pool(), std::slice::from_ref(&event.id), DEADLINE).await?;
     Ok(())
 }
 

@@ -286,12 +286,12 @@ pub fn folded(folds: Folds) {
 }
 
 /// Makes what is watched show as 0 before it first happens: a series that
-/// appears with its first failure has no increase to alert on.
+/// appears with its first failure has no increase to alert on. What is read from
+/// the database is not known yet, and is not said to be 0.
 pub fn init(topology: &Topology) {
     shared::metrics::init(env!("CARGO_PKG_VERSION"), &["publish", "consume"]);
     for reason in Permanent::ALL.map(Permanent::as_str) {
         DEAD.with_label_values(&[reason]);
-        DEAD_OPEN.with_label_values(&[reason]);
     }
     for delay in topology.retry_delays() {
         RETRIES.with_label_values(&[format_duration(*delay).as_str()]);
@@ -311,18 +311,7 @@ pub fn init(topology: &Topology) {
     }
     SPLITS.with_label_values::<&str>(&[]);
     CONFLICTS.with_label_values::<&str>(&[]);
-    for gauge in [
-        &DATABASE_DOWN,
-        &DATABASE_UP,
-        &CONSUMING,
-        &OLDEST_UNAPPLIED,
-        &UNLINKED,
-        &UNLINKED_AGE,
-        &UNSEEN,
-        &UNSEEN_AGE,
-        &UNLINKED_PACKS,
-        &UNLINKED_PACKS_AGE,
-    ] {
+    for gauge in [&DATABASE_DOWN, &DATABASE_UP, &CONSUMING, &OLDEST_UNAPPLIED] {
         gauge.set(0);
     }
 }

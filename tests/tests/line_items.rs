@@ -260,6 +260,13 @@ async fn a_failure_of_stripes_is_tried_again_and_names_the_key_where_that_is_ref
         letters[0]["reason"] == "retries_exhausted" && letters[0]["attempts"] == 4,
         "{letters:?}"
     );
+    let metrics = pair.workers[0].metrics().await?;
+    for (outcome, times) in [("ok", 3), ("status", 4 + 4), ("denied", 2), ("timeout", 0)] {
+        let label = format!("outcome=\"{outcome}\"");
+        let counted = metrics.sum("tollbridge_stripe_requests_total", &[&label]);
+        ensure!(counted == times, "{outcome}: {counted}");
+    }
+    ensure!(metrics.get("tollbridge_stripe_request_seconds_count") == 13);
     let log = pair.workers[0].log();
     ensure!(log.contains("Stripe refuses STRIPE_SECRET_KEY (401)"), "{log}");
     ensure!(
@@ -312,6 +319,9 @@ async fn a_stripe_that_hangs_holds_up_nothing_else_of_its_batch_and_no_shutdown(
         Ok(())
     })
     .await;
+    let metrics = pair.workers[0].metrics().await?;
+    let timed_out = metrics.sum("tollbridge_stripe_requests_total", &["outcome=\"timeout\""]);
+    ensure!(timed_out >= 4, "{timed_out}");
     let began = Instant::now();
     pair.workers[0].sigterm().await?;
     ensure!(pair.workers[0].exit(DEADLINE).await?.success());

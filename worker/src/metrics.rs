@@ -141,7 +141,7 @@ pub static QUEUED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 pub static STRIPE_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter(
         "tollbridge_stripe_requests_total",
-        "Requests to Stripe's API by outcome: ok, not_found, denied, status, unavailable, timeout, abandoned.",
+        "Requests to Stripe's API by outcome: ok, not_found, denied, status, unavailable, timeout.",
         &["outcome"],
     )
 });
@@ -230,15 +230,7 @@ pub fn waiting(waiting: Waiting) {
 }
 
 /// What becomes of a request to Stripe.
-const STRIPE_OUTCOMES: [&str; 7] = [
-    "ok",
-    "not_found",
-    "denied",
-    "status",
-    "unavailable",
-    "timeout",
-    "abandoned",
-];
+const STRIPE_OUTCOMES: [&str; 6] = ["ok", "not_found", "denied", "status", "unavailable", "timeout"];
 
 /// A request to Stripe under way, counted when it is dropped: who asks may stop
 /// waiting at any time.
@@ -246,7 +238,7 @@ const STRIPE_OUTCOMES: [&str; 7] = [
 #[must_use]
 pub struct StripeRequest {
     began: Instant,
-    /// What became of it.
+    /// What became of it; who stops waiting has no answer in time.
     pub outcome: &'static str,
 }
 
@@ -255,7 +247,7 @@ impl StripeRequest {
     pub fn begin() -> Self {
         Self {
             began: Instant::now(),
-            outcome: "abandoned",
+            outcome: "timeout",
         }
     }
 }

@@ -14,6 +14,7 @@ use tests::fixtures::{ApiVersion, Event, Mint, Subscription, price};
 use tests::harness::{
     OwnServers, Pair, Prometheus, Promtool, Setup, TestEnv, eventually, report, repository, unix_now,
 };
+use tests::shop::restart;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 /// The worker looks at what it shows every five seconds.
@@ -154,7 +155,7 @@ async fn every_panel_of_the_dashboard_asks_what_prometheus_can_read() -> Result<
 }
 
 #[tokio::test]
-async fn an_unknown_price_raises_an_alert_that_clears_when_the_catalog_is_mended() -> Result<()> {
+async fn an_unknown_price_raises_an_alert_that_clears_when_the_catalog_is_mended_and_it_is_replayed() -> Result<()> {
     let shipped = fs::read_to_string(deploy("catalog.toml"))?;
     let catalog = std::env::temp_dir().join(format!("tollbridge-alerts-{}.toml", std::process::id()));
     fs::write(&catalog, &shipped)?;
@@ -182,16 +183,36 @@ async fn an_unknown_price_raises_an_alert_that_clears_when_the_catalog_is_mended
         "one letter is no burst"
     );
 
+    let listed = pair.operate(&["dead-letters", "list"]).await?;
+    ensure!(
+        listed.contains("unknown_price") && listed.contains(price::UNKNOWN.lookup_key),
+        "{listed}"
+    );
+    let shown = pair.operate(&["dead-letters", "show", &event.id]).await?;
+    ensure!(shown.contains("waits for an operator"), "{shown}");
     let sold = price::UNKNOWN.lookup_key;
     let price = format!(
         "[[price]]\nlookup_key = \"{sold}\"\ntier = \"plus\"\namount = 1\ncurrency = \"eur\"\ninterval = \"month\"\n"
     );
     fs::write(&catalog, format!("{shipped}\n{price}"))?;
-    pair.workers[0].sigterm().await?;
-    ensure!(pair.workers[0].exit(DEADLINE).await?.success());
-    pair.workers[0].start().await?;
+    let dry = pair
+        .operate(&["dead-letters", "replay", &event.id, "--dry-run"])
+        .await?;
+    ensure!(
+        dry.contains("would be applied") && dry.contains("effective_tier: nothing → plus"),
+        "{dry}"
+    );
+    restart(&mut pair).await?;
     let mended = Instant::now();
-    pair.client.post_event(&event).await?.accepted()?;
+    pair.operate(&[
+        "dead-letters",
+        "replay",
+        "--reason",
+        "unknown_price",
+        "--why",
+        "it is sold now",
+    ])
+    .await?;
     all_applied(env.pool(), &[event.id], DEADLINE).await?;
     let applied = mended.elapsed();
     quiet(&prometheus, "TollbridgeDeadLetters").await;

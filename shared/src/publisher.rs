@@ -1,6 +1,8 @@
 //! Publishing that is only done when the broker says so: persistent, mandatory,
 //! confirmed, routed, within a time limit.
 
+mod room;
+
 use crate::{
     broker::{self, Broker, BrokerError, Up},
     metrics::{BROKER_BLOCKED, CONFIRM_SECONDS, PUBLISHES},
@@ -13,6 +15,7 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
     types::FieldTable,
 };
+use room::Room;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -22,18 +25,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, Semaphore, SemaphorePermit, watch},
+    sync::{Notify, watch},
     time::Instant,
 };
 
 /// Channels to the work queue, used in turn: a channel handles its publishes one by one.
 const WORK_CHANNELS: usize = 4;
-/// Publishes that may wait for a confirm at once; bounds what is held in memory
-/// when the broker stops answering.
-const IN_FLIGHT_MOST: usize = 2_048;
-/// Those of them that may be messages of batches: masses of these must not keep
-/// out what comes one by one.
-const OF_BATCHES_MOST: usize = 1_024;
 /// A connection on which nothing but refusals came for so long is built anew:
 /// RabbitMQ (3.10, quorum queues) goes on refusing on the channels that met a
 /// full queue after its limit was taken away.
@@ -148,34 +145,6 @@ impl Shared {
     /// Takes back a doubt that nobody has acted on yet.
     async fn forget_doubt(&self) {
         let _ = tokio::time::timeout(Duration::ZERO, self.suspect.notified()).await;
-    }
-}
-
-/// How many publishes may wait for a confirm.
-#[derive(Debug)]
-struct Room {
-    all: Semaphore,
-    of_batches: Semaphore,
-}
-
-impl Room {
-    fn new() -> Self {
-        Self {
-            all: Semaphore::new(IN_FLIGHT_MOST),
-            of_batches: Semaphore::new(OF_BATCHES_MOST),
-        }
-    }
-
-    /// Room for one more, if there is any.
-    fn enter(&self) -> Result<SemaphorePermit<'_>, PublishError> {
-        self.all.try_acquire().map_err(|_| PublishError::Overloaded)
-    }
-
-    /// Room for a message of a batch, once it is its turn.
-    async fn enter_in_turn(&self) -> Result<[SemaphorePermit<'_>; 2], PublishError> {
-        let turn = self.of_batches.acquire().await;
-        let turn = turn.map_err(|_| PublishError::Overloaded)?;
-        Ok([turn, self.enter()?])
     }
 }
 
@@ -392,24 +361,4 @@ async fn open(connection: &Arc<Connection>, topology: &Topology) -> lapin::Resul
         by_queue,
         connection: Arc::downgrade(connection),
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt;
-
-    #[test]
-    fn batches_leave_room_for_what_comes_one_by_one_and_wait_for_their_turn() {
-        let room = Room::new();
-        let in_turn = || room.enter_in_turn().now_or_never();
-        let mut batches: Vec<_> = (0..OF_BATCHES_MOST).map_while(|_| in_turn()).collect();
-        assert!(batches.len() == OF_BATCHES_MOST && batches.iter().all(Result::is_ok));
-        assert!(in_turn().is_none(), "one more waits");
-        let others: Vec<_> = (0..).map_while(|_| room.enter().ok()).collect();
-        assert_eq!(others.len(), IN_FLIGHT_MOST - OF_BATCHES_MOST);
-        assert_eq!(room.enter().err(), Some(PublishError::Overloaded));
-        batches.pop();
-        assert!(in_turn().is_some_and(|turn| turn.is_ok()), "its turn has come");
-    }
 }

@@ -1,14 +1,11 @@
 //! The settings of this process, read once at start.
 
-use crate::{
-    body,
-    signature::Secrets,
-    token::{self, Token},
-};
+use crate::{body, signature::Secrets};
 use shared::{
     broker::Broker,
     http::Limits,
     settings::{SettingError, Settings},
+    token::Token,
     topology::Topology,
 };
 use std::time::Duration;
@@ -84,7 +81,7 @@ impl Config {
         };
         Ok(Self {
             secrets: secrets(settings)?,
-            usage_token: usage_token(settings)?,
+            usage_token: Token::from_settings(settings, "USAGE_TOKEN")?,
             broker: Broker::from_settings(settings, "ingest")?,
             topology: Topology::from_settings(settings)?,
             publish_timeout,
@@ -128,16 +125,6 @@ fn secrets(settings: &Settings) -> Result<Secrets, SettingError> {
         ));
     }
     Ok(Secrets::new(&all))
-}
-
-/// Reads `USAGE_TOKEN`.
-fn usage_token(settings: &Settings) -> Result<Option<Token>, SettingError> {
-    const NAME: &str = "USAGE_TOKEN";
-    let Some(token) = settings.secret(NAME)? else {
-        return Ok(None);
-    };
-    let token = Token::new(token.expose()).ok_or_else(|| SettingError::new(NAME, token::MUST_BE))?;
-    Ok(Some(token))
 }
 
 #[cfg(test)]

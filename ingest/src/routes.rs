@@ -9,7 +9,7 @@ use crate::{
     },
     publish,
     signature::{self, Secrets},
-    token::Token,
+    token,
     traced::Traced,
     usage::{self, Form},
 };
@@ -21,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, post},
 };
-use shared::{message, publisher::Publisher, trace::TRACEPARENT, usage::USAGE_TYPE};
+use shared::{message, publisher::Publisher, token::Token, trace::TRACEPARENT, usage::USAGE_TYPE};
 use std::{
     sync::{
         Arc,
@@ -144,7 +144,11 @@ impl App {
     }
 
     fn usage_form(&self, headers: &HeaderMap) -> Result<Form, Refusal> {
-        if !self.usage_token.as_ref().is_some_and(|token| token.admits(headers)) {
+        if !self
+            .usage_token
+            .as_ref()
+            .is_some_and(|of_usage| token::admits(of_usage, headers))
+        {
             return Err(Refusal::Unauthorized);
         }
         Form::of(headers)

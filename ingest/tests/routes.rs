@@ -12,11 +12,11 @@ use ingest::{
     body::Limits,
     routes::{App, router},
     signature::Secrets,
-    token::Token,
 };
 use sha2::Sha256;
 use shared::{
-    broker::Broker, message, publisher::Publisher, settings::Settings, shutdown::CancellationToken, topology::Topology,
+    broker::Broker, message, publisher::Publisher, settings::Settings, shutdown::CancellationToken, token::Token,
+    topology::Topology,
 };
 use std::{
     convert::Infallible,

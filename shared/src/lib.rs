@@ -13,6 +13,7 @@ pub mod reconnect;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+pub mod token;
 pub mod topology;
 pub mod trace;
 pub mod usage;

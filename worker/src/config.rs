@@ -5,6 +5,7 @@ use shared::{
     broker::Broker,
     catalog::Catalog,
     settings::{Secret, SettingError, Settings},
+    token::Token,
     topology::Topology,
 };
 use std::{sync::Arc, time::Duration};
@@ -21,7 +22,9 @@ Settings (environment; every secret also as NAME_FILE, the path of a file that h
                                     for the line items of paid sessions that name no pack; never else
   STRIPE_API_BASE       https://api.stripe.com/    another URL, for tests against a stand-in
   CATALOG_FILE          deploy/catalog.toml
-  OPS_ADDR              127.0.0.1:9102    private listener: health and metrics
+  OPS_ADDR              127.0.0.1:9102    private listener: health, metrics, console
+  OPS_TOKEN             none        unlocks the console there; 16 characters or more, all visible ASCII;
+                                    without it the console is off, health and metrics stay
   LOG_FORMAT            text        text or json
   RUST_LOG              info        filter of the logs; lapin's and async-stripe's are always off
   BATCH_SIZE            200         events in one transaction at the most
@@ -97,6 +100,8 @@ pub struct Config {
     pub mode: Mode,
     /// `OPS_ADDR`
     pub ops_addr: String,
+    /// `OPS_TOKEN`, if there is to be a console.
+    pub ops_token: Option<Token>,
     /// How deliveries are gathered and worked on.
     pub tuning: Tuning,
     /// `STRIPE_SECRET_KEY` and `STRIPE_API_BASE`, if there is a key.
@@ -126,6 +131,7 @@ impl Config {
             catalog: Arc::new(load_catalog(settings)?),
             mode: settings.parse("STRIPE_LIVEMODE", Mode::Any)?,
             ops_addr: settings.text("OPS_ADDR").unwrap_or("127.0.0.1:9102").to_owned(),
+            ops_token: Token::from_settings(settings, "OPS_TOKEN")?,
             tuning: Tuning {
                 batch_size: batch_size as usize,
                 batch_wait: settings.duration("BATCH_WAIT", Duration::from_millis(2))?,
@@ -183,6 +189,25 @@ mod tests {
             (200, 4, 400)
         );
         assert_eq!(config.database.pool_size, 8);
+    }
+
+    #[test]
+    fn an_ops_token_is_optional_and_a_bad_one_is_never_shown() {
+        let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/catalog.toml");
+        let config = |token: &str| {
+            let url = ("DATABASE_URL", "postgres://localhost/x");
+            let settings = Settings::from_pairs(&[url, ("CATALOG_FILE", catalog), ("OPS_TOKEN", token)]);
+            Config::from_settings(&settings).map_err(|e| e.to_string())
+        };
+        assert!(config("").expect("none").ops_token.is_none());
+        let good = config("hush-0123456789abcdef").expect("a token");
+        assert!(good.ops_token.is_some() && !format!("{good:?}").contains("hush"));
+        let error = config("hush").expect_err("too short");
+        assert!(
+            error.starts_with("OPS_TOKEN: must be at least 16") && !error.contains("hush"),
+            "{error}"
+        );
+        assert!(HELP.contains("OPS_TOKEN"));
     }
 
     #[test]

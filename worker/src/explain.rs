@@ -195,6 +195,7 @@ mod tests {
             event_type: Some("a\u{1b}[2Jb".to_owned()),
             tells: Some("c\nd".to_owned()),
             changes: Vec::new(),
+            gives: None,
         };
         let mut out = Vec::new();
         entries(&[entry], &mut out).expect("memory");

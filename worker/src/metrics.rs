@@ -66,6 +66,14 @@ pub static APPLY_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
         &[],
     )
 });
+/// Tries to log in to the console.
+pub static LOGINS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "tollbridge_console_logins_total",
+        "Tries to log in to the console, by outcome: accepted, refused, throttled.",
+        &["outcome"],
+    )
+});
 /// Seconds from Stripe's `created` to the commit.
 pub static AGE_CREATED: LazyLock<HistogramVec> = LazyLock::new(|| {
     histogram(

@@ -4,9 +4,10 @@ use crate::{
     apply::Next,
     metrics,
     process::{Prepared, Verdict},
+    recent::{self, Failure},
     stripe::{Kind, Meaning},
 };
-use shared::message::now_ms;
+use shared::{message::now_ms, settings::format_duration};
 
 /// Logs and counts what became of a delivery: one line per event, by its id.
 pub(crate) fn settled(item: &Prepared, next: &Next) {
@@ -42,6 +43,7 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
         Next::Settled(Verdict::Dead) => {
             count("dead");
             if let Err(refusal) = &item.meaning {
+                note(item, "dead", refusal.detail.clone());
                 tracing::error!(
                     event_id = id,
                     event_type = kind,
@@ -57,6 +59,12 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
         Next::Aside { .. } | Next::Settled(Verdict::Busy) => {}
         Next::Retry(delay, meta) => {
             count("retry");
+            let (tries, wait) = (meta.attempts, format_duration(*delay));
+            note(
+                item,
+                "retry",
+                format!("try {tries} failed; the next one is in {wait}; the log says why"),
+            );
             tracing::warn!(
                 event_id = id,
                 event_type = kind,
@@ -68,6 +76,7 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
         }
         Next::Exhausted(detail) => {
             count("dead");
+            note(item, "dead", detail.clone());
             tracing::error!(
                 event_id = id,
                 event_type = kind,
@@ -78,6 +87,17 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
             );
         }
     }
+}
+
+/// Keeps a failure for who looks at the console.
+fn note(item: &Prepared, outcome: &'static str, detail: String) {
+    recent::note(Failure {
+        at_ms: now_ms(),
+        event: item.envelope.id.to_string(),
+        kind: item.envelope.kind.clone(),
+        outcome,
+        detail,
+    });
 }
 
 #[expect(

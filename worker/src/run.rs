@@ -1,6 +1,16 @@
 //! `worker run`: the pieces, put together and taken apart in order.
 
-use crate::{config::Config, consumer, deal::Holdings, lane::Context, metrics, store::pool, watch, watchdog::Watchdog};
+use crate::{
+    config::Config,
+    console::{self, Console},
+    consumer,
+    deal::Holdings,
+    lane::Context,
+    metrics,
+    store::pool,
+    watch,
+    watchdog::Watchdog,
+};
 use anyhow::Context as _;
 use shared::{http, ops, publisher::Publisher, shutdown::CancellationToken};
 use sqlx::PgPool;
@@ -36,7 +46,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         ..http::Limits::default()
     };
     let check = readiness(database.clone(), publisher.clone(), Arc::clone(&consuming));
-    let ops = tokio::spawn(http::serve(listener, ops::router(check), limits, publish_stop.clone()));
+    let mut routes = ops::router(check);
+    if let Some(token) = config.ops_token {
+        let console = Console::new(token, database.clone());
+        routes = routes.merge(console::router(console, &publish_stop));
+    }
+    let ops = tokio::spawn(http::serve(listener, routes, limits, publish_stop.clone()));
     let holdings = Holdings::default();
     tokio::spawn(watch::database(
         database.clone(),

@@ -112,6 +112,9 @@ pub struct Entry {
     pub tells: Option<String>,
     /// What it changed.
     pub changes: Vec<Change>,
+    /// The tier that the subscription gives from here on, where that changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gives: Option<String>,
 }
 
 impl Question<'_> {
@@ -122,6 +125,7 @@ impl Question<'_> {
             event_type: self.types.get(&fact.event_id).cloned(),
             tells,
             changes,
+            gives: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{accounts_as_text, balance, unreadable};
 use crate::domain::{
     explain::Recorded,
-    fact::Fact,
+    fact::{Fact, Seconds},
     ids::{AccountId, EventId, UserId},
     purse::Change,
     wallet::Entry,
@@ -12,8 +12,7 @@ use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// The accounts that have a subscription or a pack of the user, or whose
-/// customer is said to be them; sorted. The last have no index, which would cost
-/// every worker more than reading all accounts costs an operator now and then.
+/// customer is said to be them; sorted.
 pub async fn accounts_of(connection: &mut PgConnection, user: &UserId) -> Result<Vec<AccountId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
         r#"SELECT account AS "account!" FROM billing.subscription WHERE user_id = $1
@@ -59,28 +58,88 @@ pub async fn told_of(
 
 /// The usage of a user, and what was corrected of their balances; in order.
 pub async fn recorded_of(connection: &mut PgConnection, user: &UserId) -> Result<Vec<Recorded>, sqlx::Error> {
-    let rows = sqlx::query!(
-        "SELECT meter, kind, cause, at, amount, used, rollover, purchased FROM billing.ledger
-         WHERE user_id = $1 AND kind IN ('usage', 'correction') ORDER BY at, recorded_at, cause, period",
+    let rows = sqlx::query_as!(
+        Line,
+        r#"SELECT meter, kind, cause, at, amount, used, rollover, purchased, 1::bigint AS "count!" FROM billing.ledger
+           WHERE user_id = $1 AND kind IN ('usage', 'correction') ORDER BY at, recorded_at, cause, period"#,
         user.as_str(),
     )
     .fetch_all(connection)
     .await?;
-    let recorded = rows.into_iter().filter_map(|r| {
+    Ok(rows.into_iter().filter_map(Line::entry).collect())
+}
+
+/// The same of a user who may have any number of usages: the newest as they are,
+/// older ones summed up between the `cuts` of their story, so that all they come
+/// to stays right; and the newest corrections.
+pub async fn recorded_in_short(
+    connection: &mut PgConnection,
+    user: &UserId,
+    cuts: &[Seconds],
+    newest: i64,
+) -> Result<Vec<Recorded>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Line,
+        r#"WITH edge AS (
+               SELECT coalesce((
+                   SELECT at FROM billing.ledger WHERE user_id = $1 AND kind = 'usage'
+                   ORDER BY at DESC OFFSET $3 LIMIT 1), -9223372036854775808) AS at
+           ), line AS (
+               (SELECT meter, kind, cause, at, recorded_at, period, amount, used, rollover, purchased, 1::bigint AS count
+                FROM billing.ledger WHERE user_id = $1 AND kind = 'usage' AND at > (SELECT at FROM edge))
+               UNION ALL
+               (SELECT meter, min(kind), min(cause), min(at), min(recorded_at), '', sum(amount)::bigint, sum(used)::bigint,
+                       sum(rollover)::bigint, sum(purchased)::bigint, count(*)
+                FROM billing.ledger WHERE user_id = $1 AND kind = 'usage' AND at <= (SELECT at FROM edge)
+                GROUP BY meter, coalesce(width_bucket(at, $2::bigint[]), 0))
+               UNION ALL
+               (SELECT meter, kind, cause, at, recorded_at, period, amount, used, rollover, purchased, 1
+                FROM billing.ledger WHERE user_id = $1 AND kind = 'correction' ORDER BY at DESC LIMIT $3)
+           )
+           SELECT meter AS "meter!", kind AS "kind!", cause AS "cause!", at AS "at!", amount AS "amount!",
+                  used AS "used!", rollover AS "rollover!", purchased AS "purchased!", count AS "count!"
+           FROM line ORDER BY at, recorded_at, cause, period"#,
+        user.as_str(),
+        cuts,
+        newest,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().filter_map(Line::entry).collect())
+}
+
+/// A line of the ledger, or the sum of some.
+struct Line {
+    meter: String,
+    kind: String,
+    cause: String,
+    at: i64,
+    amount: i64,
+    used: i64,
+    rollover: i64,
+    purchased: i64,
+    count: i64,
+}
+
+impl Line {
+    fn entry(self) -> Option<Recorded> {
+        let cause = match self.count {
+            1 => self.cause,
+            many => format!("({many} reports, summed up)"),
+        };
         Some(Recorded {
-            meter: r.meter,
+            meter: self.meter,
             entry: Entry {
-                at: r.at,
-                kind: balance::kind(&r.kind)?,
-                cause: r.cause,
-                amount: r.amount,
+                at: self.at,
+                kind: balance::kind(&self.kind)?,
+                cause,
+                amount: self.amount,
                 change: Change {
-                    used: r.used,
-                    rollover: r.rollover,
-                    purchased: r.purchased,
+                    used: self.used,
+                    rollover: self.rollover,
+                    purchased: self.purchased,
                 },
             },
         })
-    });
-    Ok(recorded.collect())
+    }
 }

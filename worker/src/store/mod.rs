@@ -8,6 +8,7 @@ pub mod audit;
 pub mod balance;
 pub mod catalog;
 pub mod claim;
+pub mod console;
 pub mod dead_letter;
 pub mod explain;
 pub mod fact;

@@ -261,8 +261,15 @@ impl<'a> Step<'a> {
 
     fn access(&self) -> Option<Change> {
         let old = gives(self.before, self.at(), self.free_tier);
+        let new = self.gives()?;
+        Some(Kind::Access.is(format!("gives {new} (before: {old})")))
+    }
+
+    /// The tier that it gives, if another than before.
+    pub(super) fn gives(&self) -> Option<&'a str> {
+        let old = gives(self.before, self.at(), self.free_tier);
         let new = gives(self.after, self.at(), self.free_tier);
-        (old != new).then(|| Kind::Access.is(format!("gives {new} (before: {old})")))
+        (old != new).then_some(new)
     }
 }
 

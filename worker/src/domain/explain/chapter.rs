@@ -125,6 +125,7 @@ impl<'a> Teller<'_, 'a> {
                     Kind::GraceEnded.is(format!("grace of {old} is over: its time has come")),
                     Kind::Access.is(format!("gives {new} (before: {old})")),
                 ],
+                gives: Some(new.to_owned()),
             });
         }
         between.sort_by_key(|e| e.at);
@@ -148,7 +149,7 @@ impl<'a> Teller<'_, 'a> {
             after: &after,
             free_tier: self.question.free_tier,
         };
-        let mut changes = step.changes();
+        let (mut changes, gives) = (step.changes(), step.gives().map(str::to_owned));
         if self.undecided > 0 && after.undecided > self.state.undecided {
             let words = "no evidence orders the changes of this second: the event ids decide";
             changes.push(Kind::Undecided.is(words));
@@ -162,7 +163,10 @@ impl<'a> Teller<'_, 'a> {
         if changes.is_empty() {
             changes.push(Kind::Nothing.is(self.nothing(fact, was_known)));
         }
-        self.entries.push(self.entry(fact, changes));
+        self.entries.push(Entry {
+            gives,
+            ..self.entry(fact, changes)
+        });
         self.grace = after.grace.clone().filter(|g| g.until > self.now);
         self.state = after;
     }

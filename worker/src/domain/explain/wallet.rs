@@ -85,6 +85,8 @@ pub struct Line {
     pub rollover: i64,
     /// Added to what was purchased.
     pub purchased: i64,
+    /// What was left after it; none where that is unlimited, and of corrections.
+    pub available: Option<i64>,
     /// The change in words.
     pub words: String,
 }
@@ -251,7 +253,11 @@ impl Player<'_, '_> {
             }
             Step::Usage(entry) => Some(self.spend(at, entry)?),
         };
-        self.lines.extend(line);
+        let left = wallet_words::available(&self.balance, self.balance.limits.at(at));
+        self.lines.extend(line.map(|line| Line {
+            available: left,
+            ..line
+        }));
         Ok(())
     }
 
@@ -324,6 +330,7 @@ impl Line {
             used,
             rollover,
             purchased,
+            available: None,
             words,
         }
     }
@@ -338,6 +345,7 @@ impl Line {
             used: 0,
             rollover: 0,
             purchased: 0,
+            available: None,
             words,
         }
     }

@@ -1,0 +1,109 @@
+//! One event: its journey, what it said, and what it changed.
+
+use super::{
+    Console,
+    guard::Visitor,
+    layout::{self, Place, Thing, id, text, when},
+    problem::Problem,
+    story,
+    user::{customer, told},
+};
+use crate::{
+    domain::{
+        explain::{Entry, Story},
+        ids::UserId,
+    },
+    store::{self, console::Event},
+};
+use axum::{
+    Extension,
+    extract::{Path, State},
+};
+use maud::{Markup, html};
+use std::sync::Arc;
+
+/// An account has one user, as a rule; of more, these are looked at.
+const USERS_MOST: i64 = 3;
+
+/// `GET /console/events/{id}`
+pub(super) async fn show(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(name): Path<String>,
+) -> Result<Markup, Problem> {
+    let mut look = console.reader.look().await?;
+    let Some(event) = store::console::event(&mut look, &name).await? else {
+        return Err(Problem::NotFound(format!("no event '{name}' was received")));
+    };
+    let mut stories = Vec::new();
+    if let Some(account) = &event.account {
+        for user in store::console::users_of(&mut look, account, USERS_MOST).await? {
+            stories.extend(story::of_user(&mut look, &UserId::new(user), visitor.now_ms / 1_000).await?);
+        }
+    }
+    look.end().await?;
+    let title = format!("Event {name}");
+    let content = html! {
+        h1 { "Event " (id(&name)) }
+        (journey(&event, &visitor))
+        (effects(&event, &stories, &visitor))
+    };
+    Ok(layout::page(&visitor, Place::Elsewhere, &title, &content))
+}
+
+fn journey(event: &Event, visitor: &Visitor) -> Markup {
+    html! {
+        section aria-labelledby="journey" {
+            h2 #journey { "Journey" }
+            p { "Type " code { (text(&event.kind)) } @if let Some(account) = &event.account { ", of customer " (customer(account)) } }
+            ol.story {
+                @if let Some(created) = event.created { li { (when(created, visitor)) p { "Stripe made it." } } }
+                li { (when(event.received_at, visitor)) p { "It was received." } }
+            }
+            p { "Outcome: " span.tag { (event.outcome) } @if let Some(reason) = &event.reason { " " code { (text(reason)) } } }
+        }
+    }
+}
+
+/// What the event is told to have changed, in each user's story.
+fn effects(event: &Event, stories: &[Story], visitor: &Visitor) -> Markup {
+    html! {
+        section aria-labelledby="effects" {
+            h2 #effects { "Effects" }
+            @if stories.is_empty() { p { (none(event)) } }
+            @for story in stories {
+                h3 { "User " (Thing::User.link(story.user_id.as_str())) }
+                @let entries = entries(event, story);
+                @let lines: Vec<&str> = lines(event, story);
+                @if entries.is_empty() && lines.is_empty() { p { "It changed nothing of theirs." } }
+                ol.story { @for entry in entries { li { (told(entry, visitor)) } } }
+                @if !lines.is_empty() { ul { @for line in lines { li { (text(line)) } } } }
+            }
+        }
+    }
+}
+
+fn none(event: &Event) -> &'static str {
+    match (event.outcome.as_str(), event.kind.as_str()) {
+        ("dead", _) => "None: it was not applied.",
+        ("ignored", _) => "None: it is none of our business.",
+        (_, "usage") => "A report of use: it is in the ledger of its user. Look the user up.",
+        _ => "Kept; no user is known yet for its customer.",
+    }
+}
+
+fn entries<'a>(event: &Event, story: &'a Story) -> Vec<&'a Entry> {
+    let chapters = story.subscriptions.iter().flat_map(|c| &c.entries);
+    let all = chapters.chain(&story.others);
+    all.filter(|e| e.event.as_ref().is_some_and(|of| of.as_str() == event.id))
+        .collect()
+}
+
+/// What it moved of balances, under its own name.
+fn lines<'a>(event: &Event, story: &'a Story) -> Vec<&'a str> {
+    let lines = story.meters.iter().flat_map(|m| m.lines.iter().chain(&m.corrections));
+    lines
+        .filter(|l| l.cause == event.id)
+        .map(|l| l.words.as_str())
+        .collect()
+}

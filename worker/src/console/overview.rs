@@ -1,0 +1,215 @@
+//! The first page: does it work, and what needs somebody.
+
+use super::{
+    Console,
+    guard::Visitor,
+    layout::{self, Place, Thing, grouped, list, plain, span, table, text, when},
+    problem::Problem,
+    rates::{gauge, outcomes},
+};
+use crate::{recent, store, store::dead_letter::DeadLetter};
+use axum::{Extension, extract::State};
+use maud::{Markup, html};
+use prometheus::proto::MetricFamily;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The latest dead letters that are shown.
+const LETTERS_MOST: i64 = 5;
+
+const OUTCOMES: [&str; 5] = ["applied", "ignored", "duplicate", "retry", "dead"];
+
+/// `GET /console`
+pub(super) async fn show(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+) -> Result<Markup, Problem> {
+    let mut look = console.reader.look().await?;
+    let letters = store::console::latest_letters(&mut look, LETTERS_MOST).await?;
+    look.end().await?;
+    let families = prometheus::gather();
+    let content = html! {
+        h1 { "Overview" }
+        (state(&families, &console))
+        div.columns {
+            (queues(&families))
+            (dead(&families))
+        }
+        (latest(&letters, &visitor))
+        (by_type())
+        (errors(&visitor))
+    };
+    Ok(layout::page(&visitor, Place::Overview, "Overview", &content))
+}
+
+/// In a few figures whether all is well.
+fn state(families: &[MetricFamily], console: &Console) -> Markup {
+    let one = |name: &str| gauge(families, name).first().map(|(_, value)| *value);
+    let is_down = |name: &str| one(name).is_some_and(|value| value > 0);
+    let database = if is_down("tollbridge_worker_database_down") {
+        "cannot be used"
+    } else {
+        "in use"
+    };
+    let broker = if is_down("tollbridge_broker_blocked") {
+        "blocks publishing"
+    } else {
+        "in use"
+    };
+    let waiting = [
+        ("tollbridge_unlinked_subscriptions", "subscriptions without a user"),
+        (
+            "tollbridge_unseen_subscriptions",
+            "subscriptions whose own events have not come",
+        ),
+        ("tollbridge_unlinked_packs", "paid packs without a user"),
+    ];
+    let waiting: Vec<(i64, &str)> = waiting
+        .into_iter()
+        .filter_map(|(name, what)| Some((one(name).filter(|count| *count > 0)?, what)))
+        .collect();
+    let oldest = one("tollbridge_worker_oldest_unapplied_seconds");
+    let rate = console.rates.per_minute();
+    let facts = [
+        ("Database", plain(database)),
+        ("Broker", plain(broker)),
+        (
+            "Oldest event not applied",
+            plain(&oldest.map_or("unknown".to_owned(), |s| {
+                if s == 0 { "none waits".to_owned() } else { span(s) }
+            })),
+        ),
+        (
+            "This worker settles",
+            plain(&rate.map_or("not known yet".to_owned(), |r| {
+                format!("{} deliveries a minute", grouped(r))
+            })),
+        ),
+        (
+            "Waiting for Stripe",
+            html! {
+                @if waiting.is_empty() { "nothing" }
+                @for (count, what) in waiting { span.line { (grouped(count)) " " (what) } }
+            },
+        ),
+    ];
+    html! { section aria-label="State" { (list(&facts)) } }
+}
+
+fn queues(families: &[MetricFamily]) -> Markup {
+    let depths = gauge(families, "tollbridge_queue_messages");
+    html! {
+        section aria-labelledby="queues" {
+            h2 #queues { "Queues" }
+            @if depths.is_empty() {
+                p { "Depths are unknown." }
+            } @else {
+                (counts("Messages that wait, by queue", "Queue", &depths))
+            }
+        }
+    }
+}
+
+fn dead(families: &[MetricFamily]) -> Markup {
+    let open: Vec<(String, i64)> = gauge(families, "tollbridge_dead_letters_open");
+    let all: i64 = open.iter().map(|(_, count)| count).sum();
+    let open: Vec<_> = open.into_iter().filter(|(_, count)| *count > 0).collect();
+    html! {
+        section aria-labelledby="dead" {
+            h2 #dead { "Dead letters" }
+            @if all == 0 {
+                p { "None is open." }
+            } @else {
+                p { a href="/console/dead-letters" { (grouped(all)) " open" } " wait for somebody." }
+                (counts("Open dead letters, by reason", "Reason", &open))
+            }
+        }
+    }
+}
+
+fn counts(caption: &str, of: &str, counts: &[(String, i64)]) -> Markup {
+    html! {
+        table.counts {
+            caption { (caption) }
+            thead { tr { th scope="col" { (of) } th.number scope="col" { "Count" } } }
+            tbody {
+                @for (name, count) in counts {
+                    tr { th scope="row" { code { (name) } } td.number { (grouped(*count)) } }
+                }
+            }
+        }
+    }
+}
+
+fn latest(letters: &[DeadLetter], visitor: &Visitor) -> Markup {
+    let row = |letter: &DeadLetter| {
+        vec![
+            Thing::DeadLetter.link(&letter.id),
+            html! { code { (text(&letter.kind)) } },
+            html! { code { (letter.reason) } },
+            when(letter.first_failed, visitor),
+            text(&letter.detail),
+        ]
+    };
+    let rows: Vec<Vec<Markup>> = letters.iter().map(row).collect();
+    html! {
+        section aria-labelledby="latest" {
+            h2 #latest { "Latest dead letters" }
+            @if rows.is_empty() { p { "None." } } @else {
+                (table("Open, the latest first", &["Id", "Type", "Reason", "Failed", "Why"], &rows))
+            }
+        }
+    }
+}
+
+fn by_type() -> Markup {
+    let mut types: BTreeMap<String, [u64; OUTCOMES.len()]> = BTreeMap::new();
+    for (kind, outcome, count) in outcomes() {
+        if let Some(place) = OUTCOMES.iter().position(|o| *o == outcome) {
+            types.entry(kind).or_default()[place] += count;
+        }
+    }
+    html! {
+        section aria-labelledby="outcomes" {
+            h2 #outcomes { "Outcomes by type" }
+            @if types.is_empty() { p { "This worker has settled nothing since it started." } } @else {
+                div.scroll tabindex="0" role="region" aria-label="Outcomes by type" {
+                    table.counts {
+                        caption { "Deliveries that this worker settled since it started" }
+                        thead { tr {
+                            th scope="col" { "Type" }
+                            @for outcome in OUTCOMES { th.number scope="col" { (outcome) } }
+                        } }
+                        tbody { @for (kind, counts) in &types { tr {
+                            th scope="row" { code { (text(kind)) } }
+                            @for count in counts {
+                                td.number.none[*count == 0] { (grouped(i64::try_from(*count).unwrap_or(i64::MAX))) }
+                            }
+                        } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn errors(visitor: &Visitor) -> Markup {
+    let failures = recent::latest();
+    let row = |failure: &recent::Failure| {
+        vec![
+            layout::when_seconds(failure.at_ms / 1_000, visitor),
+            Thing::Event.link(&failure.event),
+            html! { code { (text(&failure.kind)) } },
+            plain(failure.outcome),
+            text(&failure.detail),
+        ]
+    };
+    let rows: Vec<Vec<Markup>> = failures.iter().map(row).collect();
+    html! {
+        section aria-labelledby="errors" {
+            h2 #errors { "Last errors" }
+            @if rows.is_empty() { p { "None on this worker since it started." } } @else {
+                (table("Of this worker, the latest first", &["When", "Event", "Type", "What", "Why"], &rows))
+            }
+        }
+    }
+}

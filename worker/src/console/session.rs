@@ -1,0 +1,182 @@
+//! Who is logged in: a cookie that holds its own proof, so that every replica
+//! knows it and a restart ends nobody's session. Pure; another `OPS_TOKEN` ends all.
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use shared::token::Token;
+
+/// How long a session lasts.
+pub(super) const SECONDS: i64 = 12 * 3_600;
+/// The cookie's name.
+pub(super) const COOKIE: &str = "tollbridge_console";
+/// The longest name of an operator, in characters.
+pub(super) const NAME_MOST: usize = 60;
+
+const VERSION: &str = "v1";
+
+/// What sessions and their forms are signed with.
+#[derive(Clone)]
+pub(super) struct Keys {
+    session: [u8; 32],
+    form: [u8; 32],
+}
+
+impl Keys {
+    pub(super) fn of(token: &Token) -> Self {
+        Self {
+            session: token.key("tollbridge console: session"),
+            form: token.key("tollbridge console: form"),
+        }
+    }
+
+    /// The token of all forms of a session: what no other site can know.
+    pub(super) fn form(&self, session: &Session) -> String {
+        hex::encode(mac(&self.form, &session.content()).finalize().into_bytes())
+    }
+
+    /// Whether a form of this session holds its token; in constant time.
+    pub(super) fn admits(&self, session: &Session, given: &str) -> bool {
+        hex::decode(given).is_ok_and(|given| mac(&self.form, &session.content()).verify_slice(&given).is_ok())
+    }
+}
+
+/// Somebody who knew the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Session {
+    /// What they call themselves; it goes on record with all they do.
+    pub(super) operator: String,
+    /// When it ends, in seconds since 1970.
+    pub(super) until: i64,
+    /// What makes it another than the operator's next one.
+    pub(super) nonce: [u8; 16],
+}
+
+impl Session {
+    pub(super) fn new(operator: String, now: i64, nonce: [u8; 16]) -> Self {
+        Self {
+            operator,
+            until: now + SECONDS,
+            nonce,
+        }
+    }
+
+    fn content(&self) -> String {
+        let (operator, nonce) = (hex::encode(&self.operator), hex::encode(self.nonce));
+        format!("{VERSION}.{operator}.{}.{nonce}", self.until)
+    }
+
+    /// The cookie's value.
+    pub(super) fn seal(&self, keys: &Keys) -> String {
+        let content = self.content();
+        let proof = mac(&keys.session, &content).finalize().into_bytes();
+        format!("{content}.{}", hex::encode(proof))
+    }
+
+    /// Reads a cookie's value, if we wrote it and its time is not over.
+    pub(super) fn open(sealed: &str, keys: &Keys, now: i64) -> Option<Self> {
+        let (content, proof) = sealed.rsplit_once('.')?;
+        let proof = hex::decode(proof).ok()?;
+        mac(&keys.session, content).verify_slice(&proof).ok()?;
+        let mut parts = content.split('.');
+        let (VERSION, operator, until, nonce, None) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next())
+        else {
+            return None;
+        };
+        let session = Self {
+            operator: String::from_utf8(hex::decode(operator).ok()?).ok()?,
+            until: until.parse().ok()?,
+            nonce: hex::decode(nonce).ok()?.try_into().ok()?,
+        };
+        (session.until > now).then_some(session)
+    }
+}
+
+/// A name as it goes on record; none if it is empty, too long, or not of one line.
+pub(super) fn name(given: &str) -> Option<String> {
+    let name = given.trim();
+    let fits = !name.is_empty() && name.chars().count() <= NAME_MOST && !name.chars().any(char::is_control);
+    fits.then(|| name.to_owned())
+}
+
+fn mac(key: &[u8; 32], content: &str) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(content.as_bytes());
+    mac
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn keys(token: &str) -> Keys {
+        Keys::of(&Token::new(token).expect("long enough"))
+    }
+
+    fn ada() -> Session {
+        Session::new("Ada <script>".to_owned(), NOW, [7; 16])
+    }
+
+    #[test]
+    fn a_session_is_opened_by_whoever_knows_the_token_until_its_time_is_over() {
+        let sealed = ada().seal(&keys("0123456789abcdef"));
+        let open = |token, now| Session::open(&sealed, &keys(token), now);
+        assert_eq!(open("0123456789abcdef", NOW), Some(ada()));
+        assert_eq!(open("0123456789abcdef", NOW + SECONDS - 1), Some(ada()));
+        assert_eq!(open("0123456789abcdef", NOW + SECONDS), None);
+        assert_eq!(open("0123456789abcdeF", NOW), None);
+        let fits_a_cookie = |c: char| c.is_ascii_alphanumeric() || c == '.';
+        assert!(sealed.chars().all(fits_a_cookie), "{sealed}");
+    }
+
+    #[test]
+    fn a_cookie_that_was_changed_is_none() {
+        let keys = keys("0123456789abcdef");
+        let sealed = ada().seal(&keys);
+        for place in 0..sealed.len() {
+            let mut forged = sealed.clone().into_bytes();
+            forged[place] = if forged[place] == b'0' { b'1' } else { b'0' };
+            let forged = String::from_utf8(forged).expect("ASCII");
+            assert_eq!(Session::open(&forged, &keys, NOW), None, "{forged}");
+        }
+        let later = sealed.replace(&(NOW + SECONDS).to_string(), &(NOW + 2 * SECONDS).to_string());
+        for forged in [
+            "",
+            ".",
+            "v1....",
+            &later,
+            &sealed[..sealed.len() - 2],
+            &format!("{sealed}00"),
+        ] {
+            assert_eq!(Session::open(forged, &keys, NOW), None, "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_form_is_of_one_session_alone() {
+        let keys = keys("0123456789abcdef");
+        let form = keys.form(&ada());
+        assert!(keys.admits(&ada(), &form));
+        let again = Session {
+            nonce: [8; 16],
+            ..ada()
+        };
+        assert!(!keys.admits(&again, &form));
+        let sealed = ada().seal(&keys);
+        let proof = sealed.rsplit_once('.').expect("a proof").1;
+        for forged in ["", "00", &form[2..], proof, "zz"] {
+            assert!(!keys.admits(&ada(), forged), "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_short_line() {
+        assert_eq!(name("  Ada Lovelace "), Some("Ada Lovelace".to_owned()));
+        let long = "x".repeat(NAME_MOST + 1);
+        for bad in ["", "  ", "a\nb", "a\u{1b}[2J", &long] {
+            assert_eq!(name(bad), None, "{bad}");
+        }
+    }
+}

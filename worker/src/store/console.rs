@@ -1,0 +1,190 @@
+//! What the console shows beyond what commands print: look-ups by key, on a
+//! transaction that only reads.
+
+use super::dead_letter::DeadLetter;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+/// Lets no statement of the transaction take longer than people wait for a page.
+pub async fn limit(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("SET LOCAL statement_timeout = '2s'")
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// The open dead letters that failed last.
+pub async fn latest_letters(connection: &mut PgConnection, most: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
+    sqlx::query_as!(
+        DeadLetter,
+        "SELECT event_id AS id, event_type AS kind, reason, detail, attempts, first_failed, last_failed
+         FROM billing.dead_letter WHERE resolved_at IS NULL ORDER BY first_failed DESC LIMIT $1",
+        most,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// An event that was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its id.
+    pub id: String,
+    /// Its type; empty where it has none.
+    pub kind: String,
+    /// When Stripe made it, if it says so.
+    pub created: Option<OffsetDateTime>,
+    /// When it came.
+    pub received_at: OffsetDateTime,
+    /// `applied`, `ignored` or `dead`.
+    pub outcome: String,
+    /// Why, where it was not applied.
+    pub reason: Option<String>,
+    /// The account of its fact, if it is one.
+    pub account: Option<String>,
+}
+
+/// An event by its id.
+pub async fn event(connection: &mut PgConnection, id: &str) -> Result<Option<Event>, sqlx::Error> {
+    sqlx::query_as!(
+        Event,
+        r#"SELECT e.event_id AS id, e.event_type AS kind, e.created, e.received_at, e.outcome, e.reason,
+                  f.account AS "account?"
+           FROM billing.event e LEFT JOIN billing.fact f USING (event_id) WHERE e.event_id = $1"#,
+        id,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// The latest events of an account.
+pub async fn events_of(connection: &mut PgConnection, account: &str, most: i64) -> Result<Vec<Event>, sqlx::Error> {
+    sqlx::query_as!(
+        Event,
+        r#"SELECT e.event_id AS id, e.event_type AS kind, e.created, e.received_at, e.outcome, e.reason,
+                  f.account AS "account?"
+           FROM (
+               SELECT event_id, account, created FROM billing.fact WHERE account = $1
+               ORDER BY created DESC, event_id LIMIT $2
+           ) AS f JOIN billing.event e USING (event_id) ORDER BY f.created DESC, event_id"#,
+        account,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The raw body of an event, unless it was purged or there never was one.
+pub async fn payload(connection: &mut PgConnection, event: &str) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT body FROM billing.payload WHERE event_id = $1", event)
+        .fetch_optional(connection)
+        .await
+}
+
+/// Whose an account is, or parts of it; a few of them.
+pub async fn users_of(connection: &mut PgConnection, account: &str, most: i64) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT user_id AS "user!" FROM billing.subscription WHERE account = $1 AND user_id IS NOT NULL
+           UNION SELECT user_id FROM billing.pack WHERE account = $1 AND user_id IS NOT NULL
+           UNION SELECT claim ->> 'user' FROM billing.account WHERE account = $1 AND claim ->> 'user' IS NOT NULL
+           ORDER BY 1 LIMIT $2"#,
+        account,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// What an id may be the id of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each table knows the id or does not")]
+pub struct Found {
+    /// A user is known by it.
+    pub is_user: bool,
+    /// A customer is known by it.
+    pub is_customer: bool,
+    /// An event is known by it.
+    pub is_event: bool,
+    /// A dead letter, open or not, is known by it.
+    pub is_letter: bool,
+    /// The customer and the user of the subscription or the session with this id.
+    pub of: Option<(String, Option<String>)>,
+}
+
+/// Looks an id up.
+pub async fn find(connection: &mut PgConnection, id: &str) -> Result<Found, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT EXISTS (SELECT FROM billing.entitlement WHERE user_id = $1)
+                  OR EXISTS (SELECT FROM billing.app_user WHERE user_id = $1)
+                  OR EXISTS (SELECT FROM billing.account WHERE claim ->> 'user' = $1) AS "is_user!",
+                  EXISTS (SELECT FROM billing.account WHERE account = $1) AS "is_customer!",
+                  EXISTS (SELECT FROM billing.event WHERE event_id = $1) AS "is_event!",
+                  EXISTS (SELECT FROM billing.dead_letter WHERE event_id = $1) AS "is_letter!""#,
+        id,
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let of = sqlx::query!(
+        r#"SELECT account AS "account!", user_id FROM billing.subscription WHERE subscription_id = $1
+           UNION ALL SELECT account, user_id FROM billing.pack WHERE session_id = $1 LIMIT 1"#,
+        id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(Found {
+        is_user: row.is_user,
+        is_customer: row.is_customer,
+        is_event: row.is_event,
+        is_letter: row.is_letter,
+        of: of.map(|of| (of.account, of.user_id)),
+    })
+}
+
+/// A user's row of `billing.balances`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns are described in the README")]
+pub struct Balance {
+    pub meter: String,
+    pub plan_limit: Option<i64>,
+    pub used: i64,
+    pub rollover: i64,
+    pub purchased: i64,
+    pub available: Option<i64>,
+}
+
+/// What applications see of a user's balances.
+pub async fn balances(connection: &mut PgConnection, user: &str) -> Result<Vec<Balance>, sqlx::Error> {
+    sqlx::query_as!(
+        Balance,
+        r#"SELECT meter AS "meter!", plan_limit, used AS "used!", rollover AS "rollover!", purchased AS "purchased!",
+                  available
+           FROM billing.balances WHERE user_id = $1 ORDER BY meter"#,
+        user,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// What applications see of a user: the columns of `billing.entitlements` that
+/// have a value, as text, by their names and in their order.
+pub async fn entitlement(connection: &mut PgConnection, user: &str) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT column_name AS "name!", value AS "value!"
+           FROM billing.entitlements e, LATERAL (VALUES
+               (1, 'entitled', entitled::text), (2, 'status', status), (3, 'tier', tier),
+               (4, 'effective_tier', effective_tier), (5, 'grace_tier', grace_tier),
+               (6, 'grace_until', to_json(grace_until) #>> '{}'),
+               (7, 'current_period_start', to_json(current_period_start) #>> '{}'),
+               (8, 'current_period_end', to_json(current_period_end) #>> '{}'),
+               (9, 'trial_end', to_json(trial_end) #>> '{}'), (10, 'is_canceling', is_canceling::text),
+               (11, 'cancel_at', to_json(cancel_at) #>> '{}'), (12, 'canceled_at', to_json(canceled_at) #>> '{}'),
+               (13, 'ever_paid', ever_paid::text), (14, 'highest_tier_subscribed', highest_tier_subscribed),
+               (15, 'stripe_customer_id', stripe_customer_id), (16, 'stripe_subscription_id', stripe_subscription_id)
+           ) AS c (place, column_name, value)
+           WHERE user_id = $1 AND value IS NOT NULL ORDER BY place"#,
+        user,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|r| (r.name, r.value)).collect())
+}

@@ -1,9 +1,10 @@
 //! `worker run`: the pieces, put together and taken apart in order.
 
 use crate::{
-    config::Config,
+    config::{Config, Reading},
     console::{self, Console},
     consumer,
+    dead_letters::Tools,
     deal::Holdings,
     lane::Context,
     metrics,
@@ -48,8 +49,17 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let check = readiness(database.clone(), publisher.clone(), Arc::clone(&consuming));
     let mut routes = ops::router(check);
     if let Some(token) = config.ops_token {
-        let console = Console::new(token, database.clone());
-        routes = routes.merge(console::router(console, &publish_stop));
+        let tools = Tools {
+            pool: database.clone(),
+            broker: config.broker.clone(),
+            topology: config.topology.clone(),
+            publisher: publisher.clone(),
+        };
+        let reading = Reading {
+            catalog: Arc::clone(&config.catalog),
+            mode: config.mode,
+        };
+        routes = routes.merge(console::router(Console::new(token, tools, reading), &publish_stop));
     }
     let ops = tokio::spawn(http::serve(listener, routes, limits, publish_stop.clone()));
     let holdings = Holdings::default();

@@ -4,16 +4,21 @@ use super::{
     Console,
     guard::Visitor,
     layout::{self, Place, Thing, id, text, when},
+    letter,
     problem::Problem,
     story,
     user::{customer, told},
 };
 use crate::{
+    dead_letters::{
+        redact::redacted,
+        show::{Shown, look},
+    },
     domain::{
         explain::{Entry, Story},
         ids::UserId,
     },
-    store::{self, console::Event},
+    store::{self, console::Event, letters},
 };
 use axum::{
     Extension,
@@ -31,27 +36,33 @@ pub(super) async fn show(
     Extension(visitor): Extension<Visitor>,
     Path(name): Path<String>,
 ) -> Result<Markup, Problem> {
-    let mut look = console.reader.look().await?;
-    let Some(event) = store::console::event(&mut look, &name).await? else {
+    let mut reading = console.reader.look().await?;
+    let Some(event) = store::console::event(&mut reading, &name).await? else {
         return Err(Problem::NotFound(format!("no event '{name}' was received")));
     };
     let mut stories = Vec::new();
     if let Some(account) = &event.account {
-        for user in store::console::users_of(&mut look, account, USERS_MOST).await? {
-            stories.extend(story::of_user(&mut look, &UserId::new(user), visitor.now_ms / 1_000).await?);
+        for user in store::console::users_of(&mut reading, account, USERS_MOST).await? {
+            stories.extend(story::of_user(&mut reading, &UserId::new(user), visitor.now_ms / 1_000).await?);
         }
     }
-    look.end().await?;
+    let letter = look(&mut reading, &name).await?;
+    let body = letters::received(&mut reading, &name).await?.and_then(|r| r.body);
+    reading.end().await?;
     let title = format!("Event {name}");
     let content = html! {
         h1 { "Event " (id(&name)) }
-        (journey(&event, &visitor))
+        (journey(&event, letter.as_ref(), &visitor))
         (effects(&event, &stories, &visitor))
+        @match &body {
+            Some(body) => (letter::said(&redacted(body))),
+            None => p.hint { "Its payload is not stored: it was purged, or it is a report of use, which the ledger holds." },
+        }
     };
     Ok(layout::page(&visitor, Place::Elsewhere, &title, &content))
 }
 
-fn journey(event: &Event, visitor: &Visitor) -> Markup {
+fn journey(event: &Event, letter: Option<&Shown>, visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="journey" {
             h2 #journey { "Journey" }
@@ -59,6 +70,10 @@ fn journey(event: &Event, visitor: &Visitor) -> Markup {
             ol.story {
                 @if let Some(created) = event.created { li { (when(created, visitor)) p { "Stripe made it." } } }
                 li { (when(event.received_at, visitor)) p { "It was received." } }
+            }
+            @if let Some(letter) = letter {
+                p { "It was a " @match Thing::DeadLetter.path(&event.id) { Some(path) => a href=(path) { "dead letter" }, None => "dead letter" } ":" }
+                (letter::journey(letter, visitor))
             }
             p { "Outcome: " span.tag { (event.outcome) } @if let Some(reason) = &event.reason { " " code { (text(reason)) } } }
         }

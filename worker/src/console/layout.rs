@@ -212,7 +212,9 @@ pub(super) fn table(caption: &str, head: &[&str], rows: &[Vec<Markup>]) -> Marku
         div.scroll {
             table.cards {
                 caption { (caption) }
-                thead { tr { @for name in head { th scope="col" { (name) } } } }
+                thead { tr { @for name in head {
+                    @if name.is_empty() { td {} } @else { th scope="col" { (name) } }
+                } } }
                 tbody {
                     @for row in rows {
                         tr { @for (name, cell) in head.iter().zip(row) { td data-name=(name) { (cell) } } }
@@ -221,6 +223,11 @@ pub(super) fn table(caption: &str, head: &[&str], rows: &[Vec<Markup>]) -> Marku
             }
         }
     }
+}
+
+/// A [`table`] whose first column is a box to choose the row by.
+pub(super) fn choices(caption: &str, head: &[&str], rows: &[Vec<Markup>]) -> Markup {
+    html! { div.choices { (table(caption, head, rows)) } }
 }
 
 /// Names and values, one below the other.

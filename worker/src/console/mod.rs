@@ -2,10 +2,14 @@
 //! up and why, what a user has and why. Pages are made here, whole, without a
 //! script; `OPS_TOKEN` unlocks them.
 
+mod act;
+mod actions;
+mod dead_letters;
 mod event;
 mod fields;
 mod guard;
 mod layout;
+mod letter;
 mod login;
 mod overview;
 mod picture;
@@ -13,11 +17,13 @@ mod problem;
 mod rates;
 mod reader;
 mod search;
+mod selection;
 mod session;
 mod story;
 mod throttle;
 mod user;
 
+use crate::{config::Reading, dead_letters::Tools};
 use axum::{
     Router,
     extract::Request,
@@ -31,7 +37,6 @@ use rates::Rates;
 use reader::Reader;
 use session::Keys;
 use shared::{shutdown::CancellationToken, token::Token};
-use sqlx::PgPool;
 use std::sync::{Arc, Mutex};
 use throttle::Throttle;
 
@@ -42,17 +47,22 @@ pub(crate) struct Console {
     throttle: Mutex<Throttle>,
     reader: Reader,
     rates: Rates,
+    tools: Tools,
+    reading: Reading,
 }
 
 impl Console {
-    /// A console that `token` unlocks.
-    pub(crate) fn new(token: Token, pool: PgPool) -> Self {
+    /// A console that `token` unlocks, that moves dead letters with `tools` and
+    /// reads what they say with `reading`.
+    pub(crate) fn new(token: Token, tools: Tools, reading: Reading) -> Self {
         Self {
             keys: Keys::of(&token),
             token,
             throttle: Mutex::default(),
-            reader: Reader::new(pool),
+            reader: Reader::new(tools.pool.clone()),
             rates: Rates::default(),
+            tools,
+            reading,
         }
     }
 }
@@ -67,6 +77,12 @@ pub(crate) fn router(console: Console, stop: &CancellationToken) -> Router {
         .route("/console/style.css", get(style))
         .route("/console/login", get(login::show).post(login::log_in))
         .route("/console/logout", post(login::log_out))
+        .route("/console/dead-letters", get(dead_letters::show))
+        .route("/console/dead-letters/{id}", get(letter::show))
+        .route("/console/replay", get(act::ask_replay).post(act::do_replay))
+        .route("/console/discard", get(act::ask_discard).post(act::do_discard))
+        .route("/console/actions", get(actions::show_all))
+        .route("/console/actions/{id}", get(actions::show))
         .route("/console/search", get(search::show))
         .route("/console/events/{id}", get(event::show))
         .route("/console/users/{id}", get(user::show))

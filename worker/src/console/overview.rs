@@ -7,7 +7,10 @@ use super::{
     problem::Problem,
     rates::{gauge, outcomes},
 };
-use crate::{recent, store, store::dead_letter::DeadLetter};
+use crate::{
+    recent,
+    store::{self, letters::DeadLetter},
+};
 use axum::{Extension, extract::State};
 use maud::{Markup, html};
 use prometheus::proto::MetricFamily;

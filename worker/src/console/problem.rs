@@ -25,6 +25,12 @@ pub(super) enum Problem {
     /// What was asked for makes no sense; in words.
     #[error("{0}")]
     Wrong(String),
+    /// It cannot be done as things stand now; in words.
+    #[error("{0}")]
+    Conflict(String),
+    /// RabbitMQ is away, or refuses; in words.
+    #[error("{0}")]
+    Failed(String),
     /// All connections of the console are in use.
     #[error("the console is busy: its share of the database's connections is in use; try again")]
     Busy,
@@ -44,7 +50,8 @@ impl Problem {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Wrong(_) => StatusCode::BAD_REQUEST,
-            Self::Busy | Self::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Busy | Self::Database(_) | Self::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

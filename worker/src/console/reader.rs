@@ -37,10 +37,15 @@ impl Reader {
         }
     }
 
+    /// Waits for a turn to use the database; it lasts as long as what is returned.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.share).acquire_owned()).await;
+        turn.ok().and_then(Result::ok).ok_or(Problem::Busy)
+    }
+
     /// Begins a look, when it is its turn.
     pub(super) async fn look(&self) -> Result<Look, Problem> {
-        let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.share).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else { return Err(Problem::Busy) };
+        let turn = self.turn().await?;
         let mut transaction = store::snapshot::begin(&self.pool).await?;
         store::console::limit(&mut transaction).await?;
         Ok(Look {

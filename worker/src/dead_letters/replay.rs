@@ -100,7 +100,8 @@ impl Again {
     }
 }
 
-/// Puts dead letters back to work. `progress` is told what is done so far.
+/// Puts dead letters back to work. `progress` is told what is done so far, first
+/// when it is on record that it begins.
 ///
 /// # Errors
 /// What was not put back is where it was; the record says how far it got.
@@ -126,6 +127,7 @@ pub async fn replay(
         },
         progress,
     };
+    (replay.progress)(&replay.so_far);
     let ended = replay.all(wanted).await;
     let mut outcome = replay.so_far.words();
     if let Err(error) = &ended {

@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::Context;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use std::io::{self, Write};
 use time::OffsetDateTime;
 
@@ -51,17 +51,16 @@ impl Step<'_> {
 ///
 /// # Errors
 /// PostgreSQL's or the network's.
-pub async fn look(pool: &PgPool, id: &str) -> Result<Option<Shown>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let letters = letters::letters(&mut connection, &[id.to_owned()]).await?;
+pub async fn look(connection: &mut PgConnection, id: &str) -> Result<Option<Shown>, sqlx::Error> {
+    let letters = letters::letters(&mut *connection, &[id.to_owned()]).await?;
     let Some(letter) = letters.into_iter().next() else {
         return Ok(None);
     };
     Ok(Some(Shown {
         letter,
-        failures: letters::failures_of(&mut connection, id).await?,
-        actions: action::actions_on(&mut connection, id).await?,
-        received: letters::received(&mut connection, id).await?,
+        failures: letters::failures_of(&mut *connection, id).await?,
+        actions: action::actions_on(&mut *connection, id).await?,
+        received: letters::received(connection, id).await?,
     }))
 }
 
@@ -71,7 +70,7 @@ pub async fn look(pool: &PgPool, id: &str) -> Result<Option<Shown>, sqlx::Error>
 /// # Errors
 /// When there is none of this id, or PostgreSQL's, or those of `out`.
 pub async fn show(pool: &PgPool, id: &str, raw: bool, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let shown = look(pool, id)
+    let shown = look(&mut *pool.acquire().await?, id)
         .await?
         .with_context(|| format!("{id}: no dead letter has this id; `worker dead-letters list` shows what is open"))?;
     if json {

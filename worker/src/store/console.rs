@@ -1,7 +1,7 @@
 //! What the console shows beyond what commands print: look-ups by key, on a
 //! transaction that only reads.
 
-use super::dead_letter::DeadLetter;
+use super::letters::{DeadLetter, Filter};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -17,8 +17,60 @@ pub async fn limit(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
 pub async fn latest_letters(connection: &mut PgConnection, most: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
     sqlx::query_as!(
         DeadLetter,
-        "SELECT event_id AS id, event_type AS kind, reason, detail, attempts, first_failed, last_failed
+        "SELECT event_id AS id, event_type AS kind, reason, detail, attempts, first_failed, last_failed,
+                source, customer, queued, resolved_at, resolution
          FROM billing.dead_letter WHERE resolved_at IS NULL ORDER BY first_failed DESC LIMIT $1",
+        most,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// How many open dead letters the filter lets through, its limit at the most.
+pub async fn count(connection: &mut PgConnection, filter: &Filter) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (
+               SELECT FROM billing.dead_letter
+               WHERE resolved_at IS NULL
+                 AND ($1::text IS NULL OR event_type = $1)
+                 AND ($2::text IS NULL OR reason = $2)
+                 AND ($3::text IS NULL OR customer = $3)
+                 AND ($4::timestamptz IS NULL OR first_failed < $4)
+                 AND ($5::timestamptz IS NULL OR first_failed >= $5)
+               LIMIT $6
+           ) AS open"#,
+        filter.kind,
+        filter.reason,
+        filter.customer,
+        filter.before,
+        filter.since,
+        filter.limit,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// A dead letter that an action touched, as it stands now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// Its id.
+    pub id: String,
+    /// Its type; empty where it has none.
+    pub kind: String,
+    /// Whether its message is in the dead-letter queue.
+    pub queued: bool,
+    /// How it was resolved, if it is.
+    pub resolution: Option<String>,
+}
+
+/// The dead letters that an action touched.
+pub async fn touched(connection: &mut PgConnection, action: i64, most: i64) -> Result<Vec<Touched>, sqlx::Error> {
+    sqlx::query_as!(
+        Touched,
+        "SELECT event_id AS id, event_type AS kind, queued, resolution
+         FROM billing.operator_action_event JOIN billing.dead_letter USING (event_id)
+         WHERE action_id = $1 ORDER BY event_id LIMIT $2",
+        action,
         most,
     )
     .fetch_all(connection)
@@ -72,13 +124,6 @@ pub async fn events_of(connection: &mut PgConnection, account: &str, most: i64) 
     )
     .fetch_all(connection)
     .await
-}
-
-/// The raw body of an event, unless it was purged or there never was one.
-pub async fn payload(connection: &mut PgConnection, event: &str) -> Result<Option<Vec<u8>>, sqlx::Error> {
-    sqlx::query_scalar!("SELECT body FROM billing.payload WHERE event_id = $1", event)
-        .fetch_optional(connection)
-        .await
 }
 
 /// Whose an account is, or parts of it; a few of them.

@@ -1,0 +1,170 @@
+//! What operators did, and how far it is.
+
+use super::{
+    Console,
+    fields::{Fields, link},
+    guard::Visitor,
+    layout::{self, Place, Thing, grouped, list, plain, text, when},
+    problem::Problem,
+};
+use crate::store::{
+    self,
+    action::{self, Action, Standing},
+    console::Touched,
+};
+use axum::{
+    Extension,
+    extract::{Path, State},
+};
+use maud::{Markup, html};
+use std::sync::Arc;
+
+const PAGE: i64 = 50;
+/// The letters of an action that are named.
+const LETTERS_MOST: i64 = 100;
+/// A page whose action goes on is loaded again so often.
+const AGAIN_S: u32 = 2;
+/// What was not finished by then was cut off.
+const GOES_ON_MS: i64 = 15 * 60_000;
+
+/// `GET /console/actions`
+pub(super) async fn show_all(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    Extension(fields): Extension<Fields>,
+) -> Result<Markup, Problem> {
+    let before = fields.get("before").and_then(|id| id.parse().ok());
+    let mut look = console.reader.look().await?;
+    let mut actions = action::actions(&mut look, before, PAGE + 1).await?;
+    look.end().await?;
+    let more = actions.len() > usize::try_from(PAGE).unwrap_or(usize::MAX);
+    actions.truncate(usize::try_from(PAGE).unwrap_or(usize::MAX));
+    let row = |action: &Action| {
+        vec![
+            html! { a href={ "/console/actions/" (action.id) } { (action.id) } },
+            when(action.begun_at, &visitor),
+            text(&action.operator),
+            html! { span.tag { (action.action) } },
+            text(&action.selection),
+            text(action.why.as_deref().unwrap_or_default()),
+            text(action.outcome.as_deref().unwrap_or("not finished")),
+        ]
+    };
+    let rows: Vec<Vec<Markup>> = actions.iter().map(row).collect();
+    let head = [
+        "Action",
+        "Begun",
+        "Operator",
+        "What",
+        "Selected",
+        "Because",
+        "Came of it",
+    ];
+    let content = html! {
+        h1 { "Actions" }
+        p.hint { "What operators did with dead letters, here and by command." }
+        @if rows.is_empty() { p.notice { "None is on record." } } @else { (layout::table("The latest first", &head, &rows)) }
+        @if more && let Some(last) = actions.last() {
+            p { a rel="next" href=(link("/console/actions", [("before", last.id.to_string())])) { "Earlier ones" } }
+        }
+    };
+    Ok(layout::page(&visitor, Place::Actions, "Actions", &content))
+}
+
+/// `GET /console/actions/{id}`
+pub(super) async fn show(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(number): Path<String>,
+) -> Result<Markup, Problem> {
+    let missing = || Problem::NotFound("there is no such action on record".to_owned());
+    let number: i64 = number.parse().map_err(|_| missing())?;
+    let mut look = console.reader.look().await?;
+    let action = action::actions(&mut look, number.checked_add(1), 1).await?;
+    let action = action.into_iter().find(|a| a.id == number).ok_or_else(missing)?;
+    let standing = action::standing(&mut look, number).await?;
+    let letters = store::console::touched(&mut look, number, LETTERS_MOST).await?;
+    look.end().await?;
+    let is_young = visitor.now_ms - action.begun_at.unix_timestamp() * 1_000 < GOES_ON_MS;
+    let goes_on = is_young && (action.finished_at.is_none() || standing.pending > 0);
+    let content = html! {
+        h1 { "Action " (number) ": " (action.action) " by " (text(&action.operator)) }
+        (facts(&action, &visitor))
+        @if action.action == "replay" { (progress(&action, standing, goes_on)) }
+        (touched(&letters, action.letters))
+        @if goes_on { p.hint { "It goes on; this page is loaded again every " (AGAIN_S) " s." } }
+    };
+    let title = format!("Action {number}");
+    let again = goes_on.then_some(AGAIN_S);
+    Ok(layout::page_of(&visitor, Place::Actions, &title, again, &content))
+}
+
+fn facts(action: &Action, visitor: &Visitor) -> Markup {
+    let ended = match action.finished_at {
+        Some(at) => when(at, visitor),
+        None => plain("not yet, or it was cut off"),
+    };
+    let mut facts = vec![
+        ("Begun", when(action.begun_at, visitor)),
+        ("Ended", ended),
+        ("Selected", text(&action.selection)),
+        ("Dead letters", plain(&grouped(action.letters))),
+        ("By", plain(&action.via)),
+    ];
+    if let Some(why) = &action.why {
+        facts.push(("Because", text(why)));
+    }
+    if let Some(outcome) = &action.outcome {
+        facts.push(("Came of it", text(outcome)));
+    }
+    html! { section aria-label="Facts" { (list(&facts)) } }
+}
+
+/// How far a replay is: put back to work, and what workers made of them.
+fn progress(action: &Action, standing: Standing, goes_on: bool) -> Markup {
+    let Standing {
+        resolved,
+        dead,
+        pending,
+    } = standing;
+    let settled = resolved + dead;
+    html! {
+        section aria-labelledby="progress" {
+            h2 #progress { "Progress" }
+            @if goes_on {
+                progress aria-labelledby="progress" value=(settled) max=(action.letters.max(1)) {}
+            }
+            p {
+                (grouped(settled + pending)) " of " (grouped(action.letters)) " put back to work: "
+                strong { (grouped(resolved)) " applied or ignored" } ", "
+                @if dead > 0 { strong { (grouped(dead)) " dead again" } } @else { "none dead again" }
+                ", " (grouped(pending)) " on their way."
+            }
+            @if dead > 0 { p.alert { "What is dead again is " a href="/console/dead-letters" { "in the list" } ", with its reason." } }
+        }
+    }
+}
+
+fn touched(letters: &[Touched], all: i64) -> Markup {
+    let state = |letter: &Touched| match &letter.resolution {
+        Some(how) => how.clone(),
+        None if letter.queued => "dead".to_owned(),
+        None => "on its way".to_owned(),
+    };
+    let row = |letter: &Touched| {
+        vec![
+            Thing::DeadLetter.link(&letter.id),
+            html! { code { (text(&letter.kind)) } },
+            html! { span.tag { (state(letter)) } },
+        ]
+    };
+    let rows: Vec<Vec<Markup>> = letters.iter().map(row).collect();
+    let more = all - i64::try_from(letters.len()).unwrap_or_default();
+    html! {
+        section aria-labelledby="letters" {
+            h2 #letters { "Dead letters" }
+            @if rows.is_empty() { p { "None yet." } } @else { (layout::table("How they stand now", &["Id", "Type", "State"], &rows)) }
+            @if more > 0 && letters.len() > 99 { p { "And " (grouped(more)) " more." } }
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! and waits with [`eventually`]. Everything it started or made is gone when it ends.
 
 mod balance;
+mod browser;
 mod client;
 mod entitlement;
 mod env;
@@ -17,6 +18,7 @@ mod queues;
 mod signature;
 
 pub use balance::{Balance, Balances, every_balance_is_the_sum_of_its_ledger, report, report_key};
+pub use browser::{Browser, Sight};
 pub use client::{Answer, Client};
 pub use entitlement::{Entitlement, Recorded, recorded};
 pub use env::{Servers, TestEnv};
@@ -31,5 +33,7 @@ pub use signature::{sign, unix_now};
 
 /// The token of `POST /v1/usage` of every test.
 pub const USAGE_TOKEN: &str = "usage-tollbridge-tests-0123456789";
+/// The token of the console of every test that has one.
+pub const OPS_TOKEN: &str = "ops-tollbridge-tests-0123456789";
 /// The webhook secret of every test.
 pub const SECRET: &str = "whsec_tollbridge_tests_0123456789";

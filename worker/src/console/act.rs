@@ -23,6 +23,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
@@ -153,18 +154,26 @@ fn outlook(rehearsal: &Rehearsal, selected: usize) -> Markup {
     }
 }
 
+fn value(of: &Value) -> Markup {
+    of.as_i64()
+        .map_or_else(|| text(&in_words(of)), |number| layout::plain(&grouped(number)))
+}
+
 fn changed(change: &RowChange) -> Markup {
-    let row = |(column, was, will): &(String, serde_json::Value, serde_json::Value)| {
+    let row = |(column, was, will): &(String, Value, Value)| {
         vec![
             html! { code { (column) } },
-            text(&in_words(was)),
-            html! { strong { (text(&in_words(will))) } },
+            value(was),
+            html! { strong { (value(will)) } },
         ]
     };
     let rows: Vec<Vec<Markup>> = change.columns.iter().map(row).collect();
     html! {
-        h3 { (text(&change.title())) }
-        p { "User " (Thing::User.link(&change.user_id)) }
+        h3 {
+            @if change.meter.is_none() { "Entitlement of " } @else { "Balance of " }
+            (Thing::User.link(&change.user_id))
+            @if let Some(meter) = &change.meter { ", " code { (text(meter)) } }
+        }
         (layout::table("What would change", &["Column", "Now", "Then"], &rows))
     }
 }
@@ -217,7 +226,7 @@ fn operator(visitor: Visitor) -> Operator {
 
 fn why(fields: &Fields) -> Result<Option<String>, Problem> {
     let why = fields.get("why");
-    if why.is_some_and(|why| why.chars().count() > WHY_MOST || why.contains('\0')) {
+    if why.is_some_and(|why| why.chars().count() > WHY_MOST) {
         return Err(Problem::Wrong(format!("say why in {WHY_MOST} characters at the most")));
     }
     Ok(why.map(str::to_owned))

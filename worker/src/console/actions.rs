@@ -4,7 +4,7 @@ use super::{
     Console,
     fields::{Fields, link},
     guard::Visitor,
-    layout::{self, Place, Thing, grouped, list, plain, text, when},
+    layout::{self, Place, Thing, grouped, list, plain, text, when, word},
     problem::Problem,
 };
 use crate::store::{
@@ -154,7 +154,7 @@ fn touched(letters: &[Touched], all: i64) -> Markup {
     let row = |letter: &Touched| {
         vec![
             Thing::DeadLetter.link(&letter.id),
-            html! { code { (text(&letter.kind)) } },
+            word(&letter.kind),
             html! { span.tag { (state(letter)) } },
         ]
     };

@@ -4,7 +4,7 @@ use super::{
     Console,
     fields::{Fields, link},
     guard::Visitor,
-    layout::{self, Place, Thing, grouped, text, when},
+    layout::{self, Place, Thing, grouped, text, when, word},
     problem::Problem,
     selection::{self, FILTERS},
     user::customer,
@@ -60,7 +60,7 @@ pub(super) async fn show(
 
 fn counted_words(matching: i64) -> String {
     match matching {
-        1 => "One is open, or fits the filter.".to_owned(),
+        1 => "One matches.".to_owned(),
         COUNTED_MOST => format!("{} or more match, the oldest first.", grouped(matching)),
         some => format!("{} match, the oldest first.", grouped(some)),
     }
@@ -103,8 +103,8 @@ fn chooser(found: &[DeadLetter], fields: &Fields, matching: i64, visitor: &Visit
         vec![
             html! { input type="checkbox" name="id" value=(letter.id) aria-label={ "Choose " (layout::visible(&letter.id)) }; },
             Thing::DeadLetter.link(&letter.id),
-            html! { code { (text(&letter.kind)) } },
-            html! { code { (letter.reason) } },
+            word(&letter.kind),
+            word(&letter.reason),
             html! { @if let Some(of) = of { (owner(letter, of)) } },
             when(letter.first_failed, visitor),
             text(&letter.detail),

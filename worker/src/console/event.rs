@@ -3,7 +3,7 @@
 use super::{
     Console,
     guard::Visitor,
-    layout::{self, Place, Thing, id, text, when},
+    layout::{self, Place, Thing, id, text, when, word},
     letter,
     problem::Problem,
     story,
@@ -66,7 +66,7 @@ fn journey(event: &Event, letter: Option<&Shown>, visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="journey" {
             h2 #journey { "Journey" }
-            p { "Type " code { (text(&event.kind)) } @if let Some(account) = &event.account { ", of customer " (customer(account)) } }
+            p { "Type " (word(&event.kind)) @if let Some(account) = &event.account { ", of customer " (customer(account)) } }
             ol.story {
                 @if let Some(created) = event.created { li { (when(created, visitor)) p { "Stripe made it." } } }
                 li { (when(event.received_at, visitor)) p { "It was received." } }

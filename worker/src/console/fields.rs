@@ -5,9 +5,15 @@
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// Reads `application/x-www-form-urlencoded`; what is not UTF-8 is replaced.
+    /// Reads `application/x-www-form-urlencoded`; what is not UTF-8 is replaced, and
+    /// so is what PostgreSQL takes in no text.
     pub(super) fn read(bytes: &[u8]) -> Self {
-        Self(form_urlencoded::parse(bytes).into_owned().collect())
+        let pairs = form_urlencoded::parse(bytes).into_owned();
+        Self(
+            pairs
+                .map(|(name, value)| (name, value.replace('\0', "\u{fffd}")))
+                .collect(),
+        )
     }
 
     /// The first field of a name; an empty one counts as absent.
@@ -40,14 +46,14 @@ mod tests {
 
     #[test]
     fn fields_are_read_in_order_and_empty_ones_are_none() {
-        let fields = Fields::read(b"id=a%2Fb&type=&id=+c%26d+&x&=y&reason=%ff");
+        let fields = Fields::read(b"id=a%2Fb&type=&id=+c%26d+&x&=y&reason=%ff%00");
         assert_eq!(fields.all("id").collect::<Vec<_>>(), ["a/b", "c&d"]);
         assert_eq!(fields.get("id"), Some("a/b"));
         assert_eq!(
             (fields.get("type"), fields.get("x"), fields.get("none")),
             (None, None, None)
         );
-        assert_eq!(fields.get("reason"), Some("\u{fffd}"));
+        assert_eq!(fields.get("reason"), Some("\u{fffd}\u{fffd}"));
         assert_eq!(link("/p", [("id", "a/b")]), "/p?id=a%2Fb");
         assert_eq!(link("/p", [("", ""); 0]), "/p");
     }

@@ -54,11 +54,15 @@ pub(super) async fn guard(State(console): State<Arc<Console>>, request: Request,
 
 async fn answer(console: &Console, request: Request, next: Next) -> Result<Response, Problem> {
     let (mut head, body) = request.into_parts();
+    // No id is like this, and PostgreSQL takes it in no text.
+    if head.uri.path().contains("%00") {
+        return Err(Problem::NotFound("there is no such page".to_owned()));
+    }
     let reads = matches!(head.method, Method::GET | Method::HEAD);
     if !reads && !is_same_origin(&head.headers) {
         return Err(Problem::Forged);
     }
-    let is_open = matches!(head.uri.path(), "/console/login" | "/console/style.css");
+    let is_open = matches!(head.uri.path(), "/" | "/console/login" | "/console/style.css");
     let now_ms = now_ms();
     let session = (!is_open)
         .then(|| session(console, &head.headers, now_ms / 1_000))

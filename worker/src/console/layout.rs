@@ -125,6 +125,19 @@ pub(super) fn id(of: &str) -> Markup {
     html! { code.id { (text(of)) } }
 }
 
+/// A type or a reason: a word of many parts, which may be broken between them
+/// and not elsewhere, unless somebody made it up.
+pub(super) fn word(of: &str) -> Markup {
+    const PART_MOST: usize = 24;
+    let mut parts = of.split_inclusive(['.', '_']);
+    let is_word = |part: &str| part.len() <= PART_MOST && part.bytes().all(|b| b.is_ascii_graphic());
+    if !parts.clone().all(is_word) {
+        return html! { code { (text(of)) } };
+    }
+    let first = parts.next().unwrap_or_default();
+    html! { code.word { (first) @for part in parts { wbr; (part) } } }
+}
+
 /// The pages that show one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Thing {
@@ -217,7 +230,7 @@ pub(super) fn table(caption: &str, head: &[&str], rows: &[Vec<Markup>]) -> Marku
                 } } }
                 tbody {
                     @for row in rows {
-                        tr { @for (name, cell) in head.iter().zip(row) { td data-name=(name) { (cell) } } }
+                        tr { @for (name, cell) in head.iter().zip(row) { td data-name=(name) { div { (cell) } } } }
                     }
                 }
             }
@@ -261,6 +274,20 @@ mod tests {
             ("Größe 漢字", "<bdi>Größe 漢字</bdi>"),
         ] {
             assert_eq!(text(given).into_string(), shown, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_broken_between_its_parts() {
+        for (given, shown) in [
+            ("invoice.paid", "<code class=\"word\">invoice.<wbr>paid</code>"),
+            ("unknown_price", "<code class=\"word\">unknown_<wbr>price</code>"),
+            ("", "<code class=\"word\"></code>"),
+            ("<b>.x", "<code class=\"word\">&lt;b&gt;.<wbr>x</code>"),
+            ("a b", "<code><bdi>a b</bdi></code>"),
+            ("\u{202e}x", "<code><bdi>\\u{202e}x</bdi></code>"),
+        ] {
+            assert_eq!(word(given).into_string(), shown);
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     dead_letters::owner,
     fields::link,
     guard::Visitor,
-    layout::{self, Place, Thing, grouped, id, list, plain, text, when},
+    layout::{self, Place, Thing, grouped, id, list, plain, text, when, word},
     problem::Problem,
 };
 use crate::{
@@ -56,7 +56,7 @@ fn state(shown: &Shown) -> Markup {
     html! {
         section.alert[is_open].notice[!is_open] aria-label="State" {
             p { strong { (text(&shown.state())) } }
-            @if is_open { p { code { (letter.reason) } ": " (text(&letter.detail)) } }
+            @if is_open { p { (word(&letter.reason)) ": " (text(&letter.detail)) } }
         }
         @if is_open {
             div.actions {
@@ -70,7 +70,7 @@ fn state(shown: &Shown) -> Markup {
 fn facts(shown: &Shown, visitor: &Visitor) -> Markup {
     let letter = &shown.letter;
     let received = shown.received.as_ref();
-    let kind = html! { code { (text(&letter.kind)) } };
+    let kind = word(&letter.kind);
     let mut facts = vec![("Type", kind)];
     if let Some(of) = &letter.customer {
         let name = if letter.source == "usage" { "User" } else { "Customer" };
@@ -99,7 +99,7 @@ pub(super) fn journey(shown: &Shown, visitor: &Visitor) -> Markup {
                     (when(step.at(), visitor))
                     @match step {
                         Step::Failed(failure) => p {
-                            "Given up, try " (grouped(failure.attempts)) ": " code { (failure.reason) } ", " (text(&failure.detail))
+                            "Given up, try " (grouped(failure.attempts)) ": " (word(&failure.reason)) ", " (text(&failure.detail))
                         },
                         Step::Touched(action) => p { (deed(action)) },
                     }
@@ -134,7 +134,7 @@ pub(super) fn said(payload: &str) -> Markup {
         section aria-labelledby="payload" {
             h2 #payload { "Payload" }
             p.hint { "What is secret or personal is hidden; " code { "worker dead-letters show --raw" } " shows it." }
-            pre tabindex="0" role="region" aria-label="Payload" { (text(&payload[..cut])) }
+            pre { (text(&payload[..cut])) }
             @if cut < payload.len() { p { "The rest is left out: it is longer than a page." } }
         }
     }

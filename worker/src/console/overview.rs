@@ -3,7 +3,7 @@
 use super::{
     Console,
     guard::Visitor,
-    layout::{self, Place, Thing, grouped, list, plain, span, table, text, when},
+    layout::{self, Place, Thing, grouped, list, plain, span, table, text, when, word},
     problem::Problem,
     rates::{gauge, outcomes},
 };
@@ -147,8 +147,8 @@ fn latest(letters: &[DeadLetter], visitor: &Visitor) -> Markup {
     let row = |letter: &DeadLetter| {
         vec![
             Thing::DeadLetter.link(&letter.id),
-            html! { code { (text(&letter.kind)) } },
-            html! { code { (letter.reason) } },
+            word(&letter.kind),
+            word(&letter.reason),
             when(letter.first_failed, visitor),
             text(&letter.detail),
         ]
@@ -175,7 +175,7 @@ fn by_type() -> Markup {
         section aria-labelledby="outcomes" {
             h2 #outcomes { "Outcomes by type" }
             @if types.is_empty() { p { "This worker has settled nothing since it started." } } @else {
-                div.scroll tabindex="0" role="region" aria-label="Outcomes by type" {
+                div.scroll tabindex="0" role="group" aria-label="Table of outcomes" {
                     table.counts {
                         caption { "Deliveries that this worker settled since it started" }
                         thead { tr {
@@ -183,7 +183,7 @@ fn by_type() -> Markup {
                             @for outcome in OUTCOMES { th.number scope="col" { (outcome) } }
                         } }
                         tbody { @for (kind, counts) in &types { tr {
-                            th scope="row" { code { (text(kind)) } }
+                            th scope="row" { (word(kind)) }
                             @for count in counts {
                                 td.number.none[*count == 0] { (grouped(i64::try_from(*count).unwrap_or(i64::MAX))) }
                             }
@@ -201,7 +201,7 @@ fn errors(visitor: &Visitor) -> Markup {
         vec![
             layout::when_seconds(failure.at_ms / 1_000, visitor),
             Thing::Event.link(&failure.event),
-            html! { code { (text(&failure.kind)) } },
+            word(&failure.kind),
             plain(failure.outcome),
             text(&failure.detail),
         ]

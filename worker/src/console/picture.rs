@@ -26,6 +26,7 @@ pub(super) fn balance(meter: &Meter, now: i64, number: usize) -> Markup {
     let (Some(least), Some(most)) = (known.iter().min(), known.iter().max()) else {
         return html! { p.hint { "Unlimited all the time." } };
     };
+    let free = unlimited(&steps, now);
     let title = format!(
         "{} available from {} to {}: between {} and {}",
         meter.meter,
@@ -42,12 +43,17 @@ pub(super) fn balance(meter: &Meter, now: i64, number: usize) -> Markup {
                     @let zero = height(0, *least, *most);
                     line.zero x1="0" x2=(WIDTH) y1=(zero) y2=(zero) {}
                 }
+                @for (left, right) in &free { rect.unlimited x=(left) y="0" width=((right - left).max(1)) height=(HEIGHT) {} }
                 @for path in paths(&steps, now, *least, *most) {
                     path.area d={ (path) "V" (HEIGHT) "H" (start(&path)) "Z" } {}
                     path.line d=(path) {}
                 }
             }
-            div.axis aria-hidden="true" { span { (day(*from)) } span { (grouped(*least.min(&0))) " – " (grouped((*most).max(0))) } span { (day(now)) } }
+            div.axis aria-hidden="true" {
+                span { (day(*from)) }
+                span { (grouped(*least.min(&0))) " – " (grouped((*most).max(0))) @if !free.is_empty() { ", unlimited where filled" } }
+                span { (day(now)) }
+            }
             details {
                 summary { "The same as a table" }
                 (rows(&format!("{} available, the latest first", meter.meter), &steps))
@@ -92,6 +98,16 @@ fn paths(steps: &[Step], now: i64, least: i64, most: i64) -> Vec<String> {
         }
     }
     paths
+}
+
+/// From where to where the value has no limit.
+fn unlimited(steps: &[Step], now: i64) -> Vec<(i64, i64)> {
+    let from = steps.first().map_or(now, |(at, _)| *at);
+    let ends = steps.iter().skip(1).map(|(at, _)| *at).chain([now]);
+    let stretches = steps.iter().zip(ends).filter(|((_, value), _)| value.is_none());
+    stretches
+        .map(|((at, _), end)| (across(*at, from, now), across(end, from, now)))
+        .collect()
 }
 
 /// Where a path begins, from left.
@@ -157,6 +173,11 @@ pub(super) fn tiers(chapters: &[Chapter], now: i64) -> Markup {
                 }
             }
             div.axis aria-hidden="true" { span { (day(from)) } span { (day(now)) } }
+            @for (chapter, changes) in &bands {
+                ul.legend aria-label={ "Tiers of " (chapter.subscription) } {
+                    @for tier in names(changes) { li { span class={ "key tier" (shade(changes, tier)) } {} " " (super::layout::text(tier)) } }
+                }
+            }
             details {
                 summary { "The same as a table" }
                 table.counts {
@@ -181,12 +202,16 @@ fn changes(chapter: &Chapter, now: i64) -> Vec<(i64, &str)> {
     given[given.len().saturating_sub(STEPS_MOST)..].to_vec()
 }
 
-/// One of the style sheet's shades for each tier, in the order of their names.
-fn shade(changes: &[(i64, &str)], tier: &str) -> usize {
+fn names<'a>(changes: &[(i64, &'a str)]) -> Vec<&'a str> {
     let mut names: Vec<&str> = changes.iter().map(|(_, name)| *name).collect();
     names.sort_unstable();
     names.dedup();
-    names.iter().position(|name| *name == tier).unwrap_or_default() % 4
+    names
+}
+
+/// One of the style sheet's shades for each tier, in the order of their names.
+fn shade(changes: &[(i64, &str)], tier: &str) -> usize {
+    names(changes).iter().position(|name| *name == tier).unwrap_or_default() % 4
 }
 
 #[cfg(test)]
@@ -200,6 +225,7 @@ mod tests {
             paths(&steps, 1_000, -100, 100),
             ["M0 50V50H250V3H500", "M750 97V97H1000"]
         );
+        assert_eq!(unlimited(&steps, 1_000), [(500, 750)]);
         assert_eq!(start("M750 97V97H1000"), "750");
     }
 

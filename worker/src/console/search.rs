@@ -4,7 +4,7 @@ use super::{
     Console,
     fields::Fields,
     guard::Visitor,
-    layout::{self, Place, Thing, id, text, when},
+    layout::{self, Place, Thing, id, when, word},
     problem::Problem,
     user::customer,
 };
@@ -29,7 +29,7 @@ pub(super) async fn show(
     Extension(visitor): Extension<Visitor>,
     Extension(fields): Extension<Fields>,
 ) -> Result<Response, Problem> {
-    let Some(asked) = fields.get("q").filter(|q| !q.contains('\0')) else {
+    let Some(asked) = fields.get("q") else {
         return Err(Problem::Wrong("write an id to search for".to_owned()));
     };
     let mut look = console.reader.look().await?;
@@ -101,7 +101,7 @@ fn of_customer(account: &str, users: &[String], events: &[Event], visitor: &Visi
             vec![
                 event.created.map_or_else(layout::nothing, |at| when(at, visitor)),
                 Thing::Event.link(&event.id),
-                html! { code { (text(&event.kind)) } },
+                word(&event.kind),
                 html! { span.tag { (event.outcome) } },
             ]
         })

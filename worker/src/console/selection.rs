@@ -20,11 +20,7 @@ pub(super) fn filter(fields: &Fields, now_ms: i64) -> Result<Filter, Problem> {
     if let Some(unknown) = reason.as_deref().filter(|r| !known(r)) {
         return Err(Problem::Wrong(format!("there is no reason '{unknown}'")));
     }
-    let text = |name: &str| {
-        let value = fields.get(name).map(str::to_owned);
-        // PostgreSQL has no such text.
-        value.filter(|v| !v.contains('\0'))
-    };
+    let text = |name: &str| fields.get(name).map(str::to_owned);
     Ok(Filter {
         kind: text("type"),
         reason,
@@ -70,11 +66,7 @@ pub(super) fn end(letter: &DeadLetter) -> [(&'static str, String); 2] {
 /// What an action is to be about: the ids, or with `all` what the filter lets
 /// through, but nothing that fails only after it was looked at.
 pub(super) fn selection(fields: &Fields, now_ms: i64) -> Result<Selection, Problem> {
-    let mut ids: Vec<String> = fields
-        .all("id")
-        .filter(|id| !id.contains('\0'))
-        .map(str::to_owned)
-        .collect();
+    let mut ids: Vec<String> = fields.all("id").map(str::to_owned).collect();
     ids.sort_unstable();
     ids.dedup();
     if !ids.is_empty() {

@@ -4,7 +4,7 @@ use super::{
     Console,
     fields::Fields,
     guard::Visitor,
-    layout::{self, Place, Thing, grouped, id, list, text, when_seconds},
+    layout::{self, Place, Thing, grouped, id, list, text, when_seconds, word},
     picture,
     problem::Problem,
     story,
@@ -174,7 +174,7 @@ pub(super) fn told(entry: &Entry, visitor: &Visitor) -> Markup {
     html! {
         (when_seconds(entry.at.0, visitor))
         @if let Some(event) = &entry.event { " " (Thing::Event.link(event.as_str())) }
-        @if let Some(kind) = &entry.event_type { " " code { (text(kind)) } }
+        @if let Some(kind) = &entry.event_type { " " (word(kind)) }
         @if let Some(tells) = &entry.tells { p { (text(tells)) } }
         @if !entry.changes.is_empty() {
             ul { @for change in &entry.changes { li { (text(&change.words)) } } }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tests::crowd::{Delivery, all_recorded, ids};
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY};
-use tests::harness::{Answer, Client, OPS_TOKEN, Pair, Setup, TestEnv, unix_now};
+use tests::harness::{Answer, Client, OPS_TOKEN, Pair, Setup, TestEnv, console_session, unix_now};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -34,18 +34,9 @@ impl<'a> Visitor<'a> {
     }
 
     async fn logged_in(client: &'a Client) -> Result<Self> {
-        let answer = log_in(client, OPS_TOKEN, &[]).await?;
-        ensure!(
-            answer.status == StatusCode::SEE_OTHER,
-            "{} {}",
-            answer.status,
-            answer.body
-        );
-        let cookie = header(&answer, "set-cookie")?;
-        let (cookie, _) = cookie.split_once(';').context("a cookie has attributes")?;
         Ok(Self {
             client,
-            cookie: cookie.to_owned(),
+            cookie: console_session(client).await?,
         })
     }
 
@@ -336,7 +327,6 @@ async fn what_a_payload_says_is_shown_as_text_on_every_page() -> Result<()> {
         "dead-letters?reason=%3Cscript%3E",
         "dead-letters?older=%3Cscript%3E",
         "replay?id=%3Cscript%3E",
-        "search?q=%00",
     ] {
         let answer = visitor.gets(&format!("/console/{page}")).await?;
         ensure!(

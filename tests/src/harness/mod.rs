@@ -6,6 +6,7 @@
 mod balance;
 mod browser;
 mod client;
+mod console;
 mod entitlement;
 mod env;
 mod fault;
@@ -20,6 +21,7 @@ mod signature;
 pub use balance::{Balance, Balances, every_balance_is_the_sum_of_its_ledger, report, report_key};
 pub use browser::{Browser, Sight};
 pub use client::{Answer, Client};
+pub use console::console_session;
 pub use entitlement::{Entitlement, Recorded, recorded};
 pub use env::{Servers, TestEnv};
 pub use fault::OwnServers;

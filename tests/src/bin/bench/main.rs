@@ -4,6 +4,7 @@
 mod law;
 mod load;
 mod measure;
+mod pages;
 mod usage;
 
 use anyhow::Result;
@@ -40,6 +41,9 @@ struct Arguments {
     /// How long histories are, in months
     #[arg(long, value_delimiter = ',', default_values_t = [1, 12, 120])]
     months: Vec<i64>,
+    /// Only time the console's pages, with a million events in the tables
+    #[arg(long)]
+    pages: bool,
 }
 
 #[tokio::main]
@@ -47,6 +51,9 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let machine = machine();
     println!("On {}", machine["text"].as_str().unwrap_or_default());
+    if arguments.pages {
+        return time_pages(&machine).await;
+    }
 
     println!("counting requests …");
     let accepted = measure::accept(arguments.connections, Duration::from_secs(arguments.seconds)).await?;
@@ -118,9 +125,33 @@ async fn main() -> Result<()> {
         "usage_visible": { "p50_us": micros(&used, 50), "p99_us": micros(&used, 99) },
         "histories": histories.iter().map(history_json).collect::<Vec<_>>()
     });
+    write("report.json", &report)
+}
+
+async fn time_pages(machine: &Value) -> Result<()> {
+    println!("filling the tables, then asking for pages …");
+    let pages = pages::measure().await?;
+    let rows: Vec<_> = pages
+        .iter()
+        .map(|page| {
+            row(
+                page.name,
+                format!("{} times", page.times.count()),
+                String::new(),
+                &page.times,
+            )
+        })
+        .collect();
+    println!("\n{}", table(&rows));
+    let json = |page: &pages::Page| json!({"page": page.name, "p50_us": micros(&page.times, 50), "p99_us": micros(&page.times, 99)});
+    let report = json!({"machine": machine, "pages": pages.iter().map(json).collect::<Vec<_>>()});
+    write("pages.json", &report)
+}
+
+fn write(name: &str, report: &Value) -> Result<()> {
     let folder = repository().join("target/bench");
     std::fs::create_dir_all(&folder)?;
-    let file = folder.join("report.json");
+    let file = folder.join(name);
     std::fs::write(&file, format!("{report:#}\n"))?;
     println!("\nwritten to {}", file.display());
     Ok(())

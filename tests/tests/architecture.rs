@@ -140,6 +140,7 @@ fn imports_of_the_worker_run_one_way() {
                 "crate::lane",
                 "crate::stripe",
                 "crate::settle",
+                "crate::console",
                 "lapin",
             ][..],
         ),

@@ -36,6 +36,7 @@ async fn an_operator_finds_a_dead_letter_mends_its_cause_and_sees_it_applied() -
     visit.replays(&letter.id).await?;
     all_applied(env.pool(), &[letter.id.clone()], DEADLINE).await?;
     visit.sees_it_applied(&letter.id).await?;
+    visit.watches_an_action(&env).await?;
     visit.is_refused_a_forged_form().await?;
     visit.logs_out().await?;
     let flaws = visit.flaws.into_inner();
@@ -61,7 +62,7 @@ async fn history(env: &TestEnv, pair: &Pair) -> Result<Event> {
     for (number, event) in broken.iter_mut().enumerate() {
         let id = format!(
             "evt_broken{number}{}",
-            if number == 2 { "<b>".repeat(60) } else { String::new() }
+            if number == 0 { "<b>".repeat(60) } else { String::new() }
         );
         event.body = event
             .body
@@ -208,7 +209,7 @@ impl<'a> Visit<'a> {
         .await?;
         self.checks("overview").await?;
         self.opens("/console/dead-letters").await?;
-        self.reads(&["4 match", letter, "evt_broken0"]).await?;
+        self.reads(&["4 match", letter, "evt_broken1"]).await?;
         self.checks("dead-letters").await?;
         self.opens("/console/users/user_ada").await?;
         self.reads(&["user_ada may use", "effective_tier", "Over time", "tokens", "grant of"])
@@ -275,11 +276,28 @@ impl<'a> Visit<'a> {
         self.browser.follow("Actions").await?;
         self.reads(&["Ada", "replay", letter]).await?;
         self.checks("actions").await?;
-        self.opens("/console/discard?id=evt_broken0&id=evt_broken1").await?;
+        self.opens("/console/discard?id=evt_broken1&id=evt_broken2").await?;
         self.reads(&["Discard 2 dead letters?"]).await?;
         self.checks("discard").await?;
         self.browser.type_into("#why", "of a test\u{e007}").await?;
         self.reads(&["2 discarded"]).await
+    }
+
+    /// One that somebody else began, and that is not at its end.
+    async fn watches_an_action(&self, env: &TestEnv) -> Result<()> {
+        let begun = "INSERT INTO billing.operator_action (operator, via, action, selection, letters)
+                     VALUES ('Grace', 'command', 'replay', 'all', 10000) RETURNING action_id";
+        let action: i64 = sqlx::query_scalar(begun).fetch_one(env.pool()).await?;
+        self.opens(&format!("/console/actions/{action}")).await?;
+        self.reads(&[
+            "replay by Grace",
+            "0 of 10,000 put back to work",
+            "loaded again every 2 s",
+        ])
+        .await?;
+        self.browser.follow("Stop that").await?;
+        self.reads(&["It goes on."]).await?;
+        self.checks("action-under-way").await
     }
 
     async fn is_refused_a_forged_form(&self) -> Result<()> {

@@ -275,7 +275,7 @@ async fn what_a_payload_says_is_shown_as_text_on_every_page() -> Result<()> {
     all_recorded(env.pool(), &letters, DEADLINE).await?;
     let visitor = Visitor::logged_in(pair.workers[0].ops()).await?;
     let mut pages = vec!["/console".to_owned(), "/console/dead-letters".to_owned()];
-    let coded = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
+    let coded = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<Vec<_>>().concat();
     for name in &names {
         pages.extend([
             format!("/console/users/{}", coded(name)),
@@ -335,5 +335,26 @@ async fn what_a_payload_says_is_shown_as_text_on_every_page() -> Result<()> {
             answer.status
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_of_an_action_that_goes_on_is_loaded_again_until_one_stops_it() -> Result<()> {
+    let env = TestEnv::new("console_again").await?;
+    let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
+    let visitor = Visitor::logged_in(pair.workers[0].ops()).await?;
+    let begun = "INSERT INTO billing.operator_action (operator, via, action, selection, letters)
+                 VALUES ('Ada', 'console', 'replay', 'all', 1) RETURNING action_id";
+    let action: i64 = sqlx::query_scalar(begun).fetch_one(env.pool()).await?;
+    let refresh = async |query: &str| -> Result<Option<String>> {
+        let answer = visitor.gets(&format!("/console/actions/{action}{query}")).await?;
+        answer.accepted()?;
+        Ok(header(&answer, "refresh").ok())
+    };
+    ensure!(refresh("").await?.as_deref() == Some("2"));
+    ensure!(refresh("?still=1").await?.is_none());
+    let ended = "UPDATE billing.operator_action SET finished_at = now(), outcome = 'all is done'";
+    sqlx::query(ended).execute(env.pool()).await?;
+    ensure!(refresh("").await?.is_none(), "it has ended");
     Ok(())
 }

@@ -15,6 +15,8 @@ use crate::store::{
 use axum::{
     Extension,
     extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
 };
 use maud::{Markup, html};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ const PAGE: i64 = 50;
 /// The letters of an action that are named.
 const LETTERS_MOST: i64 = 100;
 /// A page whose action goes on is loaded again so often.
-const AGAIN_S: u32 = 2;
+const AGAIN_S: &str = "2";
 /// What was not finished by then was cut off.
 const GOES_ON_MS: i64 = 15 * 60_000;
 
@@ -75,8 +77,9 @@ pub(super) async fn show_all(
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
+    Extension(fields): Extension<Fields>,
     Path(number): Path<String>,
-) -> Result<Markup, Problem> {
+) -> Result<Response, Problem> {
     let missing = || Problem::NotFound("there is no such action on record".to_owned());
     let number: i64 = number.parse().map_err(|_| missing())?;
     let mut look = console.reader.look().await?;
@@ -87,16 +90,34 @@ pub(super) async fn show(
     look.end().await?;
     let is_young = visitor.now_ms - action.begun_at.unix_timestamp() * 1_000 < GOES_ON_MS;
     let goes_on = is_young && (action.finished_at.is_none() || standing.pending > 0);
+    // Who reads slowly must be able to stop a page that changes (WCAG 2.2.2).
+    let is_still = fields.get("still").is_some();
     let content = html! {
         h1 { "Action " (number) ": " (action.action) " by " (text(&action.operator)) }
         (facts(&action, &visitor))
         @if action.action == "replay" { (progress(&action, standing, goes_on)) }
         (touched(&letters, action.letters))
-        @if goes_on { p.hint { "It goes on; this page is loaded again every " (AGAIN_S) " s." } }
+        @if goes_on { (again(number, is_still)) }
     };
     let title = format!("Action {number}");
-    let again = goes_on.then_some(AGAIN_S);
-    Ok(layout::page_of(&visitor, Place::Actions, &title, again, &content))
+    let page = layout::page(&visitor, Place::Actions, &title, &content);
+    if goes_on && !is_still {
+        return Ok(([(header::REFRESH, AGAIN_S)], page).into_response());
+    }
+    Ok(page.into_response())
+}
+
+fn again(number: i64, is_still: bool) -> Markup {
+    html! {
+        p.hint {
+            @if is_still {
+                "It goes on. " a href={ "/console/actions/" (number) } { "Load this page again and again" }
+            } @else {
+                "It goes on; this page is loaded again every " (AGAIN_S) " s. "
+                a href={ "/console/actions/" (number) "?still=1" } { "Stop that" }
+            }
+        }
+    }
 }
 
 fn facts(action: &Action, visitor: &Visitor) -> Markup {

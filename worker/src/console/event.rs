@@ -55,7 +55,7 @@ pub(super) async fn show(
         (journey(&event, letter.as_ref(), &visitor))
         (effects(&event, &stories, &visitor))
         @match &body {
-            Some(body) => (letter::said(&redacted(body))),
+            Some(body) => (letter::said(&redacted(body), &layout::nothing())),
             None => p.hint { "Its payload is not stored: it was purged, or it is a report of use, which the ledger holds." },
         }
     };

@@ -36,11 +36,6 @@ const PLACES: [(Place, &str, &str); 3] = [
 
 /// A page for who is logged in.
 pub(super) fn page(visitor: &Visitor, place: Place, title: &str, content: &Markup) -> Markup {
-    page_of(visitor, place, title, None, content)
-}
-
-/// A page that is loaded again after so many seconds.
-pub(super) fn page_of(visitor: &Visitor, place: Place, title: &str, again_s: Option<u32>, content: &Markup) -> Markup {
     let body = html! {
         a.skip href="#content" { "Skip to the content" }
         header.top {
@@ -65,7 +60,7 @@ pub(super) fn page_of(visitor: &Visitor, place: Place, title: &str, again_s: Opt
         }
         main #content tabindex="-1" { (content) }
     };
-    document(title, again_s, &body)
+    document(title, &body)
 }
 
 /// A page for who is not, or not yet.
@@ -74,10 +69,10 @@ pub(super) fn bare(title: &str, content: &Markup) -> Markup {
         header.top { p.brand { "Tollbridge" } }
         main.narrow #content { (content) }
     };
-    document(title, None, &body)
+    document(title, &body)
 }
 
-fn document(title: &str, again_s: Option<u32>, body: &Markup) -> Markup {
+fn document(title: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -86,7 +81,6 @@ fn document(title: &str, again_s: Option<u32>, body: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
-                @if let Some(seconds) = again_s { meta http-equiv="refresh" content=(seconds); }
                 title { (visible(title)) " · Tollbridge" }
                 link rel="stylesheet" href=(*STYLE_HREF);
             }
@@ -230,7 +224,7 @@ pub(super) fn table(caption: &str, head: &[&str], rows: &[Vec<Markup>]) -> Marku
                 } } }
                 tbody {
                     @for row in rows {
-                        tr { @for (name, cell) in head.iter().zip(row) { td data-name=(name) { div { (cell) } } } }
+                        tr { @for (name, cell) in head.iter().zip(row) { td data-name=(if name.is_empty() { "Choose" } else { name }) { div { (cell) } } } }
                     }
                 }
             }

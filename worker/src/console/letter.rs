@@ -124,16 +124,17 @@ fn deed(action: &Action) -> Markup {
 
 /// What it says, without what is secret or personal.
 pub(super) fn payload(shown: &Shown) -> Markup {
-    said(&shown.payload(false))
+    let raw = html! { code { "worker dead-letters show --raw" } " shows all." };
+    said(&shown.payload(false), &raw)
 }
 
-/// A redacted payload.
-pub(super) fn said(payload: &str) -> Markup {
+/// A redacted payload, and where it is shown whole.
+pub(super) fn said(payload: &str, raw: &Markup) -> Markup {
     let cut = payload.floor_char_boundary(PAYLOAD_MOST);
     html! {
         section aria-labelledby="payload" {
             h2 #payload { "Payload" }
-            p.hint { "What is secret or personal is hidden; " code { "worker dead-letters show --raw" } " shows it." }
+            p.hint { "What is secret or personal is hidden. " (raw) }
             pre { (text(&payload[..cut])) }
             @if cut < payload.len() { p { "The rest is left out: it is longer than a page." } }
         }

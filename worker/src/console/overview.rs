@@ -22,13 +22,8 @@ const LETTERS_MOST: i64 = 5;
 const OUTCOMES: [&str; 5] = ["applied", "ignored", "duplicate", "retry", "dead"];
 
 /// `GET /console`
-pub(super) async fn show(
-    State(console): State<Arc<Console>>,
-    Extension(visitor): Extension<Visitor>,
-) -> Result<Markup, Problem> {
-    let mut look = console.reader.look().await?;
-    let letters = store::console::latest_letters(&mut look, LETTERS_MOST).await?;
-    look.end().await?;
+pub(super) async fn show(State(console): State<Arc<Console>>, Extension(visitor): Extension<Visitor>) -> Markup {
+    let letters = letters(&console).await.inspect_err(Problem::log);
     let families = prometheus::gather();
     let content = html! {
         h1 { "Overview" }
@@ -37,11 +32,18 @@ pub(super) async fn show(
             (queues(&families))
             (dead(&families))
         }
-        (latest(&letters, &visitor))
+        (latest(letters, &visitor))
         (by_type())
         (errors(&visitor))
     };
-    Ok(layout::page(&visitor, Place::Overview, "Overview", &content))
+    layout::page(&visitor, Place::Overview, "Overview", &content)
+}
+
+async fn letters(console: &Console) -> Result<Vec<DeadLetter>, Problem> {
+    let mut look = console.reader.look().await?;
+    let letters = store::console::latest_letters(&mut look, LETTERS_MOST).await?;
+    look.end().await?;
+    Ok(letters)
 }
 
 /// In a few figures whether all is well.
@@ -143,7 +145,12 @@ fn counts(caption: &str, of: &str, counts: &[(String, i64)]) -> Markup {
     }
 }
 
-fn latest(letters: &[DeadLetter], visitor: &Visitor) -> Markup {
+/// Without a database the rest of the page is the more needed.
+fn latest(letters: Result<Vec<DeadLetter>, Problem>, visitor: &Visitor) -> Markup {
+    let (letters, problem) = match letters {
+        Ok(letters) => (letters, None),
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
     let row = |letter: &DeadLetter| {
         vec![
             Thing::DeadLetter.link(&letter.id),
@@ -157,7 +164,7 @@ fn latest(letters: &[DeadLetter], visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="latest" {
             h2 #latest { "Latest dead letters" }
-            @if rows.is_empty() { p { "None." } } @else {
+            @if let Some(problem) = problem { p.alert { (problem) } } @else if rows.is_empty() { p { "None." } } @else {
                 (table("Open, the latest first", &["Id", "Type", "Reason", "Failed", "Why"], &rows))
             }
         }

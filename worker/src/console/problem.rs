@@ -57,11 +57,18 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        if let Self::Database(error) = &self {
+impl Problem {
+    /// Says in the log what a page does not.
+    pub(super) fn log(&self) {
+        if let Self::Database(error) = self {
             tracing::warn!(%error, "a page of the console could not be read from the database");
         }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.log();
         let status = self.status();
         let title = status.canonical_reason().unwrap_or("Problem");
         let page = layout::bare(

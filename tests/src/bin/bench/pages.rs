@@ -202,7 +202,7 @@ async fn fill(pool: &PgPool, life: &Life) -> Result<()> {
             )
         })
         .collect();
-    let letter = format!("event_id = '{}'", life.letter);
+    let letter = format!("t.event_id = '{}'", life.letter);
     let of_letters = ["event", "payload", "dead_letter"];
     statements.extend(of_letters.map(|table| copy(table, &letter, letter_tag, LETTERS)));
     statements.extend([

@@ -31,6 +31,8 @@ Settings (environment; NAME_FILE names a file that holds a secret):
   DRAIN_TIMEOUT          20s; for requests under way after SIGTERM or SIGINT
   LOG_FORMAT             text; or json
   RUST_LOG               info; lapin's are always off
+  OTEL_EXPORTER_OTLP_ENDPOINT  none; an http:// collector of spans, such as
+                         http://127.0.0.1:4318
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 

@@ -34,7 +34,7 @@ async fn an_operator_finds_a_dead_letter_mends_its_cause_and_sees_it_applied() -
     ensure!(pair.workers[0].exit(DEADLINE).await?.success());
     pair.workers[0].start().await?;
     visit.replays(&letter.id).await?;
-    all_applied(env.pool(), &[letter.id.clone()], DEADLINE).await?;
+    all_applied(env.pool(), std::slice::from_ref(&letter.id), DEADLINE).await?;
     visit.sees_it_applied(&letter.id).await?;
     visit.watches_an_action(&env).await?;
     visit.is_refused_a_forged_form().await?;

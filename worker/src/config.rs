@@ -27,6 +27,7 @@ Settings (environment; every secret also as NAME_FILE, the path of a file that h
                                     without it the console is off, health and metrics stay
   LOG_FORMAT            text        text or json
   RUST_LOG              info        filter of the logs; lapin's and async-stripe's are always off
+  OTEL_EXPORTER_OTLP_ENDPOINT  none    an http:// collector of spans, such as http://127.0.0.1:4318
   BATCH_SIZE            200         events in one transaction at the most
   BATCH_WAIT            2ms         longest wait for a batch to fill
   LANES                 4           batches side by side

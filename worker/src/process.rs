@@ -266,9 +266,15 @@ pub async fn rehearse(pool: &PgPool, batch: &[&Prepared], now_ms: i64) -> Result
         _ => None,
     });
     let mut transaction = pool.begin().await?;
-    let applied = within(&mut transaction, batch, false, now_ms).await?;
+    // Nobody who looks may hold up the workers.
+    store::letters::hurry(&mut transaction).await?;
+    // As they are and as they would be: what one user gains another may lose.
     let mut users = store::letters::users_of(&mut transaction, &facts).await?;
+    let applied = within(&mut transaction, batch, false, now_ms).await?;
+    users.extend(store::letters::users_of(&mut transaction, &facts).await?);
     users.extend(used);
+    users.sort();
+    users.dedup();
     let after = store::letters::rows_of(&mut transaction, &users).await?;
     transaction.rollback().await?;
     let before = store::letters::rows_of(&mut *pool.acquire().await?, &users).await?;

@@ -48,7 +48,6 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
                     event_id = id,
                     event_type = kind,
                     trace_id,
-                    trace_id,
                     reason = refusal.reason.as_str(),
                     detail = refusal.detail,
                     "event is dead"

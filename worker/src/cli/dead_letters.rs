@@ -184,9 +184,22 @@ pub(super) async fn execute(command: DeadLetters, settings: &Settings) -> anyhow
         DeadLetters::Discard { ids, why, by } => {
             let operator = by.operator(settings);
             with_tools(settings, async |tools| {
-                let done = discard::discard(&tools, &ids, &operator, &why).await?;
+                let done = discard::discard(&tools, &Selection::Ids(ids), &operator, &why).await?;
                 let (action, letters) = (done.action, done.letters);
                 writeln!(stdout(), "{letters} discarded, on record as action {action}.")?;
+                if done.elsewhere > 0 {
+                    let count = done.elsewhere;
+                    writeln!(
+                        stdout(),
+                        "{count} of them are with a worker or in a retry queue, and may be applied yet."
+                    )?;
+                }
+                if done.messages.is_none() {
+                    writeln!(
+                        stdout(),
+                        "Their messages could not be removed; the next replay or discard does it."
+                    )?;
+                }
                 Ok(())
             })
             .await
@@ -225,12 +238,23 @@ async fn dry(settings: &Settings, selection: &Selection) -> anyhow::Result<()> {
     if ids.is_empty() {
         writeln!(out, "No dead letters.")?;
     }
-    for some in ids.chunks(rehearse::AT_ONCE) {
+    let mut nothing = true;
+    for (number, some) in ids.chunks(rehearse::AT_ONCE).enumerate() {
+        if ids.len() > rehearse::AT_ONCE {
+            let first = number * rehearse::AT_ONCE + 1;
+            writeln!(
+                out,
+                "{first} to {} of {}, as if only they were replayed:",
+                first + some.len() - 1,
+                ids.len()
+            )?;
+        }
         let rehearsal = rehearse(&database, &reading, some).await?;
         rehearsal.write(&mut out)?;
-        if rehearsal.changes_nothing() {
-            writeln!(out, "No row that applications read would change.")?;
-        }
+        nothing &= rehearsal.changes_nothing();
+    }
+    if nothing && !ids.is_empty() {
+        writeln!(out, "No row that applications read would change.")?;
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ use axum::{
 };
 use maud::{Markup, html};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
@@ -98,6 +99,7 @@ fn confirm(visitor: &Visitor, deed: Deed, selection: &Selection, ids: &[String],
         form.stack action=(path) method="post" {
             (hidden(visitor))
             @for (name, value) in fixed(selection) { input type="hidden" name=(name) value=(value); }
+            input type="hidden" name="seen" value=(print_of(ids));
             div {
                 label for="why" { "Why" @if !needs_why { " (optional)" } }
                 input #why name="why" maxlength=(WHY_MOST) required[needs_why] autocomplete="off";
@@ -109,6 +111,27 @@ fn confirm(visitor: &Visitor, deed: Deed, selection: &Selection, ids: &[String],
         }
     };
     layout::page(visitor, Place::DeadLetters, &format!("{verb} {many}?"), &content)
+}
+
+/// What tells whether the same dead letters are selected.
+fn print_of(ids: &[String]) -> String {
+    let mut sorted: Vec<&str> = ids.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    // No id holds a control character.
+    hex::encode(Sha256::digest(sorted.join("\n")))
+}
+
+/// What the page showed that was agreed to.
+async fn agreed(console: &Console, fields: &Fields, now_ms: i64) -> Result<Selection, Problem> {
+    let (selection, ids) = chosen(console, fields, now_ms).await?;
+    if fields.get("seen") != Some(&print_of(&ids)) {
+        let changed = "other dead letters are selected now than when you looked: look again";
+        return Err(Problem::Conflict(changed.to_owned()));
+    }
+    Ok(match selection {
+        Selection::Matching(filter) => Selection::Seen(filter, ids),
+        other => other,
+    })
 }
 
 fn many(letters: usize) -> String {
@@ -184,7 +207,7 @@ pub(super) async fn do_replay(
     Extension(visitor): Extension<Visitor>,
     Extension(fields): Extension<Fields>,
 ) -> Result<Response, Problem> {
-    let (selection, why) = (selection(&fields, visitor.now_ms)?, why(&fields)?);
+    let (selection, why) = (agreed(&console, &fields, visitor.now_ms).await?, why(&fields)?);
     let (tools, operator) = (console.tools.clone(), operator(visitor));
     let (begun, begins) = mpsc::unbounded_channel();
     // Goes on when the answer is given: its page shows how far it is.
@@ -195,9 +218,17 @@ pub(super) async fn do_replay(
             let _ = tell.send(Ok(so_far.action));
         };
         let done = replay(&tools, &selection, &operator, why.as_deref(), progress).await;
-        let _ = begun.send(done.map(|done| done.action));
+        tell_of(done.map(|done| done.action), &begun);
     });
     answer(begins).await
+}
+
+/// Who asked may be gone, so that a failure is told in the logs too.
+fn tell_of(done: Result<i64, MoveError>, begun: &mpsc::UnboundedSender<Result<i64, MoveError>>) {
+    if let Err(error) = &done {
+        tracing::error!(%error, "an action of the console failed");
+    }
+    let _ = begun.send(done);
 }
 
 /// `POST /console/discard`
@@ -206,13 +237,13 @@ pub(super) async fn do_discard(
     Extension(visitor): Extension<Visitor>,
     Extension(fields): Extension<Fields>,
 ) -> Result<Response, Problem> {
-    let (_, ids) = chosen(&console, &fields, visitor.now_ms).await?;
     let why = why(&fields)?.ok_or_else(|| Problem::Wrong("say why: it goes on record".to_owned()))?;
+    let selection = agreed(&console, &fields, visitor.now_ms).await?;
     let (tools, operator) = (console.tools.clone(), operator(visitor));
     let (begun, begins) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let done = discard(&tools, &ids, &operator, &why).await;
-        let _ = begun.send(done.map(|done| done.action));
+        let done = discard(&tools, &selection, &operator, &why).await;
+        tell_of(done.map(|done| done.action), &begun);
     });
     answer(begins).await
 }

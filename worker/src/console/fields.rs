@@ -16,15 +16,15 @@ impl Fields {
         )
     }
 
-    /// The first field of a name; an empty one counts as absent.
+    /// The first field of a name, without the space around it; an empty one counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        self.all(name).map(str::trim).find(|value| !value.is_empty())
     }
 
-    /// All fields of a name but empty ones, without the space around them.
+    /// All fields of a name but empty ones, as they are.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let named = self.0.iter().filter(move |(own, _)| own == name);
-        named.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+        named.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 }
 
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn fields_are_read_in_order_and_empty_ones_are_none() {
         let fields = Fields::read(b"id=a%2Fb&type=&id=+c%26d+&x&=y&reason=%ff%00");
-        assert_eq!(fields.all("id").collect::<Vec<_>>(), ["a/b", "c&d"]);
+        assert_eq!(fields.all("id").collect::<Vec<_>>(), ["a/b", " c&d "]);
         assert_eq!(fields.get("id"), Some("a/b"));
         assert_eq!(
             (fields.get("type"), fields.get("x"), fields.get("none")),

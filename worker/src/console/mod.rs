@@ -74,6 +74,7 @@ pub(crate) fn router(console: Console, stop: &CancellationToken) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::to("/console") }))
         .route("/console", get(overview::show))
+        .route("/console/", get(|| async { Redirect::to("/console") }))
         .route("/console/style.css", get(style))
         .route("/console/login", get(login::show).post(login::log_in))
         .route("/console/logout", post(login::log_out))

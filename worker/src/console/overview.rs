@@ -50,12 +50,18 @@ async fn letters(console: &Console) -> Result<Vec<DeadLetter>, Problem> {
 fn state(families: &[MetricFamily], console: &Console) -> Markup {
     let one = |name: &str| gauge(families, name).first().map(|(_, value)| *value);
     let is_down = |name: &str| one(name).is_some_and(|value| value > 0);
-    let database = if is_down("tollbridge_worker_database_down") {
+    // What is not known yet is not said to be down.
+    let is_off = |name: &str| gauge(families, name).iter().any(|(_, value)| *value == 0);
+    let database = if is_down("tollbridge_worker_database_down") || is_off("tollbridge_worker_database_up") {
         "cannot be used"
     } else {
         "in use"
     };
-    let broker = if is_down("tollbridge_broker_blocked") {
+    let broker = if is_off("tollbridge_broker_up") {
+        "cannot be reached"
+    } else if is_off("tollbridge_worker_consuming") {
+        "is not consumed from"
+    } else if is_down("tollbridge_broker_blocked") {
         "blocks publishing"
     } else {
         "in use"

@@ -7,7 +7,7 @@ use crate::{
     store::letters::{DeadLetter, Filter},
 };
 use shared::settings::parse_duration;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 /// The filters of the list, as a form has them: ages such as `2h`.
 pub(super) const FILTERS: [&str; 5] = ["type", "reason", "customer", "older", "newer"];
@@ -35,9 +35,12 @@ pub(super) fn filter(fields: &Fields, now_ms: i64) -> Result<Filter, Problem> {
 fn moment(fields: &Fields, time: &str, age: &str, now_ms: i64) -> Result<Option<OffsetDateTime>, Problem> {
     if let Some(given) = fields.get(time) {
         let parsed = OffsetDateTime::parse(given, &Rfc3339);
+        // The first and the last day that can be written may leave these years in UTC.
         return parsed
+            .ok()
+            .and_then(|at| at.checked_to_offset(UtcOffset::UTC))
             .map(Some)
-            .map_err(|_| Problem::Wrong(format!("'{given}' is not a time such as 2026-11-23T15:00:00Z")));
+            .ok_or_else(|| Problem::Wrong(format!("'{given}' is not a time such as 2026-11-23T15:00:00Z")));
     }
     let Some(given) = fields.get(age) else { return Ok(None) };
     let age = parse_duration(given).map_err(Problem::Wrong)?;
@@ -48,7 +51,7 @@ fn moment(fields: &Fields, time: &str, age: &str, now_ms: i64) -> Result<Option<
 
 /// Where the page before ended.
 fn after(fields: &Fields) -> Result<Option<(OffsetDateTime, String)>, Problem> {
-    let (Some(at), Some(id)) = (fields.get("after"), fields.get("after_id")) else {
+    let (Some(at), Some(id)) = (fields.get("after"), fields.all("after_id").next()) else {
         return Ok(None);
     };
     let micros = at.parse::<i64>().ok().map(|at| i128::from(at) * 1_000);
@@ -87,7 +90,7 @@ pub(super) fn selection(fields: &Fields, now_ms: i64) -> Result<Selection, Probl
 pub(super) fn fixed(selection: &Selection) -> Vec<(&'static str, String)> {
     let filter = match selection {
         Selection::Ids(ids) => return ids.iter().map(|id| ("id", id.clone())).collect(),
-        Selection::Matching(filter) => filter,
+        Selection::Matching(filter) | Selection::Seen(filter, _) => filter,
     };
     let time =
         |at: Option<OffsetDateTime>| at.map(|at| at.format(&Rfc3339).unwrap_or_else(|_| rfc3339(at.unix_timestamp())));

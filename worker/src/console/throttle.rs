@@ -7,7 +7,7 @@ use std::{
 };
 
 /// For so long a wrong token is remembered.
-const WINDOW: Duration = Duration::from_mins(5);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Wrong tokens from one source in that time.
 const OF_ONE_MOST: usize = 5;
 /// Wrong tokens from all sources in that time.

@@ -1,7 +1,10 @@
 //! `worker dead-letters discard`: removed for good, on record.
 
 use super::{MoveError, Selection, Tools, Turn, take::Shelf};
-use crate::store::action::{self, Deed, Operator};
+use crate::store::{
+    action::{self, Deed, Operator},
+    letters,
+};
 use std::collections::HashSet;
 
 /// What a discard did.
@@ -11,8 +14,11 @@ pub struct Discarded {
     pub action: i64,
     /// Dead letters that wait for nobody any more.
     pub letters: u64,
-    /// Messages removed from the queue, those of dead letters resolved before too.
-    pub messages: usize,
+    /// Of these, how many a worker or a retry queue has: they may be applied yet.
+    pub elsewhere: i64,
+    /// Messages removed from the queue, those of dead letters resolved before
+    /// too. None if that failed: they go with the next replay or discard.
+    pub messages: Option<usize>,
 }
 
 /// Discards dead letters. Their record stays, with who did it and why; the event
@@ -20,16 +26,21 @@ pub struct Discarded {
 ///
 /// # Errors
 /// What was not discarded is where it was.
-pub async fn discard(tools: &Tools, ids: &[String], operator: &Operator, why: &str) -> Result<Discarded, MoveError> {
+pub async fn discard(
+    tools: &Tools,
+    selection: &Selection,
+    operator: &Operator,
+    why: &str,
+) -> Result<Discarded, MoveError> {
     let mut turn = Turn::take(tools).await?;
-    let selection = Selection::Ids(ids.to_vec());
     let ids = selection.open(&mut turn.0).await?;
     let mut shelf = Shelf::open(&tools.broker, &tools.topology).await?;
     let action = turn
-        .begin(operator, Deed::Discard, &selection, Some(why), ids.len())
+        .begin(operator, Deed::Discard, selection, Some(why), ids.len())
         .await?;
     // First the record: a message whose dead letter is resolved is removed by
     // whoever comes by next, if this process does not live to do it.
+    let elsewhere = letters::elsewhere(&mut turn.0, &ids).await?;
     let letters = action::discard(&mut turn.0, action, &ids).await?;
     let removed = remove(&mut shelf, &mut turn, ids.into_iter().collect()).await;
     let outcome = match &removed {
@@ -37,14 +48,15 @@ pub async fn discard(tools: &Tools, ids: &[String], operator: &Operator, why: &s
         Err(error) => format!("{letters} discarded; their messages stay for the next replay or discard: {error}"),
     };
     action::finish_action(&mut turn.0, action, &outcome).await?;
-    let closed = shelf.close().await;
     tracing::info!(action, operator = operator.name, outcome, "dead letters discarded");
-    let messages = removed?;
-    closed?;
+    if let Err(error) = shelf.close().await {
+        tracing::debug!(%error, "the dead-letter queue could not be closed");
+    }
     Ok(Discarded {
         action,
         letters,
-        messages,
+        elsewhere,
+        messages: removed.ok(),
     })
 }
 

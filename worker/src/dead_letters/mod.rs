@@ -45,6 +45,8 @@ pub enum Selection {
     Ids(Vec<String>),
     /// All open ones that the filter lets through.
     Matching(Filter),
+    /// Those that the filter let through when somebody looked, as far as they are open.
+    Seen(Filter, Vec<String>),
 }
 
 /// Why dead letters were not moved, or not all of them.
@@ -90,7 +92,7 @@ impl Selection {
                 format!("{} and {} more", ids[..IDS_MOST].join(" "), ids.len() - IDS_MOST)
             }
             Self::Ids(ids) => ids.join(" "),
-            Self::Matching(filter) => filter.words(),
+            Self::Matching(filter) | Self::Seen(filter, _) => filter.words(),
         }
     }
 
@@ -101,9 +103,13 @@ impl Selection {
     pub async fn open(&self, connection: &mut PgConnection) -> Result<Vec<String>, MoveError> {
         let ids = match self {
             Self::Matching(filter) => return Ok(store::letters::ids(connection, filter).await?),
-            Self::Ids(ids) => ids,
+            Self::Ids(ids) | Self::Seen(_, ids) => ids,
         };
-        let letters = store::letters::letters(connection, ids).await?;
+        let mut letters = store::letters::letters(connection, ids).await?;
+        if matches!(self, Self::Seen(..)) {
+            letters.retain(|l| l.resolved_at.is_none());
+            return Ok(in_order(letters));
+        }
         let known: HashMap<&str, &DeadLetter> = letters.iter().map(|l| (l.id.as_str(), l)).collect();
         let wanted: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
         let problem = |id: &&str| match known.get(id) {
@@ -117,10 +123,13 @@ impl Selection {
         if !problems.is_empty() {
             return Err(MoveError::NotOpen(problems));
         }
-        let mut letters = letters;
-        letters.sort_by(|a, b| (a.first_failed, &a.id).cmp(&(b.first_failed, &b.id)));
-        Ok(letters.into_iter().map(|l| l.id).collect())
+        Ok(in_order(letters))
     }
+}
+
+fn in_order(mut letters: Vec<DeadLetter>) -> Vec<String> {
+    letters.sort_by(|a, b| (a.first_failed, &a.id).cmp(&(b.first_failed, &b.id)));
+    letters.into_iter().map(|l| l.id).collect()
 }
 
 impl Filter {
@@ -163,11 +172,11 @@ impl Turn {
     async fn take(tools: &Tools) -> Result<Self, MoveError> {
         // Out of the pool: the session has to end with the turn.
         let mut session = tools.pool.acquire().await?.detach();
-        if action::take_turn(&mut session, &tools.topology.dead()).await? {
-            Ok(Self(session))
-        } else {
-            Err(MoveError::Busy)
+        if !action::take_turn(&mut session, &tools.topology.dead()).await? {
+            return Err(MoveError::Busy);
         }
+        action::end_cut_off(&mut session).await?;
+        Ok(Self(session))
     }
 
     /// Puts an action on record.

@@ -3,33 +3,40 @@
 //! Stripe's, a number or a time, and its key names nothing personal.
 
 use serde_json::Value;
+use std::net::IpAddr;
 
 /// What stands in a hidden value's place.
 pub const HIDDEN: &str = "[redacted]";
 
 /// Parts of keys below which nothing is shown, in lower case.
-const PERSONAL: [&str; 28] = [
+const PERSONAL: [&str; 38] = [
     "name",
     "email",
     "phone",
+    "mobile",
     "address",
     "city",
+    "street",
     "postal",
     "line1",
     "line2",
-    "state_province",
     "birth",
+    "dob",
     "ssn",
     "tax_id",
+    "id_number",
     "iban",
     "bic",
     "bank",
     "account_number",
+    "routing",
+    "sort_code",
+    "branch",
+    "bsb",
     "last4",
     "fingerprint",
     "exp_month",
     "exp_year",
-    "ip_",
     "user_agent",
     "secret",
     "token",
@@ -37,7 +44,24 @@ const PERSONAL: [&str; 28] = [
     "authorization",
     "url",
     "signature",
+    "descri",
+    "custom_fields",
+    "tracking",
+    "evidence",
 ];
+
+/// Whole words of keys, between underscores, below which nothing is shown.
+const PERSONAL_WORDS: [&str; 5] = ["ip", "addr", "key", "code", "pin"];
+/// Keys that hold one of these words and are ours, or Stripe's own.
+const KNOWN: [&str; 5] = [
+    "lookup_key",
+    "idempotency_key",
+    "decline_code",
+    "failure_code",
+    "reason_code",
+];
+/// All that is shown of metadata, which may hold anything: what we read.
+const METADATA: [&str; 4] = ["user_id", "pack", "quantity", "tier"];
 
 /// Words that hold a part of those above and yet are nothing personal.
 const HARMLESS: [&str; 2] = ["tokens", "nickname"];
@@ -65,7 +89,13 @@ fn hide(value: &mut Value, key: &str) {
                 fields.remove(&key);
                 fields.insert(format!("{HIDDEN} {}", number + 1), Value::String(HIDDEN.to_owned()));
             }
-            fields.iter_mut().for_each(|(key, item)| hide(item, key));
+            for (name, item) in fields.iter_mut() {
+                if key == "metadata" && !METADATA.contains(&name.as_str()) && !item.is_null() {
+                    *item = Value::String(HIDDEN.to_owned());
+                } else {
+                    hide(item, name);
+                }
+            }
         }
         _ => {}
     }
@@ -76,7 +106,9 @@ fn personal(key: &str) -> bool {
     for word in HARMLESS {
         key = key.replace(word, "");
     }
-    key == "ip" || PERSONAL.iter().any(|part| key.contains(part))
+    let mut words = key.split('_');
+    PERSONAL.iter().any(|part| key.contains(part))
+        || (!KNOWN.contains(&key.as_str()) && words.any(|word| PERSONAL_WORDS.contains(&word)))
 }
 
 /// Whether a text is an id, a word, a number or a time: at most 255 letters,
@@ -87,7 +119,8 @@ fn harmless(text: &str) -> bool {
     let key_of_stripes = ["sk_", "rk_", "pk_", "whsec_"]
         .iter()
         .any(|start| text.starts_with(start));
-    text.len() <= 255 && !key_of_stripes && text.chars().all(|c| c.is_ascii_alphanumeric() || between(c))
+    let address = text.parse::<IpAddr>().is_ok();
+    text.len() <= 255 && !key_of_stripes && !address && text.chars().all(|c| c.is_ascii_alphanumeric() || between(c))
 }
 
 #[cfg(test)]
@@ -104,10 +137,13 @@ mod tests {
                 "customer_email": "a@example.com", "customer_details": {"name": "Ann", "phone": "+49 1"},
                 "shipping": {"address": {"line1": "Road", "country": "DE"}},
                 "client_secret": "cs_1", "hosted_invoice_url": "https://x", "description": "for Ann",
-                "metadata": {"user_id": "user_1", "pack": "tokens_5m", "note": "call me", "ann@example.com": "1"},
+                "metadata": {"user_id": "user_1", "pack": "tokens_5m", "note": "call me", "mobile": 1_701_234_567, "street": "Roadstr.5", "ann@example.com": "1"},
                 "payment_method_details": {"card": {"brand": "visa", "last4": "4242"}},
                 "data": {"meter": "tokens", "quantities": {"input_tokens": 7}, "nickname": "max"},
-                "empty": null, "key": "sk_live_1", "ip": "10.0.0.1", "list": ["a b", "ab", {"email": 1}],
+                "empty": null, "other": "sk_live_1", "ip": "10.0.0.1", "list": ["a b", "ab", {"email": 1}],
+                "evidence": {"customer_purchase_ip": "203.0.113.7"}, "seen_from": "203.0.113.8",
+                "custom_fields": [{"text": {"value": "Buyer"}}], "dob": {"year": 1970}, "statement_descriptor": "Annie",
+                "lookup_key": "plus_monthly",
             }},
         });
         let text = redacted(body.to_string().as_bytes());
@@ -126,6 +162,7 @@ mod tests {
         assert_eq!(object["data"]["meter"], "tokens");
         assert_eq!(object["payment_method_details"]["card"]["brand"], "visa");
         assert_eq!(object["data"]["quantities"]["input_tokens"], 7);
+        assert_eq!(object["lookup_key"], "plus_monthly");
         assert_eq!(object["list"], json!([HIDDEN, "ab", {"email": HIDDEN}]));
         assert_eq!(
             (&shown["created"], &object["empty"]),

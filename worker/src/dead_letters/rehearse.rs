@@ -3,6 +3,7 @@
 
 use crate::{
     config::Reading,
+    failure::Fault,
     process::{self, Prepared, Rows, Verdict},
     store::letters::{self, Stored},
     stripe::Meaning,
@@ -18,7 +19,7 @@ use std::{
 };
 
 /// Dead letters rehearsed together; see what the ones before them would change.
-pub const AT_ONCE: usize = 100;
+pub const AT_ONCE: usize = 20;
 
 /// What would become of some dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,7 +37,7 @@ pub struct Letter {
     pub id: String,
     /// `applied`, `ignored`, `dead` again, `busy` (its customer is locked right
     /// now), `duplicate` (it took effect before), `failed` or `unknown` (its body
-    /// is not stored any more).
+    /// is not stored any more, or only Stripe can tell).
     pub would_be: &'static str,
     /// Why, if it would not be applied.
     pub why: Option<String>,
@@ -55,31 +56,47 @@ pub struct RowChange {
 }
 
 /// What these dead letters would change if they were replayed now, at most
-/// [`AT_ONCE`] of them.
+/// [`AT_ONCE`] of them; where the database refuses them together, one by one, as
+/// a worker would.
 ///
 /// # Errors
 /// PostgreSQL's or the network's.
 pub async fn rehearse(pool: &PgPool, reading: &Reading, ids: &[String]) -> Result<Rehearsal, sqlx::Error> {
+    match together(pool, reading, ids).await {
+        Err(error) if error.as_database_error().is_some() && ids.len() > 1 => {
+            let mut all = Rehearsal {
+                letters: Vec::new(),
+                changes: Vec::new(),
+            };
+            for id in ids {
+                let id = std::slice::from_ref(id);
+                let one = match together(pool, reading, id).await {
+                    Err(error) if error.as_database_error().is_some() => Rehearsal::failed(id, &error),
+                    one => one?,
+                };
+                all.letters.extend(one.letters);
+                all.changes.extend(one.changes);
+            }
+            Ok(all)
+        }
+        Err(error) if error.as_database_error().is_some() => Ok(Rehearsal::failed(ids, &error)),
+        done => done,
+    }
+}
+
+async fn together(pool: &PgPool, reading: &Reading, ids: &[String]) -> Result<Rehearsal, sqlx::Error> {
     let stored = letters::stored(&mut *pool.acquire().await?, ids, false).await?;
     let items: BTreeMap<String, Prepared> = stored
         .into_iter()
         .map(|stored| (stored.id.clone(), prepared(stored, reading)))
         .collect();
     let readable: Vec<&Prepared> = items.values().filter(|item| item.meaning.is_ok()).collect();
-    let (verdicts, changes) = match process::rehearse(pool, &readable, now_ms()).await {
-        Ok(rehearsed) => {
-            let verdicts = readable
-                .iter()
-                .map(|item| item.envelope.id.as_str())
-                .zip(rehearsed.verdicts);
-            (Ok(verdicts.collect()), changes(&rehearsed.before, &rehearsed.after))
-        }
-        Err(error) if error.as_database_error().is_some() => (Err(error.to_string()), Vec::new()),
-        Err(error) => return Err(error),
-    };
+    let rehearsed = process::rehearse(pool, &readable, now_ms()).await?;
+    let events = readable.iter().map(|item| item.envelope.id.as_str());
+    let verdicts = events.zip(rehearsed.verdicts).collect();
     Ok(Rehearsal {
         letters: ids.iter().map(|id| letter(id, items.get(id), &verdicts)).collect(),
-        changes,
+        changes: changes(&rehearsed.before, &rehearsed.after),
     })
 }
 
@@ -89,19 +106,18 @@ fn prepared(stored: Stored, reading: &Reading) -> Prepared {
     Prepared::read(stored.body, meta, &reading.catalog, reading.mode)
 }
 
-fn letter(id: &str, item: Option<&Prepared>, verdicts: &Result<BTreeMap<&str, Verdict>, String>) -> Letter {
-    let (would_be, why) = match (item, verdicts) {
-        (None, _) => ("unknown", Some("its body is not stored any more".to_owned())),
-        (Some(item), verdicts) => match (&item.meaning, verdicts) {
-            (Err(refusal), _) => ("dead", Some(format!("{}: {}", refusal.reason.as_str(), refusal.detail))),
-            (Ok(_), Err(error)) => ("failed", Some(error.clone())),
-            (Ok(meaning), Ok(verdicts)) => match (verdicts.get(item.envelope.id.as_str()), meaning) {
-                (Some(Verdict::Busy), _) => ("busy", Some("its customer is locked right now; try again".to_owned())),
-                (Some(Verdict::Applied), _) => ("applied", None),
-                (_, Meaning::Ignored(why)) => ("ignored", Some((*why).to_owned())),
-                _ => ("duplicate", Some("it took effect before".to_owned())),
-            },
-        },
+fn letter(id: &str, item: Option<&Prepared>, verdicts: &BTreeMap<&str, Verdict>) -> Letter {
+    let (would_be, why) = match item.map(|item| (&item.meaning, verdicts.get(item.envelope.id.as_str()))) {
+        None => ("unknown", Some("its body is not stored any more".to_owned())),
+        Some((Err(refusal), _)) if refusal.look_up.is_some() => {
+            let why = "only Stripe can tell; a worker that has STRIPE_SECRET_KEY asks it";
+            ("unknown", Some(why.to_owned()))
+        }
+        Some((Err(refusal), _)) => ("dead", Some(format!("{}: {}", refusal.reason.as_str(), refusal.detail))),
+        Some((Ok(_), Some(Verdict::Busy))) => ("busy", Some("its customer is locked right now; try again".to_owned())),
+        Some((Ok(_), Some(Verdict::Applied))) => ("applied", None),
+        Some((Ok(Meaning::Ignored(why)), _)) => ("ignored", Some((*why).to_owned())),
+        Some((Ok(_), _)) => ("duplicate", Some("it took effect before".to_owned())),
     };
     Letter {
         id: id.to_owned(),
@@ -134,6 +150,20 @@ fn changes(before: &Rows, after: &Rows) -> Vec<RowChange> {
 }
 
 impl Rehearsal {
+    /// The database refuses these.
+    fn failed(ids: &[String], error: &sqlx::Error) -> Self {
+        let busy = matches!(Fault::of(error), Fault::Conflict) || is_locked(error);
+        let letter = |id: &String| Letter {
+            id: id.clone(),
+            would_be: if busy { "busy" } else { "failed" },
+            why: Some(error.to_string()),
+        };
+        Self {
+            letters: ids.iter().map(letter).collect(),
+            changes: Vec::new(),
+        }
+    }
+
     /// Writes it for people.
     ///
     /// # Errors
@@ -162,6 +192,12 @@ impl Rehearsal {
     pub fn changes_nothing(&self) -> bool {
         self.changes.is_empty()
     }
+}
+
+/// PostgreSQL's `lock_not_available`: somebody else held a row too long.
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.as_deref() == Some("55P03")
 }
 
 impl RowChange {

@@ -5,7 +5,7 @@
 use super::{MoveError, Selection, Tools, Turn, take::Shelf};
 use crate::store::{
     action::{self, Deed, Operator, Standing},
-    dead_letter, letters,
+    letters,
 };
 use futures_util::future::join_all;
 use lapin::message::Delivery;
@@ -31,7 +31,7 @@ pub struct Replayed {
     /// Of these, how many were not in the queue, and were made again from what
     /// is stored.
     pub recovered: usize,
-    /// Not in the queue, because a worker or a retry queue has them.
+    /// Not in the queue, because a worker or a retry queue has them, or not stored any more.
     pub elsewhere: usize,
     /// Messages of dead letters that were resolved already, removed from the queue.
     pub tidied: usize,
@@ -44,7 +44,7 @@ impl Replayed {
         let mut words = format!("{} of {} put back to work", self.done, self.wanted);
         for (count, what) in [
             (self.recovered, "made again from what is stored"),
-            (self.elsewhere, "on their way already"),
+            (self.elsewhere, "on their way already, or not stored any more"),
             (self.tidied, "messages of resolved ones removed"),
         ] {
             if count > 0 {
@@ -128,7 +128,8 @@ pub async fn replay(
         progress,
     };
     (replay.progress)(&replay.so_far);
-    let ended = replay.all(wanted).await;
+    let by_filter = !matches!(selection, Selection::Ids(_));
+    let ended = replay.all(wanted, by_filter).await;
     let mut outcome = replay.so_far.words();
     if let Err(error) = &ended {
         let _ = write!(outcome, "; stopped: {error}");
@@ -151,12 +152,12 @@ struct Replay<'a, P> {
 }
 
 impl<P: FnMut(&Replayed) + Send> Replay<'_, P> {
-    async fn all(&mut self, wanted: Vec<String>) -> Result<(), MoveError> {
+    async fn all(&mut self, wanted: Vec<String>, by_filter: bool) -> Result<(), MoveError> {
         let mut missing: HashSet<String> = wanted.into_iter().collect();
-        let nothing_wanted = missing.is_empty();
         let mut found = Vec::new();
-        // Without a wish the queue is gone through too: it may hold what is resolved.
-        while !missing.is_empty() || nothing_wanted {
+        // Who has found the ids asked for is done; by a filter the whole queue is gone through, to
+        // leave nothing in it that is resolved.
+        while !missing.is_empty() || by_filter {
             let Some((id, delivery)) = self.shelf.next().await? else {
                 break;
             };
@@ -170,19 +171,18 @@ impl<P: FnMut(&Replayed) + Send> Replay<'_, P> {
             }
         }
         self.publish(found).await?;
-        self.recover(missing.into_iter().collect()).await?;
+        self.recover(missing.into_iter().collect(), by_filter).await?;
         self.so_far.tidied = self.shelf.remove_resolved(&mut self.turn.0).await?;
         Ok(())
     }
 
-    /// What should be in the queue and is not is made again from what is stored.
-    async fn recover(&mut self, missing: Vec<String>) -> Result<(), MoveError> {
-        let before = self.so_far.done;
+    /// What should be in the queue and is not is made again from what is stored;
+    /// who is asked for by its id is, wherever its message may be.
+    async fn recover(&mut self, missing: Vec<String>, only_queued: bool) -> Result<(), MoveError> {
         for ids in missing.chunks(AT_ONCE) {
-            let stored = letters::stored(&mut self.turn.0, ids, true).await?;
+            let stored = letters::stored(&mut self.turn.0, ids, only_queued).await?;
             self.publish(stored.into_iter().map(Again::stored).collect()).await?;
         }
-        self.so_far.recovered = self.so_far.done - before;
         self.so_far.elsewhere = missing.len() - self.so_far.recovered;
         Ok(())
     }
@@ -201,26 +201,32 @@ impl<P: FnMut(&Replayed) + Send> Replay<'_, P> {
         });
         let outcomes = join_all(publishes).await;
         let mut failed: Option<PublishError> = None;
-        let mut left: Vec<&str> = Vec::new();
+        let mut left: Vec<String> = Vec::new();
+        let mut removed = Ok(());
         for (message, outcome) in messages.iter().zip(outcomes) {
             if let Err(error) = outcome {
                 failed.get_or_insert(error);
-                left.push(&message.id);
+                left.push(message.id.clone());
                 continue;
             }
-            if let Some(acker) = &message.delivery {
-                self.shelf.remove(acker).await?;
-            }
             self.so_far.done += 1;
+            match &message.delivery {
+                // The first failure is the connection's; the others would say the same.
+                Some(acker) if removed.is_ok() => removed = self.shelf.remove(acker).await,
+                Some(_) => {}
+                None => self.so_far.recovered += 1,
+            }
         }
         (self.progress)(&self.so_far);
-        let Some(error) = failed else { return Ok(()) };
-        dead_letter::mark_queued(&mut self.turn.0, &left).await?;
-        Err(MoveError::Publish {
-            done: self.so_far.done,
-            wanted: self.so_far.wanted,
-            error,
-        })
+        if let Some(error) = failed {
+            action::not_replayed(&mut self.turn.0, &left).await?;
+            return Err(MoveError::Publish {
+                done: self.so_far.done,
+                wanted: self.so_far.wanted,
+                error,
+            });
+        }
+        removed
     }
 }
 
@@ -230,7 +236,8 @@ impl<P: FnMut(&Replayed) + Send> Replay<'_, P> {
 /// # Errors
 /// PostgreSQL's or the network's.
 pub async fn settled(pool: &PgPool, action: i64, patience: Duration) -> Result<Standing, sqlx::Error> {
-    const LOOK_EVERY: Duration = Duration::from_millis(200);
+    // A look reads every letter of the action.
+    const MANY: i64 = 10_000;
     let mut last = Standing::default();
     let mut changed = tokio::time::Instant::now();
     loop {
@@ -241,6 +248,7 @@ pub async fn settled(pool: &PgPool, action: i64, patience: Duration) -> Result<S
         if now.pending == 0 || changed.elapsed() > patience {
             return Ok(now);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        let pause_ms = if now.pending > MANY { 2_000 } else { 200 };
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
 }

@@ -20,8 +20,8 @@ use std::{collections::HashSet, time::Duration};
 
 /// Messages that a consumer holds at the most: bounds the bodies in memory. Who
 /// holds so many that are not to be moved goes on with one more consumer.
-const WINDOW: u16 = 200;
-/// The queue has given all that it has.
+const WINDOW: u16 = 100;
+/// A queue that says nothing for so long, with messages to come, is not well.
 const SILENCE_MOST: Duration = Duration::from_secs(5);
 /// lapin may never hear that its connection is gone.
 const ANSWER_MOST: Duration = Duration::from_secs(10);
@@ -45,6 +45,12 @@ pub(super) struct Shelf {
 
 impl Shelf {
     pub(super) async fn open(broker: &Broker, topology: &Topology) -> Result<Self, MoveError> {
+        tokio::time::timeout(ANSWER_MOST, Self::opened(broker, topology))
+            .await
+            .unwrap_or_else(|_| Err(silent()))
+    }
+
+    async fn opened(broker: &Broker, topology: &Topology) -> Result<Self, MoveError> {
         let connection = broker.connect("dead letters").await?;
         let channel = connection.create_channel().await?;
         topology.declare(&channel).await?;
@@ -76,16 +82,15 @@ impl Shelf {
         }
         if self.out == self.room {
             let options = BasicConsumeOptions::default();
-            let consumer = self
-                .channel
-                .basic_consume(self.queue.as_str().into(), "".into(), options, FieldTable::default())
-                .await?;
-            self.consumers.push(consumer);
+            let consumer =
+                self.channel
+                    .basic_consume(self.queue.as_str().into(), "".into(), options, FieldTable::default());
+            let consumer = tokio::time::timeout(ANSWER_MOST, consumer).await;
+            self.consumers.push(consumer.map_err(|_| silent())??);
             self.room += usize::from(WINDOW);
         }
-        let Ok(next) = tokio::time::timeout(SILENCE_MOST, self.consumers.next()).await else {
-            return Ok(None);
-        };
+        let next = tokio::time::timeout(SILENCE_MOST, self.consumers.next()).await;
+        let next = next.map_err(|_| silent())?;
         let gone = || BrokerError::Unusable("the dead-letter queue was deleted, or the connection ended".to_owned());
         let delivery = next.ok_or_else(gone)??;
         self.left -= 1;
@@ -142,6 +147,10 @@ impl Shelf {
             _ => Ok(()),
         }
     }
+}
+
+fn silent() -> MoveError {
+    BrokerError::Unusable("the dead-letter queue does not answer".to_owned()).into()
 }
 
 /// The id that a worker wrote on a dead letter.

@@ -93,6 +93,17 @@ pub async fn replaying(connection: &mut PgConnection, action: i64, ids: &[String
     .map(|_| ())
 }
 
+/// These could not be replayed: their messages are in the dead-letter queue still.
+pub async fn not_replayed(connection: &mut PgConnection, ids: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE billing.dead_letter SET queued = true WHERE event_id = ANY($1) AND resolved_at IS NULL",
+        ids,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
 /// Discards the dead letters that still wait for an operator, on record;
 /// returns how many that were.
 pub async fn discard(connection: &mut PgConnection, action: i64, ids: &[String]) -> Result<u64, sqlx::Error> {
@@ -108,6 +119,24 @@ pub async fn discard(connection: &mut PgConnection, action: i64, ids: &[String])
     .execute(connection)
     .await
     .map(|done| done.rows_affected())
+}
+
+/// Ends the actions that were cut off, which whoever has the turn knows: nobody
+/// else acts. What they noted and did not come to is in the dead-letter queue
+/// still, or is to be made again; one copy too many has no second effect.
+pub async fn end_cut_off(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "WITH cut_off AS (
+             UPDATE billing.operator_action SET finished_at = now(), outcome = 'cut off'
+             WHERE finished_at IS NULL RETURNING action_id
+         )
+         UPDATE billing.dead_letter AS d SET queued = true
+         FROM billing.operator_action_event e JOIN cut_off USING (action_id)
+         WHERE e.event_id = d.event_id AND d.resolved_at IS NULL AND d.last_failed < e.at"
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 /// Puts on record what came of an action.

@@ -19,7 +19,7 @@ pub async fn latest_letters(connection: &mut PgConnection, most: i64) -> Result<
         DeadLetter,
         "SELECT event_id AS id, event_type AS kind, reason, detail, attempts, first_failed, last_failed,
                 source, customer, queued, resolved_at, resolution
-         FROM billing.dead_letter WHERE resolved_at IS NULL ORDER BY first_failed DESC LIMIT $1",
+         FROM billing.dead_letter WHERE resolved_at IS NULL ORDER BY last_failed DESC LIMIT $1",
         most,
     )
     .fetch_all(connection)

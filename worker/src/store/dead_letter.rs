@@ -102,12 +102,13 @@ pub async fn return_to_queue(connection: &mut PgConnection, burials: &[Burial<'_
     .map(|_| ())
 }
 
-/// These events have taken effect after all, or were none of our business.
+/// These events have taken effect after all, perhaps after they were discarded,
+/// or were none of our business.
 pub async fn resolve(connection: &mut PgConnection, events: &[&str]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE billing.dead_letter AS known SET resolved_at = now(), resolution = event.outcome
          FROM billing.event WHERE known.event_id = event.event_id
-           AND known.event_id = ANY($1) AND resolved_at IS NULL",
+           AND known.event_id = ANY($1) AND (resolved_at IS NULL OR resolution = 'discarded')",
         events as &[&str],
     )
     .execute(connection)
@@ -115,10 +116,13 @@ pub async fn resolve(connection: &mut PgConnection, events: &[&str]) -> Result<(
     .map(|_| ())
 }
 
-/// The messages of these events are in the dead-letter queue.
+/// The messages of these events are in the dead-letter queue, if no operator has
+/// taken them out again meanwhile.
 pub async fn mark_queued(connection: &mut PgConnection, events: &[&str]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE billing.dead_letter SET queued = true WHERE event_id = ANY($1)",
+        "UPDATE billing.dead_letter AS d SET queued = true
+         WHERE event_id = ANY($1) AND NOT EXISTS (
+             SELECT FROM billing.operator_action_event e WHERE e.event_id = d.event_id AND e.at > d.last_failed)",
         events as &[&str]
     )
     .execute(connection)

@@ -88,8 +88,8 @@ pub async fn recorded_in_short(
                (SELECT meter, kind, cause, at, recorded_at, period, amount, used, rollover, purchased, 1::bigint AS count
                 FROM billing.ledger WHERE user_id = $1 AND kind = 'usage' AND at > (SELECT at FROM edge))
                UNION ALL
-               (SELECT meter, min(kind), min(cause), min(at), min(recorded_at), '', sum(amount)::bigint, sum(used)::bigint,
-                       sum(rollover)::bigint, sum(purchased)::bigint, count(*)
+               (SELECT meter, min(kind), min(cause), min(at), min(recorded_at), '', least(sum(amount), 9223372036854775807)::bigint, least(sum(used), 9223372036854775807)::bigint,
+                       least(sum(rollover), 9223372036854775807)::bigint, least(sum(purchased), 9223372036854775807)::bigint, count(*)
                 FROM billing.ledger WHERE user_id = $1 AND kind = 'usage' AND at <= (SELECT at FROM edge)
                 GROUP BY meter, coalesce(width_bucket(at, $2::bigint[]), 0))
                UNION ALL

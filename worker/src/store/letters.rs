@@ -136,6 +136,18 @@ pub async fn resolved(connection: &mut PgConnection, ids: &[String]) -> Result<V
     .await
 }
 
+/// How many of these have no message in the dead-letter queue: a worker or a
+/// retry queue has it.
+pub async fn elsewhere(connection: &mut PgConnection, ids: &[String]) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM billing.dead_letter
+           WHERE event_id = ANY($1) AND resolved_at IS NULL AND NOT queued"#,
+        ids,
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// A time at which a message was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
@@ -219,6 +231,14 @@ pub async fn stored(connection: &mut PgConnection, ids: &[String], queued: bool)
     )
     .fetch_all(connection)
     .await
+}
+
+/// Lets no statement of the transaction take long, or wait long for a lock.
+pub async fn hurry(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("SELECT set_config('statement_timeout', '2s', true) AS longest, set_config('lock_timeout', '500ms', true) AS wait")
+        .fetch_one(connection)
+        .await
+        .map(|_| ())
 }
 
 /// The users of the accounts and payments of these facts.

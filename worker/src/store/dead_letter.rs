@@ -74,7 +74,8 @@ pub async fn unqueued(connection: &mut PgConnection, events: &[String]) -> Resul
 }
 
 /// The messages of these events were taken from the dead-letter queue, and have
-/// failed again, perhaps for another reason: they have to go back.
+/// failed again, perhaps for another reason: they have to go back. The time is
+/// the database's, as that of the replay before it, whatever the workers' clocks.
 pub async fn return_to_queue(connection: &mut PgConnection, burials: &[Burial<'_>]) -> Result<(), sqlx::Error> {
     if burials.is_empty() {
         return Ok(());
@@ -82,9 +83,9 @@ pub async fn return_to_queue(connection: &mut PgConnection, burials: &[Burial<'_
     sqlx::query!(
         "WITH back AS (
              UPDATE billing.dead_letter AS known
-             SET queued = false, attempts = known.attempts + 1, last_failed = to_timestamp(t.last_ms / 1000.0),
-                 reason = t.reason, detail = t.detail
-             FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[]) AS t (event_id, reason, detail, last_ms)
+             SET queued = false, attempts = known.attempts + 1, last_failed = now(), reason = t.reason,
+                 detail = t.detail
+             FROM UNNEST($1::text[], $2::text[], $3::text[]) AS t (event_id, reason, detail)
              WHERE known.event_id = t.event_id AND resolved_at IS NULL
              RETURNING known.event_id, known.last_failed, known.reason, known.detail, known.attempts
          ), event AS (
@@ -95,7 +96,6 @@ pub async fn return_to_queue(connection: &mut PgConnection, burials: &[Burial<'_
         &column(burials, |b| b.event.as_str()) as &[&str],
         &column(burials, |b| b.reason) as &[&str],
         &column(burials, |b| b.detail) as &[&str],
-        &column(burials, |b| b.last_failed_ms),
     )
     .execute(connection)
     .await

@@ -23,27 +23,36 @@ const OUTCOMES: [&str; 5] = ["applied", "ignored", "duplicate", "retry", "dead"]
 
 /// `GET /console`
 pub(super) async fn show(State(console): State<Arc<Console>>, Extension(visitor): Extension<Visitor>) -> Markup {
-    let letters = letters(&console).await.inspect_err(Problem::log);
+    let dead = dead_letters(&console).await.inspect_err(Problem::log);
     let families = prometheus::gather();
     let content = html! {
         h1 { "Overview" }
         (state(&families, &console))
         div.columns {
             (queues(&families))
-            (dead(&families))
+            (open(dead.as_ref().ok()))
         }
-        (latest(letters, &visitor))
+        (latest(dead, &visitor))
         (by_type())
         (errors(&visitor))
     };
     layout::page(&visitor, Place::Overview, "Overview", &content)
 }
 
-async fn letters(console: &Console) -> Result<Vec<DeadLetter>, Problem> {
+/// The open dead letters, all of one moment: an operator who has just dealt with
+/// one must not be told of it again, as a gauge of some seconds ago would.
+struct Dead {
+    by_reason: Vec<(String, i64)>,
+    latest: Vec<DeadLetter>,
+}
+
+async fn dead_letters(console: &Console) -> Result<Dead, Problem> {
     let mut look = console.reader.look().await?;
-    let letters = store::console::latest_letters(&mut look, LETTERS_MOST).await?;
+    let mut by_reason = store::dead_letter::count_open(&mut look).await?;
+    by_reason.sort();
+    let latest = store::console::latest_letters(&mut look, LETTERS_MOST).await?;
     look.end().await?;
-    Ok(letters)
+    Ok(Dead { by_reason, latest })
 }
 
 /// In a few figures whether all is well.
@@ -120,18 +129,18 @@ fn queues(families: &[MetricFamily]) -> Markup {
     }
 }
 
-fn dead(families: &[MetricFamily]) -> Markup {
-    let open: Vec<(String, i64)> = gauge(families, "tollbridge_dead_letters_open");
-    let all: i64 = open.iter().map(|(_, count)| count).sum();
-    let open: Vec<_> = open.into_iter().filter(|(_, count)| *count > 0).collect();
+fn open(dead: Option<&Dead>) -> Markup {
     html! {
         section aria-labelledby="dead" {
             h2 #dead { "Dead letters" }
-            @if all == 0 {
-                p { "None is open." }
-            } @else {
-                p { a href="/console/dead-letters" { (grouped(all)) " open" } " wait for somebody." }
-                (counts("Open dead letters, by reason", "Reason", &open))
+            @match dead {
+                None => p { "Their number is unknown." },
+                Some(dead) if dead.by_reason.is_empty() => p { "None is open." },
+                Some(dead) => {
+                    @let all = dead.by_reason.iter().map(|(_, count)| count).sum();
+                    p { a href="/console/dead-letters" { (grouped(all)) " open" } " wait for somebody." }
+                    (counts("Open dead letters, by reason", "Reason", &dead.by_reason))
+                }
             }
         }
     }
@@ -152,9 +161,9 @@ fn counts(caption: &str, of: &str, counts: &[(String, i64)]) -> Markup {
 }
 
 /// Without a database the rest of the page is the more needed.
-fn latest(letters: Result<Vec<DeadLetter>, Problem>, visitor: &Visitor) -> Markup {
-    let (letters, problem) = match letters {
-        Ok(letters) => (letters, None),
+fn latest(dead: Result<Dead, Problem>, visitor: &Visitor) -> Markup {
+    let (letters, problem) = match dead {
+        Ok(dead) => (dead.latest, None),
         Err(problem) => (Vec::new(), Some(problem)),
     };
     let row = |letter: &DeadLetter| {

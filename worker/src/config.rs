@@ -21,6 +21,7 @@ Settings (environment; every secret also as NAME_FILE, the path of a file that h
   STRIPE_SECRET_KEY     none        sk_... or a restricted rk_... that may read checkout sessions: asked
                                     for the line items of paid sessions that name no pack; never else
   STRIPE_API_BASE       https://api.stripe.com/    another URL, for tests against a stand-in
+  STRIPE_REQUESTS_PER_SECOND    20    how often Stripe is asked at the most, 1 to 100
   CATALOG_FILE          deploy/catalog.toml
   OPS_ADDR              127.0.0.1:9102    private listener: health, metrics, console
   OPS_TOKEN             none        unlocks the console there; 16 characters or more, all visible ASCII;

@@ -136,7 +136,7 @@ fn other_catalog(env: &TestEnv) -> Result<PathBuf> {
         other != dearer && dearer != shipped,
         "the shipped catalog has other numbers"
     );
-    let more = "\n[[meter]]\nname = \"images\"\n\n[[pack]]\nname = \"images_10\"\nmeter = \"images\"\n\
+    let more = "\n[[meter]]\nname = \"images\"\n\n[[pack]]\nname = \"images_10\"\nproduct = \"prod_tokens\"\nmeter = \"images\"\n\
                 credits = 10\namount = 1000\ncurrency = \"eur\"\n";
     let path = env.logs().join("catalog.toml");
     std::fs::write(&path, other + more)?;

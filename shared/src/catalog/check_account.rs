@@ -1,0 +1,186 @@
+//! Checks of what is only Stripe's: products, offers, portal, webhook endpoint, tax.
+
+use super::{
+    Catalog, Coupon, CouponDuration, Portal, Promotion,
+    check::{Checked, check_currency, ensure, unique},
+    place::Place,
+};
+
+/// Stripe's own bound of a portal's products.
+const PORTAL_PRODUCTS_MOST: usize = 10;
+
+pub(super) fn check(catalog: &Catalog) -> Checked<'_> {
+    unique("coupon", "id", catalog.coupons.iter().map(|c| Some(c.id.clone())))?;
+    let codes = catalog.promotions.iter().map(|p| Some(p.code.to_ascii_uppercase()));
+    unique("promotion", "code", codes)?;
+    for (index, coupon) in catalog.coupons.iter().enumerate() {
+        check_coupon(catalog, coupon, &Place::nth("coupon", index))?;
+    }
+    for (index, promotion) in catalog.promotions.iter().enumerate() {
+        check_promotion(catalog, promotion, &Place::nth("promotion", index))?;
+    }
+    if let Some(portal) = &catalog.portal {
+        check_portal(catalog, portal)?;
+    }
+    if let Some(webhook) = &catalog.webhook {
+        let at = Place::table("webhook");
+        check_url("webhook", "url", Some(&webhook.url), &at)?;
+        let date = webhook.api_version.split('.').next().unwrap_or_default();
+        let right = date.len() == 10 && date.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        ensure(right, &at.key("api_version"), || {
+            let version = &webhook.api_version;
+            format!("webhook: api_version is '{version}'; write one of Stripe's, such as 2026-05-27.dahlia")
+        })?;
+    }
+    if let Some(tax) = &catalog.tax {
+        let at = Place::table("tax");
+        check_tax_code("tax", tax.tax_code.as_deref(), &at)?;
+        let country = tax.head_office.as_ref().map(|office| office.country.as_str());
+        let right = country.is_none_or(|c| c.len() == 2 && c.bytes().all(|b| b.is_ascii_uppercase()));
+        ensure(right, &at.key("head_office").key("country"), || {
+            "tax: the country of head_office must be two upper-case letters, such as DE".to_owned()
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) fn check_products(catalog: &Catalog) -> Checked<'_> {
+    unique("product", "id", catalog.products.iter().map(|p| Some(p.id.clone())))?;
+    let of_account = catalog.tax.as_ref().and_then(|tax| tax.tax_code.as_deref());
+    for (index, product) in catalog.products.iter().enumerate() {
+        let (name, at) = (format!("product {}", product.id), Place::nth("product", index));
+        ensure(is_id(&product.id), &at.key("id"), || {
+            format!("{name}: an id has only letters, digits, _ and -")
+        })?;
+        ensure(!product.name.is_empty(), &at.key("name"), || {
+            format!("{name}: the name is empty")
+        })?;
+        check_tax_code(&name, product.tax_code.as_deref(), &at)?;
+        let has_code = product.tax_code.is_some() || of_account.is_some();
+        ensure(has_code || !catalog.managed_payments, &at.key("tax_code"), || {
+            format!("{name}: no tax_code, here or in [tax]; managed_payments needs an eligible one")
+        })?;
+    }
+    Ok(())
+}
+
+fn check_coupon<'a>(catalog: &Catalog, coupon: &'a Coupon, at: &Place<'a>) -> Checked<'a> {
+    let name = format!("coupon {}", coupon.id);
+    ensure(is_id(&coupon.id), &at.key("id"), || {
+        format!("{name}: an id has only letters, digits, _ and -")
+    })?;
+    let short = coupon.name.as_ref().is_none_or(|n| n.chars().count() <= 40);
+    ensure(short, &at.key("name"), || {
+        format!("{name}: the name is longer than Stripe's 40 characters")
+    })?;
+    match (coupon.amount_off, coupon.percent_off, &coupon.currency) {
+        (Some(amount), None, Some(currency)) => {
+            ensure(amount > 0, &at.key("amount_off"), || {
+                format!("{name}: amount_off must be above zero")
+            })?;
+            check_currency(&name, currency, &at.key("currency"))?;
+        }
+        (None, Some(percent), None) => {
+            ensure((1..=100).contains(&percent), &at.key("percent_off"), || {
+                format!("{name}: percent_off is {percent}; allowed is 1 to 100")
+            })?;
+        }
+        _ => ensure(false, at, || {
+            format!("{name}: write either amount_off and currency, or percent_off")
+        })?,
+    }
+    let repeating = coupon.duration == CouponDuration::Repeating;
+    let months = coupon.duration_in_months;
+    let right = months.is_some() == repeating && months.is_none_or(|m| m > 0);
+    ensure(right, &at.key("duration_in_months"), || {
+        format!("{name}: duration_in_months goes with duration = \"repeating\", above zero, and with no other")
+    })?;
+    check_redemptions(&name, coupon.max_redemptions, at)?;
+    let unknown = coupon
+        .applies_to
+        .iter()
+        .find(|id| !catalog.products.iter().any(|p| p.id == **id));
+    ensure(unknown.is_none(), &at.key("applies_to"), || {
+        let id = unknown.map_or("", String::as_str);
+        format!("{name}: there is no [[product]] with the id {id}")
+    })
+}
+
+fn check_promotion<'a>(catalog: &Catalog, promotion: &'a Promotion, at: &Place<'a>) -> Checked<'a> {
+    let name = format!("promotion {}", promotion.code);
+    let right = promotion.code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    ensure(right, &at.key("code"), || {
+        format!("{name}: a code has only letters, digits and -")
+    })?;
+    let known = catalog.coupons.iter().any(|c| c.id == promotion.coupon);
+    ensure(known, &at.key("coupon"), || {
+        format!("{name}: there is no [[coupon]] with the id {}", promotion.coupon)
+    })?;
+    check_redemptions(&name, promotion.max_redemptions, at)?;
+    match (&promotion.minimum_amount, &promotion.minimum_amount_currency) {
+        (None, None) => Ok(()),
+        (Some(amount), Some(currency)) if *amount > 0 => {
+            check_currency(&name, currency, &at.key("minimum_amount_currency"))
+        }
+        _ => ensure(false, &at.key("minimum_amount"), || {
+            format!("{name}: minimum_amount, above zero, and minimum_amount_currency go together")
+        }),
+    }
+}
+
+fn check_redemptions<'a>(name: &str, most: Option<i64>, at: &Place<'a>) -> Checked<'a> {
+    ensure(most.is_none_or(|n| n > 0), &at.key("max_redemptions"), || {
+        format!("{name}: max_redemptions must be above zero")
+    })
+}
+
+fn check_portal<'a>(catalog: &'a Catalog, portal: &'a Portal) -> Checked<'a> {
+    let at = Place::table("portal");
+    let short = portal.headline.as_ref().is_none_or(|h| h.chars().count() <= 60);
+    ensure(short, &at.key("headline"), || {
+        "portal: the headline is longer than Stripe's 60 characters".to_owned()
+    })?;
+    for (key, url) in [
+        ("privacy_policy_url", &portal.privacy_policy_url),
+        ("terms_of_service_url", &portal.terms_of_service_url),
+        ("default_return_url", &portal.default_return_url),
+    ] {
+        check_url("portal", key, url.as_deref(), &at)?;
+    }
+    if !portal.features.switch {
+        return Ok(());
+    }
+    let sold = |tier: &str| catalog.prices.iter().any(|p| p.tier == tier);
+    let products = catalog.tiers.iter().filter(|t| sold(&t.name)).count();
+    ensure((1..=PORTAL_PRODUCTS_MOST).contains(&products), &at, || {
+        format!(
+            "portal: customers can switch between 1 to {PORTAL_PRODUCTS_MOST} products, and {products} have prices; set features.switch = false"
+        )
+    })
+}
+
+fn check_url<'a>(name: &str, key: &'a str, url: Option<&str>, at: &Place<'a>) -> Checked<'a> {
+    let right = url.is_none_or(|url| {
+        let host = url.strip_prefix("https://").unwrap_or_default();
+        !host.is_empty() && url.bytes().all(|b| b.is_ascii_graphic())
+    });
+    ensure(right, &at.key(key), || {
+        format!("{name}: {key} is '{}'; write https://…", url.unwrap_or_default())
+    })
+}
+
+fn check_tax_code<'a>(name: &str, code: Option<&str>, at: &Place<'a>) -> Checked<'a> {
+    let right = code.is_none_or(|code| code.strip_prefix("txcd_").is_some_and(is_id));
+    ensure(right, &at.key("tax_code"), || {
+        let code = code.unwrap_or_default();
+        format!("{name}: tax_code is '{code}'; write one of Stripe's, such as txcd_10103000")
+    })
+}
+
+/// What may be a part of a path.
+fn is_id(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}

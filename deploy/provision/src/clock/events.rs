@@ -1,0 +1,146 @@
+//! The events of a clock's customers. Stripe's command line does not forward
+//! them, so they are fetched, and put on the work queue as if they had come.
+
+use super::standing;
+use crate::pages;
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use shared::{
+    broker::Broker,
+    message::{Meta, now_ms, properties},
+    publisher::Publisher,
+    settings::Settings,
+    shutdown::CancellationToken,
+    topology::Topology,
+};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+use worker::stripe::{
+    HANDLED,
+    api::{Api, Form},
+};
+
+/// A message that is not confirmed by then is taken for not stored.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_MOST: Duration = Duration::from_secs(10);
+
+/// An event, as Stripe wrote it.
+#[derive(Debug)]
+pub struct Event {
+    /// `evt_…`
+    pub id: String,
+    /// Its type.
+    pub kind: String,
+    /// When it was made, by the real clock.
+    pub created: i64,
+    /// What a webhook would have brought.
+    pub body: Box<RawValue>,
+}
+
+/// An event as it is written, byte for byte.
+#[derive(Deserialize)]
+struct Written(Box<RawValue>);
+
+#[derive(Deserialize)]
+struct Head {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    created: i64,
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    object: Value,
+}
+
+/// The handled events of a clock's customers, oldest first.
+///
+/// # Errors
+/// What Stripe said.
+pub async fn fetch(api: &Api, clock: &str) -> anyhow::Result<Vec<Event>> {
+    let created = standing(api, clock).await?.created;
+    let customers = customers(api, clock).await?;
+    let mut query = Form::new().with("created[gte]", &created);
+    for (kind, _) in HANDLED {
+        query.push("types[]", kind);
+    }
+    let head = |body: &RawValue| serde_json::from_str::<Head>(body.get());
+    let id = |body: &Written| head(&body.0).ok().map(|head| head.id);
+    let (bodies, _) = pages::all(api, "/events", &query, id).await?;
+    let mut events = Vec::new();
+    for Written(body) in bodies {
+        let Head {
+            id,
+            kind,
+            created,
+            data,
+        } = head(&body).context("an event of Stripe's")?;
+        if is_of(&data.object, clock, &customers) {
+            events.push(Event {
+                id,
+                kind,
+                created,
+                body,
+            });
+        }
+    }
+    // Stripe lists the newest first.
+    events.reverse();
+    Ok(events)
+}
+
+fn is_of(object: &Value, clock: &str, customers: &BTreeSet<String>) -> bool {
+    let customer = &object["customer"];
+    let customer = customer.as_str().or_else(|| customer["id"].as_str());
+    object["test_clock"] == clock || customer.is_some_and(|id| customers.contains(id))
+}
+
+async fn customers(api: &Api, clock: &str) -> anyhow::Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Customer {
+        id: String,
+    }
+    let query = Form::new().with("test_clock", clock);
+    let id = |customer: &Customer| Some(customer.id.clone());
+    let (all, _) = pages::all(api, "/customers", &query, id).await?;
+    Ok(all.into_iter().map(|customer| customer.id).collect())
+}
+
+/// Puts events on the work queue; returns when the broker has confirmed each.
+///
+/// # Errors
+/// When the broker is not there or does not confirm; done again, known events have no effect.
+pub async fn publish(settings: &Settings, events: &[Event]) -> anyhow::Result<()> {
+    let broker = Broker::from_settings(settings, "tollbridge provision")?;
+    let topology = Topology::from_settings(settings)?;
+    let work = topology.work();
+    let stop = CancellationToken::new();
+    let (publisher, publishing) = Publisher::start(broker, topology, PUBLISH_TIMEOUT, stop.clone());
+    let publishing = tokio::spawn(publishing);
+    let done = put(&publisher, &work, events).await;
+    stop.cancel();
+    let _ = tokio::time::timeout(Duration::from_secs(1), publishing).await;
+    done
+}
+
+async fn put(publisher: &Publisher, work: &str, events: &[Event]) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while let Err(error) = publisher.readiness() {
+        if began.elapsed() > CONNECT_MOST {
+            bail!("{error}; nothing was put on the queue");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for (index, event) in events.iter().enumerate() {
+        let properties = properties(&event.id, &event.kind, Meta::received(now_ms()).headers());
+        let put = publisher.publish(work, properties, event.body.get().as_bytes());
+        put.await
+            .with_context(|| format!("{} of {} events are on the queue; do it again", index, events.len()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,337 @@
+//! Plans, and what becomes of them.
+
+mod law;
+mod play;
+
+use crate::{
+    actual::{Actual, Found},
+    desired::desired,
+    diff::{Plan, diff},
+    kind::Kind,
+    value,
+};
+use play::{SHIPPED, applied, carry_out, lines, of, plan, prices, set, wanted};
+use serde_json::{Value, json};
+use shared::catalog::Catalog;
+use std::collections::BTreeSet;
+
+#[test]
+fn an_empty_account_gets_everything_and_then_nothing() {
+    let desired = wanted(&[]);
+    let mut actual = applied(&desired);
+    let again = plan(&desired, &actual);
+    assert_eq!(lines(&again), Vec::<String>::new());
+    assert!(again.refused.is_empty() && again.notes.is_empty());
+    assert_eq!(again.unchanged.len(), desired.len());
+    // What others made does not concern us.
+    actual.take(
+        Kind::Price,
+        vec![json!({"id": "price_x", "active": true, "product": "prod_basic", "metadata": {}})],
+    );
+    assert_eq!(lines(&plan(&desired, &actual)), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_written_comes_after_what_it_names() {
+    let first = plan(&wanted(&[]), &Actual::default());
+    let at = |line: &str| {
+        lines(&first)
+            .iter()
+            .position(|l| l == line)
+            .unwrap_or_else(|| panic!("no {line}"))
+    };
+    assert!(at("create product prod_basic") < at("create price basic_monthly"));
+    assert!(at("create price basic_monthly") < at("update default_price prod_basic"));
+    assert!(at("create price max_yearly") < at("create portal_configuration portal"));
+    assert!(at("create product prod_plus") < at("create coupon LAUNCHPLUS"));
+    assert!(at("create coupon LAUNCHPLUS") < at("create promotion_code LAUNCHPLUS"));
+    // What says nothing is left out when an object is made.
+    for change in &first.changes {
+        assert!(
+            change.fields.iter().all(|field| !value::is_nothing(&field.to)),
+            "{change:?}"
+        );
+    }
+}
+
+#[test]
+fn each_difference_for_good_is_refused_and_all_together() {
+    let desired = wanted(&[]);
+    let drifts = [
+        (Kind::Price, "basic_monthly", "unit_amount", json!(999)),
+        (Kind::Price, "basic_yearly", "currency", json!("usd")),
+        (Kind::Price, "plus_monthly", "recurring[interval]", json!("year")),
+        (Kind::Price, "plus_yearly", "recurring[interval_count]", json!(2)),
+        (Kind::Price, "max_monthly", "product", json!("prod_basic")),
+        (Kind::Price, "max_yearly", "tax_behavior", json!("exclusive")),
+        (Kind::Price, "tokens_5m", "recurring", json!({"interval": "month"})),
+        (Kind::Coupon, "BETA", "amount_off", json!(1)),
+        (Kind::Coupon, "LAUNCH", "max_redemptions", json!(5)),
+        (
+            Kind::Coupon,
+            "LAUNCHPLUS",
+            "applies_to",
+            json!({"products": ["prod_plus", "prod_max"]}),
+        ),
+        (Kind::Promotion, "BETA", "max_redemptions", json!(11)),
+        (Kind::Promotion, "LAUNCH", "expires_at", json!(1_900_000_000)),
+        (Kind::Promotion, "LAUNCHPLUS", "promotion[coupon]", json!("BETA")),
+        (
+            Kind::Webhook,
+            "https://billing.example.com/webhooks/stripe",
+            "api_version",
+            json!("2024-06-20"),
+        ),
+    ];
+    let mut all = applied(&desired);
+    for (kind, key, path, to) in &drifts {
+        let mut one = applied(&desired);
+        for actual in [&mut one, &mut all] {
+            set(of(actual, *kind, key), path, to);
+        }
+        // Something that could be changed, and is not.
+        set(of(&mut one, Kind::Product, "prod_max"), "name", &json!("Other"));
+        let plan = plan(&desired, &one);
+        let refused: Vec<_> = plan.refused.iter().map(|r| (r.kind, r.key.as_str())).collect();
+        assert_eq!(refused, [(*kind, *key)], "{path}");
+        assert!(
+            plan.refused[0].fields[0]
+                .path
+                .starts_with(path.split('[').next().expect("a path")),
+            "{plan:?}"
+        );
+        assert_eq!(lines(&plan), Vec::<String>::new());
+    }
+    assert_eq!(plan(&desired, &all).refused.len(), drifts.len());
+}
+
+#[test]
+fn each_difference_that_can_be_mended_is_mended() {
+    let desired = wanted(&[]);
+    for (kind, key, path, to) in [
+        (Kind::Product, "prod_basic", "name", json!("Old")),
+        (Kind::Product, "prod_basic", "description", json!(null)),
+        (Kind::Product, "prod_basic", "active", json!(false)),
+        (Kind::Product, "prod_basic", "tax_code", json!("txcd_1")),
+        (Kind::Price, "basic_monthly", "active", json!(false)),
+        (Kind::Price, "basic_monthly", "metadata", json!({})),
+        (Kind::Price, "basic_monthly", "tax_behavior", json!("unspecified")),
+        (Kind::DefaultPrice, "prod_basic", "default_price", json!("price_other")),
+        (Kind::Coupon, "BETA", "name", json!("Old")),
+        (Kind::Promotion, "BETA", "active", json!(false)),
+        (Kind::Portal, "portal", "business_profile[headline]", json!("Old")),
+        (Kind::Portal, "portal", "active", json!(false)),
+        (
+            Kind::Portal,
+            "portal",
+            "features[subscription_update][schedule_at_period_end][conditions]",
+            json!([]),
+        ),
+        (
+            Kind::Portal,
+            "portal",
+            "features[subscription_update][products]",
+            json!([]),
+        ),
+        (
+            Kind::Portal,
+            "portal",
+            "features[subscription_cancel][mode]",
+            json!("immediately"),
+        ),
+        (
+            Kind::Webhook,
+            "https://billing.example.com/webhooks/stripe",
+            "enabled_events",
+            json!(["*"]),
+        ),
+        (
+            Kind::Webhook,
+            "https://billing.example.com/webhooks/stripe",
+            "disabled",
+            json!(true),
+        ),
+        (Kind::Tax, "tax", "defaults[tax_code]", json!("txcd_1")),
+    ] {
+        let mut actual = applied(&desired);
+        set(of(&mut actual, kind, key), path, &to);
+        let mended = plan(&desired, &actual);
+        assert_eq!(
+            lines(&mended),
+            [format!("update {} {key}", kind.traits().name)],
+            "{path}"
+        );
+        assert!(
+            mended.changes[0]
+                .fields
+                .iter()
+                .all(|field| field.path.starts_with(path)),
+            "{mended:?}"
+        );
+        carry_out(&mended, &mut actual);
+        assert_eq!(lines(&plan(&desired, &actual)), Vec::<String>::new(), "{path}");
+    }
+}
+
+#[test]
+fn what_must_become_empty_is_sent_as_empty() {
+    let mut actual = applied(&wanted(&[]));
+    let immediate = wanted(&[
+        ("downgrades = \"period_end\"", "downgrades = \"immediate\""),
+        ("description = \"Tollbridge\"\n", ""),
+    ]);
+    let emptied = plan(&immediate, &actual);
+    let fields: Vec<_> = emptied
+        .changes
+        .iter()
+        .flat_map(|c| &c.fields)
+        .map(|f| (f.path.as_str(), &f.to))
+        .collect();
+    let conditions = "features[subscription_update][schedule_at_period_end][conditions]";
+    assert_eq!(fields, [(conditions, &json!([])), ("description", &Value::Null)]);
+    carry_out(&emptied, &mut actual);
+    assert!(plan(&immediate, &actual).changes.is_empty());
+}
+
+#[test]
+fn a_price_is_replaced_only_if_asked_for_and_its_customers_stay_known() {
+    let mut actual = applied(&wanted(&[]));
+    let old = prices(&actual)["basic_monthly"].clone();
+    // Somebody made it by hand: without our metadata.
+    set(of(&mut actual, Kind::Price, "basic_monthly"), "metadata", &json!({}));
+    let dearer = wanted(&[("amount = 1000", "amount = 1200")]);
+    assert_eq!(plan(&dearer, &actual).refused.len(), 1);
+    let replace = BTreeSet::from(["basic_monthly".to_owned(), "plus_monthly".to_owned()]);
+    let plan = diff(&dearer, &actual, &replace);
+    let expected = [
+        format!("update price {old}"),
+        "create price basic_monthly".to_owned(),
+        "update default_price prod_basic".to_owned(),
+        "update portal_configuration portal".to_owned(),
+        format!("archive price {old}"),
+    ];
+    assert_eq!(lines(&plan), expected);
+    assert!(plan.changes[1].takes_key);
+    // Cut off after any write, the next apply finishes it, without being told again to replace.
+    for done in 0..=expected.len() {
+        let mut cut_off = actual.clone();
+        carry_out(
+            &Plan {
+                changes: plan.changes[..done].to_vec(),
+                ..Plan::default()
+            },
+            &mut cut_off,
+        );
+        let again = if done < 2 { replace.clone() } else { BTreeSet::new() };
+        let rest = diff(&dearer, &cut_off, &again);
+        assert!(rest.refused.is_empty(), "{done}: {rest:?}");
+        carry_out(&rest, &mut cut_off);
+        assert_eq!(
+            lines(&diff(&dearer, &cut_off, &BTreeSet::new())),
+            Vec::<String>::new(),
+            "{done}"
+        );
+        let price = cut_off
+            .of(Kind::Price)
+            .find(|p| p.id == old)
+            .expect("nothing is deleted");
+        assert_eq!(
+            (price.is_active(), price.text("metadata[tier]")),
+            (false, Some("basic")),
+            "{done}"
+        );
+        assert_eq!(price.key, None);
+    }
+}
+
+#[test]
+fn what_is_taken_out_of_the_catalog_is_archived_and_never_deleted() {
+    let mut actual = applied(&wanted(&[]));
+    let code = "[[promotion]]\ncode = \"BETA\"\ncoupon = \"BETA\"\nmax_redemptions = 10\n";
+    let fewer = SHIPPED.replace(code, "");
+    let from = fewer.find("[[price]]\nlookup_key = \"basic_yearly\"").expect("a price");
+    let to = fewer
+        .find("[[price]]\nlookup_key = \"plus_monthly\"")
+        .expect("the next one");
+    let fewer = desired(&Catalog::parse(&(fewer[..from].to_owned() + &fewer[to..])).expect("a catalog"));
+    let yearly = prices(&actual)["basic_yearly"].clone();
+    let less = plan(&fewer, &actual);
+    let [portal, code, price] = &lines(&less)[..] else {
+        panic!("{less:?}")
+    };
+    assert_eq!(portal, "update portal_configuration portal");
+    assert!(
+        code == "archive promotion_code BETA" && *price == format!("archive price {yearly}"),
+        "{less:?}"
+    );
+    carry_out(&less, &mut actual);
+    assert!(plan(&fewer, &actual).changes.is_empty());
+    // And back again.
+    let back = plan(&wanted(&[]), &actual);
+    assert_eq!(
+        lines(&back),
+        [
+            "update price basic_yearly",
+            "update promotion_code BETA",
+            "update portal_configuration portal"
+        ]
+    );
+}
+
+#[test]
+fn a_code_that_stripe_ended_is_told_and_not_fought() {
+    let desired = wanted(&[]);
+    for (path, to, expected) in [
+        ("times_redeemed", json!(10), "it has been redeemed 10 times"),
+        ("coupon", json!(null), "its coupon BETA is not valid any more"),
+    ] {
+        let mut actual = applied(&desired);
+        set(of(&mut actual, Kind::Promotion, "BETA"), "active", &json!(false));
+        match path {
+            "coupon" => set(of(&mut actual, Kind::Coupon, "BETA"), "valid", &json!(false)),
+            path => set(of(&mut actual, Kind::Promotion, "BETA"), path, &to),
+        }
+        let plan = plan(&desired, &actual);
+        assert!(plan.changes.is_empty() && plan.refused.is_empty(), "{plan:?}");
+        assert!(
+            plan.notes.len() == 1 && plan.notes[0].what.contains(expected),
+            "{plan:?}"
+        );
+    }
+    let ended = wanted(&[("max_redemptions = 10", "expires_at = 2020-01-01T00:00:00Z")]);
+    let notes = plan(
+        &ended,
+        &Actual {
+            at: 1_800_000_000,
+            ..Actual::default()
+        },
+    )
+    .notes;
+    assert!(
+        notes.len() == 1 && notes[0].what.contains("it has expired"),
+        "{notes:?}"
+    );
+    // An inactive one with other terms is another code: a new one is made.
+    let mut actual = applied(&desired);
+    set(of(&mut actual, Kind::Promotion, "BETA"), "active", &json!(false));
+    let other = wanted(&[("max_redemptions = 10", "max_redemptions = 20")]);
+    assert_eq!(lines(&plan(&other, &actual)), ["create promotion_code BETA"]);
+}
+
+#[test]
+fn a_code_is_the_same_in_any_case_and_stripes_expansions_are_read() {
+    let desired = wanted(&[]);
+    let mut actual = applied(&desired);
+    for found in &mut actual.found {
+        match found.kind {
+            Kind::Promotion => found.object["code"] = json!(found.key.clone().unwrap_or_default().to_lowercase()),
+            Kind::Price => found.object["product"] = json!({"id": found.object["product"], "object": "product"}),
+            _ => {}
+        }
+        *found = Found::new(found.kind, found.object.clone());
+        if found.kind == Kind::Portal {
+            found.key = Some("portal".to_owned());
+        }
+    }
+    assert_eq!(lines(&plan(&desired, &actual)), Vec::<String>::new());
+}

@@ -1,0 +1,110 @@
+//! Stripe, played by a few lines that do what a write says.
+
+use crate::{
+    actual::{Actual, Found},
+    desired::{Desired, desired},
+    diff::{Action, Field, Plan, diff, rename},
+    kind::Kind,
+};
+use serde_json::{Value, json};
+use shared::catalog::Catalog;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) const SHIPPED: &str = include_str!("../../../catalog.toml");
+
+pub(super) fn wanted(changes: &[(&str, &str)]) -> Vec<Desired> {
+    let text = changes.iter().fold(SHIPPED.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from} is not in the shipped catalog");
+        text.replacen(from, to, 1)
+    });
+    desired(&Catalog::parse(&text).expect("a catalog"))
+}
+
+pub(super) fn plan(desired: &[Desired], actual: &Actual) -> Plan {
+    diff(desired, actual, &BTreeSet::new())
+}
+
+/// Sets what a path names.
+pub(super) fn set(object: &mut Value, path: &str, to: &Value) {
+    let keys = path.split(['[', ']']).filter(|key| !key.is_empty());
+    let inner = keys.fold(object, |value, key| &mut value[key]);
+    *inner = to.clone();
+}
+
+/// Does to `actual` what Stripe would.
+pub(super) fn carry_out(plan: &Plan, actual: &mut Actual) {
+    for change in &plan.changes {
+        let ids = prices(actual);
+        let write = |object: &mut Value| {
+            for Field { path, to, .. } in &change.fields {
+                let mut to = to.clone();
+                if change.kind.names_prices(path) {
+                    rename(&mut to, &ids.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect());
+                }
+                set(object, path, &to);
+            }
+        };
+        if change.action == Action::Create {
+            if change.takes_key {
+                let old = actual
+                    .found
+                    .iter_mut()
+                    .find(|f| f.kind == Kind::Price && f.key.as_ref() == Some(&change.key));
+                let old = old.expect("a price that has the lookup key");
+                set(&mut old.object, "lookup_key", &Value::Null);
+                *old = Found::new(old.kind, old.object.clone());
+            }
+            let number = actual.found.len();
+            let mut object =
+                json!({"id": format!("made_{number}"), "status": "enabled", "active": true, "created": number});
+            write(&mut object);
+            actual.take(change.kind, vec![object]);
+            continue;
+        }
+        for found in &mut actual.found {
+            // A product and its default price are two views of one object.
+            let product = |kind: Kind| kind == Kind::Product || kind == Kind::DefaultPrice;
+            let same = found.kind == change.kind || product(found.kind) && product(change.kind);
+            if same && change.id.as_ref() == Some(&found.id) {
+                write(&mut found.object);
+            }
+        }
+    }
+}
+
+pub(super) fn prices(actual: &Actual) -> BTreeMap<String, String> {
+    let keyed = actual
+        .of(Kind::Price)
+        .filter_map(|p| Some((p.key.clone()?, p.id.clone())));
+    keyed.collect()
+}
+
+/// What there is after the first apply.
+pub(super) fn applied(desired: &[Desired]) -> Actual {
+    let mut actual = Actual {
+        at: 1_800_000_000,
+        ..Actual::default()
+    };
+    // The tax settings are there in every account.
+    actual.take(
+        Kind::Tax,
+        vec![json!({"object": "tax.settings", "defaults": {}, "head_office": null})],
+    );
+    carry_out(&plan(desired, &actual), &mut actual);
+    actual
+}
+
+pub(super) fn lines(plan: &Plan) -> Vec<String> {
+    plan.changes
+        .iter()
+        .map(|c| format!("{} {} {}", c.action.as_str(), c.kind.traits().name, c.key))
+        .collect()
+}
+
+pub(super) fn of<'a>(actual: &'a mut Actual, kind: Kind, key: &str) -> &'a mut Value {
+    let mut found = actual
+        .found
+        .iter_mut()
+        .filter(|f| f.kind == kind && f.key.as_deref() == Some(key));
+    &mut found.next().unwrap_or_else(|| panic!("no {key}")).object
+}

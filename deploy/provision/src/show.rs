@@ -1,0 +1,169 @@
+//! A plan for people, and as JSON.
+
+use crate::{
+    diff::{Action, Change, Field, Note, Plan, Refused},
+    value::is_nothing,
+};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use worker::terminal::printable;
+
+impl Action {
+    /// For people and in `--json`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Archive => "archive",
+        }
+    }
+
+    fn sign(self) -> char {
+        match self {
+            Self::Create => '+',
+            Self::Update => '~',
+            Self::Archive => '-',
+        }
+    }
+}
+
+/// How many of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Objects to make.
+    pub create: usize,
+    /// Objects to change.
+    pub update: usize,
+    /// Objects to take out of use.
+    pub archive: usize,
+    /// Objects that are as they should be.
+    pub unchanged: usize,
+}
+
+impl Counts {
+    /// Of a plan.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let count = |action| plan.changes.iter().filter(|change| change.action == action).count();
+        Self {
+            create: count(Action::Create),
+            update: count(Action::Update),
+            archive: count(Action::Archive),
+            unchanged: plan.unchanged.len(),
+        }
+    }
+}
+
+/// Writes a plan as text: a line per object, and one per field that is written.
+///
+/// # Errors
+/// What writing said.
+pub fn text(plan: &Plan, warnings: &[String], out: &mut impl Write) -> io::Result<()> {
+    for (kind, key) in &plan.unchanged {
+        writeln!(out, "= unchanged {} {}", kind.traits().name, printable(key))?;
+    }
+    for change in &plan.changes {
+        writeln!(out, "{} {}", change.action.sign(), title(change))?;
+        fields(&change.fields, out)?;
+    }
+    for Note { kind, key, what } in &plan.notes {
+        writeln!(out, "! {} {}: {what}", kind.traits().name, printable(key))?;
+    }
+    for warning in warnings {
+        writeln!(out, "! warning: {}", printable(warning))?;
+    }
+    for Refused {
+        kind,
+        key,
+        fields: for_good,
+    } in &plan.refused
+    {
+        let traits = kind.traits();
+        writeln!(
+            out,
+            "x refused   {} {}: Stripe never changes this",
+            traits.name,
+            printable(key)
+        )?;
+        fields(for_good, out)?;
+        writeln!(out, "      {}", traits.advice)?;
+    }
+    let counts = Counts::of(plan);
+    writeln!(
+        out,
+        "{} to create, {} to update, {} to archive, {} unchanged.",
+        counts.create, counts.update, counts.archive, counts.unchanged
+    )
+}
+
+/// Such as `create    price basic_monthly`.
+#[must_use]
+pub fn title(change: &Change) -> String {
+    let name = change.kind.traits().name;
+    format!("{:<9} {name} {}", change.action.as_str(), printable(&change.key))
+}
+
+fn fields(fields: &[Field], out: &mut impl Write) -> io::Result<()> {
+    for Field { path, from, to } in fields {
+        let to = said(to);
+        if is_nothing(from) {
+            writeln!(out, "      {path}: {to}")?;
+        } else {
+            writeln!(out, "      {path}: {} -> {to}", said(from))?;
+        }
+    }
+    Ok(())
+}
+
+fn said(value: &Value) -> String {
+    if is_nothing(value) {
+        "(nothing)".to_owned()
+    } else {
+        printable(&value.to_string())
+    }
+}
+
+/// A plan as one JSON object.
+#[must_use]
+pub fn json(plan: &Plan, warnings: &[String]) -> Value {
+    let counts = Counts::of(plan);
+    let fields = |fields: &[Field]| -> Vec<Value> {
+        fields
+            .iter()
+            .map(|f| json!({"path": f.path, "from": f.from, "to": f.to}))
+            .collect()
+    };
+    let changes = plan.changes.iter().map(|change| {
+        json!({
+            "action": change.action.as_str(),
+            "kind": change.kind.traits().name,
+            "key": change.key,
+            "id": change.id,
+            "fields": fields(&change.fields),
+        })
+    });
+    let refused = plan.refused.iter().map(|refused| {
+        let traits = refused.kind.traits();
+        json!({"kind": traits.name, "key": refused.key, "fields": fields(&refused.fields), "advice": traits.advice})
+    });
+    let notes = plan
+        .notes
+        .iter()
+        .map(|note| json!({"kind": note.kind.traits().name, "key": note.key, "note": note.what}));
+    let unchanged = plan
+        .unchanged
+        .iter()
+        .map(|(kind, key)| json!({"kind": kind.traits().name, "key": key}));
+    json!({
+        "changes": changes.collect::<Vec<_>>(),
+        "refused": refused.collect::<Vec<_>>(),
+        "notes": notes.collect::<Vec<_>>(),
+        "unchanged": unchanged.collect::<Vec<_>>(),
+        "warnings": warnings,
+        "summary": {
+            "create": counts.create, "update": counts.update, "archive": counts.archive,
+            "unchanged": counts.unchanged, "refused": plan.refused.len(),
+        },
+    })
+}

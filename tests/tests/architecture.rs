@@ -6,7 +6,7 @@ use std::process::Command;
 use tests::harness::repository;
 
 /// Our crates' folders.
-const CRATES: [&str; 4] = ["shared", "ingest", "worker", "tests"];
+const CRATES: [&str; 5] = ["shared", "ingest", "worker", "deploy/provision", "tests"];
 const LINES_MOST: usize = 400;
 
 /// A Rust file: its path below the repository, and its text without comments.
@@ -181,6 +181,23 @@ fn ingest_and_worker_do_not_know_each_other_and_ingest_links_no_database() {
     let shared = dependencies("shared");
     for foreign in ["worker", "ingest", "sqlx"] {
         assert!(!shared.contains(foreign), "shared links {foreign}");
+    }
+}
+
+#[test]
+fn provision_decides_without_asking_and_asks_through_the_one_client() {
+    for pure in ["desired", "diff", "kind", "promotion", "retire", "value", "warn"] {
+        let path = format!("deploy/provision/src/{pure}.rs");
+        for Source { path, code, .. } in sources("deploy/provision/src").into_iter().filter(|s| s.path == path) {
+            for word in ["async ", ".await", "Api", "std::fs", "now_utc", "SystemTime", "tokio"] {
+                assert!(!code.contains(word), "{path} has `{word}`");
+            }
+        }
+    }
+    for Source { path, code, .. } in sources("deploy/provision") {
+        for word in ["hyper", "reqwest", "sqlx", "lapin"] {
+            assert!(!code.contains(word), "{path} has `{word}`");
+        }
     }
 }
 

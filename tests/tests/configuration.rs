@@ -13,6 +13,8 @@ const INGEST: &str = "STRIPE_WEBHOOK_SECRET USAGE_TOKEN AMQP_URL QUEUE_NAMESPACE
 const WORKER: &str = "DATABASE_URL AMQP_URL QUEUE_NAMESPACE STRIPE_LIVEMODE STRIPE_SECRET_KEY STRIPE_API_BASE \
     CATALOG_FILE OPS_ADDR OPS_TOKEN LOG_FORMAT RUST_LOG OTEL_EXPORTER_OTLP_ENDPOINT \
     BATCH_SIZE BATCH_WAIT LANES PREFETCH RETRY_DELAYS DRAIN_TIMEOUT DATABASE_POOL_SIZE STATEMENT_TIMEOUT LOCK_TIMEOUT";
+const PROVISION: &str = "STRIPE_SECRET_KEY STRIPE_API_BASE STRIPE_REQUESTS_PER_SECOND CATALOG_FILE AMQP_URL \
+    QUEUE_NAMESPACE LOG_FORMAT RUST_LOG";
 
 /// Where no server is: what is started here must end before it misses one.
 const NOWHERE: [(&str, &str); 5] = [
@@ -49,7 +51,11 @@ fn text(bytes: &[u8]) -> String {
 
 /// Checks that it ends with 2 and one clear line that names `culprit`.
 async fn refused(binary: &'static str, changes: &[(&str, Option<&str>)], culprit: &str) -> Result<()> {
-    let arguments: &[&str] = if binary == "worker" { &["run"] } else { &[] };
+    let arguments: &[&str] = match binary {
+        "worker" => &["run"],
+        "provision" => &["plan", "--test"],
+        _ => &[],
+    };
     let output = run(binary, arguments, changes).await?;
     let (said, printed) = (text(&output.stderr), text(&output.stdout));
     let context = format!("{binary} with {changes:?}: {:?}, {said}", output.status.code());
@@ -69,7 +75,7 @@ async fn refused(binary: &'static str, changes: &[(&str, Option<&str>)], culprit
 
 #[tokio::test]
 async fn help_lists_every_setting_and_version_says_which() -> Result<()> {
-    for (binary, settings) in [("ingest", INGEST), ("worker", WORKER)] {
+    for (binary, settings) in [("ingest", INGEST), ("worker", WORKER), ("provision", PROVISION)] {
         let help = run(binary, &["--help"], &[]).await?;
         ensure!(help.status.code() == Some(0));
         let help = text(&help.stdout);
@@ -100,6 +106,13 @@ async fn wrong_usage_ends_with_2_and_says_what_is_right() -> Result<()> {
         ("worker", &["dance"]),
         ("worker", &["dead-letters", "list", "--limit", "0"]),
         ("worker", &["dead-letters", "list", "--limit", "many"]),
+        ("provision", &["--frobnicate"]),
+        ("provision", &[]),
+        ("provision", &["plan"]),
+        ("provision", &["apply", "--test", "--live"]),
+        ("provision", &["test-clock", "advance", "clock_1"]),
+        ("provision", &["test-clock", "advance", "clock_1", "--by", "1 month"]),
+        ("provision", &["test-clock", "delete", "clock_1", "--live"]),
     ] {
         let output = run(binary, arguments, &[]).await?;
         let said = text(&output.stderr);
@@ -164,6 +177,19 @@ async fn a_setting_that_is_missing_or_bad_is_named_in_one_line() -> Result<()> {
     ] {
         refused("worker", &[(name, Some(value))], name).await?;
     }
+    refused("provision", &[], "STRIPE_SECRET_KEY: is not set").await?;
+    for (name, value) in [
+        ("STRIPE_SECRET_KEY", "pk_test_hush"),
+        ("STRIPE_SECRET_KEY", "sk_live_hush"),
+        ("STRIPE_SECRET_KEY", "sk_hush"),
+        ("STRIPE_API_BASE", "stripe.com"),
+        ("STRIPE_REQUESTS_PER_SECOND", "0"),
+        ("CATALOG_FILE", "/nowhere/catalog.toml"),
+        ("LOG_FORMAT", "xml"),
+        ("RUST_LOG", "=="),
+    ] {
+        refused("provision", &[(name, Some(value))], name).await?;
+    }
     Ok(())
 }
 
@@ -178,12 +204,10 @@ async fn a_catalog_with_an_error_is_named_with_its_path() -> Result<()> {
     ] {
         std::fs::write(&path, wrong)?;
         let catalog = path.display().to_string();
-        refused(
-            "worker",
-            &[("CATALOG_FILE", Some(&catalog))],
-            &format!("CATALOG_FILE: {catalog}: "),
-        )
-        .await?;
+        for binary in ["worker", "provision"] {
+            let culprit = format!("CATALOG_FILE: {catalog}: line ");
+            refused(binary, &[("CATALOG_FILE", Some(&catalog))], &culprit).await?;
+        }
     }
     std::fs::remove_file(path)?;
     Ok(())

@@ -45,6 +45,10 @@ Settings (environment; every secret also as NAME_FILE, the path of a file that h
 Results go to standard output, progress and logs to standard error.
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 
+const PLAN_HELP: &str = "\
+Exit codes: 0 done, 1 failed, or something differs that Stripe never changes, 2 wrong usage or configuration.
+With --detailed-exitcode: 0 nothing to do, 2 changes, 1 anything else.";
+
 /// Makes Stripe agree with the catalog.
 #[derive(Debug, Parser)]
 #[command(name = "provision", version, about, after_help = HELP)]
@@ -58,9 +62,7 @@ enum Command {
     /// Check the catalog alone: no key, no network
     Check,
     /// Show what apply would change
-    #[command(
-        after_help = "Exit codes: 0 done, 1 failed or something cannot be changed, 2 wrong usage or configuration;\nwith --detailed-exitcode 0 nothing to do, 1 as before, 2 changes (or wrong usage, which has no output)."
-    )]
+    #[command(after_help = PLAN_HELP)]
     Plan {
         #[command(flatten)]
         mode: Mode,
@@ -125,9 +127,18 @@ struct Replace {
 
 /// Runs the command that the arguments name.
 pub async fn main() -> ExitCode {
-    // Clap itself answers --help with 0 and wrong usage with 2.
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return unusable(&error),
+    };
     let settings = Settings::from_process();
+    let detailed = matches!(
+        cli.command,
+        Command::Plan {
+            detailed_exitcode: true,
+            ..
+        }
+    );
     let done = match telemetry::init(&settings) {
         Ok(()) => execute(cli.command, &settings).await,
         Err(error) => Err(error.into()),
@@ -135,8 +146,20 @@ pub async fn main() -> ExitCode {
     done.unwrap_or_else(|error| {
         let usage = error.is::<SettingError>() || error.is::<CatalogError>() || error.is::<Usage>();
         eprint_line(&format!("provision: {error:#}"));
-        ExitCode::from(if usage { 2 } else { 1 })
+        // Where 2 means changes, it means nothing else.
+        ExitCode::from(if usage && !detailed { 2 } else { 1 })
     })
+}
+
+/// As clap itself ends, with 0 for --help and 2 for wrong usage; but 1 where 2 means changes.
+fn unusable(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let detailed = std::env::args_os().any(|argument| argument == "--detailed-exitcode");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if detailed => ExitCode::FAILURE,
+        _ => ExitCode::from(2),
+    }
 }
 
 async fn execute(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {

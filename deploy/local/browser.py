@@ -8,24 +8,19 @@ chromedriver, axe.min.js. What is there already is used as it is.
 """
 
 import argparse
-import base64
-import hashlib
 import io
 import shutil
 import sys
 import tarfile
-import urllib.request
 from pathlib import Path
 
 from examples import install_package, lock
+from packages import NPM, download, write
 from system import Failure, explain, say
 
 AXE = "4.14.1"
 # As npm's registry signs it: npm view axe-core@VERSION dist.integrity
 AXE_SHA512 = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
-REGISTRY = "https://registry.npmjs.org"
-BYTES_MOST = 20_000_000
-TIMEOUT_S = 60
 
 
 def browser():
@@ -51,26 +46,11 @@ def axe(folder):
     file = folder / f"axe-{AXE}.min.js"
     if not file.exists():
         say(f"getting axe-core {AXE}")
-        script = script_of(download(f"{REGISTRY}/axe-core/-/axe-core-{AXE}.tgz"))
-        # Whole or not at all: another run may look for it.
-        part = file.with_suffix(".part")
-        part.write_bytes(script)
-        part.replace(file)
+        write(file, script_of(download(f"{NPM}/axe-core/-/axe-core-{AXE}.tgz", AXE_SHA512)))
     return file
 
 
-def download(url):
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-            return answer.read(BYTES_MOST)
-    except OSError as error:
-        raise Failure(f"cannot get {url}: {error}") from error
-
-
 def script_of(package):
-    hashed = base64.b64encode(hashlib.sha512(package).digest()).decode()
-    if hashed != AXE_SHA512:
-        raise Failure(f"axe-core {AXE} is not what is pinned here: its sha512 is {hashed}")
     with tarfile.open(fileobj=io.BytesIO(package)) as archive:
         return archive.extractfile("package/axe.min.js").read()
 

@@ -2,13 +2,13 @@
 
 /// A generator of numbers: splitmix64, small and good enough to choose by.
 #[derive(Clone, Debug)]
-pub(super) struct Dice {
+pub(crate) struct Dice {
     state: u64,
 }
 
 impl Dice {
     /// Dice for the thing `number` of a test's `seed`.
-    pub(super) fn new(seed: u64, number: usize) -> Self {
+    pub(crate) fn new(seed: u64, number: usize) -> Self {
         let mut dice = Self { state: seed };
         // The number is stirred in, so that neighbours have nothing in common.
         dice.state = dice.next() ^ u64::try_from(number).unwrap_or_default();
@@ -36,7 +36,7 @@ impl Dice {
     }
 
     /// True in so many of a hundred cases.
-    pub(super) fn chance(&mut self, percent: i64) -> bool {
+    pub(crate) fn chance(&mut self, percent: i64) -> bool {
         self.between(1, 100) <= percent
     }
 

@@ -39,7 +39,7 @@ pub use upgrade::{Aftermath, Failed, Failure, Payment};
 
 use crate::fixtures::{ApiVersion, Event};
 use crate::harness::Entitlement;
-use dice::Dice;
+pub(crate) use dice::Dice;
 use player::Player;
 use std::collections::BTreeSet;
 

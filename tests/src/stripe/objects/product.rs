@@ -1,0 +1,81 @@
+//! Products.
+
+use crate::stripe::account::Call;
+use crate::stripe::objects::price;
+use crate::stripe::refusal::Refusal;
+use crate::stripe::resource::{Filter, PLAIN, Resource};
+use serde_json::{Map, Value, json};
+
+pub(crate) const PRODUCTS: Resource = Resource {
+    collection: "products",
+    object: "product",
+    prefix: "prod",
+    permission: "product",
+    columns: &["/id", "/active"],
+    filters: &[("active", Filter::Is("/active")), ("ids", Filter::In("/id"))],
+    aside: &["default_price_data"],
+    blank: Some(|call| {
+        json!({
+            "active": true,
+            "default_price": null,
+            "description": null,
+            "images": [],
+            "livemode": call.mode.is_live,
+            "marketing_features": [],
+            "metadata": {},
+            "name": null,
+            "package_dimensions": null,
+            "shippable": null,
+            "statement_descriptor": null,
+            "tax_code": null,
+            "unit_label": null,
+            "updated": call.now,
+            "url": null
+        })
+    }),
+    settle,
+    deleted,
+    ..PLAIN
+};
+
+/// Tax codes look like this (Stripe: Product tax categories).
+pub(crate) fn known_tax_code(param: &str, code: &str) -> Result<(), Refusal> {
+    let digits = code.strip_prefix("txcd_").unwrap_or_default();
+    if digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(());
+    }
+    Err(Refusal::unheard_of(param, "tax_code", code))
+}
+
+fn settle(call: &mut Call, old: Option<&Value>, product: &mut Value) -> Result<(), Refusal> {
+    if let Some(code) = call.text("tax_code").filter(|code| !code.is_empty()) {
+        known_tax_code("tax_code", code)?;
+    }
+    if let Some(id) = call.text("default_price") {
+        let price = call.need("default_price", "prices", id)?;
+        if price["product"] != product["id"] {
+            let message = format!("The price `{id}` does not belong to this product.");
+            return Err(Refusal::of("default_price", message));
+        }
+        if price["active"] != true {
+            let message = format!("The price `{id}` is inactive and cannot be set as the default price.");
+            return Err(Refusal::of("default_price", message));
+        }
+    }
+    product["updated"] = json!(call.now);
+    if let (None, Some(data)) = (old, call.params.get("default_price_data").and_then(Value::as_object)) {
+        let mut params: Map<String, Value> = data.clone();
+        params.insert("product".to_owned(), product["id"].clone());
+        product["default_price"] = price::of_product(call, &params, product)?["id"].take();
+    }
+    Ok(())
+}
+
+fn deleted(call: &mut Call, product: &Value) -> Result<(), Refusal> {
+    let id = product["id"].as_str().unwrap_or_default();
+    if call.mode.having("prices", "/product", id).is_empty() {
+        return Ok(());
+    }
+    let message = "This product cannot be deleted because it has one or more user-created prices.";
+    Err(Refusal::new(400, message))
+}

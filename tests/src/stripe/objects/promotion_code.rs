@@ -1,0 +1,104 @@
+//! Promotion codes.
+
+use crate::stripe::account::Call;
+use crate::stripe::refusal::Refusal;
+use crate::stripe::resource::{Filter, PLAIN, Resource};
+use crate::stripe::table::Table;
+use serde_json::{Value, json};
+
+pub(crate) const PROMOTION_CODES: Resource = Resource {
+    collection: "promotion_codes",
+    object: "promotion_code",
+    prefix: "promo",
+    permission: "promotion_code",
+    columns: &["/active", "/code", "/customer", "/promotion/coupon"],
+    filters: &[
+        ("active", Filter::Is("/active")),
+        ("code", Filter::IsInAnyCase("/code")),
+        ("coupon", Filter::Is("/promotion/coupon")),
+        ("customer", Filter::Is("/customer")),
+    ],
+    hidden: &["/restrictions/currency_options"],
+    blank: Some(|call| {
+        json!({
+            "active": true,
+            "code": null,
+            "customer": null,
+            "customer_account": null,
+            "expires_at": null,
+            "livemode": call.mode.is_live,
+            "max_redemptions": null,
+            "metadata": {},
+            "promotion": {"coupon": null, "type": "coupon"},
+            "restrictions": {
+                "first_time_transaction": false, "minimum_amount": null, "minimum_amount_currency": null
+            },
+            "times_redeemed": 0
+        })
+    }),
+    settle,
+    ..PLAIN
+};
+
+fn settle(call: &mut Call, old: Option<&Value>, promotion: &mut Value) -> Result<(), Refusal> {
+    if old.is_none() {
+        create(call, promotion)?;
+    }
+    let was_active = old.is_some_and(|old| old["active"] == true);
+    if promotion["active"] == true && !was_active {
+        activate(call, promotion)?;
+    }
+    Ok(())
+}
+
+fn create(call: &mut Call, promotion: &mut Value) -> Result<(), Refusal> {
+    let Some(coupon) = promotion["promotion"]["coupon"].as_str() else {
+        return Err(Refusal::missing("promotion[coupon]"));
+    };
+    call.need("promotion[coupon]", "coupons", coupon)?;
+    let code = match promotion["code"].as_str() {
+        Some(code) => code.to_owned(),
+        None => call.id("RANDOM").replace('_', ""),
+    };
+    if !code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        let message = "Promotion codes can only contain letters, digits and dashes.";
+        return Err(Refusal::of("code", message));
+    }
+    promotion["code"] = json!(code);
+    let restrictions = &promotion["restrictions"];
+    if !restrictions["minimum_amount"].is_null() && restrictions["minimum_amount_currency"].is_null() {
+        return Err(Refusal::missing("restrictions[minimum_amount_currency]"));
+    }
+    Ok(())
+}
+
+/// Of one code, whatever its case, one promotion is active.
+fn activate(call: &mut Call, promotion: &Value) -> Result<(), Refusal> {
+    let code = promotion["code"].as_str().unwrap_or_default();
+    let taken = call
+        .mode
+        .table(PROMOTION_CODES.collection)
+        .into_iter()
+        .flat_map(Table::rows);
+    let mut others = taken.filter(|row| row.column(&PROMOTION_CODES, "/active") == true);
+    let same = |other: &Value| other.as_str().is_some_and(|other| other.eq_ignore_ascii_case(code));
+    if others.any(|row| same(row.column(&PROMOTION_CODES, "/code"))) {
+        let message = format!("An active promotion code with `code: {code}` already exists.");
+        return Err(Refusal::of("code", message));
+    }
+    let coupon = promotion["promotion"]["coupon"].as_str().unwrap_or_default();
+    let is_valid = call
+        .mode
+        .find("coupons", coupon)
+        .is_some_and(|coupon| coupon["valid"] == true);
+    let is_spent = promotion["max_redemptions"]
+        .as_i64()
+        .is_some_and(|most| promotion["times_redeemed"] == most);
+    let is_over = promotion["expires_at"].as_i64().is_some_and(|end| end <= call.now);
+    if !is_valid || is_spent || is_over {
+        let message = "This promotion code cannot be active: it is expired, redeemed as often as it may be, or its \
+                       coupon is no longer valid.";
+        return Err(Refusal::of("active", message));
+    }
+    Ok(())
+}

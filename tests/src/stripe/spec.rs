@@ -1,0 +1,150 @@
+//! Stripe's own OpenAPI document, as `deploy/local/stripe_spec.py` leaves it: which operations there
+//! are, what they take and what they answer.
+
+use crate::harness::repository;
+use anyhow::{Result, anyhow, ensure};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// The document. A line is parsed when it is first used.
+#[derive(Debug)]
+pub(super) struct Spec {
+    /// JSON by key, such as `get /v1/products` or `schema product`.
+    lines: HashMap<&'static str, &'static str>,
+    parsed: Mutex<HashMap<&'static str, &'static Value>>,
+    paths: Vec<&'static str>,
+}
+
+/// A path of the document that a request's fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Such as `/v1/products/{id}`.
+    pub(super) template: &'static str,
+    /// What stands in the place of `{id}`, in order.
+    pub(super) captured: Vec<String>,
+}
+
+impl Spec {
+    /// The document, which is fetched if it is not there, and read once by each process.
+    ///
+    /// # Errors
+    /// When it cannot be had. A test without it fails, it is not skipped.
+    pub(super) fn get() -> Result<&'static Self> {
+        static SPEC: OnceLock<Result<Spec, String>> = OnceLock::new();
+        let spec = SPEC.get_or_init(|| Self::load().map_err(|error| format!("{error:#}")));
+        spec.as_ref()
+            .map_err(|error| anyhow!("no OpenAPI document of Stripe's: {error}"))
+    }
+
+    fn load() -> Result<Self> {
+        let path = fetch("stripe_spec.py")?;
+        // For as long as the process lives, as all that is parsed of it.
+        let text: &'static str = Box::leak(std::fs::read_to_string(path)?.into_boxed_str());
+        let lines: HashMap<_, _> = text.lines().filter_map(|line| line.split_once('\t')).collect();
+        let mut paths: Vec<_> = lines.keys().filter_map(|key| key.split_once(' ')).collect();
+        paths.retain(|(kind, _)| *kind != "schema");
+        let mut paths: Vec<_> = paths.into_iter().map(|(_, path)| path).collect();
+        // Where two fit, what is spelled out goes before a parameter: `search` before `{id}`.
+        paths.sort_by_key(|path| (path.matches('{').count(), *path));
+        paths.dedup();
+        Ok(Self {
+            lines,
+            parsed: Mutex::default(),
+            paths,
+        })
+    }
+
+    fn line(&self, key: &str) -> Option<&'static Value> {
+        let (key, json) = self.lines.get_key_value(key)?;
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let parse = || -> &'static Value { Box::leak(Box::new(serde_json::from_str(json).unwrap_or_default())) };
+        Some(parsed.entry(*key).or_insert_with(parse))
+    }
+
+    /// The path that `path` fits.
+    pub(super) fn find(&self, path: &str) -> Option<Found> {
+        let asked: Vec<&str> = path.split('/').collect();
+        self.paths.iter().find_map(|template| {
+            let parts: Vec<&str> = template.split('/').collect();
+            let is_place = |part: &str| part.starts_with('{');
+            let fits = |(part, asked): (&&str, &&str)| part == asked || (is_place(part) && !asked.is_empty());
+            let is_it = parts.len() == asked.len() && parts.iter().zip(&asked).all(fits);
+            let places = parts.iter().zip(&asked).filter(|(part, _)| is_place(part));
+            is_it.then(|| Found {
+                template,
+                captured: places.map(|(_, asked)| decoded(asked)).collect(),
+            })
+        })
+    }
+
+    /// What `method`, in lower case, takes at `template`, as the schema of an object; its `answer` is
+    /// the schema of what it answers.
+    pub(super) fn operation(&self, method: &str, template: &str) -> Option<&'static Value> {
+        self.line(&format!("{method} {template}"))
+    }
+
+    /// What `schema` means, if it only names another.
+    pub(super) fn resolve(&self, schema: &'static Value) -> &'static Value {
+        let name = schema["$ref"]
+            .as_str()
+            .and_then(|path| path.strip_prefix("#/components/schemas/"));
+        name.and_then(|name| self.line(&format!("schema {name}")))
+            .unwrap_or(schema)
+    }
+}
+
+/// A segment of a path without its percent signs.
+fn decoded(segment: &str) -> String {
+    let text = segment.replace('+', "%2B");
+    let mut pairs = form_urlencoded::parse(text.as_bytes());
+    pairs.next().map_or_else(String::new, |(key, _)| key.into_owned())
+}
+
+/// What the getter `script` of `deploy/local` prints: where the thing is that it got.
+///
+/// # Errors
+/// What it says.
+pub(super) fn fetch(script: &str) -> Result<String> {
+    let output = Command::new("python3")
+        .arg(repository().join("deploy/local").join(script))
+        .arg(repository().join("target/stripe"))
+        .stdin(Stdio::null())
+        .output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}", complaint.trim());
+    let path = String::from_utf8(output.stdout)?.trim().to_owned();
+    ensure!(Path::new(&path).exists(), "{script} printed {path:?}, where nothing is");
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_found_with_what_stands_in_its_places() -> Result<()> {
+        let spec = Spec::get()?;
+        for (path, template, captured) in [
+            ("/v1/products", "/v1/products", &[][..]),
+            ("/v1/products/search", "/v1/products/search", &[]),
+            ("/v1/products/prod%2F1", "/v1/products/{id}", &["prod/1"]),
+            (
+                "/v1/checkout/sessions/cs_1/line_items",
+                "/v1/checkout/sessions/{session}/line_items",
+                &["cs_1"],
+            ),
+        ] {
+            let found = spec.find(path).ok_or_else(|| anyhow!("{path}"))?;
+            ensure!(found.template == template && found.captured == captured, "{found:?}");
+        }
+        for path in ["/v1/products/", "/v1/nothing", "/products", "/v1/products/a/b/c"] {
+            ensure!(spec.find(path).is_none(), "{path}");
+        }
+        ensure!(spec.operation("post", "/v1/products").is_some());
+        ensure!(spec.operation("delete", "/v1/prices/{price}").is_none());
+        Ok(())
+    }
+}

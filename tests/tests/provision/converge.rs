@@ -1,0 +1,269 @@
+//! An empty account becomes what the catalog says, whatever goes wrong on the way, and then stays so.
+
+use crate::operator::{KEY, Operator, SHIPPED};
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use tests::stripe::{Fault, Stripe, When, cli};
+
+#[tokio::test]
+async fn an_empty_account_gets_everything_once() -> Result<()> {
+    let operator = Operator::new().await?;
+    let plan = operator
+        .run(&["plan", "--test", "--detailed-exitcode"])
+        .await?
+        .with(2)?;
+    ensure!(
+        plan.printed
+            .starts_with(&format!("account {}, test mode\n", Stripe::ACCOUNT_ID)),
+        "{plan:#?}"
+    );
+    ensure!(plan.lines('+').len() == 21, "{plan:#?}");
+    ensure!(operator.stripe.writes().is_empty());
+    operator.run(&["plan", "--test"]).await?.with(0)?;
+
+    let applied = operator.apply().await?;
+    ensure!(operator.census() == SHIPPED, "{:?}", operator.census());
+    ensure!(
+        applied.printed.contains("Applied: 21 created, 6 updated, 0 archived"),
+        "{applied:#?}"
+    );
+    ensure!(
+        applied
+            .printed
+            .contains("The secret of https://billing.example.com/webhooks/stripe"),
+        "{applied:#?}"
+    );
+    ensure!(
+        applied.said.contains("create    price basic_monthly"),
+        "no progress: {applied:#?}"
+    );
+    let keys: Vec<_> = operator
+        .stripe
+        .writes()
+        .into_iter()
+        .map(|asked| asked.idempotency_key)
+        .collect();
+    let fresh: BTreeSet<_> = keys.iter().flatten().collect();
+    ensure!(
+        keys.len() == 27 && fresh.len() == 27,
+        "each write has a key of its own: {keys:?}"
+    );
+    operator.settled().await?;
+
+    let product = operator.find("products", "id", "prod_basic")?;
+    let price = operator.find("prices", "lookup_key", "basic_monthly")?;
+    ensure!(
+        product["default_price"] == price["id"] && price["metadata"]["tier"] == "basic",
+        "{price}"
+    );
+    ensure!(operator.find("prices", "lookup_key", "tokens_5m")?["metadata"]["pack"] == "tokens_5m");
+    let endpoint = &operator.stripe.objects("webhook_endpoints")[0];
+    ensure!(endpoint["enabled_events"].as_array().map(Vec::len) == Some(worker::stripe::HANDLED.len()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plan_can_be_read_by_a_program() -> Result<()> {
+    let operator = Operator::new().await?;
+    let plan = operator.run(&["plan", "--test", "--json"]).await?.with(0)?;
+    let plan: Value = serde_json::from_str(&plan.printed)?;
+    ensure!(
+        plan["account"] == Stripe::ACCOUNT_ID && plan["mode"] == "test",
+        "{plan}"
+    );
+    ensure!(
+        plan["summary"]["create"] == 21 && plan["summary"]["update"] == 6,
+        "{plan:#}"
+    );
+    ensure!(
+        plan["changes"][0]["action"] == "create" && plan["changes"][0]["kind"] == "product",
+        "{plan:#}"
+    );
+    ensure!(plan["warnings"].as_array().map(Vec::len) == Some(2), "{plan:#}");
+    operator.apply().await?;
+    let inspected = operator.run(&["inspect", "--test", "--json"]).await?.with(0)?;
+    let inspected: Value = serde_json::from_str(&inspected.printed)?;
+    let objects = inspected["objects"].as_array().map_or(0, Vec::len);
+    ensure!(objects == SHIPPED.iter().sum::<usize>() + 1, "{inspected:#}");
+    let text = operator.run(&["inspect", "--test"]).await?.with(0)?;
+    ensure!(
+        text.printed.contains("Only the Dashboard sets these") && text.printed.contains("price basic_monthly price_"),
+        "{text:#?}"
+    );
+    ensure!(!text.printed.contains("whsec_"), "{text:#?}");
+    operator.obeys()
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_the_end_is_the_same() -> Result<()> {
+    let seed = u64::from(std::process::id());
+    println!("seed {seed}");
+    let faults = [
+        Fault::TooMany { retry_after: None },
+        Fault::FailsBefore(500),
+        Fault::FailsAfter,
+        Fault::FailsBefore(503),
+        Fault::DropsBefore,
+        Fault::DropsAfter,
+        Fault::BadGateway,
+    ];
+    let clean = Operator::new().await?;
+    clean.apply().await?;
+    for fault in faults {
+        let operator = Operator::new().await?;
+        operator.stripe.inject(fault.clone(), When::any().percent(20, seed));
+        let applied = operator.run(&["apply", "--test"]).await?;
+        operator.stripe.heal();
+        ensure!(applied.code == Some(0), "{fault:?}: {applied:#?}");
+        ensure!(operator.census() == SHIPPED, "{fault:?}: {:?}", operator.census());
+        ensure!(described(&operator) == described(&clean), "{fault:?}");
+        operator.settled().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_write_may_be_the_one_that_fails() -> Result<()> {
+    for fault in [Fault::FailsAfter, Fault::FailsBefore(500), Fault::DropsAfter] {
+        let operator = Operator::new().await?;
+        // Each object is created with a failure, some updates too.
+        operator
+            .stripe
+            .inject(fault.clone(), When::to("POST", "/v1/").percent(50, 7));
+        let applied = operator.run(&["apply", "--test"]).await?;
+        operator.stripe.heal();
+        ensure!(applied.code == Some(0), "{fault:?}: {applied:#?}");
+        ensure!(operator.census() == SHIPPED, "{fault:?}: {:?}", operator.census());
+        operator.settled().await?;
+    }
+    Ok(())
+}
+
+/// All that was made, without what differs from account to account.
+fn described(operator: &Operator) -> Vec<Value> {
+    let mut all = Vec::new();
+    for collection in crate::operator::COLLECTIONS {
+        let mut objects = operator.stripe.objects(collection);
+        for object in &mut objects {
+            for field in ["created", "updated", "secret", "default_price"] {
+                object[field] = Value::Null;
+            }
+            if !["products", "coupons"].contains(&collection) {
+                object["id"] = Value::Null;
+            }
+            if let Some(products) = object.pointer_mut("/features/subscription_update/products") {
+                *products = Value::Null;
+            }
+        }
+        objects.sort_by_key(ToString::to_string);
+        all.extend(objects);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_secret_is_shown_once_or_goes_to_a_file_that_only_its_owner_reads() -> Result<()> {
+    let operator = Operator::new().await?;
+    let path = operator.folder.join("secret");
+    let place = path.display().to_string();
+    fs::write(&path, "somebody's")?;
+    let refused = operator
+        .run(&["apply", "--test", "--secret-file", &place])
+        .await?
+        .with(1)?;
+    ensure!(
+        refused.said.contains("holds something already") && operator.stripe.writes().is_empty(),
+        "{refused:#?}"
+    );
+
+    fs::remove_file(&path)?;
+    let applied = operator
+        .run(&["apply", "--test", "--secret-file", &place])
+        .await?
+        .with(0)?;
+    let secret = fs::read_to_string(&path)?;
+    ensure!(
+        secret.starts_with("whsec_") && secret.lines().count() == 1,
+        "no secret in the file"
+    );
+    ensure!(fs::metadata(&path)?.permissions().mode() & 0o777 == 0o600);
+    let both = format!("{}{}", applied.printed, applied.said);
+    ensure!(
+        !both.contains("whsec_") && both.contains("is in the file"),
+        "{applied:#?}"
+    );
+    // Never again, and never another.
+    let again = operator.apply().await?;
+    ensure!(
+        !again.printed.contains("whsec_") && fs::read_to_string(&path)? == secret,
+        "{again:#?}"
+    );
+
+    let other = Operator::new().await?;
+    let shown = other.apply().await?;
+    ensure!(
+        shown.printed.matches("whsec_").count() == 1 && !shown.said.contains("whsec_"),
+        "{shown:#?}"
+    );
+    // A secret that did not come is told.
+    let third = Operator::new().await?;
+    third
+        .stripe
+        .inject(Fault::FailsAfter, When::to("POST", "/v1/webhook_endpoints"));
+    let applied = third.apply().await?;
+    ensure!(
+        applied.printed.contains("Stripe's answer with its secret did not come"),
+        "{applied:#?}"
+    );
+    ensure!(third.census() == SHIPPED, "{:?}", third.census());
+    Ok(())
+}
+
+#[tokio::test]
+async fn stripes_command_line_lists_what_apply_made() -> Result<()> {
+    let operator = Operator::new().await?;
+    operator.apply().await?;
+    for (resource, field, expected) in [
+        (
+            "products",
+            "id",
+            &["prod_basic", "prod_max", "prod_plus", "prod_tokens", "prod_voice"][..],
+        ),
+        (
+            "prices",
+            "lookup_key",
+            &[
+                "basic_monthly",
+                "basic_yearly",
+                "max_monthly",
+                "max_yearly",
+                "plus_monthly",
+                "plus_yearly",
+                "tokens_5m",
+                "voice_500k",
+            ],
+        ),
+        ("coupons", "id", &["BETA", "LAUNCH", "LAUNCHPLUS"]),
+        ("promotion_codes", "code", &["BETA", "LAUNCH", "LAUNCHPLUS"]),
+        (
+            "webhook_endpoints",
+            "url",
+            &["https://billing.example.com/webhooks/stripe"],
+        ),
+    ] {
+        let printed = cli(&operator.stripe, KEY, &[resource, "list"]).await?;
+        let list: Value = serde_json::from_str(&printed)?;
+        let mut listed: Vec<&str> = list["data"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|o| o[field].as_str())
+            .collect();
+        listed.sort_unstable();
+        ensure!(listed == expected, "{resource}: {printed}");
+    }
+    operator.obeys()
+}

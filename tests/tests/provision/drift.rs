@@ -1,0 +1,296 @@
+//! What somebody changed at Stripe: mended where it can be, refused where not, seen in any case.
+
+use crate::operator::Operator;
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+const HOOK: &str = "https://billing.example.com/webhooks/stripe";
+
+#[tokio::test]
+async fn what_stripe_never_changes_is_refused_all_together_and_nothing_is_written() -> Result<()> {
+    let operator = Operator::new().await?;
+    operator.apply().await?;
+    let drifts: &[(&str, &str, &str, &str, Value, &str)] = &[
+        (
+            "prices",
+            "lookup_key",
+            "basic_monthly",
+            "/unit_amount",
+            json!(999),
+            "unit_amount: 999 -> 1000",
+        ),
+        (
+            "prices",
+            "lookup_key",
+            "basic_yearly",
+            "/currency",
+            json!("usd"),
+            "currency: \"usd\" -> \"eur\"",
+        ),
+        (
+            "prices",
+            "lookup_key",
+            "plus_monthly",
+            "/recurring/interval",
+            json!("year"),
+            "recurring[interval]: \"year\" -> \"month\"",
+        ),
+        (
+            "prices",
+            "lookup_key",
+            "plus_yearly",
+            "/recurring/interval_count",
+            json!(2),
+            "recurring[interval_count]: 2 -> 1",
+        ),
+        (
+            "prices",
+            "lookup_key",
+            "max_monthly",
+            "/product",
+            json!("prod_plus"),
+            "product: \"prod_plus\" -> \"prod_max\"",
+        ),
+        (
+            "prices",
+            "lookup_key",
+            "max_yearly",
+            "/tax_behavior",
+            json!("exclusive"),
+            "tax_behavior: \"exclusive\" -> \"inclusive\"",
+        ),
+        (
+            "coupons",
+            "id",
+            "BETA",
+            "/amount_off",
+            json!(1),
+            "amount_off: 1 -> 4000",
+        ),
+        (
+            "coupons",
+            "id",
+            "LAUNCH",
+            "/duration",
+            json!("forever"),
+            "duration: \"forever\" -> \"once\"",
+        ),
+        (
+            "coupons",
+            "id",
+            "LAUNCHPLUS",
+            "/applies_to",
+            json!({"products": ["prod_max"]}),
+            "applies_to[products]: [\"prod_max\"] -> [\"prod_plus\"]",
+        ),
+        (
+            "promotion_codes",
+            "code",
+            "BETA",
+            "/max_redemptions",
+            json!(11),
+            "max_redemptions: 11 -> 10",
+        ),
+        (
+            "promotion_codes",
+            "code",
+            "LAUNCH",
+            "/promotion/coupon",
+            json!("BETA"),
+            "promotion[coupon]: \"BETA\" -> \"LAUNCH\"",
+        ),
+        (
+            "promotion_codes",
+            "code",
+            "LAUNCHPLUS",
+            "/restrictions/first_time_transaction",
+            json!(true),
+            "restrictions[first_time_transaction]: true -> false",
+        ),
+        (
+            "webhook_endpoints",
+            "url",
+            HOOK,
+            "/api_version",
+            json!("2024-06-20"),
+            "api_version: \"2024-06-20\" -> \"2026-05-27.dahlia\"",
+        ),
+    ];
+    let before = operator.stripe.writes().len();
+    for (collection, field, value, pointer, to, told) in drifts {
+        let was = operator.find(collection, field, value)?;
+        operator.meddle(collection, field, value, pointer, to.clone())?;
+        let refused = operator.run(&["apply", "--test", "--yes"]).await?.with(1)?;
+        ensure!(
+            refused.printed.contains(told) && refused.lines('x').len() == 1,
+            "{told}: {refused:#?}"
+        );
+        operator
+            .run(&["plan", "--test", "--detailed-exitcode"])
+            .await?
+            .with(1)?;
+        operator.stripe.put(collection, &was);
+    }
+    for (collection, field, value, pointer, to, _) in drifts {
+        operator.meddle(collection, field, value, pointer, to.clone())?;
+    }
+    // What could be mended is left alone too.
+    operator.meddle("products", "id", "prod_basic", "/name", json!("Other"))?;
+    let refused = operator.run(&["apply", "--test"]).await?.with(1)?;
+    ensure!(refused.lines('x').len() == drifts.len(), "{refused:#?}");
+    ensure!(
+        refused
+            .said
+            .contains(&format!("{} of Stripe's objects differ", drifts.len())),
+        "{refused:#?}"
+    );
+    ensure!(refused.printed.contains("provision apply --replace"), "{refused:#?}");
+    ensure!(operator.stripe.writes().len() == before, "something was written");
+    operator.obeys()
+}
+
+#[tokio::test]
+async fn what_can_be_mended_is_mended() -> Result<()> {
+    let operator = Operator::new().await?;
+    operator.apply().await?;
+    let portal = operator.stripe.objects("billing_portal/configurations")[0]["id"].clone();
+    let portal = portal.as_str().unwrap_or_default();
+    let portals = "billing_portal/configurations";
+    let update = "/features/subscription_update";
+    for (collection, field, value, pointer, to) in [
+        ("products", "id", "prod_basic", "/name", json!("Old")),
+        ("products", "id", "prod_basic", "/description", json!(null)),
+        ("products", "id", "prod_plus", "/active", json!(false)),
+        ("products", "id", "prod_plus", "/metadata", json!({})),
+        ("products", "id", "prod_max", "/default_price", json!(null)),
+        (
+            "prices",
+            "lookup_key",
+            "basic_monthly",
+            "/metadata",
+            json!({"tier": "max"}),
+        ),
+        ("prices", "lookup_key", "tokens_5m", "/active", json!(false)),
+        (
+            "prices",
+            "lookup_key",
+            "tokens_5m",
+            "/tax_behavior",
+            json!("unspecified"),
+        ),
+        ("coupons", "id", "BETA", "/name", json!("Old")),
+        ("promotion_codes", "code", "LAUNCH", "/active", json!(false)),
+        (portals, "id", portal, "/business_profile/headline", json!("Old")),
+        (
+            portals,
+            "id",
+            portal,
+            &format!("{update}/schedule_at_period_end/conditions"),
+            json!([]),
+        ),
+        (portals, "id", portal, &format!("{update}/products"), json!([])),
+        (
+            portals,
+            "id",
+            portal,
+            &format!("{update}/trial_update_behavior"),
+            json!("continue_trial"),
+        ),
+        (
+            portals,
+            "id",
+            portal,
+            &format!("{update}/default_allowed_updates"),
+            json!(["price", "quantity"]),
+        ),
+        (
+            portals,
+            "id",
+            portal,
+            "/features/subscription_cancel/mode",
+            json!("immediately"),
+        ),
+        ("webhook_endpoints", "url", HOOK, "/enabled_events", json!(["*"])),
+        ("webhook_endpoints", "url", HOOK, "/status", json!("disabled")),
+        ("webhook_endpoints", "url", HOOK, "/description", json!(null)),
+    ] {
+        let was = operator.find(collection, field, value)?;
+        operator.meddle(collection, field, value, pointer, to)?;
+        let before = operator.stripe.writes().len();
+        let mended = operator.apply().await?;
+        ensure!(mended.lines('~').len() == 1, "{value} {pointer}: {mended:#?}");
+        ensure!(
+            operator.stripe.writes().len() == before + 1,
+            "{value} {pointer}: {mended:#?}"
+        );
+        let (mut is, mut was) = (operator.find(collection, field, value)?, was);
+        for object in [&mut is, &mut was] {
+            object["updated"] = Value::Null;
+        }
+        ensure!(is == was, "{value} {pointer}: {is:#} was {was:#}");
+    }
+    operator.settled().await
+}
+
+#[tokio::test]
+async fn both_ways_of_downgrading_are_set_and_conditions_are_emptied() -> Result<()> {
+    let operator = Operator::new().await?;
+    operator.apply().await?;
+    let conditions = || {
+        let portal = operator.stripe.objects("billing_portal/configurations").remove(0);
+        portal["features"]["subscription_update"]["schedule_at_period_end"]["conditions"].clone()
+    };
+    ensure!(conditions().as_array().map(Vec::len) == Some(2), "{}", conditions());
+    operator.write(&[
+        ("downgrades = \"period_end\"", "downgrades = \"immediate\""),
+        ("description = \"Tollbridge\"\n", ""),
+    ])?;
+    let plan = operator.run(&["plan", "--test"]).await?.with(0)?;
+    ensure!(
+        plan.printed.contains("-> (nothing)") && plan.printed.contains("pays credit"),
+        "{plan:#?}"
+    );
+    operator.apply().await?;
+    ensure!(conditions() == json!([]), "{}", conditions());
+    ensure!(operator.find("webhook_endpoints", "url", HOOK)?["description"].is_null());
+    operator.settled().await?;
+    operator.write(&[])?;
+    operator.apply().await?;
+    ensure!(conditions().as_array().map(Vec::len) == Some(2), "{}", conditions());
+    operator.settled().await
+}
+
+#[tokio::test]
+async fn what_leaves_the_catalog_is_deactivated_and_what_stripe_ended_is_told() -> Result<()> {
+    let operator = Operator::new().await?;
+    operator.apply().await?;
+    let code = "[[promotion]]\ncode = \"BETA\"\ncoupon = \"BETA\"\nmax_redemptions = 10\n";
+    operator.write(&[(code, ""), ("webhooks/stripe", "webhooks/other")])?;
+    let applied = operator.apply().await?;
+    ensure!(
+        applied.lines('-')
+            == [
+                "archive promotion_code BETA".to_owned(),
+                format!("archive webhook_endpoint {HOOK}")
+            ],
+        "{applied:#?}"
+    );
+    ensure!(operator.find("promotion_codes", "code", "BETA")?["active"] == false);
+    ensure!(operator.find("webhook_endpoints", "url", HOOK)?["status"] == "disabled");
+    ensure!(
+        applied.printed.matches("whsec_").count() == 1,
+        "a new endpoint has a new secret"
+    );
+
+    operator.meddle("promotion_codes", "code", "LAUNCH", "/active", json!(false))?;
+    operator.meddle("promotion_codes", "code", "LAUNCH", "/times_redeemed", json!(300))?;
+    let before = operator.stripe.writes().len();
+    let told = operator.apply().await?;
+    ensure!(
+        told.printed
+            .contains("! promotion_code LAUNCH: inactive: it has been redeemed 300 times"),
+        "{told:#?}"
+    );
+    ensure!(operator.stripe.writes().len() == before);
+    operator.obeys()
+}

@@ -1,0 +1,84 @@
+//! The mode is stated, the key is of it, and what the key may not do is told.
+
+use crate::operator::Operator;
+use anyhow::{Result, ensure};
+
+#[tokio::test]
+async fn a_key_of_another_mode_is_refused_before_any_request() -> Result<()> {
+    let mut operator = Operator::new().await?;
+    for (key, mode) in [
+        ("sk_live_hush", "--test"),
+        ("rk_live_hush", "--test"),
+        ("sk_test_hush", "--live"),
+        ("sk_hush", "--test"),
+    ] {
+        operator.settings.insert("STRIPE_SECRET_KEY".into(), key.into());
+        for command in [&["plan", mode][..], &["apply", mode, "--yes"], &["inspect", mode]] {
+            let command: Vec<&str> = command
+                .iter()
+                .copied()
+                .filter(|a| *a != "--yes" || command[0] == "apply")
+                .collect();
+            let refused = operator.run(&command).await?.with(2)?;
+            ensure!(refused.said.contains("STRIPE_SECRET_KEY: is a key"), "{refused:#?}");
+        }
+    }
+    operator
+        .settings
+        .insert("STRIPE_SECRET_KEY".into(), "sk_live_hush".into());
+    operator.run(&["test-clock", "delete", "clock_1"]).await?.with(2)?;
+    // Live mode is confirmed, by somebody or by a word.
+    let refused = operator.run(&["apply", "--live"]).await?.with(2)?;
+    ensure!(refused.said.contains("write --yes"), "{refused:#?}");
+    ensure!(
+        operator.stripe.requests().is_empty(),
+        "{:?}",
+        operator.stripe.requests()
+    );
+    let applied = operator.run(&["apply", "--live", "--yes"]).await?.with(0)?;
+    ensure!(applied.printed.contains(", live mode\n"), "{applied:#?}");
+    let live = operator
+        .stripe
+        .objects("products")
+        .iter()
+        .all(|product| product["livemode"] == true);
+    ensure!(live && operator.stripe.objects("products").len() == 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn check_asks_nobody_and_plan_writes_nothing() -> Result<()> {
+    let mut operator = Operator::new().await?;
+    operator.run(&["plan", "--test"]).await?.with(0)?;
+    ensure!(operator.stripe.writes().is_empty());
+    operator.settings.remove("STRIPE_SECRET_KEY");
+    let before = operator.stripe.requests().len();
+    let checked = operator.run(&["check"]).await?.with(0)?;
+    ensure!(checked.printed.contains("The catalog can be applied."), "{checked:#?}");
+    operator.write(&[("coupon = \"LAUNCH\"", "coupon = \"LUNCH\"")])?;
+    let wrong = operator.run(&["check"]).await?.with(2)?;
+    ensure!(
+        wrong.said.contains("catalog.toml: line ") && wrong.said.contains("no [[coupon]] with the id LUNCH"),
+        "{wrong:#?}"
+    );
+    ensure!(operator.stripe.requests().len() == before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restricted_key_that_lacks_a_permission_is_told_which() -> Result<()> {
+    let mut operator = Operator::new().await?;
+    let key = "rk_test_tollbridge_hush";
+    operator.settings.insert("STRIPE_SECRET_KEY".into(), key.into());
+    operator.stripe.deny(key, &["webhook_write", "account_read"]);
+    let denied = operator.run(&["apply", "--test"]).await?;
+    ensure!(denied.code == Some(1) && denied.said.contains("403"), "{denied:#?}");
+    ensure!(denied.printed.starts_with("account unknown"), "{denied:#?}");
+    ensure!(
+        denied
+            .said
+            .contains("webhook_endpoint https://billing.example.com/webhooks/stripe"),
+        "{denied:#?}"
+    );
+    Ok(())
+}

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use worker::stripe::api::{Api, AskError, Form};
 
+/// Stripe takes so many lookup keys at once.
+const LOOKUP_KEYS_MOST: usize = 10;
+
 /// An object as Stripe has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
@@ -142,12 +145,32 @@ pub async fn load(api: &Api, desired: &[Desired]) -> Result<Actual, AskError> {
             actual.take(kind, objects);
         }
     }
+    load_inactive_prices(api, desired, &mut actual).await?;
     load_promotions(api, desired, &mut actual).await?;
     if kinds.contains(&Kind::Tax) {
         let answer = api.get(Kind::Tax.traits().path, &Form::new()).await?;
         actual.take(Kind::Tax, vec![answer.json()?]);
     }
     Ok(actual)
+}
+
+/// A list of prices has the active ones alone; but an inactive one may hold a lookup key of the catalog's.
+async fn load_inactive_prices(api: &Api, desired: &[Desired], actual: &mut Actual) -> Result<(), AskError> {
+    let keys: Vec<&str> = desired
+        .iter()
+        .filter(|o| o.kind == Kind::Price)
+        .map(|o| o.key.as_str())
+        .collect();
+    for keys in keys.chunks(LOOKUP_KEYS_MOST) {
+        let inactive = Form::new().with("active", &false);
+        let query = keys
+            .iter()
+            .fold(inactive, |query, key| query.with("lookup_keys[]", *key));
+        let mut prices = list(api, Kind::Price, &query, &mut actual.at).await?;
+        prices.retain(|price| !actual.of(Kind::Price).any(|known| price["id"] == known.id.as_str()));
+        actual.take(Kind::Price, prices);
+    }
+    Ok(())
 }
 
 /// An account may have any number of codes, one for each of its customers: only

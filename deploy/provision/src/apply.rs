@@ -16,11 +16,15 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 use worker::stripe::api::{Api, AskError, Form, OperationKey};
 
-/// How many writes in doubt an apply bears, one after the other.
+/// How many writes in doubt an apply bears, one after the other, and for how long.
 const DOUBTS_MOST: u32 = 8;
+const DOUBT_MOST: Duration = Duration::from_mins(2);
 
 /// What is to be reached.
 #[derive(Debug)]
@@ -68,14 +72,17 @@ pub async fn apply(
 ) -> anyhow::Result<Done> {
     let (mut actual, mut plan) = looked;
     let mut done = Done::default();
-    let mut doubts_in_a_row = 0;
+    let (mut doubts_in_a_row, mut certain_at) = (0, Instant::now());
     loop {
         let round = round(api, &actual, &plan, secrets, progress).await?;
         done.writes += round.written;
         if let Some((change, error)) = &round.doubt {
-            doubts_in_a_row = if round.written > 0 { 1 } else { doubts_in_a_row + 1 };
+            if round.written > 0 {
+                (doubts_in_a_row, certain_at) = (0, Instant::now());
+            }
+            doubts_in_a_row += 1;
             done.doubts += 1;
-            if doubts_in_a_row > DOUBTS_MOST {
+            if doubts_in_a_row > DOUBTS_MOST || certain_at.elapsed() > DOUBT_MOST {
                 bail!(
                     "{}: {error}; whether it took effect is unknown: apply again later",
                     title(change)

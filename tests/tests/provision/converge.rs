@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
 use tests::stripe::{Fault, Stripe, When, cli};
 
 #[tokio::test]
@@ -114,9 +115,15 @@ async fn whatever_goes_wrong_the_end_is_the_same() -> Result<()> {
     clean.apply().await?;
     for fault in faults {
         let operator = Operator::new().await?;
+        let began = Instant::now();
         operator.stripe.inject(fault.clone(), When::any().percent(20, seed));
         let applied = operator.run(&["apply", "--test"]).await?;
         operator.stripe.heal();
+        println!(
+            "{fault:?}: {:?}, {} requests",
+            began.elapsed(),
+            operator.stripe.requests().len()
+        );
         ensure!(applied.code == Some(0), "{fault:?}: {applied:#?}");
         ensure!(operator.census() == SHIPPED, "{fault:?}: {:?}", operator.census());
         ensure!(described(&operator) == described(&clean), "{fault:?}");

@@ -95,7 +95,8 @@ impl Operator {
             said: String::from_utf8(output.stderr)?,
         };
         let both = format!("{}{}", ran.printed, ran.said);
-        ensure!(!both.contains("hush") && !both.contains(KEY), "the key is told: {both}");
+        let key = self.settings.get("STRIPE_SECRET_KEY").map_or(KEY, String::as_str);
+        ensure!(!both.contains(key), "the key is told: {both}");
         Ok(ran)
     }
 

@@ -87,6 +87,11 @@ impl Call<'_> {
         self.params.get(name).and_then(Value::as_str)
     }
 
+    /// Whether a parameter is given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.params.contains_key(name)
+    }
+
     /// The object that the parameter `param` names.
     pub(super) fn need(&self, param: &str, collection: &str, id: &str) -> Result<Value, Refusal> {
         let object = self.mode.find(collection, id);

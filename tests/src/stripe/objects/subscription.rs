@@ -138,7 +138,7 @@ fn settle(call: &mut Call, old: Option<&Value>, subscription: &mut Value) -> Res
             "A canceled subscription can only update its cancellation_details and metadata.",
         ));
     }
-    if !call.params["items"].is_null() {
+    if call.has("items") {
         return Err(Refusal::not_played("change the items of a subscription"));
     }
     if old["cancel_at_period_end"] != subscription["cancel_at_period_end"] {
@@ -198,8 +198,7 @@ fn start(call: &mut Call, subscription: &mut Value, now: i64) -> Result<(), Refu
         "/v1/subscription_items?subscription={}",
         subscription["id"].as_str().unwrap_or_default()
     );
-    subscription["items"] =
-        json!({"object": "list", "data": items, "has_more": false, "total_count": items.len(), "url": url});
+    subscription["items"] = json!({"object": "list", "data": items, "has_more": false, "url": url});
     subscription["latest_invoice"] = json!(call.id("in"));
     Ok(())
 }

@@ -9,8 +9,8 @@
 //! repeated answers (`idempotency`). A test has [`Fault`]s strike [`When`] it wishes.
 //!
 //! The document (of May 2026) knows all that our programs say, so that nothing is added to it. Not
-//! played is what none of them asks for: payments, invoices, and events of what is changed through
-//! the API. What the stand-in cannot do it answers with 501 and counts as a violation.
+//! played is what none of them asks for: payments that fail, prorations, changes of a subscription's
+//! items. What the stand-in cannot do it answers with 501 and counts as a violation.
 
 mod account;
 mod check;

@@ -2,9 +2,29 @@
 
 use crate::caller::{Caller, id};
 use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use tests::harness::unix_now;
 
 /// 2026-01-31, 2026-02-28 and 2026-03-28, at noon in UTC.
 const TIMES: [i64; 3] = [1_769_860_800, 1_772_280_000, 1_774_699_200];
+
+const TOLD: [&str; 14] = [
+    "product.created",
+    "price.created",
+    "test_helpers.test_clock.created",
+    "customer.created",
+    "invoice.paid",
+    "customer.subscription.created",
+    "test_helpers.test_clock.advancing",
+    "invoice.paid",
+    "customer.subscription.updated",
+    "test_helpers.test_clock.ready",
+    // The wish for its end, and the end.
+    "customer.subscription.updated",
+    "test_helpers.test_clock.advancing",
+    "customer.subscription.deleted",
+    "test_helpers.test_clock.ready",
+];
 
 #[tokio::test]
 async fn a_clock_advances_for_a_while_and_then_its_subscriptions_have_moved_on() -> Result<()> {
@@ -52,6 +72,36 @@ async fn a_clock_advances_for_a_while_and_then_its_subscriptions_have_moved_on()
     let ended = caller.get(&subscription).await?;
     ensure!(ended["status"] == "canceled" && ended["ended_at"] == next, "{ended}");
 
+    // What happened is told by the wall's clock, and bears the time of the test's.
+    let events = caller.get("/v1/events?limit=100").await?;
+    let events = events["data"].as_array().map_or(&[][..], Vec::as_slice);
+    let told: Vec<&str> = events.iter().rev().filter_map(|event| event["type"].as_str()).collect();
+    ensure!(told == TOLD, "{told:#?}");
+    let paid: Vec<&Value> = events.iter().filter(|event| event["type"] == "invoice.paid").collect();
+    ensure!(
+        paid.iter()
+            .all(|event| event["created"].as_i64() >= Some(unix_now() - 60)),
+        "{paid:?}"
+    );
+    let invoice = &paid[0]["data"]["object"];
+    ensure!(
+        invoice["billing_reason"] == "subscription_cycle" && invoice["total"] == 1000,
+        "{invoice}"
+    );
+    ensure!(
+        invoice["period_start"] == start && invoice["period_end"] == renewal,
+        "{invoice}"
+    );
+    ensure!(
+        invoice["lines"]["data"][0]["period"] == json!({"start": renewal, "end": next}),
+        "{invoice}"
+    );
+    let invoices = caller.get(&format!("/v1/invoices?customer={customer}")).await?;
+    ensure!(
+        invoices["data"][0] == *invoice && moved["latest_invoice"] == invoice["id"],
+        "{invoices}"
+    );
+
     caller.done(&format!("DELETE {clock}"), "").await?;
     for path in [clock, subscription, format!("/v1/customers/{customer}")] {
         ensure!(
@@ -72,7 +122,7 @@ async fn a_customer_who_is_deleted_can_be_asked_for_and_has_no_subscription() ->
     let path = format!("/v1/customers/{customer}");
     let gone = caller.done(&format!("DELETE {path}"), "").await?;
     ensure!(gone["deleted"] == true && caller.get(&path).await? == gone, "{gone}");
-    ensure!(caller.get("/v1/customers").await?["data"] == serde_json::json!([]));
+    ensure!(caller.get("/v1/customers").await?["data"] == json!([]));
     let ended = caller.get(&format!("/v1/subscriptions/{subscription}")).await?;
     ensure!(ended["status"] == "canceled", "{ended}");
     for request in [format!("POST {path}"), format!("DELETE {path}")] {

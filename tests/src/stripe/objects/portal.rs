@@ -14,6 +14,7 @@ pub(crate) const CONFIGURATIONS: Resource = Resource {
     object: "billing_portal.configuration",
     prefix: "bpc",
     permission: "customer_portal",
+    events: "billing_portal.configuration",
     columns: &["/active", "/is_default"],
     filters: &[
         ("active", Filter::Is("/active")),

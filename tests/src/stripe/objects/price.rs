@@ -11,6 +11,7 @@ pub(crate) const PRICES: Resource = Resource {
     object: "price",
     prefix: "price",
     permission: "plan",
+    events: "price",
     columns: &[
         "/active",
         "/currency",

@@ -2,104 +2,43 @@
 //! ours answers.
 
 use anyhow::{Result, ensure};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tests::crowd::{all_applied, ids, newcomers};
 use tests::fixtures::{ApiVersion, DAY, Event, Mint, Pack};
 use tests::harness::{Balance, Pair, Setup, TestEnv, eventually, unix_now};
-use tokio::net::TcpListener;
+use tests::stripe::{Fault, Stripe, When};
+use tokio::sync::Notify;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How long a worker waits for Stripe.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 const KEY: &str = "rk_test_tollbridge_hush_0123456789";
 
-/// What Stripe says when it is asked for the lines of a session.
-#[derive(Clone, Debug)]
-enum Says {
-    Lines(Vec<Value>),
-    Status(u16),
-    Nothing,
+/// That the lines of `session` are these from now on.
+fn sells(stripe: &Stripe, session: &str, lines: &[Value]) {
+    let lines = json!({"object": "list", "data": lines, "has_more": false, "url": "/v1/checkout/sessions"});
+    let session = json!({
+        "id": session, "object": "checkout.session", "created": unix_now(), "livemode": false, "line_items": lines
+    });
+    stripe.put("checkout/sessions", &session);
 }
 
-/// What it was asked: the path with its query, and the key.
-type Asked = (String, String);
-
-/// A stand-in for Stripe's API.
-#[derive(Clone, Debug, Default)]
-struct Stripe {
-    /// By session; the last one is said again and again.
-    says: Arc<Mutex<BTreeMap<String, Vec<Says>>>>,
-    asked: Arc<Mutex<Vec<Asked>>>,
+/// Has `fault` strike the next so many questions about `session`.
+fn fails(stripe: &Stripe, session: &str, fault: Fault, times: usize) {
+    stripe.inject(fault, When::below(&path(session)).times(times));
 }
 
-impl Stripe {
-    /// Listens until the test's runtime ends; returns where.
-    async fn start(&self) -> Result<String> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let base = format!("http://{}", listener.local_addr()?);
-        let stripe = self.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let stripe = stripe.clone();
-                let service = service_fn(move |request| stripe.clone().answer(request));
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
-                );
-            }
-        });
-        Ok(base)
-    }
+fn path(session: &str) -> String {
+    format!("/v1/checkout/sessions/{session}/line_items")
+}
 
-    fn will_say(&self, session: &str, says: &[Says]) {
-        let mut all = self.says.lock().expect("no test panics with it");
-        all.insert(session.to_owned(), says.to_vec());
-    }
-
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().expect("no test panics with it").clone()
-    }
-
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
-        let path = request
-            .uri()
-            .path_and_query()
-            .map_or("", |path| path.as_str())
-            .to_owned();
-        let header = request.headers().get("authorization");
-        let key = header.map_or("", |key| key.to_str().unwrap_or_default()).to_owned();
-        let says = {
-            let mut all = self.says.lock().expect("no test panics with it");
-            let says = all.iter_mut().find(|(session, _)| path.contains(session.as_str()));
-            match says {
-                Some((_, says)) if says.len() > 1 => says.remove(0),
-                Some((_, says)) => says[0].clone(),
-                None => Says::Status(404),
-            }
-        };
-        self.asked.lock().expect("no test panics with it").push((path, key));
-        let (status, body) = match says {
-            Says::Lines(lines) => (
-                200,
-                json!({"object": "list", "data": lines, "has_more": false, "url": "/v1"}),
-            ),
-            Says::Status(status) => (
-                status,
-                json!({"error": {"type": "api_error", "message": "a stand-in's"}}),
-            ),
-            Says::Nothing => std::future::pending().await,
-        };
-        Ok(Response::builder()
-            .status(status)
-            .body(Full::new(Bytes::from(body.to_string())))?)
-    }
+/// How often it was asked about `session`.
+fn times_asked(stripe: &Stripe, session: &str) -> usize {
+    let asked = stripe.requests();
+    asked.iter().filter(|asked| asked.path == path(session)).count()
 }
 
 /// A line as Stripe writes it.
@@ -115,8 +54,8 @@ fn line(quantity: i64, lookup_key: Option<&str>, metadata: &Value) -> Value {
     })
 }
 
-fn tokens(quantity: i64) -> Says {
-    Says::Lines(vec![line(quantity, Some("tokens_5m"), &json!({}))])
+fn tokens(quantity: i64) -> Vec<Value> {
+    vec![line(quantity, Some("tokens_5m"), &json!({}))]
 }
 
 /// That `user` paid for a session that names no pack; its id, and the event.
@@ -153,12 +92,12 @@ async fn post(pair: &Pair, event: &Event) -> Result<()> {
 #[tokio::test]
 async fn a_session_that_names_no_pack_grants_what_its_lines_sold() -> Result<()> {
     let env = TestEnv::new("lines_found").await?;
-    let stripe = Stripe::default();
+    let stripe = Stripe::start().await?;
     let key_file = std::env::temp_dir().join(format!("tollbridge-key-{}", std::process::id()));
     std::fs::write(&key_file, format!("{KEY}\n"))?;
     let setup = Setup::default()
         .worker("STRIPE_SECRET_KEY_FILE", &key_file.display().to_string())
-        .worker("STRIPE_API_BASE", &stripe.start().await?)
+        .worker("STRIPE_API_BASE", stripe.base())
         .worker("RUST_LOG", "trace");
     let pair = Pair::start(&env, setup).await?;
     let mut mint = Mint::new(ApiVersion::Y2026, "lines");
@@ -176,34 +115,37 @@ async fn a_session_that_names_no_pack_grants_what_its_lines_sold() -> Result<()>
     ];
     for (user, lines, meter, credits) in &sold {
         let (session, event) = unnamed(&mut mint, user);
-        stripe.will_say(&session, &[Says::Lines(lines.clone())]);
+        sells(&stripe, &session, lines);
         post(&pair, &event).await?;
         has(&env, user, meter, *credits).await;
-        let asked = (
-            format!("/v1/checkout/sessions/{session}/line_items?limit=100"),
-            format!("Bearer {KEY}"),
-        );
-        ensure!(stripe.asked().last() == Some(&asked), "{:?}", stripe.asked());
+        let asked = stripe.requests();
+        let is_last = asked.last().is_some_and(|asked| {
+            asked.method == "GET" && asked.path == path(&session) && asked.params == json!({"limit": "100"})
+        });
+        ensure!(is_last && asked.iter().all(|asked| asked.key == KEY), "{asked:?}");
     }
     // Who names a pack is not asked about.
     let named = Pack::bought(&mut mint, "user_named", "tokens_5m", 2, unix_now() - DAY);
     post(&pair, &named.completed(&mut mint)).await?;
     has(&env, "user_named", "tokens", 10_000_000).await;
-    ensure!(stripe.asked().len() == sold.len(), "{:?}", stripe.asked());
+    ensure!(stripe.requests().len() == sold.len(), "{:?}", stripe.requests());
 
-    for (count, (says, why)) in [
-        (Says::Lines(vec![line(1, Some("gold"), &none)]), "lookup key: gold"),
+    for (count, (lines, why)) in [
+        (Some(vec![line(1, Some("gold"), &none)]), "lookup key: gold"),
         (
-            Says::Lines(vec![line(1, key, &none), line(1, None, &voice)]),
+            Some(vec![line(1, key, &none), line(1, None, &voice)]),
             "'tokens_5m' and 'voice_500k'",
         ),
-        (Says::Status(404), "404"),
+        // Of which Stripe knows nothing.
+        (None, "404"),
     ]
     .into_iter()
     .enumerate()
     {
         let (session, event) = unnamed(&mut mint, "user_unknown");
-        stripe.will_say(&session, &[says]);
+        if let Some(lines) = lines {
+            sells(&stripe, &session, &lines);
+        }
         post(&pair, &event).await?;
         let letters = dead(&pair, count + 1).await?;
         let letter = letters.iter().find(|letter| letter["id"] == event.id.as_str());
@@ -221,6 +163,7 @@ async fn a_session_that_names_no_pack_grants_what_its_lines_sold() -> Result<()>
         log.contains("event settled") && !log.contains("hush"),
         "the key is in the log"
     );
+    ensure!(stripe.violations().is_empty(), "{:?}", stripe.violations());
     std::fs::remove_file(key_file)?;
     Ok(())
 }
@@ -230,10 +173,10 @@ async fn a_failure_of_stripes_is_tried_again_and_names_the_key_where_that_is_ref
     let env = TestEnv::new("lines_failing")
         .await?
         .with("RETRY_DELAYS", "100ms,200ms,300ms");
-    let stripe = Stripe::default();
+    let stripe = Stripe::start().await?;
     let setup = Setup::default()
         .worker("STRIPE_SECRET_KEY", KEY)
-        .worker("STRIPE_API_BASE", &stripe.start().await?);
+        .worker("STRIPE_API_BASE", stripe.base());
     let pair = Pair::start(&env, setup).await?;
     let mut mint = Mint::new(ApiVersion::Y2026, "failing");
     for (user, statuses) in [
@@ -242,18 +185,18 @@ async fn a_failure_of_stripes_is_tried_again_and_names_the_key_where_that_is_ref
         ("user_401", [401, 403]),
     ] {
         let (session, event) = unnamed(&mut mint, user);
-        let [first, second] = statuses.map(Says::Status);
-        stripe.will_say(&session, &[first, second, tokens(1)]);
+        sells(&stripe, &session, &tokens(1));
+        for status in statuses {
+            fails(&stripe, &session, Fault::FailsBefore(status), 1);
+        }
         post(&pair, &event).await?;
         has(&env, user, "tokens", 5_000_000).await;
-        let asked = stripe.asked();
-        let times = asked.iter().filter(|(path, _)| path.contains(&session)).count();
-        ensure!(times == 3, "{asked:?}");
+        ensure!(times_asked(&stripe, &session) == 3, "{:?}", stripe.requests());
     }
     ensure!(pair.dead_letters(&[]).await?.is_empty());
 
     let (session, event) = unnamed(&mut mint, "user_never");
-    stripe.will_say(&session, &[Says::Status(500)]);
+    fails(&stripe, &session, Fault::FailsBefore(500), 4);
     post(&pair, &event).await?;
     let letters = dead(&pair, 1).await?;
     ensure!(
@@ -279,26 +222,28 @@ async fn a_failure_of_stripes_is_tried_again_and_names_the_key_where_that_is_ref
 #[tokio::test]
 async fn a_stripe_that_hangs_holds_up_nothing_else_of_its_batch_and_no_shutdown() -> Result<()> {
     let env = TestEnv::new("lines_hang").await?.with("RETRY_DELAYS", "1s,1h");
-    let stripe = Stripe::default();
+    let stripe = Stripe::start().await?;
     // One lane, that finds all that is posted here in its queue, for one batch.
     let setup = Setup::default()
         .workers(0)
         .worker("STRIPE_SECRET_KEY", KEY)
-        .worker("STRIPE_API_BASE", &stripe.start().await?)
+        .worker("STRIPE_API_BASE", stripe.base())
         .worker("LANES", "1")
         .worker("BATCH_WAIT", "500ms");
     let mut pair = Pair::start(&env, setup).await?;
     let mut mint = Mint::new(ApiVersion::Y2026, "hang");
-    let buyers: Vec<(String, String, Event)> = (0..10)
+    let buyers: Vec<(String, Event)> = (0..10)
         .map(|number| {
             let user = format!("user_hang{number}");
             let (session, event) = unnamed(&mut mint, &user);
-            stripe.will_say(&session, &[Says::Nothing]);
-            (user, session, event)
+            sells(&stripe, &session, &tokens(1));
+            (user, event)
         })
         .collect();
     let others = newcomers(env.namespace(), 5);
-    for event in buyers.iter().map(|(_, _, event)| event).chain(&others) {
+    // It is never notified.
+    stripe.inject(Fault::Waits(Arc::new(Notify::new())), When::any());
+    for event in buyers.iter().map(|(_, event)| event).chain(&others) {
         post(&pair, event).await?;
     }
     let began = Instant::now();
@@ -307,15 +252,15 @@ async fn a_stripe_that_hangs_holds_up_nothing_else_of_its_batch_and_no_shutdown(
     let took = began.elapsed();
     ensure!(took < TIME_LIMIT, "{took:?}");
     eventually(DEADLINE, "it is asked", async || {
-        ensure!(stripe.asked().len() >= 4);
+        ensure!(stripe.requests().len() >= 4);
         Ok(())
     })
     .await;
 
     // They come back, hang again, and are given back at once when it stops.
-    let asked = stripe.asked().len();
+    let asked = stripe.requests().len();
     eventually(DEADLINE, "it is asked again", async || {
-        ensure!(stripe.asked().len() > asked);
+        ensure!(stripe.requests().len() > asked);
         Ok(())
     })
     .await;
@@ -332,11 +277,9 @@ async fn a_stripe_that_hangs_holds_up_nothing_else_of_its_batch_and_no_shutdown(
         "interrupted work counted as a failure"
     );
 
-    for (_, session, _) in &buyers {
-        stripe.will_say(session, &[tokens(1)]);
-    }
+    stripe.heal();
     pair.workers[0].start().await?;
-    for (user, _, _) in &buyers {
+    for (user, _) in &buyers {
         has(&env, user, "tokens", 5_000_000).await;
     }
     Ok(())
@@ -345,12 +288,11 @@ async fn a_stripe_that_hangs_holds_up_nothing_else_of_its_batch_and_no_shutdown(
 #[tokio::test]
 async fn without_a_key_it_is_a_dead_letter_that_a_replay_applies_once_there_is_one() -> Result<()> {
     let env = TestEnv::new("lines_no_key").await?;
-    let stripe = Stripe::default();
-    let base = stripe.start().await?;
+    let stripe = Stripe::start().await?;
     let mut mint = Mint::new(ApiVersion::Y2026, "nokey");
     let (session, event) = unnamed(&mut mint, "user_late");
-    stripe.will_say(&session, &[tokens(2)]);
-    let mut pair = Pair::start(&env, Setup::default().worker("STRIPE_API_BASE", &base)).await?;
+    sells(&stripe, &session, &tokens(2));
+    let mut pair = Pair::start(&env, Setup::default().worker("STRIPE_API_BASE", stripe.base())).await?;
     post(&pair, &event).await?;
     let letters = dead(&pair, 1).await?;
     let detail = letters[0]["detail"].as_str().unwrap_or_default();
@@ -358,10 +300,10 @@ async fn without_a_key_it_is_a_dead_letter_that_a_replay_applies_once_there_is_o
         letters[0]["reason"] == "unknown_pack" && detail.contains("STRIPE_SECRET_KEY"),
         "{letters:?}"
     );
-    ensure!(stripe.asked().is_empty(), "{:?}", stripe.asked());
+    ensure!(stripe.requests().is_empty(), "{:?}", stripe.requests());
     pair.kill_all().await;
 
-    let setup = Setup::default().worker("STRIPE_API_BASE", &base);
+    let setup = Setup::default().worker("STRIPE_API_BASE", stripe.base());
     let pair = Pair::start(&env, setup.worker("STRIPE_SECRET_KEY", KEY)).await?;
     post(&pair, &event).await?;
     has(&env, "user_late", "tokens", 10_000_000).await;

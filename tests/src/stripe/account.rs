@@ -3,8 +3,11 @@
 use super::refusal::Refusal;
 use super::resource::{self, RESOURCES, Resource};
 use super::table::Table;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+
+/// The version of Stripe's API that answers and events have.
+pub(super) const VERSION: &str = "2026-05-27.dahlia";
 
 /// The objects of one mode.
 #[derive(Debug)]
@@ -85,6 +88,32 @@ impl Call<'_> {
     /// The text of a parameter.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.params.get(name).and_then(Value::as_str)
+    }
+
+    /// Makes an event of what happened to `object`, whose delivery worked.
+    pub(super) fn tell(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
+        let id = self.id("evt");
+        let mut data = json!({"object": object});
+        if let Some(previous) = previous {
+            data["previous_attributes"] = previous;
+        }
+        let event = json!({
+            "id": id,
+            "object": "event",
+            "api_version": VERSION,
+            "created": self.now,
+            "data": data,
+            "livemode": self.mode.is_live,
+            "pending_webhooks": 0,
+            "request": {"id": null, "idempotency_key": null},
+            "type": kind
+        });
+        self.mode.put("events", &event);
+    }
+
+    /// Whether a parameter is given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.params.contains_key(name)
     }
 
     /// The object that the parameter `param` names.

@@ -2,6 +2,7 @@
 
 use super::Stripe;
 use super::spec::fetch;
+use crate::harness::repository;
 use anyhow::{Result, ensure};
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const TIME_LIMIT: Duration = Duration::from_mins(1);
 /// When it cannot be had, or fails.
 pub async fn cli(stripe: &Stripe, key: &str, arguments: &[&str]) -> Result<String> {
     let binary = tokio::task::spawn_blocking(|| fetch("stripe_cli.py")).await??;
-    let home = std::env::temp_dir().join(format!("tollbridge-stripe-cli-{}", std::process::id()));
+    let home = repository().join("target/stripe/home");
     std::fs::create_dir_all(&home)?;
     let mut command = Command::new(binary);
     command

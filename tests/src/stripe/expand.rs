@@ -10,13 +10,15 @@ use std::collections::BTreeMap;
 const LEVELS_MOST: usize = 4;
 
 /// Which collection the id in a field leads to.
-const LEADS_TO: [(&str, &str); 7] = [
+const LEADS_TO: [(&str, &str); 9] = [
     ("coupon", "coupons"),
     ("customer", "customers"),
     ("default_price", "prices"),
+    ("latest_invoice", "invoices"),
     ("price", "prices"),
     ("product", "products"),
     ("promotion_code", "promotion_codes"),
+    ("subscription", "subscriptions"),
     ("test_clock", "test_helpers/test_clocks"),
 ];
 

@@ -9,8 +9,8 @@
 //! repeated answers (`idempotency`). A test has [`Fault`]s strike [`When`] it wishes.
 //!
 //! The document (of May 2026) knows all that our programs say, so that nothing is added to it. Not
-//! played is what none of them asks for: payments, invoices, and events of what is changed through
-//! the API. What the stand-in cannot do it answers with 501 and counts as a violation.
+//! played is what none of them asks for: payments that fail, prorations, changes of a subscription's
+//! items. What the stand-in cannot do it answers with 501 and counts as a violation.
 
 mod account;
 mod check;
@@ -28,6 +28,7 @@ mod reply;
 mod resource;
 mod serve;
 mod server;
+mod shape;
 mod spec;
 mod state;
 mod table;
@@ -127,6 +128,18 @@ impl Stripe {
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
         self.shared.lock().violations.clone()
+    }
+
+    /// How an answer to a request with `method` for `path` differs from what Stripe's document says of
+    /// it: a field that is missing or unknown, or a value of another kind.
+    #[must_use]
+    pub fn differences(&self, method: &str, path: &str, answer: &Value) -> Vec<String> {
+        let spec = self.shared.lock().spec;
+        let found = spec.find(path);
+        let operation = found.and_then(|found| spec.operation(&method.to_lowercase(), found.template));
+        let schema = operation.map(|operation| &operation["answer"]);
+        let differences = schema.map(|schema| shape::differences(spec, schema, answer, ""));
+        differences.unwrap_or_else(|| vec![format!("Stripe has no {method} {path}")])
     }
 
     /// All objects of a collection, such as `products` or `billing_portal/configurations`, as they

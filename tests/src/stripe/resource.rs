@@ -2,15 +2,15 @@
 
 use super::account::Call;
 use super::objects::{
-    checkout, coupon, customer, event, portal, price, product, promotion_code, single, subscription, test_clock,
-    webhook_endpoint,
+    checkout, coupon, customer, event, invoice, portal, price, product, promotion_code, single, subscription,
+    test_clock, webhook_endpoint,
 };
 use super::refusal::Refusal;
 use super::table::Row;
 use serde_json::{Map, Value, json};
 
 /// All kinds.
-pub(super) static RESOURCES: [Resource; 13] = [
+pub(super) static RESOURCES: [Resource; 14] = [
     single::ACCOUNT,
     single::TAX_SETTINGS,
     product::PRODUCTS,
@@ -21,6 +21,7 @@ pub(super) static RESOURCES: [Resource; 13] = [
     webhook_endpoint::WEBHOOK_ENDPOINTS,
     customer::CUSTOMERS,
     subscription::SUBSCRIPTIONS,
+    invoice::INVOICES,
     event::EVENTS,
     checkout::SESSIONS,
     test_clock::TEST_CLOCKS,
@@ -37,6 +38,8 @@ pub(super) struct Resource {
     pub(super) prefix: &'static str,
     /// What a restricted key's permission to it is called: with `_read` or `_write`.
     pub(super) permission: &'static str,
+    /// What its events begin with, before `.created` and the like; empty if there are none.
+    pub(super) events: &'static str,
     /// Whether there is one alone, which has no id.
     pub(super) is_single: bool,
     /// The fields, as JSON pointers, that lists are filtered by.
@@ -71,6 +74,7 @@ pub(super) const PLAIN: Resource = Resource {
     object: "",
     prefix: "",
     permission: "",
+    events: "",
     is_single: false,
     columns: &[],
     indexed: &[],

@@ -4,10 +4,11 @@ use super::account::Call;
 use super::expand::{Tree, render};
 use super::list::{page, page_of};
 use super::merge::merge;
-use super::objects::{subscription, test_clock};
+use super::objects::{life, subscription, test_clock};
 use super::refusal::Refusal;
 use super::resource::{self, RESOURCES, Resource};
 use super::spec::Found;
+use crate::fixtures::previous_attributes;
 use serde_json::{Map, Value, json};
 
 /// Does what `method` (in lower case) asks for at the path `found`, and answers its JSON.
@@ -82,6 +83,14 @@ fn keep(call: &mut Call, resource: &Resource, object: &Value) {
     call.mode.put(resource.collection, &kept);
 }
 
+/// Tells of a change as an event, where Stripe has such.
+fn tell(call: &mut Call, resource: &Resource, what: &str, object: &Value, previous: Option<Value>) {
+    if !resource.events.is_empty() {
+        let object = render(call.mode, object.clone(), resource.hidden, &Tree::default());
+        call.tell(&format!("{}.{what}", resource.events), &object, previous);
+    }
+}
+
 fn create(call: &mut Call, resource: &'static Resource) -> Result<Value, Refusal> {
     let Some(blank) = resource.blank else {
         return Err(Refusal::not_played(&format!("create {}", resource.collection)));
@@ -100,6 +109,7 @@ fn create(call: &mut Call, resource: &'static Resource) -> Result<Value, Refusal
     object["created"] = json!(call.now);
     (resource.settle)(call, None, &mut object)?;
     keep(call, resource, &object);
+    tell(call, resource, "created", &object, None);
     Ok(object)
 }
 
@@ -111,7 +121,16 @@ fn update(call: &mut Call, resource: &'static Resource, id: &str) -> Result<Valu
     let mut object = old.clone();
     merge(&mut object, &fields(call.params, resource));
     (resource.settle)(call, Some(&old), &mut object)?;
-    keep(call, resource, &object);
+    if object != old {
+        keep(call, resource, &object);
+        tell(
+            call,
+            resource,
+            "updated",
+            &object,
+            Some(previous_attributes(&old, &object)),
+        );
+    }
     Ok(object)
 }
 
@@ -121,11 +140,12 @@ fn delete(call: &mut Call, resource: &'static Resource, id: &str) -> Result<Valu
         return Err(Refusal::absent(resource.object, id));
     }
     if resource.collection == subscription::SUBSCRIPTIONS.collection {
-        subscription::end(&mut object, call.now);
-        keep(call, resource, &object);
+        let now = test_clock::time_of(call, &object)?;
+        life::end(call, &mut object, now);
         return Ok(object);
     }
     (resource.deleted)(call, &object)?;
+    tell(call, resource, "deleted", &object, None);
     let stub = json!({"id": id, "object": resource.object, "deleted": true});
     if resource.leaves_stub {
         keep(call, resource, &stub);

@@ -1,6 +1,6 @@
 //! The stand-in behind its server: what a request meets on its way, in Stripe's order.
 
-use super::account::{Call, Mode};
+use super::account::{Call, Mode, VERSION};
 use super::check;
 use super::expand::Tree;
 use super::fault::{Fault, Faults};
@@ -16,8 +16,6 @@ use super::spec::{Found, Spec};
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap};
 
-/// The version of Stripe's API that answers have.
-const VERSION: &str = "2026-05-27.dahlia";
 /// What keys begin with, and whether they are of live mode.
 const KEYS: [(&str, bool); 4] = [
     ("sk_test_", false),

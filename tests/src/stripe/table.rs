@@ -60,7 +60,8 @@ impl Table {
 
     /// Puts an object in, in the place of the one with its id if there is one.
     pub(super) fn put(&mut self, object: &Value) {
-        let id = object["id"].as_str().unwrap_or_default();
+        let is_named = !self.resource.is_single;
+        let id = object["id"].as_str().filter(|_| is_named).unwrap_or_default();
         let place = self.remove(id).unwrap_or_else(|| {
             self.arrivals += 1;
             (object["created"].as_i64().unwrap_or_default(), self.arrivals)

@@ -47,7 +47,7 @@ impl Caller {
         Ok((answer.status.as_u16(), value))
     }
 
-    /// The JSON of an answer with status 200.
+    /// The JSON of an answer with status 200, which must look as Stripe's document says.
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         self.done(&format!("GET {path}"), "").await
     }
@@ -59,6 +59,10 @@ impl Caller {
     pub(crate) async fn done(&self, request: &str, form: &str) -> Result<Value> {
         let (status, value) = self.ask(request, form).await?;
         ensure!(status == 200, "{request} {form}: {status} {value}");
+        let (method, path) = request.split_once(' ').context("no method")?;
+        let path = path.split('?').next().unwrap_or_default();
+        let differences = self.stripe.differences(method, path, &value);
+        ensure!(differences.is_empty(), "{request}: {differences:#?}");
         Ok(value)
     }
 

@@ -9,6 +9,7 @@ pub(crate) const COUPONS: Resource = Resource {
     collection: "coupons",
     object: "coupon",
     permission: "coupon",
+    events: "coupon",
     hidden: &["/applies_to", "/currency_options"],
     blank: Some(|call| {
         json!({

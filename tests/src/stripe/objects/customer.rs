@@ -1,7 +1,7 @@
 //! Customers.
 
 use crate::stripe::account::Call;
-use crate::stripe::objects::{subscription, test_clock};
+use crate::stripe::objects::{life, test_clock};
 use crate::stripe::refusal::Refusal;
 use crate::stripe::resource::{Filter, PLAIN, Resource, on_wished_clock};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ pub(crate) const CUSTOMERS: Resource = Resource {
     object: "customer",
     prefix: "cus",
     permission: "customer",
+    events: "customer",
     columns: &["/email", "/test_clock", "/deleted"],
     indexed: &["/test_clock"],
     filters: &[("email", Filter::Is("/email")), ("test_clock", Filter::Seen)],
@@ -46,18 +47,15 @@ pub(crate) const CUSTOMERS: Resource = Resource {
     aside: &["payment_method", "source", "tax", "tax_id_data"],
     settle,
     deleted: |call, customer| {
-        end_subscriptions(call, customer);
+        let now = test_clock::time_of(call, customer)?;
+        end_subscriptions(call, customer, now);
         Ok(())
     },
     ..PLAIN
 };
 
 fn settle(call: &mut Call, old: Option<&Value>, customer: &mut Value) -> Result<(), Refusal> {
-    let clock = customer["test_clock"].as_str().unwrap_or_default();
-    if clock.is_empty() {
-        return Ok(());
-    }
-    let time = test_clock::time(call, clock)?;
+    let time = test_clock::time_of(call, customer)?;
     if old.is_none() {
         customer["created"] = json!(time);
     }
@@ -65,10 +63,9 @@ fn settle(call: &mut Call, old: Option<&Value>, customer: &mut Value) -> Result<
 }
 
 /// Its subscriptions end with it.
-fn end_subscriptions(call: &mut Call, customer: &Value) {
+fn end_subscriptions(call: &mut Call, customer: &Value, now: i64) {
     let id = customer["id"].as_str().unwrap_or_default();
     for mut subscription in call.mode.having("subscriptions", "/customer", id) {
-        subscription::end(&mut subscription, call.now);
-        call.mode.put("subscriptions", &subscription);
+        life::end(call, &mut subscription, now);
     }
 }

@@ -4,6 +4,8 @@ pub(super) mod checkout;
 pub(super) mod coupon;
 pub(super) mod customer;
 pub(super) mod event;
+pub(super) mod invoice;
+pub(super) mod life;
 pub(super) mod portal;
 pub(super) mod price;
 pub(super) mod product;

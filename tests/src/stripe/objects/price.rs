@@ -11,6 +11,7 @@ pub(crate) const PRICES: Resource = Resource {
     object: "price",
     prefix: "price",
     permission: "plan",
+    events: "price",
     columns: &[
         "/active",
         "/currency",
@@ -81,7 +82,7 @@ fn settle(call: &mut Call, old: Option<&Value>, price: &mut Value) -> Result<(),
 
 fn create(call: &mut Call, price: &mut Value) -> Result<(), Refusal> {
     let Some(product) = call.text("product") else {
-        let why = if call.params.contains_key("product_data") {
+        let why = if call.has("product_data") {
             Refusal::not_played("create a product with a price")
         } else {
             Refusal::missing("product")

@@ -11,6 +11,7 @@ pub(crate) const PRODUCTS: Resource = Resource {
     object: "product",
     prefix: "prod",
     permission: "product",
+    events: "product",
     columns: &["/id", "/active"],
     filters: &[("active", Filter::Is("/active")), ("ids", Filter::In("/id"))],
     aside: &["default_price_data"],

@@ -11,6 +11,7 @@ pub(crate) const PROMOTION_CODES: Resource = Resource {
     object: "promotion_code",
     prefix: "promo",
     permission: "promotion_code",
+    events: "promotion_code",
     columns: &["/active", "/code", "/customer", "/promotion/coupon"],
     filters: &[
         ("active", Filter::Is("/active")),

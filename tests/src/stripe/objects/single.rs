@@ -42,6 +42,7 @@ pub(crate) const TAX_SETTINGS: Resource = Resource {
     collection: "tax/settings",
     object: "tax.settings",
     permission: "tax_settings",
+    events: "tax.settings",
     is_single: true,
     blank: Some(|call| {
         json!({

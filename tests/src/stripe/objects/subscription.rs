@@ -1,20 +1,20 @@
 //! Subscriptions.
 
+use crate::fixtures::DAY;
 use crate::stripe::account::Call;
-use crate::stripe::objects::test_clock;
+use crate::stripe::objects::life::period_end;
+use crate::stripe::objects::{invoice, test_clock};
 use crate::stripe::refusal::Refusal;
 use crate::stripe::resource::{Filter, PLAIN, Resource, on_wished_clock};
 use crate::stripe::table::Row;
 use serde_json::{Map, Value, json};
-use time::{Date, Duration, Month, OffsetDateTime};
-
-const DAY: i64 = 24 * 60 * 60;
 
 pub(crate) const SUBSCRIPTIONS: Resource = Resource {
     collection: "subscriptions",
     object: "subscription",
     prefix: "sub",
     permission: "subscription",
+    events: "customer.subscription",
     columns: &[
         "/collection_method",
         "/customer",
@@ -124,10 +124,7 @@ fn settle(call: &mut Call, old: Option<&Value>, subscription: &mut Value) -> Res
         let id = customer["id"].as_str().unwrap_or_default();
         return Err(Refusal::unheard_of("customer", "customer", id));
     }
-    let now = match customer["test_clock"].as_str() {
-        Some(clock) => test_clock::time(call, clock)?,
-        None => call.now,
-    };
+    let now = test_clock::time_of(call, &customer)?;
     let Some(old) = old else {
         subscription["test_clock"] = customer["test_clock"].clone();
         return start(call, subscription, now);
@@ -138,7 +135,7 @@ fn settle(call: &mut Call, old: Option<&Value>, subscription: &mut Value) -> Res
             "A canceled subscription can only update its cancellation_details and metadata.",
         ));
     }
-    if !call.params["items"].is_null() {
+    if call.has("items") {
         return Err(Refusal::not_played("change the items of a subscription"));
     }
     if old["cancel_at_period_end"] != subscription["cancel_at_period_end"] {
@@ -198,92 +195,8 @@ fn start(call: &mut Call, subscription: &mut Value, now: i64) -> Result<(), Refu
         "/v1/subscription_items?subscription={}",
         subscription["id"].as_str().unwrap_or_default()
     );
-    subscription["items"] =
-        json!({"object": "list", "data": items, "has_more": false, "total_count": items.len(), "url": url});
-    subscription["latest_invoice"] = json!(call.id("in"));
+    subscription["items"] = json!({"object": "list", "data": items, "has_more": false, "url": url});
+    let invoice = invoice::paid(call, subscription, "subscription_create", (now, now));
+    subscription["latest_invoice"] = json!(invoice);
     Ok(())
-}
-
-/// Ends it.
-pub(crate) fn end(subscription: &mut Value, at: i64) {
-    if subscription["status"] == "canceled" {
-        return;
-    }
-    subscription["status"] = json!("canceled");
-    subscription["ended_at"] = json!(at);
-    if subscription["canceled_at"].is_null() {
-        subscription["canceled_at"] = json!(at);
-    }
-}
-
-/// Lets it live until `time`: trials end, periods are paid and follow each other, and what was to be
-/// canceled is. Returns whether anything changed.
-pub(crate) fn move_on(subscription: &mut Value, time: i64) -> bool {
-    let mut changed = false;
-    loop {
-        let item = &subscription["items"]["data"][0];
-        let Some(end_of_period) = item["current_period_end"].as_i64().filter(|end| *end <= time) else {
-            return changed;
-        };
-        if !["active", "trialing", "past_due"]
-            .iter()
-            .any(|status| subscription["status"] == *status)
-        {
-            return changed;
-        }
-        changed = true;
-        if subscription["cancel_at"].as_i64().is_some_and(|at| at <= end_of_period) {
-            end(subscription, end_of_period);
-            continue;
-        }
-        subscription["status"] = json!("active");
-        for item in subscription["items"]["data"].as_array_mut().into_iter().flatten() {
-            item["current_period_start"] = json!(end_of_period);
-            item["current_period_end"] = json!(period_end(&item["price"], end_of_period));
-        }
-    }
-}
-
-/// When a period of `price` that starts at `start` ends.
-fn period_end(price: &Value, start: i64) -> i64 {
-    let count = price["recurring"]["interval_count"].as_i64().unwrap_or(1);
-    let months = match price["recurring"]["interval"].as_str() {
-        Some("day") => return start + count * DAY,
-        Some("week") => return start + count * 7 * DAY,
-        Some("year") => count * 12,
-        _ => count,
-    };
-    let Ok(start) = OffsetDateTime::from_unix_timestamp(start) else {
-        return start;
-    };
-    let month = i64::from(start.year()) * 12 + i64::from(u8::from(start.month())) - 1 + months;
-    let (year, month) = (i32::try_from(month / 12), u8::try_from(month % 12 + 1));
-    let first = year.ok().zip(month.ok().and_then(|month| Month::try_from(month).ok()));
-    // Of a month that is too short it is the last day.
-    let date = first.and_then(|(year, month)| {
-        let day = start.day().min(month.length(year));
-        Date::from_calendar_date(year, month, day).ok()
-    });
-    date.map_or(start + Duration::days(30 * months), |date| start.replace_date(date))
-        .unix_timestamp()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_period_ends_on_the_same_day_or_the_last_of_a_shorter_month() {
-        // 2026-01-31, 2026-02-28, 2027-01-31, 2026-02-01, 2026-02-07, in UTC.
-        let start = 1_769_860_800;
-        for (interval, count, end) in [
-            ("month", 1, 1_772_280_000),
-            ("year", 1, 1_801_396_800),
-            ("day", 1, 1_769_947_200),
-            ("week", 1, 1_770_465_600),
-        ] {
-            let price = json!({"recurring": {"interval": interval, "interval_count": count}});
-            assert_eq!(period_end(&price, start), end, "{interval}");
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Test clocks (Stripe: Test clocks, API).
 
 use crate::stripe::account::Call;
-use crate::stripe::objects::subscription;
+use crate::stripe::objects::life;
 use crate::stripe::refusal::Refusal;
 use crate::stripe::resource::{PLAIN, Resource};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ pub(crate) const TEST_CLOCKS: Resource = Resource {
     object: "test_helpers.test_clock",
     prefix: "clock",
     permission: "billing_clock",
+    events: "test_helpers.test_clock",
     aside: &["customer"],
     blank: Some(|call| {
         json!({
@@ -38,8 +39,14 @@ pub(crate) const TEST_CLOCKS: Resource = Resource {
     ..PLAIN
 };
 
-/// The time of a clock that stands.
-pub(crate) fn time(call: &Call, id: &str) -> Result<i64, Refusal> {
+/// What time it is for `object`: its clock's, which must stand, or else now.
+pub(crate) fn time_of(call: &Call, object: &Value) -> Result<i64, Refusal> {
+    object["test_clock"]
+        .as_str()
+        .map_or(Ok(call.now), |clock| time(call, clock))
+}
+
+fn time(call: &Call, id: &str) -> Result<i64, Refusal> {
     let clock = call.need("test_clock", TEST_CLOCKS.collection, id)?;
     if clock["status"] == "advancing" {
         let message = format!("Test clock advancement underway - cannot perform modifications: {id}");
@@ -67,6 +74,7 @@ pub(crate) fn advance(call: &mut Call, id: &str) -> Result<Value, Refusal> {
     clock["status_details"] = json!({"advancing": {"target_frozen_time": target}});
     call.mode.advancing.insert(id.to_owned(), LOOKS);
     call.mode.put(TEST_CLOCKS.collection, &clock);
+    call.tell("test_helpers.test_clock.advancing", &clock, None);
     Ok(clock)
 }
 
@@ -88,16 +96,15 @@ pub(crate) fn look(call: &mut Call, id: &str) {
     call.mode.put(TEST_CLOCKS.collection, &clock);
     let time = clock["frozen_time"].as_i64().unwrap_or_default();
     for mut subscription in call.mode.having("subscriptions", "/test_clock", id) {
-        if subscription::move_on(&mut subscription, time) {
-            call.mode.put("subscriptions", &subscription);
-        }
+        life::move_on(call, &mut subscription, time);
     }
+    call.tell("test_helpers.test_clock.ready", &clock, None);
 }
 
 /// Its customers go with it, and their subscriptions.
 fn delete_customers(call: &mut Call, clock: &Value) {
     let id = clock["id"].as_str().unwrap_or_default();
-    for collection in ["customers", "subscriptions"] {
+    for collection in ["customers", "subscriptions", "invoices"] {
         for object in call.mode.having(collection, "/test_clock", id) {
             call.mode.remove(collection, object["id"].as_str().unwrap_or_default());
         }

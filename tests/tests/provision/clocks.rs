@@ -1,7 +1,12 @@
 //! Test clocks, from the command line.
 
-use crate::operator::Operator;
+use crate::operator::{Operator, Ran};
 use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+use tests::harness::{Entitlement, Pair, Setup, TestEnv, eventually};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const AT: &str = "2026-01-31T12:00:00Z";
 
 #[tokio::test]
 async fn a_customer_lives_on_a_clock_that_is_moved_on_and_deleted() -> Result<()> {
@@ -17,7 +22,6 @@ async fn a_customer_lives_on_a_clock_that_is_moved_on_and_deleted() -> Result<()
         "{early:#?}"
     );
     operator.apply().await?;
-    let at = "2026-01-31T12:00:00Z";
     let create = [
         "test-clock",
         "create",
@@ -27,17 +31,11 @@ async fn a_customer_lives_on_a_clock_that_is_moved_on_and_deleted() -> Result<()
         "--user",
         "user_1",
         "--at",
-        at,
+        AT,
     ];
     let made = operator.run(&create).await?.with(0)?;
-    let id = |what: &str| {
-        let line = made
-            .printed
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("{what} ")));
-        line.map(str::to_owned).with_context(|| format!("no {what}: {made:#?}"))
-    };
-    let (clock, customer, subscription) = (id("clock")?, id("customer")?, id("subscription")?);
+    let clock = id(&made, "clock")?;
+    let (customer, subscription) = (id(&made, "customer")?, id(&made, "subscription")?);
     let found = operator.find("subscriptions", "id", &subscription)?;
     ensure!(
         found["customer"] == customer.as_str() && found["metadata"]["user_id"] == "user_1",
@@ -58,7 +56,7 @@ async fn a_customer_lives_on_a_clock_that_is_moved_on_and_deleted() -> Result<()
         "no progress: {moved:#?}"
     );
     let back = operator
-        .run(&["test-clock", "advance", &clock, "--to", at])
+        .run(&["test-clock", "advance", &clock, "--to", AT])
         .await?
         .with(1)?;
     ensure!(back.said.contains("no clock goes back"), "{back:#?}");
@@ -71,4 +69,84 @@ async fn a_customer_lives_on_a_clock_that_is_moved_on_and_deleted() -> Result<()
     ensure!(operator.stripe.objects("test_helpers/test_clocks").is_empty());
     ensure!(operator.stripe.objects("subscriptions").is_empty());
     operator.obeys()
+}
+
+#[tokio::test]
+async fn a_clocks_events_reach_the_tables_by_the_work_queue() -> Result<()> {
+    let env = TestEnv::new("clocks").await?;
+    let pair = Pair::start(&env, Setup::default()).await?;
+    let mut operator = Operator::new().await?;
+    for name in ["AMQP_URL", "QUEUE_NAMESPACE"] {
+        let setting = env.settings()[name].clone();
+        operator.settings.insert(name.to_owned(), setting);
+    }
+    operator.apply().await?;
+    let create = [
+        "test-clock",
+        "create",
+        "--price",
+        "plus_monthly",
+        "--user",
+        "user_clock",
+        "--at",
+        AT,
+    ];
+    let made = operator.run(&create).await?.with(0)?;
+    let clock = id(&made, "clock")?;
+    // Looking publishes nothing.
+    let seen = operator.run(&["test-clock", "events", &clock]).await?.with(0)?;
+    ensure!(
+        seen.printed.contains("customer.subscription.created") && !seen.printed.contains("queue"),
+        "{seen:#?}"
+    );
+    ensure!(pair.settled().await? == 0);
+
+    let published = operator
+        .run(&["test-clock", "events", &clock, "--publish"])
+        .await?
+        .with(0)?;
+    let count = published.printed.lines().count() - 1;
+    ensure!(
+        published
+            .printed
+            .ends_with(&format!("{count} on the work queue, confirmed.\n")),
+        "{published:#?}"
+    );
+    let period = eventually(DEADLINE, "the subscription is in the tables", async || {
+        entitled(&env, "plus").await
+    })
+    .await;
+    operator
+        .run(&["test-clock", "advance", &clock, "--by", "32d"])
+        .await?
+        .with(0)?;
+    // All of them once more: those that are known have no effect.
+    operator
+        .run(&["test-clock", "events", &clock, "--publish"])
+        .await?
+        .with(0)?;
+    eventually(DEADLINE, "the next month is in the tables", async || {
+        ensure!(entitled(&env, "plus").await? > period);
+        Ok(())
+    })
+    .await;
+    ensure!(pair.dead_letters(&[]).await?.is_empty());
+    operator.obeys()
+}
+
+/// The end of the period of the user on the clock, who has this tier.
+async fn entitled(env: &TestEnv, tier: &str) -> Result<Option<i64>> {
+    let row = Entitlement::load(env.pool(), "user_clock")
+        .await?
+        .context("no row yet")?;
+    ensure!(row.effective_tier == tier, "{row:?}");
+    Ok(row.current_period_end)
+}
+
+fn id(made: &Ran, what: &str) -> Result<String> {
+    let line = made
+        .printed
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{what} ")));
+    line.map(str::to_owned).with_context(|| format!("no {what}: {made:#?}"))
 }

@@ -1,30 +1,17 @@
 //! The commands, and the exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
 mod clock;
+mod work;
 
-use crate::{
-    apply::{Done, Goal, apply},
-    desired::{Desired, desired},
-    diff::Plan,
-    guard::{self, Account, Usage},
-    inspect,
-    kind::Kind,
-    secret::Secrets,
-    show::{self, Counts},
-    warn::warnings,
-};
+use crate::guard::{self, Account, Usage};
 use clap::{Args, Parser, Subcommand};
 use shared::{
-    catalog::{Catalog, CatalogError},
+    catalog::CatalogError,
     settings::{SettingError, Settings},
     telemetry,
 };
-use std::{
-    collections::BTreeSet,
-    io::{Write, stdout},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
+use work::{Task, apply_now, check, inspect_now, plan};
 use worker::{
     config::load_catalog,
     stripe::api::{Api, KeyMode},
@@ -187,177 +174,6 @@ async fn execute(command: Command, settings: &Settings) -> anyhow::Result<ExitCo
         Command::Inspect { mode, json } => inspect_now(settings, mode.stated(), json).await,
         Command::TestClock(command) => clock::execute(command, settings).await,
     }
-}
-
-fn check(catalog: &Catalog) -> anyhow::Result<ExitCode> {
-    let mut out = stdout().lock();
-    let desired = desired(catalog);
-    for kind in Kind::ALL {
-        let count = desired.iter().filter(|object| object.kind == kind).count();
-        if count > 0 && kind != Kind::DefaultPrice {
-            writeln!(out, "{:>3} {}", count, kind.traits().name)?;
-        }
-    }
-    for warning in warnings(catalog) {
-        writeln!(out, "! warning: {warning}")?;
-    }
-    writeln!(out, "The catalog can be applied.")?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What plan and apply work with.
-struct Task {
-    api: Api,
-    mode: KeyMode,
-    desired: Vec<Desired>,
-    warnings: Vec<String>,
-    replace: BTreeSet<String>,
-}
-
-impl Task {
-    fn new(settings: &Settings, mode: KeyMode, replace: Replace) -> anyhow::Result<Self> {
-        let catalog = load_catalog(settings)?;
-        let desired = desired(&catalog);
-        let is_price = |key: &String| desired.iter().any(|o| o.kind == Kind::Price && o.key == *key);
-        if let Some(key) = replace.lookup_keys.iter().find(|key| !is_price(key)) {
-            return Err(Usage(format!(
-                "--replace {key}: the catalog has no price with this lookup key"
-            ))
-            .into());
-        }
-        Ok(Self {
-            api: guard::client(settings, mode)?,
-            mode,
-            warnings: warnings(&catalog),
-            desired,
-            replace: replace.lookup_keys.into_iter().collect(),
-        })
-    }
-
-    fn goal(&self) -> Goal<'_> {
-        Goal {
-            desired: &self.desired,
-            replace: &self.replace,
-        }
-    }
-}
-
-async fn plan(task: &Task, json: bool, detailed: bool) -> anyhow::Result<ExitCode> {
-    let account = guard::account(&task.api, task.mode).await?;
-    if !json {
-        writeln!(stdout(), "{account}")?;
-    }
-    let (_, plan) = task.goal().look(&task.api).await?;
-    if json {
-        let mut shown = show::json(&plan, &task.warnings);
-        shown["account"] = account.id.clone().into();
-        shown["mode"] = guard::word(account.mode).into();
-        writeln!(stdout(), "{shown:#}")?;
-    } else {
-        show::text(&plan, &task.warnings, &mut stdout().lock())?;
-    }
-    refuse(&plan)?;
-    let changes = detailed && !plan.changes.is_empty();
-    Ok(ExitCode::from(if changes { 2 } else { 0 }))
-}
-
-/// All that Stripe never changes is an error, before anything is written.
-fn refuse(plan: &Plan) -> anyhow::Result<()> {
-    let count = plan.refused.len();
-    anyhow::ensure!(
-        count == 0,
-        "{count} of Stripe's objects differ in what Stripe never changes; nothing was written"
-    );
-    Ok(())
-}
-
-async fn apply_now(task: &Task, yes: bool, secret_file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
-    let account = guard::account(&task.api, task.mode).await?;
-    writeln!(stdout(), "{account}")?;
-    let looked = task.goal().look(&task.api).await?;
-    show::text(&looked.1, &task.warnings, &mut stdout().lock())?;
-    refuse(&looked.1)?;
-    if looked.1.changes.is_empty() {
-        writeln!(stdout(), "Nothing to do.")?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if !guard::confirm(&account, yes)? {
-        anyhow::bail!("not confirmed; nothing was written");
-    }
-    let counts = Counts::of(&looked.1);
-    let mut secrets = Secrets::ready(secret_file.as_deref(), &looked.1)?;
-    let applied = apply(&task.api, &task.goal(), looked, &mut secrets, &mut |line| {
-        eprint_line(line);
-    })
-    .await;
-    // A secret that came is shown, whatever became of the rest.
-    tell_secrets(&secrets)?;
-    summary(counts, &applied?)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn summary(counts: Counts, done: &Done) -> anyhow::Result<()> {
-    let Done { writes, doubts, last } = done;
-    let mut out = stdout().lock();
-    writeln!(
-        out,
-        "Applied: {} created, {} updated, {} archived, {} were as they should be. Read back: Stripe holds what the catalog says.",
-        counts.create, counts.update, counts.archive, counts.unchanged
-    )?;
-    if *doubts > 0 {
-        writeln!(
-            out,
-            "After {doubts} of {writes} writes it was unknown whether they took effect; all was read again."
-        )?;
-    }
-    for note in &last.notes {
-        writeln!(out, "! {} {}: {}", note.kind.traits().name, note.key, note.what)?;
-    }
-    Ok(())
-}
-
-fn tell_secrets(secrets: &Secrets) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
-    for (url, secret) in &secrets.shown {
-        writeln!(
-            out,
-            "The secret of {url}, shown this once, for STRIPE_WEBHOOK_SECRET of ingest:\n{}",
-            secret.expose()
-        )?;
-    }
-    for url in &secrets.filed {
-        writeln!(
-            out,
-            "The secret of {url} is in the file, for STRIPE_WEBHOOK_SECRET_FILE of ingest."
-        )?;
-    }
-    for url in &secrets.lost {
-        writeln!(
-            out,
-            "! {url} was made, but Stripe's answer with its secret did not come. The Dashboard shows it: Developers, Webhooks."
-        )?;
-    }
-    Ok(())
-}
-
-async fn inspect_now(settings: &Settings, mode: KeyMode, json: bool) -> anyhow::Result<ExitCode> {
-    let task = Task::new(
-        settings,
-        mode,
-        Replace {
-            lookup_keys: Vec::new(),
-        },
-    )?;
-    let account = guard::account(&task.api, mode).await?;
-    let actual = crate::actual::load(&task.api, &task.desired).await?;
-    let mut out = stdout().lock();
-    if json {
-        writeln!(out, "{:#}", inspect::json(&account, &actual, &task.desired))?;
-    } else {
-        writeln!(out, "{account}")?;
-        inspect::text(&actual, &task.desired, &mut out)?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 #[expect(

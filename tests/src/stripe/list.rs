@@ -9,6 +9,16 @@ const LIMIT: i64 = 10;
 const LIMIT_MOST: i64 = 100;
 const PAGING: [&str; 4] = ["limit", "starting_after", "ending_before", "expand"];
 
+/// What the document says in words alone: a collection, its parameter, and how many it may name.
+const NAMED_MOST: [(&str, &str, usize); 2] = [("events", "types", 20), ("prices", "lookup_keys", 10)];
+/// And parameters of which there may be one.
+const EXCLUSIVE: [(&str, [&str; 2]); 4] = [
+    ("events", ["type", "types"]),
+    ("products", ["ids", "ending_before"]),
+    ("products", ["ids", "starting_after"]),
+    ("promotion_codes", ["customer", "customer_account"]),
+];
+
 /// A page, and whether there is more in the direction in which it was asked for.
 pub(super) type Page<T> = (Vec<T>, bool);
 
@@ -24,9 +34,28 @@ pub(super) fn limit(params: &Map<String, Value>) -> Result<usize, Refusal> {
     Err(Refusal::of("limit", message).code("parameter_invalid_integer"))
 }
 
+/// Refuses what cannot be asked of a list.
+fn check(collection: &str, params: &Map<String, Value>) -> Result<(), Refusal> {
+    for (_, name, most) in NAMED_MOST.iter().filter(|(of, ..)| *of == collection) {
+        let named = params.get(*name).and_then(Value::as_array).map_or(0, Vec::len);
+        if named > *most {
+            let message = format!("You can only specify up to {most} {name}.");
+            return Err(Refusal::of(name, message).violation());
+        }
+    }
+    for (_, names) in EXCLUSIVE.iter().filter(|(of, _)| *of == collection) {
+        if names.iter().all(|name| params.contains_key(*name)) {
+            let message = format!("You may only specify one of these parameters: {}.", names.join(", "));
+            return Err(Refusal::of(names[0], message).code("parameters_exclusive").violation());
+        }
+    }
+    Ok(())
+}
+
 /// The page of `table` that is asked for.
 pub(super) fn page<'a>(table: &'a Table, params: &Map<String, Value>, now: i64) -> Result<Page<&'a Row>, Refusal> {
     let (resource, limit) = (table.resource, limit(params)?);
+    check(resource.collection, params)?;
     let text = |name: &str| params.get(name).and_then(Value::as_str);
     let cursor = |name: &str| match text(name) {
         None => Ok(None),

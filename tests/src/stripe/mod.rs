@@ -124,10 +124,15 @@ impl Stripe {
         })
     }
 
-    /// What was asked for that Stripe's document does not know, or the stand-in does not play.
+    /// What was asked for that Stripe's document does not know, or the stand-in does not play; and
+    /// whether it made a mistake of its own.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
-        self.shared.lock().violations.clone()
+        let mut violations = self.shared.lock().violations.clone();
+        if self.shared.is_broken() {
+            violations.push("the stand-in panicked: see the test's output".to_owned());
+        }
+        violations
     }
 
     /// How an answer to a request with `method` for `path` differs from what Stripe's document says of

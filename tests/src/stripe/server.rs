@@ -22,6 +22,11 @@ impl Shared {
         Self(Arc::new(Mutex::new(state)))
     }
 
+    /// Whether a request made the stand-in itself panic, which its caller sees as a lost connection.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.is_poisoned()
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -125,6 +125,10 @@ async fn what_a_coupon_applies_to_is_told_only_if_it_is_expanded() -> Result<()>
         let list = caller.get(&format!("/v1/promotion_codes?{query}")).await?;
         ensure!(ids(&list).0.len() == count, "{query}: {list}");
     }
+    // A code is one for all, and one for each customer.
+    let customer = id(&caller.post("/v1/customers", "").await?)?;
+    let form = format!("promotion[type]=coupon&promotion[coupon]=TEN&code=HELLO&customer={customer}");
+    caller.post("/v1/promotion_codes", &form).await?;
     // An inactive code is free for another, and then cannot come back.
     let path = format!("/v1/promotion_codes/{promotion}");
     caller.post(&path, "active=false").await?;

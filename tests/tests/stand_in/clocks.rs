@@ -64,6 +64,9 @@ async fn a_clock_advances_for_a_while_and_then_its_subscriptions_have_moved_on()
     );
     let (status, ..) = caller.refused(&format!("POST {advance}"), &form).await?;
     ensure!(status == 400, "time stood still");
+    let far = format!("frozen_time={}", next + 40 * 86_400);
+    let (status, _, _, message) = caller.refused(&format!("POST {advance}"), &far).await?;
+    ensure!(status == 400 && message.contains("two intervals"), "{message}");
 
     // What was to end with its period has ended with it.
     caller.post(&subscription, "cancel_at_period_end=true").await?;

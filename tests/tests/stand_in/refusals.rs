@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use tests::stripe::Stripe;
 
 /// What Stripe's document does not know: request and form | status, code and param | words of the
-/// message. `LONG` is a text of 41 letters, `-` is nothing.
+/// message. `LONG` is a text of 41 letters, `MANY` are 21 types, `-` is nothing.
 const UNKNOWN: &str = "
 GET /v1/produce | 404 - - | Unrecognized request URL (GET: /v1/produce)
 DELETE /v1/prices/price_1 | 404 - - | Unrecognized request URL (DELETE
@@ -35,6 +35,9 @@ POST /v1/billing_portal/configurations features[subscription_update][enabled]=tr
 GET /v1/products?limit=0 | 400 parameter_invalid_integer limit | greater than or equal to 1
 GET /v1/products?limit=101 | 400 parameter_invalid_integer limit | less than or equal to 100
 GET /v1/products?lookup_keys[]=x | 400 parameter_unknown lookup_keys | lookup_keys
+GET /v1/products?ids[]=a&starting_after=b | 400 parameters_exclusive ids | ids, starting_after
+GET /v1/events?type=a&types[]=b | 400 parameters_exclusive type | type, types
+GET /v1/events?MANY | 400 - types | up to 20 types
 GET /v1/events?created[after]=1 | 400 parameter_unknown created[after] | created[after]
 GET /v1/products/x?expand[]=name | 400 - expand | This property cannot be expanded (name).
 GET /v1/products?expand[]=default_price | 400 - expand | (default_price). You may want to try expanding 'data.default_price' instead.
@@ -56,6 +59,7 @@ POST /v1/products name=x&tax_code=books | 400 resource_missing tax_code | No suc
 POST /v1/products/prod_a default_price=OTHER | 400 - default_price | does not belong to this product
 POST /v1/prices product=prod_a&currency=eur | 400 - - | require an `unit_amount`
 POST /v1/prices product=prod_a&currency=eur&unit_amount=-1 | 400 parameter_invalid_integer unit_amount | non-negative
+POST /v1/prices product=prod_a&currency=eur&unit_amount=1&unit_amount_decimal=1 | 400 parameters_exclusive unit_amount | only specify one
 POST /v1/prices product=prod_a&currency=euro&unit_amount=1 | 400 - currency | Invalid currency: euro
 POST /v1/prices product=prod_z&currency=eur&unit_amount=1 | 400 resource_missing product | No such product: 'prod_z'
 POST /v1/prices product=prod_a&currency=eur&unit_amount=1&lookup_key=taken | 400 - lookup_key | A price (`PRICE`) already uses that lookup key.
@@ -64,11 +68,15 @@ POST /v1/prices/PRICE tax_behavior=exclusive | 400 - tax_behavior | cannot be ch
 POST /v1/coupons duration=once | 400 - - | percent_off or amount_off
 POST /v1/coupons amount_off=5&percent_off=5&currency=eur | 400 parameters_exclusive amount_off | only specify one
 POST /v1/coupons amount_off=5 | 400 parameter_missing currency | Missing
+POST /v1/coupons amount_off=0&currency=eur | 400 parameter_invalid_integer amount_off | positive
+POST /v1/coupons percent_off=1&redeem_by=1 | 400 - redeem_by | five years
+POST /v1/coupons percent_off=1&currency_options[eur][amount_off]=1 | 400 - currency_options | with amount_off
 POST /v1/coupons percent_off=101 | 400 - percent_off | up to 100
 POST /v1/coupons percent_off=5&duration=repeating | 400 parameter_missing duration_in_months | Missing
 POST /v1/coupons percent_off=5&applies_to[products][]=prod_z | 400 resource_missing applies_to[products][0] | No such product
 POST /v1/promotion_codes promotion[type]=coupon&promotion[coupon]=TEN&code=HELLO | 400 - code | An active promotion code with `code: HELLO` already exists.
 POST /v1/promotion_codes promotion[type]=coupon&promotion[coupon]=TEN&code=a_b | 400 - code | letters, digits and dashes
+POST /v1/promotion_codes promotion[type]=coupon&promotion[coupon]=TEN&max_redemptions=6 | 400 - max_redemptions | the coupon's max_redemptions
 POST /v1/promotion_codes promotion[type]=coupon | 400 parameter_missing promotion[coupon] | Missing
 POST /v1/promotion_codes promotion[type]=coupon&promotion[coupon]=NONE | 400 resource_missing promotion[coupon] | No such coupon: 'NONE'
 POST /v1/billing_portal/configurations UPDATE | 400 parameter_missing features[subscription_update][products] | Missing
@@ -104,7 +112,9 @@ async fn check(caller: &Caller, lines: &str, are_violations: bool) -> Result<()>
 
 #[tokio::test]
 async fn what_stripes_document_does_not_know_is_refused_and_noted() -> Result<()> {
-    check(&Caller::new().await?, &UNKNOWN.replace("LONG", &"a".repeat(41)), true).await
+    let lines = UNKNOWN.replace("LONG", &"a".repeat(41));
+    let lines = lines.replace("MANY", &["types[]=a"; 21].join("&"));
+    check(&Caller::new().await?, &lines, true).await
 }
 
 #[tokio::test]
@@ -116,7 +126,9 @@ async fn what_stands_against_what_is_there_is_refused_and_no_violation() -> Resu
     let form = format!("default_price={price}");
     caller.post("/v1/products/prod_a", &form).await?;
     let other = caller.plan("prod_b").await?;
-    caller.post("/v1/coupons", "id=TEN&percent_off=10").await?;
+    caller
+        .post("/v1/coupons", "id=TEN&percent_off=10&max_redemptions=5")
+        .await?;
     let form = "promotion[type]=coupon&promotion[coupon]=TEN&code=Hello";
     caller.post("/v1/promotion_codes", form).await?;
     let update = "features[subscription_update]";

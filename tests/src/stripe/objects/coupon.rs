@@ -1,9 +1,13 @@
 //! Coupons.
 
+use crate::fixtures::DAY;
 use crate::stripe::account::Call;
 use crate::stripe::refusal::Refusal;
 use crate::stripe::resource::{PLAIN, Resource};
 use serde_json::{Value, json};
+
+/// How far off the end may be.
+const REDEEMED_FOR: i64 = 5 * 366 * DAY;
 
 pub(crate) const COUPONS: Resource = Resource {
     collection: "coupons",
@@ -35,6 +39,42 @@ fn settle(call: &mut Call, old: Option<&Value>, coupon: &mut Value) -> Result<()
     if old.is_some() {
         return Ok(());
     }
+    for name in ["amount_off", "duration_in_months", "max_redemptions"] {
+        positive(coupon, name)?;
+    }
+    reduction(coupon)?;
+    match (
+        coupon["duration"] == "repeating",
+        coupon["duration_in_months"].is_null(),
+    ) {
+        (true, true) => return Err(Refusal::missing("duration_in_months")),
+        (false, false) => {
+            let message = "duration_in_months can only be used with duration=repeating";
+            return Err(Refusal::of("duration_in_months", message));
+        }
+        _ => {}
+    }
+    let redeem_by = coupon["redeem_by"].as_i64();
+    if redeem_by.is_some_and(|end| end <= call.now || end > call.now + REDEEMED_FOR) {
+        return Err(Refusal::of("redeem_by", "redeem_by must be in the next five years"));
+    }
+    let products = coupon["applies_to"]["products"].as_array().into_iter().flatten();
+    for (number, product) in products.filter_map(Value::as_str).enumerate() {
+        call.need(&format!("applies_to[products][{number}]"), "products", product)?;
+    }
+    Ok(())
+}
+
+/// Refuses a number that is zero or less.
+pub(crate) fn positive(object: &Value, name: &str) -> Result<(), Refusal> {
+    if object[name].as_i64().is_none_or(|number| number > 0) {
+        return Ok(());
+    }
+    Err(Refusal::of(name, "Invalid positive integer").code("parameter_invalid_integer"))
+}
+
+/// A percentage, or an amount in a currency.
+fn reduction(coupon: &mut Value) -> Result<(), Refusal> {
     match (coupon["amount_off"].as_i64(), coupon["percent_off"].as_f64()) {
         (None, None) => return Err(Refusal::new(400, "Must provide percent_off or amount_off")),
         (Some(_), Some(_)) => {
@@ -47,25 +87,20 @@ fn settle(call: &mut Call, old: Option<&Value>, coupon: &mut Value) -> Result<()
                 "Invalid percent_off: must be above 0 and up to 100",
             ));
         }
-        (Some(_), None) if coupon["currency"].is_null() => return Err(Refusal::missing("currency")),
-        (Some(amount), None) => {
-            if let Some(currency) = coupon["currency"].as_str().map(str::to_lowercase) {
-                coupon["currency"] = json!(currency);
-                coupon["currency_options"][&currency] = json!({"amount_off": amount});
-            }
+        (None, Some(_)) if !coupon["currency_options"].is_null() => {
+            return Err(Refusal::of(
+                "currency_options",
+                "currency_options can only be used with amount_off",
+            ));
         }
-        _ => {}
-    }
-    if coupon["duration"] == "repeating" && coupon["duration_in_months"].is_null() {
-        return Err(Refusal::missing("duration_in_months"));
-    }
-    if coupon["duration"] != "repeating" && !coupon["duration_in_months"].is_null() {
-        let message = "duration_in_months can only be used with duration=repeating";
-        return Err(Refusal::of("duration_in_months", message));
-    }
-    let products = coupon["applies_to"]["products"].as_array().into_iter().flatten();
-    for product in products.filter_map(Value::as_str) {
-        call.need("applies_to[products][0]", "products", product)?;
+        (None, Some(_)) => {}
+        (Some(amount), None) => {
+            let Some(currency) = coupon["currency"].as_str().map(str::to_lowercase) else {
+                return Err(Refusal::missing("currency"));
+            };
+            coupon["currency"] = json!(currency);
+            coupon["currency_options"][&currency] = json!({"amount_off": amount});
+        }
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Events. Stripe makes them; a test does it here.
 
+use crate::fixtures::DAY;
 use crate::stripe::resource::{Filter, PLAIN, Resource};
 
 /// How long Stripe lists an event (API reference, List all events).
-const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
+const KEPT_SECONDS: i64 = 30 * DAY;
 
 pub(crate) const EVENTS: Resource = Resource {
     collection: "events",

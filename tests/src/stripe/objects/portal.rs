@@ -88,8 +88,8 @@ fn settle(call: &mut Call, old: Option<&Value>, portal: &mut Value) -> Result<()
     }
     let products = update["products"].as_array_mut();
     // What was checked when it was sent stays, even if a price was archived since.
-    let sent_features = call.params.get("features");
-    let is_sent = old.is_none() || sent_features.is_some_and(|sent| sent["subscription_update"]["products"].is_array());
+    let sent = call.params.get("features");
+    let is_sent = old.is_none() || sent.is_some_and(|sent| sent["subscription_update"]["products"].is_array());
     products
         .filter(|_| is_sent)
         .map_or(Ok(()), |products| check_products(call, products))

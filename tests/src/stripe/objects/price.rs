@@ -101,6 +101,10 @@ fn complete(price: &mut Value) -> Result<(), Refusal> {
         return Err(Refusal::of("currency", message));
     }
     price["currency"] = json!(currency);
+    if !price["unit_amount"].is_null() && !price["unit_amount_decimal"].is_null() {
+        let message = "You may only specify one of these parameters: unit_amount, unit_amount_decimal.";
+        return Err(Refusal::of("unit_amount", message).code("parameters_exclusive"));
+    }
     if let Some(amount) = price["unit_amount"].as_i64() {
         if amount < 0 {
             let message = "Invalid non-negative integer";

@@ -52,6 +52,11 @@ fn settle(call: &mut Call, old: Option<&Value>, product: &mut Value) -> Result<(
     if let Some(code) = call.text("tax_code").filter(|code| !code.is_empty()) {
         known_tax_code("tax_code", code)?;
     }
+    for (name, most) in [("images", 8), ("marketing_features", 15)] {
+        if product[name].as_array().is_some_and(|list| list.len() > most) {
+            return Err(Refusal::of(name, format!("You can only specify up to {most} {name}.")));
+        }
+    }
     if let Some(id) = call.text("default_price") {
         let price = call.need("default_price", "prices", id)?;
         if price["product"] != product["id"] {

@@ -1,9 +1,10 @@
 //! Promotion codes.
 
 use crate::stripe::account::Call;
+use crate::stripe::objects::coupon::positive;
 use crate::stripe::refusal::Refusal;
 use crate::stripe::resource::{Filter, PLAIN, Resource};
-use crate::stripe::table::Table;
+use crate::stripe::table::{Row, Table};
 use serde_json::{Value, json};
 
 pub(crate) const PROMOTION_CODES: Resource = Resource {
@@ -56,7 +57,15 @@ fn create(call: &mut Call, promotion: &mut Value) -> Result<(), Refusal> {
     let Some(coupon) = promotion["promotion"]["coupon"].as_str() else {
         return Err(Refusal::missing("promotion[coupon]"));
     };
-    call.need("promotion[coupon]", "coupons", coupon)?;
+    let coupon = call.need("promotion[coupon]", "coupons", coupon)?;
+    positive(promotion, "max_redemptions")?;
+    for (field, of_coupon) in [("max_redemptions", "max_redemptions"), ("expires_at", "redeem_by")] {
+        let (own, most) = (promotion[field].as_i64(), coupon[of_coupon].as_i64());
+        if own.zip(most).is_some_and(|(own, most)| own > most) {
+            let message = format!("{field} cannot be greater than the coupon's {of_coupon}.");
+            return Err(Refusal::of(field, message));
+        }
+    }
     let code = match promotion["code"].as_str() {
         Some(code) => code.to_owned(),
         None => call.id("RANDOM").replace('_', ""),
@@ -73,7 +82,7 @@ fn create(call: &mut Call, promotion: &mut Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Of one code, whatever its case, one promotion is active.
+/// Of one code, whatever its case, one promotion is active for a customer, or for all.
 fn activate(call: &mut Call, promotion: &Value) -> Result<(), Refusal> {
     let code = promotion["code"].as_str().unwrap_or_default();
     let taken = call
@@ -81,9 +90,11 @@ fn activate(call: &mut Call, promotion: &Value) -> Result<(), Refusal> {
         .table(PROMOTION_CODES.collection)
         .into_iter()
         .flat_map(Table::rows);
-    let mut others = taken.filter(|row| row.column(&PROMOTION_CODES, "/active") == true);
+    let column = |row: &Row, pointer| row.column(&PROMOTION_CODES, pointer).clone();
+    let mut others =
+        taken.filter(|row| column(row, "/active") == true && column(row, "/customer") == promotion["customer"]);
     let same = |other: &Value| other.as_str().is_some_and(|other| other.eq_ignore_ascii_case(code));
-    if others.any(|row| same(row.column(&PROMOTION_CODES, "/code"))) {
+    if others.any(|row| same(&column(row, "/code"))) {
         let message = format!("An active promotion code with `code: {code}` already exists.");
         return Err(Refusal::of("code", message));
     }

@@ -108,7 +108,7 @@ fn blank(call: &Call) -> Value {
 fn has_wished_status(resource: &Resource, row: &Row, params: &Map<String, Value>) -> bool {
     let status = row.column(resource, "/status").as_str().unwrap_or_default();
     match params.get("status").and_then(Value::as_str) {
-        None => status != "canceled" && status != "incomplete_expired",
+        None => status != "canceled",
         Some("all") => true,
         Some("ended") => ["canceled", "incomplete_expired"].contains(&status),
         Some(wished) => status == wished,

@@ -1,12 +1,13 @@
 //! Test clocks (Stripe: Test clocks, API).
 
+use crate::fixtures::DAY;
 use crate::stripe::account::Call;
 use crate::stripe::objects::life;
 use crate::stripe::refusal::Refusal;
 use crate::stripe::resource::{PLAIN, Resource};
 use serde_json::{Value, json};
 
-const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
+const KEPT_SECONDS: i64 = 30 * DAY;
 /// How often a clock is seen advancing before it is ready.
 const LOOKS: u32 = 3;
 
@@ -69,6 +70,12 @@ pub(crate) fn advance(call: &mut Call, id: &str) -> Result<Value, Refusal> {
         let message = "The frozen time of a test clock can only be advanced.";
         return Err(Refusal::of("frozen_time", message));
     }
+    let farthest = farthest(call, id, now);
+    if target > farthest {
+        let message = "The frozen time of a test clock can be advanced by two intervals of its shortest subscription, \
+                       or by two years if it has none.";
+        return Err(Refusal::of("frozen_time", message));
+    }
     clock["frozen_time"] = json!(target);
     clock["status"] = json!("advancing");
     clock["status_details"] = json!({"advancing": {"target_frozen_time": target}});
@@ -76,6 +83,16 @@ pub(crate) fn advance(call: &mut Call, id: &str) -> Result<Value, Refusal> {
     call.mode.put(TEST_CLOCKS.collection, &clock);
     call.tell("test_helpers.test_clock.advancing", &clock, None);
     Ok(clock)
+}
+
+/// How far a clock can be advanced at once.
+fn farthest(call: &Call, id: &str, now: i64) -> i64 {
+    let subscriptions = call.mode.having("subscriptions", "/test_clock", id);
+    let two_intervals = subscriptions.iter().map(|subscription| {
+        let price = &subscription["items"]["data"][0]["price"];
+        life::period_end(price, life::period_end(price, now))
+    });
+    two_intervals.min().unwrap_or(now + 2 * 365 * DAY)
 }
 
 /// Someone looks at a clock: it is ready after some looks, and then its subscriptions have moved on.

@@ -189,9 +189,7 @@ pub(crate) fn rename(value: &mut Value, keys: &BTreeMap<&str, &str>) {
 
 pub(crate) fn compare(object: &Desired, found: Option<&Found>, state: &State<'_>, plan: &mut Plan) {
     let Some(found) = found else {
-        let of_product = object.kind == Kind::DefaultPrice;
-        let action = if of_product { Action::Update } else { Action::Create };
-        plan.changes.push(create(object, action, state));
+        plan.changes.push(create(object, state));
         return;
     };
     let (for_good, fields) = state.differing(object, found);
@@ -212,7 +210,7 @@ pub(crate) fn compare(object: &Desired, found: Option<&Found>, state: &State<'_>
 }
 
 /// What is written of an object that is not there. What says nothing is left out.
-pub(crate) fn create(object: &Desired, action: Action, state: &State<'_>) -> Change {
+pub(crate) fn create(object: &Desired, state: &State<'_>) -> Change {
     let only_updated = object.kind.traits().only_updated;
     let written = object
         .fields
@@ -225,10 +223,11 @@ pub(crate) fn create(object: &Desired, action: Action, state: &State<'_>) -> Cha
     });
     let takes = |price: &&Found| price.key.as_ref() == Some(&object.key);
     Change {
-        action,
+        action: Action::Create,
         kind: object.kind,
         key: object.key.clone(),
-        id: (action == Action::Update).then(|| object.key.clone()),
+        // It is written into its product, which has the catalog's own id.
+        id: (object.kind == Kind::DefaultPrice).then(|| object.key.clone()),
         fields: fields.collect(),
         takes_key: object.kind == Kind::Price && state.replaced.iter().any(takes),
     }

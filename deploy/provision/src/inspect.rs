@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::io::{self, Write};
 use worker::terminal::printable;
 
-/// What only the Dashboard can set, or what is left to it on purpose.
+/// What the catalog does not declare: most of it only the Dashboard can set.
 pub const DASHBOARD: [&str; 7] = [
     "E-mails to customers (receipts, failed payments, trial and renewal reminders): Settings, Billing",
     "Retries of failed payments, and whether a subscription is then canceled, unpaid or past due: Settings, Billing",
@@ -27,7 +27,9 @@ fn standing(found: &Found, desired: &[Desired]) -> &'static str {
         let key = found.key.as_ref();
         object.kind == found.kind && key.is_some_and(|key| key.eq_ignore_ascii_case(&object.key))
     };
-    match (desired.iter().find(same).is_some(), found.is_ours()) {
+    // The tax settings bear no mark.
+    let ours = found.is_ours() || found.kind == Kind::Tax;
+    match (desired.iter().any(|object| same(&object)), ours) {
         (true, true) => "in the catalog",
         (true, false) => "in the catalog, not yet marked as ours",
         (false, true) => "ours, not in the catalog any more",
@@ -82,7 +84,10 @@ pub fn text(actual: &Actual, desired: &[Desired], out: &mut impl Write) -> io::R
             printable(&facts.join(", "))
         )?;
     }
-    writeln!(out, "Only the Dashboard sets these, and nothing here looks at them:")?;
+    writeln!(
+        out,
+        "The catalog says nothing of these, and nothing here looks at them; the Dashboard sets them:"
+    )?;
     for line in DASHBOARD {
         writeln!(out, "  {line}")?;
     }
@@ -116,6 +121,6 @@ pub fn json(account: &Account, actual: &Actual, desired: &[Desired]) -> Value {
         "account": account.id,
         "mode": word(account.mode),
         "objects": objects.collect::<Vec<_>>(),
-        "only_in_dashboard": DASHBOARD,
+        "in_dashboard": DASHBOARD,
     })
 }

@@ -4,7 +4,7 @@
 use crate::{
     actual::Found,
     desired::Desired,
-    diff::{self, Action, Note, Plan, State, create, update},
+    diff::{self, Note, Plan, State, create, update},
     kind::Kind,
 };
 
@@ -40,7 +40,7 @@ pub(crate) fn compare(object: &Desired, state: &State<'_>, plan: &mut Plan) {
     }
     plan.changes.push(match candidate {
         Some(found) => update(found, &object.key, state.differing(object, found).1),
-        None => create(object, Action::Create, state),
+        None => create(object, state),
     });
 }
 

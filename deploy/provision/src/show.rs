@@ -2,7 +2,7 @@
 
 use crate::{
     diff::{Action, Change, Field, Note, Plan, Refused},
-    value::is_nothing,
+    value::{has, is_nothing},
 };
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -106,11 +106,29 @@ pub fn title(change: &Change) -> String {
 
 fn fields(fields: &[Field], out: &mut impl Write) -> io::Result<()> {
     for Field { path, from, to } in fields {
-        let to = said(to);
-        if is_nothing(from) {
-            writeln!(out, "      {path}: {to}")?;
-        } else {
-            writeln!(out, "      {path}: {} -> {to}", said(from))?;
+        match (from, to) {
+            (Value::Array(from), Value::Array(to)) if from.len().max(to.len()) > 1 => {
+                writeln!(out, "      {path}:")?;
+                elements('-', from, to, out)?;
+                elements('+', to, from, out)?;
+            }
+            (from, Value::Array(to)) if is_nothing(from) && to.len() > 2 => {
+                writeln!(out, "      {path}:")?;
+                elements('+', to, &[], out)?;
+            }
+            _ if is_nothing(from) => writeln!(out, "      {path}: {}", said(to))?,
+            _ => writeln!(out, "      {path}: {} -> {}", said(from), said(to))?,
+        }
+    }
+    Ok(())
+}
+
+/// The elements of a list that another one lacks.
+fn elements(sign: char, list: &[Value], other: &[Value], out: &mut impl Write) -> io::Result<()> {
+    for element in list {
+        // What Stripe says more of it is no difference.
+        if !other.iter().any(|other| has(other, element) || has(element, other)) {
+            writeln!(out, "        {sign} {}", said(element))?;
         }
     }
     Ok(())
@@ -166,4 +184,47 @@ pub fn json(plan: &Plan, warnings: &[String]) -> Value {
             "unchanged": counts.unchanged, "refused": plan.refused.len(),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(from: Value, to: Value) -> String {
+        let mut out = Vec::new();
+        let field = Field {
+            path: "p".to_owned(),
+            from,
+            to,
+        };
+        fields(&[field], &mut out).expect("memory");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_field_is_told_in_a_line_and_a_list_by_what_differs() {
+        for (from, to, expected) in [
+            (json!(null), json!(1), "      p: 1\n"),
+            (json!("a"), json!(null), "      p: \"a\" -> (nothing)\n"),
+            (json!("\u{1b}[2J"), json!("b"), "      p: \"\\u001b[2J\" -> \"b\"\n"),
+            (json!(["*"]), json!(["a"]), "      p: [\"*\"] -> [\"a\"]\n"),
+            (
+                json!(["a", "x"]),
+                json!(["b", "a"]),
+                "      p:\n        - \"x\"\n        + \"b\"\n",
+            ),
+            (
+                json!(null),
+                json!(["a", "b", "c"]),
+                "      p:\n        + \"a\"\n        + \"b\"\n        + \"c\"\n",
+            ),
+            (
+                json!([{"t": 1, "more": 2}, {"t": 3}]),
+                json!([{"t": 1}]),
+                "      p:\n        - {\"t\":3}\n",
+            ),
+        ] {
+            assert_eq!(shown(from, to), expected);
+        }
+    }
 }

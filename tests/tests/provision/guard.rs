@@ -68,17 +68,34 @@ async fn check_asks_nobody_and_plan_writes_nothing() -> Result<()> {
 #[tokio::test]
 async fn a_restricted_key_that_lacks_a_permission_is_told_which() -> Result<()> {
     let mut operator = Operator::new().await?;
-    let key = "rk_test_tollbridge_hush";
+    let key = "rk_test_tollbridge_restricted";
     operator.settings.insert("STRIPE_SECRET_KEY".into(), key.into());
-    operator.stripe.deny(key, &["webhook_write", "account_read"]);
-    let denied = operator.run(&["apply", "--test"]).await?;
-    ensure!(denied.code == Some(1) && denied.said.contains("403"), "{denied:#?}");
-    ensure!(denied.printed.starts_with("account unknown"), "{denied:#?}");
+    // A plan is content with reading; the account need not be read.
+    let writing = [
+        "product",
+        "plan",
+        "coupon",
+        "promotion_code",
+        "customer_portal",
+        "webhook",
+        "tax_settings",
+    ];
+    let writing = writing.map(|kind| format!("{kind}_write"));
+    let denied: Vec<&str> = writing.iter().map(String::as_str).chain(["account_read"]).collect();
+    operator.stripe.deny(key, &denied);
+    let plan = operator.run(&["plan", "--test"]).await?.with(0)?;
+    ensure!(plan.printed.starts_with("account unknown"), "{plan:#?}");
+    operator.run(&["inspect", "--test"]).await?.with(0)?;
+    let denied = operator.run(&["apply", "--test"]).await?.with(1)?;
     ensure!(
         denied
             .said
-            .contains("webhook_endpoint https://billing.example.com/webhooks/stripe"),
+            .contains("create    product prod_basic (after 0 of 27 writes"),
         "{denied:#?}"
     );
-    Ok(())
+    ensure!(
+        denied.said.contains("'rak_product_write'") && operator.stripe.objects("products").is_empty(),
+        "{denied:#?}"
+    );
+    operator.obeys()
 }

@@ -41,7 +41,7 @@ fn what_is_written_comes_after_what_it_names() {
             .unwrap_or_else(|| panic!("no {line}"))
     };
     assert!(at("create product prod_basic") < at("create price basic_monthly"));
-    assert!(at("create price basic_monthly") < at("update default_price prod_basic"));
+    assert!(at("create price basic_monthly") < at("create default_price prod_basic"));
     assert!(at("create price max_yearly") < at("create portal_configuration portal"));
     assert!(at("create product prod_plus") < at("create coupon LAUNCHPLUS"));
     assert!(at("create coupon LAUNCHPLUS") < at("create promotion_code LAUNCHPLUS"));

@@ -44,7 +44,7 @@ pub(super) fn carry_out(plan: &Plan, actual: &mut Actual) {
                 set(object, path, &to);
             }
         };
-        if change.action == Action::Create {
+        if change.action == Action::Create && change.kind != Kind::DefaultPrice {
             if change.takes_key {
                 let old = actual
                     .found

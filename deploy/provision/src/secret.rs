@@ -6,20 +6,17 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use shared::settings::Secret;
 use std::{
     fs::{File, OpenOptions, Permissions},
-    io::Write,
+    io::{Write, stdout},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-/// Where secrets go, and which were made.
+/// Where secrets go, and what became of them.
 #[derive(Debug, Default)]
 pub struct Secrets {
     file: Option<(PathBuf, File)>,
-    /// To be shown, at the end, once: the URL and its secret.
-    pub shown: Vec<(String, Secret)>,
     /// URLs whose secret was written to the file.
     pub filed: Vec<String>,
     /// URLs of endpoints that were made, but whose secret did not come.
@@ -52,10 +49,10 @@ impl Secrets {
         })
     }
 
-    /// An endpoint was made.
+    /// An endpoint was made: its secret is shown, or written to the file.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When neither can be done.
     pub fn made(&mut self, change: &Change, answer: &Value) -> anyhow::Result<()> {
         let url = change.key.clone();
         let Some(secret) = answer["secret"].as_str() else {
@@ -73,7 +70,11 @@ impl Secrets {
                 })?;
                 self.filed.push(url);
             }
-            None => self.shown.push((url, Secret::new(secret))),
+            // At once: what comes later may fail.
+            None => writeln!(
+                stdout(),
+                "The secret of {url}, shown this once, for STRIPE_WEBHOOK_SECRET of ingest:\n{secret}"
+            )?,
         }
         Ok(())
     }

@@ -132,6 +132,12 @@ pub(super) async fn apply_now(task: &Task, yes: bool, secret_file: Option<PathBu
     show::text(&looked.1, &task.warnings, &mut stdout().lock())?;
     refuse(&looked.1)?;
     if looked.1.changes.is_empty() {
+        if let Some(path) = secret_file.filter(|path| !path.exists()) {
+            let place = path.display();
+            eprint_line(&format!(
+                "--secret-file {place}: no endpoint is made, so no secret comes; the Dashboard shows it"
+            ));
+        }
         writeln!(stdout(), "Nothing to do.")?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -144,7 +150,7 @@ pub(super) async fn apply_now(task: &Task, yes: bool, secret_file: Option<PathBu
         eprint_line(line);
     })
     .await;
-    // A secret that came is shown, whatever became of the rest.
+    // Whatever became of the rest.
     tell_secrets(&secrets)?;
     summary(counts, &applied?)?;
     Ok(ExitCode::SUCCESS)
@@ -172,13 +178,6 @@ fn summary(counts: Counts, done: &Done) -> anyhow::Result<()> {
 
 fn tell_secrets(secrets: &Secrets) -> anyhow::Result<()> {
     let mut out = stdout().lock();
-    for (url, secret) in &secrets.shown {
-        writeln!(
-            out,
-            "The secret of {url}, shown this once, for STRIPE_WEBHOOK_SECRET of ingest:\n{}",
-            secret.expose()
-        )?;
-    }
     for url in &secrets.filed {
         writeln!(
             out,

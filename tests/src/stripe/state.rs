@@ -76,6 +76,11 @@ impl State {
         }
         let form = form::decode(texts);
         asked.params = form.as_ref().map_or(Value::Null, |form| Value::Object(form.clone()));
+        // Whatever becomes of it: what is wrong in itself is noted.
+        let sound = form.and_then(|form| self.check(&asked, &form));
+        if let Err(refusal) = &sound {
+            self.note(&asked, refusal);
+        }
         let fault = self.faults.strike(&asked.method, &asked.path);
         let reply = match fault {
             Some(Fault::TooMany { retry_after }) => {
@@ -89,7 +94,7 @@ impl State {
             Some(Fault::DropsBefore) => None,
             Some(Fault::BadGateway) => Some(Reply::bad_gateway()),
             _ => {
-                let reply = self.meet(&asked, form, fault.as_ref());
+                let reply = self.meet(&asked, sound, fault.as_ref());
                 Some(reply).filter(|_| !matches!(fault, Some(Fault::DropsAfter)))
             }
         };
@@ -102,8 +107,8 @@ impl State {
         (reply, fault)
     }
 
-    /// Key, path and permission; then what was answered before; then the parameters; then the deed.
-    fn meet(&mut self, asked: &Asked, form: Result<Map<String, Value>, Refusal>, fault: Option<&Fault>) -> Reply {
+    /// Key and permission; then what was answered before; then the request itself; then the deed.
+    fn meet(&mut self, asked: &Asked, sound: Result<Sound, Refusal>, fault: Option<&Fault>) -> Reply {
         let is_live = match self.admit(asked) {
             Ok(is_live) => is_live,
             Err(refusal) => return Reply::refuse(&refusal),
@@ -119,12 +124,16 @@ impl State {
         let reply = if let Some(Fault::FailsBefore(status)) = fault {
             Reply::refuse(&Refusal::broken(*status))
         } else {
-            let sound = form
-                .and_then(|form| self.check(asked, &form))
-                .map_err(Refusal::violation);
-            match sound.and_then(|sound| self.act(asked, is_live, &sound)) {
+            let sound = match sound {
+                Ok(sound) => sound,
                 // Not kept: Stripe begins to keep where it begins to do.
-                Err(refusal) if refusal.is_violation => return self.violated(asked, &refusal),
+                Err(refusal) => return Reply::refuse(&refusal),
+            };
+            match self.act(asked, is_live, &sound) {
+                Err(refusal) if refusal.is_violation => {
+                    self.note(asked, &refusal);
+                    return Reply::refuse(&refusal);
+                }
                 _ if matches!(fault, Some(Fault::FailsAfter)) => Reply::refuse(&Refusal::broken(500)),
                 Ok(body) => Reply::json(200, body),
                 Err(refusal) => Reply::refuse(&refusal),
@@ -137,13 +146,12 @@ impl State {
         reply
     }
 
-    fn violated(&mut self, asked: &Asked, refusal: &Refusal) -> Reply {
+    fn note(&mut self, asked: &Asked, refusal: &Refusal) {
         let Asked {
             method, path, params, ..
         } = asked;
         self.violations
             .push(format!("{method} {path}: {} ({params})", refusal.message));
-        Reply::refuse(refusal)
     }
 
     /// Whether the key is of live mode, if it may do this.

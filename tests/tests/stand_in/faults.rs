@@ -73,9 +73,10 @@ type Case = (Fault, Option<u16>, usize, u16, usize);
 
 #[tokio::test]
 async fn a_fault_strikes_before_or_after_the_deed() -> Result<()> {
-    let cases: [Case; 9] = [
+    let cases: [Case; 10] = [
         (Fault::TooMany { retry_after: None }, Some(429), 0, 200, 1),
         (Fault::TooMany { retry_after: Some(7) }, Some(429), 0, 200, 1),
+        (Fault::FailsBefore(429), Some(429), 0, 200, 1),
         (Fault::FailsBefore(503), Some(503), 0, 200, 1),
         (Fault::BadGateway, Some(502), 0, 200, 1),
         // Stripe gives a 500 again for a day.
@@ -161,6 +162,25 @@ async fn a_fault_strikes_the_requests_that_it_is_meant_for() -> Result<()> {
         struck.push(statuses);
     }
     ensure!(struck[0] == struck[1], "a seed repeats it: {struck:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_fault_hides_is_a_violation_all_the_same() -> Result<()> {
+    let caller = Caller::new().await?;
+    for fault in [
+        Fault::TooMany { retry_after: None },
+        Fault::FailsBefore(500),
+        Fault::DropsBefore,
+    ] {
+        caller.stripe.inject(fault, When::any().times(1));
+        let _lost = caller.send(PATH, "nome=a", &[]).await;
+    }
+    let violations = caller.stripe.violations();
+    ensure!(
+        violations.len() == 3 && violations[0].contains("nome"),
+        "{violations:?}"
+    );
     Ok(())
 }
 

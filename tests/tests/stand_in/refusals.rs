@@ -177,11 +177,11 @@ async fn keys_are_of_a_mode_and_may_do_what_they_are_permitted() -> Result<()> {
     caller.stripe.deny(caller.key, &["product_write", "plan_read"]);
     caller.get("/v1/products").await?;
     for (request, permission) in [
-        ("POST /v1/products", "rak_product_write"),
+        ("POST /v1/products/prod_a", "rak_product_write"),
         ("GET /v1/prices", "rak_plan_read"),
-        ("POST /v1/prices", "rak_plan_write"),
+        ("POST /v1/prices/price_1", "rak_plan_write"),
     ] {
-        let (status, _, _, message) = caller.refused(request, "name=x").await?;
+        let (status, _, _, message) = caller.refused(request, "").await?;
         ensure!(
             status == 403 && message.contains(permission),
             "{request}: {status} {message}"

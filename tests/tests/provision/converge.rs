@@ -8,6 +8,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tests::stripe::{Fault, Stripe, When, cli};
 
+/// What the first apply of the shipped catalog asks for.
+const WRITES: usize = 27;
+
 #[tokio::test]
 async fn an_empty_account_gets_everything_once() -> Result<()> {
     let operator = Operator::new().await?;
@@ -48,7 +51,7 @@ async fn an_empty_account_gets_everything_once() -> Result<()> {
         .collect();
     let fresh: BTreeSet<_> = keys.iter().flatten().collect();
     ensure!(
-        keys.len() == 27 && fresh.len() == 27,
+        keys.len() == WRITES && fresh.len() == WRITES,
         "each write has a key of its own: {keys:?}"
     );
     operator.settled().await?;
@@ -119,6 +122,23 @@ async fn whatever_goes_wrong_the_end_is_the_same() -> Result<()> {
         ensure!(applied.code == Some(0), "seed {seed}, {fault:?}: {applied:#?}");
         ensure!(operator.census() == SHIPPED, "{fault:?}: {:?}", operator.census());
         ensure!(described(&operator) == described(&clean), "{fault:?}");
+        // An operation's key is kept over its repetitions; but after a 500, which Stripe would say
+        // again, the operation is another one.
+        let writes = operator.stripe.writes();
+        let keys: BTreeSet<_> = writes
+            .iter()
+            .filter_map(|asked| asked.idempotency_key.as_ref())
+            .collect();
+        let expected = match fault {
+            Fault::FailsAfter | Fault::FailsBefore(500) => writes.len(),
+            _ => WRITES,
+        };
+        ensure!(
+            keys.len() == expected,
+            "seed {seed}, {fault:?}: {} keys of {}",
+            keys.len(),
+            writes.len()
+        );
         operator.settled().await?;
     }
     Ok(())

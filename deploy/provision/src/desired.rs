@@ -119,9 +119,8 @@ fn default_price(catalog: &Catalog, product: &Product) -> Option<Desired> {
 }
 
 fn coupon(coupon: &Coupon) -> Desired {
-    let body = json!({
+    let mut body = json!({
         "id": coupon.id,
-        "name": coupon.name,
         "amount_off": coupon.amount_off,
         "currency": coupon.currency,
         "percent_off": coupon.percent_off,
@@ -132,6 +131,10 @@ fn coupon(coupon: &Coupon) -> Desired {
         "applies_to": {"products": coupon.applies_to},
         "metadata": {"managed_by": MARK},
     });
+    // Stripe changes a name, but takes none away.
+    if let Some(name) = &coupon.name {
+        body["name"] = json!(name);
+    }
     Desired::new(Kind::Coupon, &coupon.id, &body)
 }
 

@@ -32,7 +32,7 @@ impl CouponDuration {
 pub struct Coupon {
     /// Our own choice: what the coupon is found by.
     pub id: String,
-    /// For customers, on invoices.
+    /// For customers, on invoices; without one Stripe's is left as it is.
     pub name: Option<String>,
     /// In minor units of `currency`; or else `percent_off`.
     pub amount_off: Option<i64>,

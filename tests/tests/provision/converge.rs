@@ -312,3 +312,68 @@ async fn what_somebody_made_by_hand_is_taken_over() -> Result<()> {
     );
     operator.settled().await
 }
+
+/// A catalog that says all that can be said, and one that says as little as it can.
+const FULL: &[(&str, &str)] = &[
+    (
+        "max_redemptions = 10\n",
+        "expires_at = 2030-01-31T23:59:59Z\nfirst_time_transaction = true\nminimum_amount = 500\nminimum_amount_currency = \"eur\"\n",
+    ),
+    (
+        "name = \"40 EUR for testers\"\namount_off = 4000\ncurrency = \"eur\"\nduration = \"once\"",
+        "percent_off = 25\nduration = \"repeating\"\nduration_in_months = 3\nmax_redemptions = 7\nredeem_by = 2030-01-31T23:59:59Z",
+    ),
+    ("duration = \"once\"", "duration = \"forever\""),
+    ("downgrades = \"period_end\"", "downgrades = \"immediate\""),
+    (
+        "proration_behavior = \"always_invoice\"",
+        "proration_behavior = \"create_prorations\"",
+    ),
+    (
+        "customer_update = [\"email\", \"address\", \"tax_id\"]",
+        "customer_update = [\"address\", \"email\", \"name\", \"phone\", \"shipping\", \"tax_id\"]",
+    ),
+    (
+        "[tax]\ntax_behavior = \"inclusive\"",
+        "[tax]\nhead_office = { country = \"DE\", postal_code = \"10115\", city = \"Berlin\", line1 = \"Straße 1\" }\ntax_behavior = \"inferred_by_currency\"",
+    ),
+];
+const SPARE: &[(&str, &str)] = &[
+    (
+        "tax_behavior = \"inclusive\"\n\n[[price]]\nlookup_key = \"basic_yearly\"",
+        "\n[[price]]\nlookup_key = \"basic_yearly\"",
+    ),
+    ("description = \"Credits that do not expire\"\n", ""),
+    ("tax_code = \"txcd_10103000\"\n", ""),
+    ("name = \"10 EUR off\"\n", ""),
+    ("headline = \"Your subscription\"\n", ""),
+    ("privacy_policy_url = \"https://example.com/privacy\"\n", ""),
+    ("terms_of_service_url = \"https://example.com/terms\"\n", ""),
+    ("default_return_url = \"https://example.com/account\"\n", ""),
+    (
+        "customer_update = [\"email\", \"address\", \"tax_id\"]\ninvoice_history = true\npayment_method_update = true\ncancel = true\nswitch = true\npromotion_codes = true",
+        "customer_update = []\ninvoice_history = false\npayment_method_update = false\ncancel = false\nswitch = false",
+    ),
+    ("description = \"Tollbridge\"\n", ""),
+    ("[tax]\ntax_behavior = \"inclusive\"\n", "[tax]\n"),
+];
+
+#[tokio::test]
+async fn whatever_the_catalog_may_say_stripe_takes() -> Result<()> {
+    for (first, second) in [(FULL, &[][..]), (SPARE, &[]), (&[], SPARE)] {
+        let operator = Operator::new().await?;
+        operator.stripe.set_now(1_800_000_000);
+        operator.write(first)?;
+        operator.apply().await?;
+        ensure!(operator.census() == SHIPPED, "{:?}", operator.census());
+        operator.settled().await?;
+        // What can change changes, without a word about what cannot.
+        let immutable = first.iter().any(|(from, _)| from.contains("max_redemptions"));
+        if !immutable {
+            operator.write(second)?;
+            operator.apply().await?;
+            operator.settled().await?;
+        }
+    }
+    Ok(())
+}

@@ -43,7 +43,7 @@ fn check(catalog: &Catalog) -> Checked<'_> {
         let place = Place::nth("meter", index);
         let (cap, mut weights) = (meter.rollover_cap.unwrap_or(0), meter.weights.values());
         ensure(cap >= 0 && weights.all(|w| *w >= 0), &place, || {
-            format!("meter {}: a cap or weight is below zero", meter.name)
+            format!("meter {}: a cap or weight is below zero; write 0 or more", meter.name)
         })?;
     }
     free_is_lowest(catalog)?;
@@ -89,7 +89,8 @@ fn check_product<'a>(catalog: &Catalog, name: &str, product: Option<&str>, at: &
     };
     let known = catalog.products.iter().any(|p| p.id == id);
     ensure(known, &at.key("product"), || {
-        format!("{name}: there is no [[product]] with the id {id}")
+        let known = listed(catalog.products.iter().map(|p| &p.id));
+        format!("{name}: there is no [[product]] with the id {id}; {known}")
     })
 }
 
@@ -97,12 +98,8 @@ fn check_price<'a>(catalog: &'a Catalog, price: &'a Price, at: &Place<'a>) -> Ch
     let name = format!("price {}", price.lookup_key);
     let Some(tier) = catalog.tier(&price.tier) else {
         return ensure(false, &at.key("tier"), || {
-            let tiers: Vec<&str> = catalog.tiers.iter().map(|t| t.name.as_str()).collect();
-            format!(
-                "{name}: there is no tier {}; there are {}",
-                price.tier,
-                tiers.join(", ")
-            )
+            let known = listed(catalog.tiers.iter().map(|t| &t.name));
+            format!("{name}: there is no tier {}; {known}", price.tier)
         });
     };
     ensure(tier.product.is_some(), &at.key("tier"), || {
@@ -115,7 +112,8 @@ fn check_price<'a>(catalog: &'a Catalog, price: &'a Price, at: &Place<'a>) -> Ch
 fn check_pack<'a>(catalog: &'a Catalog, pack: &'a Pack, at: &Place<'a>) -> Checked<'a> {
     let name = format!("pack {}", pack.name);
     ensure(catalog.meter(&pack.meter).is_some(), &at.key("meter"), || {
-        format!("{name}: there is no meter {}", pack.meter)
+        let known = listed(catalog.meters.iter().map(|m| &m.name));
+        format!("{name}: there is no meter {}; {known}", pack.meter)
     })?;
     ensure(pack.credits > 0, &at.key("credits"), || {
         format!("{name}: credits must be above zero")
@@ -136,12 +134,24 @@ fn check_limits<'a>(catalog: &Catalog, name: &str, limits: &'a Limits, at: &Plac
     for (meter, limit) in limits {
         let place = at.key("limits").key(meter);
         ensure(catalog.meter(meter).is_some(), &place, || {
-            format!("{name}: limits name the meter {meter}, which does not exist")
+            let known = listed(catalog.meters.iter().map(|m| &m.name));
+            format!("{name}: limits name the meter {meter}, which does not exist; {known}")
         })?;
         let below = matches!(limit, Limit::Units(units) if *units < 0);
-        ensure(!below, &place, || format!("{name}: the limit of {meter} is below zero"))?;
+        ensure(!below, &place, || {
+            format!("{name}: the limit of {meter} is below zero; write 0 or more, or \"unlimited\"")
+        })?;
     }
     Ok(())
+}
+
+/// What is there to be named.
+pub(super) fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    if names.is_empty() {
+        return "there is none".to_owned();
+    }
+    format!("there are {}", names.join(", "))
 }
 
 /// Stripe takes at most eight digits.
@@ -169,7 +179,7 @@ pub(super) fn unique<'a>(table: &'a str, key: &'a str, values: impl Iterator<Ite
         let place = Place::nth(table, index).key(key);
         ensure(!value.is_empty(), &place, || format!("a {table} has an empty {key}"))?;
         ensure(seen.insert(value.clone()), &place, || {
-            format!("two of [[{table}]] have the {key} {value}")
+            format!("two of [[{table}]] have the {key} {value}; each has its own")
         })?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::{
     Catalog, Coupon, CouponDuration, Portal, Promotion,
-    check::{Checked, check_currency, ensure, unique},
+    check::{Checked, check_currency, ensure, listed, unique},
     place::Place,
 };
 
@@ -102,7 +102,8 @@ fn check_coupon<'a>(catalog: &Catalog, coupon: &'a Coupon, at: &Place<'a>) -> Ch
         .find(|id| !catalog.products.iter().any(|p| p.id == **id));
     ensure(unknown.is_none(), &at.key("applies_to"), || {
         let id = unknown.map_or("", String::as_str);
-        format!("{name}: there is no [[product]] with the id {id}")
+        let known = listed(catalog.products.iter().map(|p| &p.id));
+        format!("{name}: there is no [[product]] with the id {id}; {known}")
     })
 }
 
@@ -114,7 +115,11 @@ fn check_promotion<'a>(catalog: &Catalog, promotion: &'a Promotion, at: &Place<'
     })?;
     let known = catalog.coupons.iter().any(|c| c.id == promotion.coupon);
     ensure(known, &at.key("coupon"), || {
-        format!("{name}: there is no [[coupon]] with the id {}", promotion.coupon)
+        let known = listed(catalog.coupons.iter().map(|c| &c.id));
+        format!(
+            "{name}: there is no [[coupon]] with the id {}; {known}",
+            promotion.coupon
+        )
     })?;
     check_redemptions(&name, promotion.max_redemptions, at)?;
     match (&promotion.minimum_amount, &promotion.minimum_amount_currency) {

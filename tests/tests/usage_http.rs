@@ -245,13 +245,15 @@ async fn without_a_token_or_a_broker_no_report_is_accepted() -> Result<()> {
     let mut settings = env.settings();
     settings.remove("DATABASE_URL");
     let off = Setup::default().workers(0).ingest("USAGE_TOKEN", "");
-    let pair = Pair::start(&env, off).await?;
+    let mut pair = Pair::start(&env, off).await?;
     check(&pair.client.post_usage(&report("req_1")).await?, 404, "not found")?;
     check(&pair.client.get("/v1/usage").await?, 404, "not found")?;
 
     // A process that never had a broker serves, and says so.
     let address = pair.client.server();
-    drop(pair);
+    // Its address is free once it has ended.
+    pair.ingest.sigterm().await?;
+    ensure!(pair.ingest.exit(DEADLINE).await?.success());
     settings.insert("INGEST_ADDR".to_owned(), address.to_string());
     settings.insert("AMQP_URL".to_owned(), "amqp://guest:guest@127.0.0.1:1/%2f".to_owned());
     settings.insert("USAGE_TOKEN".to_owned(), USAGE_TOKEN.to_owned());

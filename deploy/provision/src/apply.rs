@@ -12,7 +12,7 @@ use crate::{
     kind::Kind,
     secret::Secrets,
     show::title,
-    value::push,
+    value::{push, rename_prices},
 };
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -182,7 +182,7 @@ fn form(change: &Change, prices: &BTreeMap<String, String>) -> Form {
     for field in &change.fields {
         let mut to = field.to.clone();
         if change.kind.names_prices(&field.path) {
-            with_ids(&mut to, prices);
+            rename_prices(&mut to, &|key| prices.get(key).map(String::as_str));
         }
         push(&mut form, &field.path, &to);
     }
@@ -190,17 +190,4 @@ fn form(change: &Change, prices: &BTreeMap<String, String>) -> Form {
         form.push("transfer_lookup_key", &true);
     }
     form
-}
-
-fn with_ids(value: &mut Value, prices: &BTreeMap<String, String>) {
-    match value {
-        Value::String(text) => {
-            if let Some(id) = prices.get(text) {
-                id.clone_into(text);
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| with_ids(value, prices)),
-        Value::Object(inner) => inner.values_mut().for_each(|value| with_ids(value, prices)),
-        _ => {}
-    }
 }

@@ -144,7 +144,8 @@ impl<'a> State<'a> {
         if found.kind.names_prices(path) {
             let prices = self.actual.of(Kind::Price).filter(|price| !self.is_replaced(price));
             let keys = prices.filter_map(|price| Some((price.id.as_str(), price.key.as_deref()?)));
-            rename(&mut actual, &keys.collect());
+            let keys: BTreeMap<_, _> = keys.collect();
+            value::rename_prices(&mut actual, &|id| keys.get(id).copied());
         }
         actual
     }
@@ -170,20 +171,6 @@ impl<'a> State<'a> {
         fields
             .into_iter()
             .partition(|field| object.kind.is_for_good(&field.path, &field.from))
-    }
-}
-
-/// Puts lookup keys for the ids of prices.
-pub(crate) fn rename(value: &mut Value, keys: &BTreeMap<&str, &str>) {
-    match value {
-        Value::String(text) => {
-            if let Some(key) = keys.get(text.as_str()) {
-                *text = (*key).to_owned();
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| rename(value, keys)),
-        Value::Object(inner) => inner.values_mut().for_each(|value| rename(value, keys)),
-        _ => {}
     }
 }
 

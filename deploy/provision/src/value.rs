@@ -92,10 +92,44 @@ pub fn push(form: &mut Form, path: &str, value: &Value) {
     }
 }
 
+/// Puts other names for prices: the value is one, or a list of what the portal
+/// offers, whose entries name their product too, by an id of its own.
+pub(crate) fn rename_prices<'a>(value: &mut Value, name: &impl Fn(&str) -> Option<&'a str>) {
+    match value {
+        Value::String(text) => {
+            if let Some(name) = name(text) {
+                name.clone_into(text);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| rename_prices(value, name)),
+        Value::Object(entry) => {
+            if let Some(prices) = entry.get_mut("prices") {
+                rename_prices(prices, name);
+            }
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_has_the_name_of_a_price_but_is_none_keeps_it() {
+        let name = |text: &str| (text == "a").then_some("price_1");
+        for (mut value, renamed) in [
+            (json!("a"), json!("price_1")),
+            (
+                json!([{"product": "a", "prices": ["a", "b"]}]),
+                json!([{"product": "a", "prices": ["price_1", "b"]}]),
+            ),
+        ] {
+            rename_prices(&mut value, &name);
+            assert_eq!(value, renamed);
+        }
+    }
 
     #[test]
     fn an_object_is_opened_but_for_lists_and_what_stays_whole() {

@@ -359,6 +359,17 @@ const SPARE: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
+async fn a_price_and_a_product_may_have_one_name() -> Result<()> {
+    let operator = Operator::new().await?;
+    operator.write(&[("lookup_key = \"basic_monthly\"", "lookup_key = \"prod_basic\"")])?;
+    operator.apply().await?;
+    let portal = &operator.stripe.objects("billing_portal/configurations")[0];
+    let products = &portal["features"]["subscription_update"]["products"];
+    ensure!(products[0]["product"] == "prod_basic", "{products:#}");
+    operator.settled().await
+}
+
+#[tokio::test]
 async fn whatever_the_catalog_may_say_stripe_takes() -> Result<()> {
     for (first, second) in [(FULL, &[][..]), (SPARE, &[]), (&[], SPARE)] {
         let operator = Operator::new().await?;

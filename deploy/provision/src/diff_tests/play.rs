@@ -3,8 +3,9 @@
 use crate::{
     actual::{Actual, Found},
     desired::{Desired, desired},
-    diff::{Action, Field, Plan, diff, rename},
+    diff::{Action, Field, Plan, diff},
     kind::Kind,
+    value::rename_prices,
 };
 use serde_json::{Value, json};
 use shared::catalog::Catalog;
@@ -39,7 +40,7 @@ pub(super) fn carry_out(plan: &Plan, actual: &mut Actual) {
             for Field { path, to, .. } in &change.fields {
                 let mut to = to.clone();
                 if change.kind.names_prices(path) {
-                    rename(&mut to, &ids.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect());
+                    rename_prices(&mut to, &|key| ids.get(key).map(String::as_str));
                 }
                 set(object, path, &to);
             }

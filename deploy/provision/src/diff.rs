@@ -161,6 +161,9 @@ impl<'a> State<'a> {
                     .key
                     .as_ref()
                     .is_some_and(|code| code.eq_ignore_ascii_case(&object.key)),
+                (Kind::Promotion, path) => {
+                    value::has(&from, to) || promotion::is_of_coupon(path, &from, to, self, found)
+                }
                 _ => value::has(&from, to),
             };
             if !same {

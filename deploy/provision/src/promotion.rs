@@ -7,6 +7,7 @@ use crate::{
     diff::{self, Note, Plan, State, create, update},
     kind::Kind,
 };
+use serde_json::Value;
 
 pub(crate) fn compare(object: &Desired, state: &State<'_>, plan: &mut Plan) {
     let same = |found: &&Found| {
@@ -44,13 +45,33 @@ pub(crate) fn compare(object: &Desired, state: &State<'_>, plan: &mut Plan) {
     });
 }
 
+/// Whether a limit, of which the catalog says nothing, is the coupon's own: Stripe
+/// may fill a new code's from its coupon.
+pub(crate) fn is_of_coupon(path: &str, from: &Value, to: &Value, state: &State<'_>, found: &Found) -> bool {
+    let of_coupon = match path {
+        "max_redemptions" => "max_redemptions",
+        "expires_at" => "redeem_by",
+        _ => return false,
+    };
+    let coupon = coupon(state, found.text("promotion[coupon]"));
+    to.is_null() && coupon.is_some_and(|coupon| coupon.object[of_coupon] == *from)
+}
+
+fn coupon<'a>(state: &State<'a>, id: Option<&str>) -> Option<&'a Found> {
+    let mut coupons = state.actual.of(Kind::Coupon);
+    coupons.find(|found| Some(found.id.as_str()) == id)
+}
+
 /// Why Stripe keeps a code inactive, or would not take a new one.
 fn spent(object: &Desired, found: Option<&Found>, state: &State<'_>) -> Option<String> {
-    let expires_at = object.fields.get("expires_at").and_then(serde_json::Value::as_i64);
-    if expires_at.is_some_and(|at| at <= state.actual.at) {
+    let limit = |path: &str| {
+        let wanted = object.fields.get(path).and_then(Value::as_i64);
+        wanted.or_else(|| found.and_then(|found| found.number(path)))
+    };
+    if limit("expires_at").is_some_and(|at| at <= state.actual.at) {
         return Some("inactive: it has expired".to_owned());
     }
-    let most = object.fields.get("max_redemptions").and_then(serde_json::Value::as_i64);
+    let most = limit("max_redemptions");
     let redeemed = found.and_then(|found| found.number("times_redeemed"));
     if most.zip(redeemed).is_some_and(|(most, redeemed)| redeemed >= most) {
         let most = most.unwrap_or_default();
@@ -58,14 +79,7 @@ fn spent(object: &Desired, found: Option<&Found>, state: &State<'_>) -> Option<S
             "inactive: it has been redeemed {most} times, as often as it may"
         ));
     }
-    let coupon = object
-        .fields
-        .get("promotion[coupon]")
-        .and_then(serde_json::Value::as_str);
-    let coupon = state
-        .actual
-        .of(Kind::Coupon)
-        .find(|found| Some(found.id.as_str()) == coupon)?;
+    let coupon = coupon(state, object.fields.get("promotion[coupon]").and_then(Value::as_str))?;
     let invalid = coupon.object["valid"] == false;
     invalid.then(|| format!("inactive: its coupon {} is not valid any more", coupon.id))
 }

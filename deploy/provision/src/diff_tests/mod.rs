@@ -319,6 +319,30 @@ fn a_code_that_stripe_ended_is_told_and_not_fought() {
 }
 
 #[test]
+fn a_codes_limits_may_be_its_coupons_where_the_catalog_says_none() {
+    let limited = "duration = \"once\"\nmax_redemptions = 7\nredeem_by = 2030-01-31T23:59:59Z";
+    let desired = wanted(&[("max_redemptions = 10\n", ""), ("duration = \"once\"", limited)]);
+    let end = 1_896_134_399;
+    for (path, to, is_refused) in [
+        ("max_redemptions", 7, false),
+        ("expires_at", end, false),
+        ("max_redemptions", 6, true),
+        ("expires_at", end - 1, true),
+    ] {
+        let mut actual = applied(&desired);
+        set(of(&mut actual, Kind::Promotion, "BETA"), path, &json!(to));
+        let plan = plan(&desired, &actual);
+        assert_eq!(plan.refused.len(), usize::from(is_refused), "{path} {to}: {plan:?}");
+        assert!(plan.changes.is_empty(), "{path} {to}: {plan:?}");
+    }
+    // Of a code that the catalog limits the coupon's limit is another one.
+    let both = wanted(&[("duration = \"once\"", "duration = \"once\"\nmax_redemptions = 20")]);
+    let mut actual = applied(&both);
+    set(of(&mut actual, Kind::Promotion, "BETA"), "max_redemptions", &json!(20));
+    assert_eq!(plan(&both, &actual).refused.len(), 1);
+}
+
+#[test]
 fn a_code_is_the_same_in_any_case_and_stripes_expansions_are_read() {
     let desired = wanted(&[]);
     let mut actual = applied(&desired);

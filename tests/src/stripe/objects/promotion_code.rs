@@ -65,6 +65,10 @@ fn create(call: &mut Call, promotion: &mut Value) -> Result<(), Refusal> {
             let message = format!("{field} cannot be greater than the coupon's {of_coupon}.");
             return Err(Refusal::of(field, message));
         }
+        // What is said of neither is the coupon's.
+        if own.is_none() {
+            promotion[field] = coupon[of_coupon].clone();
+        }
     }
     let code = match promotion["code"].as_str() {
         Some(code) => code.to_owned(),

@@ -4,6 +4,9 @@
 use super::{Catalog, FREE_TIER, Limit, Limits, Pack, Price, Tier, check_account, place::Place};
 use std::collections::BTreeSet;
 
+/// Stripe's own bound of a lookup key.
+const LOOKUP_KEY_MOST: usize = 200;
+
 /// What is wrong, and where.
 #[derive(Debug)]
 pub(super) struct Fault<'a> {
@@ -105,12 +108,14 @@ fn check_price<'a>(catalog: &'a Catalog, price: &'a Price, at: &Place<'a>) -> Ch
     ensure(tier.product.is_some(), &at.key("tier"), || {
         format!("{name}: the tier {} has no product, so it cannot be bought", tier.name)
     })?;
+    check_text(&name, Some(&price.lookup_key), LOOKUP_KEY_MOST, &at.key("lookup_key"))?;
     check_amount(&name, price.amount, &price.currency, at)?;
     check_limits(catalog, &name, &price.limits, at)
 }
 
 fn check_pack<'a>(catalog: &'a Catalog, pack: &'a Pack, at: &Place<'a>) -> Checked<'a> {
     let name = format!("pack {}", pack.name);
+    check_text(&name, Some(&pack.name), LOOKUP_KEY_MOST, &at.key("name"))?;
     ensure(catalog.meter(&pack.meter).is_some(), &at.key("meter"), || {
         let known = listed(catalog.meters.iter().map(|m| &m.name));
         format!("{name}: there is no meter {}; {known}", pack.meter)
@@ -152,6 +157,29 @@ pub(super) fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
         return "there is none".to_owned();
     }
     format!("there are {}", names.join(", "))
+}
+
+/// No longer than Stripe takes it, and without white space at its ends, which Stripe takes
+/// off: it would differ for ever.
+pub(super) fn check_text<'a>(name: &str, text: Option<&str>, characters_most: usize, at: &Place<'a>) -> Checked<'a> {
+    let text = text.unwrap_or_default();
+    ensure(text.trim() == text, at, || {
+        format!("{name}: '{text}' begins or ends with white space")
+    })?;
+    ensure(text.chars().count() <= characters_most, at, || {
+        format!("{name}: '{text}' is longer than Stripe's {characters_most} characters")
+    })
+}
+
+/// Nothing is in a list twice.
+pub(super) fn check_once<'a>(name: &str, list: &[&str], at: &Place<'a>) -> Checked<'a> {
+    let twice = (1..list.len()).find(|index| list[..*index].contains(&list[*index]));
+    ensure(twice.is_none(), at, || {
+        format!(
+            "{name}: {} is there twice; write it once",
+            twice.map_or("", |index| list[index])
+        )
+    })
 }
 
 /// Stripe takes at most eight digits.

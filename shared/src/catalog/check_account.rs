@@ -1,13 +1,20 @@
 //! Checks of what is only Stripe's: products, offers, portal, webhook endpoint, tax.
 
 use super::{
-    Catalog, Coupon, CouponDuration, Portal, Promotion,
-    check::{Checked, check_currency, ensure, listed, unique},
+    Catalog, Coupon, CouponDuration, Portal, Promotion, Webhook,
+    check::{Checked, check_currency, check_once, check_text, ensure, listed, unique},
     place::Place,
 };
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Stripe's own bound of a portal's products.
 const PORTAL_PRODUCTS_MOST: usize = 10;
+/// Stripe's own bounds of texts, in characters.
+const HEADLINE_MOST: usize = 60;
+const COUPON_NAME_MOST: usize = 40;
+const CODE_MOST: usize = 500;
+const TEXT_MOST: usize = 5_000;
+const DESCRIPTION_MOST: usize = 40_000;
 
 pub(super) fn check(catalog: &Catalog) -> Checked<'_> {
     unique("coupon", "id", catalog.coupons.iter().map(|c| Some(c.id.clone())))?;
@@ -23,14 +30,7 @@ pub(super) fn check(catalog: &Catalog) -> Checked<'_> {
         check_portal(catalog, portal)?;
     }
     if let Some(webhook) = &catalog.webhook {
-        let at = Place::table("webhook");
-        check_url("webhook", "url", Some(&webhook.url), &at)?;
-        let date = webhook.api_version.split('.').next().unwrap_or_default();
-        let right = date.len() == 10 && date.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        ensure(right, &at.key("api_version"), || {
-            let version = &webhook.api_version;
-            format!("webhook: api_version is '{version}'; write one of Stripe's, such as 2026-05-27.dahlia")
-        })?;
+        check_webhook(webhook)?;
     }
     if let Some(tax) = &catalog.tax {
         let at = Place::table("tax");
@@ -55,6 +55,13 @@ pub(super) fn check_products(catalog: &Catalog) -> Checked<'_> {
         ensure(!product.name.is_empty(), &at.key("name"), || {
             format!("{name}: the name is empty")
         })?;
+        check_text(&name, Some(&product.name), TEXT_MOST, &at.key("name"))?;
+        check_text(
+            &name,
+            product.description.as_deref(),
+            DESCRIPTION_MOST,
+            &at.key("description"),
+        )?;
         check_tax_code(&name, product.tax_code.as_deref(), &at)?;
         let has_code = product.tax_code.is_some() || of_account.is_some();
         ensure(has_code || !catalog.managed_payments, &at.key("tax_code"), || {
@@ -69,10 +76,7 @@ fn check_coupon<'a>(catalog: &Catalog, coupon: &'a Coupon, at: &Place<'a>) -> Ch
     ensure(is_id(&coupon.id), &at.key("id"), || {
         format!("{name}: an id has only letters, digits, _ and -")
     })?;
-    let short = coupon.name.as_ref().is_none_or(|n| n.chars().count() <= 40);
-    ensure(short, &at.key("name"), || {
-        format!("{name}: the name is longer than Stripe's 40 characters")
-    })?;
+    check_text(&name, coupon.name.as_deref(), COUPON_NAME_MOST, &at.key("name"))?;
     match (coupon.amount_off, coupon.percent_off, &coupon.currency) {
         (Some(amount), None, Some(currency)) => {
             ensure(amount > 0, &at.key("amount_off"), || {
@@ -96,6 +100,8 @@ fn check_coupon<'a>(catalog: &Catalog, coupon: &'a Coupon, at: &Place<'a>) -> Ch
         format!("{name}: duration_in_months goes with duration = \"repeating\", above zero, and with no other")
     })?;
     check_redemptions(&name, coupon.max_redemptions, at)?;
+    let products: Vec<&str> = coupon.applies_to.iter().map(String::as_str).collect();
+    check_once(&name, &products, &at.key("applies_to"))?;
     let unknown = coupon
         .applies_to
         .iter()
@@ -113,15 +119,31 @@ fn check_promotion<'a>(catalog: &Catalog, promotion: &'a Promotion, at: &Place<'
     ensure(right, &at.key("code"), || {
         format!("{name}: a code has only letters, digits and -")
     })?;
-    let known = catalog.coupons.iter().any(|c| c.id == promotion.coupon);
-    ensure(known, &at.key("coupon"), || {
-        let known = listed(catalog.coupons.iter().map(|c| &c.id));
-        format!(
-            "{name}: there is no [[coupon]] with the id {}; {known}",
-            promotion.coupon
-        )
-    })?;
+    check_text(&name, Some(&promotion.code), CODE_MOST, &at.key("code"))?;
     check_redemptions(&name, promotion.max_redemptions, at)?;
+    let Some(coupon) = catalog.coupons.iter().find(|c| c.id == promotion.coupon) else {
+        return ensure(false, &at.key("coupon"), || {
+            let known = listed(catalog.coupons.iter().map(|c| &c.id));
+            format!(
+                "{name}: there is no [[coupon]] with the id {}; {known}",
+                promotion.coupon
+            )
+        });
+    };
+    for (key, own, of_coupon, most) in [
+        (
+            "max_redemptions",
+            promotion.max_redemptions,
+            "max_redemptions",
+            coupon.max_redemptions,
+        ),
+        ("expires_at", promotion.expires_at, "redeem_by", coupon.redeem_by),
+    ] {
+        let within = own.zip(most).is_none_or(|(own, most)| own <= most);
+        ensure(within, &at.key(key), || {
+            format!("{name}: {key} is beyond {of_coupon} of its coupon {}", coupon.id)
+        })?;
+    }
     match (&promotion.minimum_amount, &promotion.minimum_amount_currency) {
         (None, None) => Ok(()),
         (Some(amount), Some(currency)) if *amount > 0 => {
@@ -141,10 +163,9 @@ fn check_redemptions<'a>(name: &str, most: Option<i64>, at: &Place<'a>) -> Check
 
 fn check_portal<'a>(catalog: &'a Catalog, portal: &'a Portal) -> Checked<'a> {
     let at = Place::table("portal");
-    let short = portal.headline.as_ref().is_none_or(|h| h.chars().count() <= 60);
-    ensure(short, &at.key("headline"), || {
-        "portal: the headline is longer than Stripe's 60 characters".to_owned()
-    })?;
+    check_text("portal", portal.headline.as_deref(), HEADLINE_MOST, &at.key("headline"))?;
+    let fields: Vec<&str> = portal.features.customer_update.iter().map(|f| f.as_str()).collect();
+    check_once("portal", &fields, &at.key("features").key("customer_update"))?;
     for (key, url) in [
         ("privacy_policy_url", &portal.privacy_policy_url),
         ("terms_of_service_url", &portal.terms_of_service_url),
@@ -162,6 +183,32 @@ fn check_portal<'a>(catalog: &'a Catalog, portal: &'a Portal) -> Checked<'a> {
             "portal: customers can switch between 1 to {PORTAL_PRODUCTS_MOST} products, and {products} have prices; set features.switch = false"
         )
     })
+}
+
+fn check_webhook(webhook: &Webhook) -> Checked<'_> {
+    let at = Place::table("webhook");
+    check_url("webhook", "url", Some(&webhook.url), &at)?;
+    check_text(
+        "webhook",
+        webhook.description.as_deref(),
+        TEXT_MOST,
+        &at.key("description"),
+    )?;
+    let version = &webhook.api_version;
+    ensure(is_version(version), &at.key("api_version"), || {
+        format!("webhook: api_version is '{version}'; write one of Stripe's, such as 2026-05-27.dahlia")
+    })
+}
+
+/// A date, and since 2024 a name: `2026-05-27.dahlia`.
+fn is_version(version: &str) -> bool {
+    let (date, name) = match version.split_once('.') {
+        Some((date, name)) => (date, Some(name)),
+        None => (version, None),
+    };
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase());
+    let midnight = format!("{date}T00:00:00Z");
+    name.is_none_or(is_name) && OffsetDateTime::parse(&midnight, &Rfc3339).is_ok()
 }
 
 fn check_url<'a>(name: &str, key: &'a str, url: Option<&str>, at: &Place<'a>) -> Checked<'a> {

@@ -1,4 +1,7 @@
+mod wrong;
+
 use super::*;
+use wrong::WRONG;
 
 const SHIPPED: &str = include_str!("../../../deploy/catalog.toml");
 
@@ -150,159 +153,6 @@ fn the_shipped_offers_are_those_of_the_contract() {
     assert!(catalog.webhook().is_some() && catalog.tax().is_some() && catalog.managed_payments());
 }
 
-/// Changes that make the shipped catalog one that cannot be meant: what is written instead of
-/// what, and what the error must say after its line.
-const WRONG: &[(&str, &str, &str)] = &[
-    ("rank = 2", "rank = 1", "two of [[tier]] have the rank 1"),
-    (
-        "tier = \"plus\"",
-        "tier = \"gold\"",
-        "price plus_monthly: there is no tier gold; there are free, basic",
-    ),
-    ("tier = \"plus\"", "tier = \"free\"", "the tier free has no product"),
-    ("tier = \"plus\"", "", "missing field `tier`"),
-    (
-        "tokens = 5_000_000,",
-        "tokens = -1,",
-        "the limit of tokens is below zero",
-    ),
-    ("voice_chars = 1_000_000,", "", "limits lack the meter voice_chars"),
-    (
-        "name = \"free\"",
-        "name = \"none\"",
-        "the lowest tier must be named \"free\"",
-    ),
-    (
-        "interval = \"month\"",
-        "interval = \"week\"",
-        "unknown variant `week`, expected `month` or `year`",
-    ),
-    (
-        "trial_days = 3",
-        "trail_days = 3",
-        "unknown field `trail_days`, expected one of `name`, `rank`",
-    ),
-    ("trial_days = 3", "trial_days = 731", "Stripe allows 0 to 730"),
-    ("currency = \"eur\"", "currency = \"Euro\"", "three lower-case letters"),
-    (
-        "amount = 1000",
-        "amount = -1",
-        "the amount is -1; allowed is 0 to 99999999",
-    ),
-    ("amount = 1000", "amount = 10.5", "invalid type: floating point"),
-    (
-        "basic_chars = \"unlimited\"",
-        "basic_chars = \"lots\"",
-        "'lots' is not a limit",
-    ),
-    ("meter = \"tokens\"", "meter = \"coins\"", "there is no meter coins"),
-    (
-        "product = \"prod_voice\"",
-        "product = \"prod_choice\"",
-        "there is no [[product]] with the id prod_choice",
-    ),
-    (
-        "product = \"prod_voice\"",
-        "product = \"prod_max\"",
-        "its product is that of a tier",
-    ),
-    (
-        "product = \"prod_basic\"",
-        "product = \"prod_plus\"",
-        "two of [[tier]] have the product prod_plus",
-    ),
-    (
-        "id = \"prod_voice\"",
-        "id = \"prod voice\"",
-        "an id has only letters, digits, _ and -",
-    ),
-    (
-        "tax_code = \"txcd_10103000\"",
-        "tax_code = \"10103000\"",
-        "write one of Stripe's, such as txcd_10103000",
-    ),
-    (
-        "tax_behavior = \"inclusive\"",
-        "tax_behavior = \"maybe\"",
-        "expected `inclusive` or `exclusive`",
-    ),
-    (
-        "coupon = \"LAUNCH\"",
-        "coupon = \"LUNCH\"",
-        "promotion LAUNCH: there is no [[coupon]] with the id LUNCH",
-    ),
-    ("coupon = \"LAUNCH\"", "", "missing field `coupon`"),
-    (
-        "code = \"LAUNCH\"",
-        "code = \"beta\"",
-        "two of [[promotion]] have the code BETA",
-    ),
-    (
-        "max_redemptions = 10",
-        "max_redemptions = 0",
-        "max_redemptions must be above zero",
-    ),
-    (
-        "max_redemptions = 10",
-        "expires_at = 2027-01-31",
-        "'2027-01-31' is not a moment",
-    ),
-    (
-        "max_redemptions = 10",
-        "minimum_amount = 500",
-        "minimum_amount_currency go together",
-    ),
-    (
-        "amount_off = 1000",
-        "percent_off = 20",
-        "either amount_off and currency, or percent_off",
-    ),
-    ("amount_off = 1000", "amount_off = 0", "amount_off must be above zero"),
-    (
-        "duration = \"once\"",
-        "duration = \"repeating\"",
-        "duration_in_months goes with",
-    ),
-    (
-        "duration = \"once\"",
-        "duration = \"twice\"",
-        "expected one of `once`, `repeating`, `forever`",
-    ),
-    (
-        "applies_to = [\"prod_plus\"]",
-        "applies_to = [\"prod_gold\"]",
-        "coupon LAUNCHPLUS: there is no [[product]]",
-    ),
-    (
-        "name = \"10 EUR off\"",
-        "name = \"10 EUR off, with a name that customers will not read\"",
-        "40 characters",
-    ),
-    (
-        "downgrades = \"period_end\"",
-        "downgrades = \"never\"",
-        "expected `period_end` or `immediate`",
-    ),
-    (
-        "https://example.com/terms",
-        "http://example.com/terms",
-        "terms_of_service_url is 'http://",
-    ),
-    ("https://billing.example.com/", "billing.example.com/", "write https://"),
-    (
-        "headline = \"Your subscription\"",
-        "headlines = \"x\"",
-        "unknown field `headlines`",
-    ),
-    ("switch = true", "switch = 1", "invalid type: integer"),
-    (
-        "api_version = \"2026-05-27.dahlia\"",
-        "api_version = \"latest\"",
-        "api_version is 'latest'",
-    ),
-    ("managed_payments = true", "managed = true", "unknown field `managed`"),
-];
-
 #[test]
 fn a_catalog_that_cannot_be_meant_is_refused_with_its_line_and_what_is_allowed() {
     for (from, to, expected) in WRONG {
@@ -318,6 +168,20 @@ fn a_catalog_that_cannot_be_meant_is_refused_with_its_line_and_what_is_allowed()
         if !expected.starts_with("two of") {
             assert!(line.abs_diff(changed) <= 5, "{to}, on line {changed}: {problem}");
         }
+    }
+}
+
+#[test]
+fn what_is_longer_than_stripe_takes_it_is_refused() {
+    for (from, most) in [("max_monthly", 200), ("voice_500k", 200), ("LAUNCHPLUS", 500)] {
+        let with = |length: usize| Catalog::parse(&SHIPPED.replace(from, &"X".repeat(length)));
+        // The coupon of the code has its name, and may be as long.
+        assert!(with(most).is_ok(), "{from}");
+        let problem = with(most + 1).expect_err(from);
+        assert!(
+            problem.starts_with("line ") && problem.contains(&format!("longer than Stripe's {most} characters")),
+            "{problem}"
+        );
     }
 }
 

@@ -5,7 +5,9 @@ use crate::{
     actual::{Actual, Found},
     desired::{Desired, MARK},
     kind::Kind,
-    promotion, retire, value,
+    promotion,
+    refused::{self, Refused},
+    retire, value,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,17 +49,6 @@ pub struct Change {
     pub fields: Vec<Field>,
     /// Whether the new price takes the lookup key from another one.
     pub takes_key: bool,
-}
-
-/// A difference that Stripe refuses.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refused {
-    /// Of what.
-    pub kind: Kind,
-    /// What it is found by.
-    pub key: String,
-    /// What differs for good.
-    pub fields: Vec<Field>,
 }
 
 /// Something to know, about which nothing is done.
@@ -179,7 +170,10 @@ impl<'a> State<'a> {
 
 pub(crate) fn compare(object: &Desired, found: Option<&Found>, state: &State<'_>, plan: &mut Plan) {
     let Some(found) = found else {
-        plan.changes.push(create(object, state));
+        match refused::new_coupon(object, state.actual.at) {
+            Some(refused) => plan.refused.push(refused),
+            None => plan.changes.push(create(object, state)),
+        }
         return;
     };
     let (for_good, fields) = state.differing(object, found);
@@ -187,12 +181,7 @@ pub(crate) fn compare(object: &Desired, found: Option<&Found>, state: &State<'_>
         plan.unchanged.push((object.kind, object.key.clone()));
     }
     if !for_good.is_empty() {
-        let (kind, key) = (object.kind, object.key.clone());
-        plan.refused.push(Refused {
-            kind,
-            key,
-            fields: for_good,
-        });
+        plan.refused.push(refused::for_good(object, for_good));
     }
     if !fields.is_empty() {
         plan.changes.push(update(found, &object.key, fields));

@@ -40,7 +40,7 @@ pub struct Traits {
     pub whole: &'static [&'static str],
     /// The field and value that take it out of use; none: Stripe cannot.
     pub retired: Option<(&'static str, bool)>,
-    /// What to do about a difference that Stripe refuses.
+    /// What to do about a difference that Stripe refuses; `LOOKUP_KEY` stands for the object's key.
     pub advice: &'static str,
 }
 

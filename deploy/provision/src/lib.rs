@@ -15,6 +15,7 @@ pub mod inspect;
 pub mod kind;
 mod pages;
 mod promotion;
+pub mod refused;
 mod retire;
 pub mod secret;
 pub mod show;

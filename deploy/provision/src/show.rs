@@ -1,7 +1,8 @@
 //! A plan for people, and as JSON.
 
 use crate::{
-    diff::{Action, Change, Field, Note, Plan, Refused},
+    diff::{Action, Change, Field, Note, Plan},
+    refused::Refused,
     value::{has, is_nothing},
 };
 use serde_json::{Value, json};
@@ -73,21 +74,11 @@ pub fn text(plan: &Plan, warnings: &[String], out: &mut impl Write) -> io::Resul
     for warning in warnings {
         writeln!(out, "! warning: {}", printable(warning))?;
     }
-    for Refused {
-        kind,
-        key,
-        fields: for_good,
-    } in &plan.refused
-    {
-        let traits = kind.traits();
-        writeln!(
-            out,
-            "x refused   {} {}: Stripe never changes this",
-            traits.name,
-            printable(key)
-        )?;
-        fields(for_good, out)?;
-        writeln!(out, "      {}", traits.advice)?;
+    for refused in &plan.refused {
+        let Refused { kind, key, why, .. } = refused;
+        writeln!(out, "x refused   {} {}: {why}", kind.traits().name, printable(key))?;
+        fields(&refused.fields, out)?;
+        writeln!(out, "      {}", printable(&refused.advice))?;
     }
     let counts = Counts::of(plan);
     writeln!(
@@ -162,8 +153,11 @@ pub fn json(plan: &Plan, warnings: &[String]) -> Value {
         })
     });
     let refused = plan.refused.iter().map(|refused| {
-        let traits = refused.kind.traits();
-        json!({"kind": traits.name, "key": refused.key, "fields": fields(&refused.fields), "advice": traits.advice})
+        let name = refused.kind.traits().name;
+        json!({
+            "kind": name, "key": refused.key, "fields": fields(&refused.fields), "why": refused.why,
+            "advice": refused.advice,
+        })
     });
     let notes = plan
         .notes

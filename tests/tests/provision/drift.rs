@@ -108,6 +108,49 @@ const DRIFTS: &[(&str, &str, &str, &str, &str, &str)] = &[
 ];
 
 #[tokio::test]
+async fn an_endpoint_without_a_version_of_its_own_is_told_what_can_be_done() -> Result<()> {
+    let operator = Operator::new().await?;
+    operator.apply().await?;
+    operator.meddle("webhook_endpoints", "url", HOOK, "/api_version", Value::Null)?;
+    let refused = operator.run(&["plan", "--test"]).await?.with(1)?;
+    ensure!(
+        refused
+            .printed
+            .contains("it is sent the account's own version; give the endpoint another URL")
+            && !refused.printed.contains("write what Stripe has"),
+        "{refused:#?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_coupon_that_stripe_would_not_take_is_refused_before_anything_is_written() -> Result<()> {
+    let operator = Operator::new().await?;
+    let now = 1_800_000_000;
+    operator.stripe.set_now(now);
+    for end in ["2027-01-15T08:00:00Z", "2032-01-15T08:00:01Z"] {
+        let end = format!("duration = \"once\"\nredeem_by = {end}");
+        operator.write(&[("duration = \"once\"", &end)])?;
+        let refused = operator.run(&["apply", "--test"]).await?.with(1)?;
+        ensure!(refused.lines('x').len() == 1, "{refused:#?}");
+        ensure!(
+            refused.printed.contains("only from now to five years ahead"),
+            "{refused:#?}"
+        );
+    }
+    ensure!(operator.stripe.writes().is_empty(), "something was written");
+    // Once it is there it may end.
+    operator.write(&[(
+        "duration = \"once\"",
+        "duration = \"once\"\nredeem_by = 2032-01-14T08:00:00Z",
+    )])?;
+    operator.apply().await?;
+    operator.stripe.set_now(now + 6 * 365 * 86_400);
+    operator.meddle("coupons", "id", "BETA", "/valid", json!(false))?;
+    operator.settled().await
+}
+
+#[tokio::test]
 async fn what_stripe_never_changes_is_refused_all_together_and_nothing_is_written() -> Result<()> {
     let operator = Operator::new().await?;
     operator.apply().await?;
@@ -136,10 +179,13 @@ async fn what_stripe_never_changes_is_refused_all_together_and_nothing_is_writte
     ensure!(
         refused
             .said
-            .contains(&format!("{} of Stripe's objects differ", DRIFTS.len())),
+            .contains(&format!("Stripe would refuse {} of the objects", DRIFTS.len())),
         "{refused:#?}"
     );
-    ensure!(refused.printed.contains("provision apply --replace"), "{refused:#?}");
+    ensure!(
+        refused.printed.contains("`provision apply --replace max_yearly`"),
+        "{refused:#?}"
+    );
     ensure!(operator.stripe.writes().len() == before, "something was written");
     operator.obeys()
 }

@@ -114,12 +114,12 @@ fn tell_needless(task: &Task, plan: &Plan) {
     }
 }
 
-/// All that Stripe never changes is an error, before anything is written.
+/// All that Stripe would refuse is an error, before anything is written.
 fn refuse(plan: &Plan) -> anyhow::Result<()> {
     let count = plan.refused.len();
     anyhow::ensure!(
         count == 0,
-        "{count} of Stripe's objects differ in what Stripe never changes; nothing was written"
+        "Stripe would refuse {count} of the objects, for what stands below each; nothing was written"
     );
     Ok(())
 }

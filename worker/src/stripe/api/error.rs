@@ -40,6 +40,14 @@ pub enum AskError {
     /// No answer in time.
     #[error("Stripe did not answer within {} s", TIME_LIMIT.as_secs())]
     TooSlow,
+    /// An attempt that may have taken effect, and a later one that failed in another way.
+    #[error("{then}; an attempt before that may have taken effect: {doubt}")]
+    Doubtful {
+        /// The first such attempt's.
+        doubt: Box<AskError>,
+        /// The last attempt's.
+        then: Box<AskError>,
+    },
 }
 
 /// What Stripe says of an error: its API reference, "Errors".
@@ -91,6 +99,7 @@ impl AskError {
             Self::NotFound | Self::Denied { .. } => false,
             Self::Status { status, .. } => matches!(status, 409 | 424 | 429 | 500..=504),
             Self::Unavailable(_) | Self::TooSlow => true,
+            Self::Doubtful { then, .. } => then.passes(),
         }
     }
 
@@ -100,7 +109,19 @@ impl AskError {
         match self {
             Self::NotFound | Self::Denied { .. } => false,
             Self::Status { status, .. } => *status >= 500,
-            Self::Unavailable(_) | Self::TooSlow => true,
+            Self::Unavailable(_) | Self::TooSlow | Self::Doubtful { .. } => true,
+        }
+    }
+
+    /// Of the last attempt, given the first that was in doubt: what one may have done, no later answer
+    /// undoes.
+    pub(super) fn after(self, doubt: Option<Self>) -> Self {
+        match doubt {
+            Some(doubt) if !self.is_doubtful() => Self::Doubtful {
+                doubt: Box::new(doubt),
+                then: Box::new(self),
+            },
+            _ => self,
         }
     }
 
@@ -120,6 +141,7 @@ impl AskError {
             Self::Status { .. } => "status",
             Self::Unavailable(_) => "unavailable",
             Self::TooSlow => "timeout",
+            Self::Doubtful { then, .. } => then.label(),
         }
     }
 }
@@ -165,6 +187,22 @@ mod tests {
         ] {
             assert_eq!((error.passes(), error.is_doubtful()), (passes, doubtful), "{error}");
         }
+    }
+
+    #[test]
+    fn a_doubt_is_not_forgotten_over_a_later_answer() {
+        for (doubt, then, doubtful) in [
+            (None, status(429), false),
+            (None, status(500), true),
+            (Some(AskError::TooSlow), status(401), true),
+            (Some(status(503)), status(429), true),
+            (Some(AskError::TooSlow), status(500), true),
+        ] {
+            let error = then.after(doubt);
+            assert_eq!(error.is_doubtful(), doubtful, "{error}");
+        }
+        let error = status(401).after(Some(AskError::TooSlow)).to_string();
+        assert!(error.contains("(401)") && error.contains("did not answer"), "{error}");
     }
 
     #[test]

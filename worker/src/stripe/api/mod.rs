@@ -122,33 +122,40 @@ impl Api {
     /// is not repeated: Stripe would say the same again for a day, whatever
     /// happened. The caller looks at the object, and makes a fresh key.
     pub async fn post(&self, path: &str, form: &Form, key: &OperationKey) -> Result<Value, AskError> {
-        let mut pauses = Reconnect::new(Some(PATIENCE));
-        loop {
-            self.budget.turn().await;
-            let mut request = metrics::StripeRequest::begin();
-            let answer = write::post(&self.client, path, form, key).await;
-            request.outcome = answer.as_ref().err().map_or("ok", AskError::label);
-            match answer {
-                Err(error) if error.passes() && !matches!(error, AskError::Status { status: 500, .. }) => {
-                    rest(&mut pauses, error).await?;
-                }
-                answer => return answer,
-            }
-        }
+        let is_last = |error: &AskError| matches!(error, AskError::Status { status: 500, .. });
+        self.write(async || write::post(&self.client, path, form, key).await, is_last)
+            .await
     }
 
     /// `DELETE`, which may be repeated: what is gone stays gone.
     pub async fn delete(&self, path: &str) -> Result<Value, AskError> {
+        self.write(async || write::delete(&self.client, path).await, |_| false)
+            .await
+    }
+
+    /// Tries until it is done, or fails for a reason that does not pass, or that `is_last`. The error
+    /// is doubtful if any attempt's was.
+    async fn write(
+        &self,
+        attempt: impl AsyncFn() -> Result<Value, AskError>,
+        is_last: impl Fn(&AskError) -> bool,
+    ) -> Result<Value, AskError> {
         let mut pauses = Reconnect::new(Some(PATIENCE));
+        let mut doubt = None;
         loop {
             self.budget.turn().await;
             let mut request = metrics::StripeRequest::begin();
-            let answer = write::delete(&self.client, path).await;
+            let answer = attempt().await;
             request.outcome = answer.as_ref().err().map_or("ok", AskError::label);
-            match answer {
-                Err(error) if error.passes() => rest(&mut pauses, error).await?,
-                answer => return answer,
-            }
+            let Err(error) = answer else {
+                return answer;
+            };
+            let pause = pauses.next_pause().filter(|_| error.passes() && !is_last(&error));
+            let Some(pause) = pause else {
+                return Err(error.after(doubt));
+            };
+            wait(pause, &error).await;
+            doubt = doubt.or_else(|| error.is_doubtful().then_some(error));
         }
     }
 }
@@ -158,9 +165,13 @@ async fn rest(pauses: &mut Reconnect, error: AskError) -> Result<(), AskError> {
     let Some(pause) = pauses.next_pause() else {
         return Err(error);
     };
+    wait(pause, &error).await;
+    Ok(())
+}
+
+async fn wait(pause: Duration, error: &AskError) {
     tracing::debug!(%error, "Stripe is asked again");
     tokio::time::sleep(pause.max(error.retry_after())).await;
-    Ok(())
 }
 
 /// Whether a text may become a part of a path: Stripe's own ids have nothing else.

@@ -77,6 +77,7 @@ pub async fn apply(
         let round = round(api, &actual, &plan, secrets, progress).await?;
         done.writes += round.written;
         if let Some((change, error)) = &round.doubt {
+            secrets.doubt(change);
             if round.written > 0 {
                 (doubts_in_a_row, certain_at) = (0, Instant::now());
             }
@@ -97,10 +98,8 @@ pub async fn apply(
                 .changes
                 .iter()
                 .any(|c| (c.kind, c.action, &c.key) == (change.kind, change.action, &change.key));
-            if !is_left {
-                done.writes += 1;
-                secrets.missed(change);
-            }
+            done.writes += usize::from(!is_left);
+            secrets.known(!is_left);
         }
         if plan.changes.is_empty() && plan.refused.is_empty() {
             done.last = plan;

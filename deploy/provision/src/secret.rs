@@ -21,6 +21,30 @@ pub struct Secrets {
     pub filed: Vec<String>,
     /// URLs of endpoints that were made, but whose secret did not come.
     pub lost: Vec<String>,
+    /// The URL of an endpoint of which nobody knows yet whether it was made.
+    pub in_doubt: Option<String>,
+}
+
+fn is_new(change: &Change) -> bool {
+    (change.kind, change.action) == (Kind::Webhook, Action::Create)
+}
+
+/// What becomes of `--secret-file` where no endpoint is made; `None` if one is.
+#[must_use]
+pub fn none_comes(path: &Path, plan: &Plan) -> Option<String> {
+    if plan.changes.iter().any(is_new) {
+        return None;
+    }
+    let state = match path.metadata() {
+        Ok(metadata) if metadata.len() == 0 => "it stays empty",
+        Ok(_) => "what it holds was there before",
+        Err(_) => "it is not made",
+    };
+    Some(format!(
+        "--secret-file {}: no endpoint is made, so no secret comes, and {state}; the Dashboard shows an endpoint's \
+         secret: Developers, Webhooks",
+        path.display()
+    ))
 }
 
 impl Secrets {
@@ -29,7 +53,6 @@ impl Secrets {
     /// # Errors
     /// When it cannot be made, or holds something already.
     pub fn ready(path: Option<&Path>, plan: &Plan) -> anyhow::Result<Self> {
-        let is_new = |change: &Change| (change.kind, change.action) == (Kind::Webhook, Action::Create);
         let Some(path) = path.filter(|_| plan.changes.iter().any(is_new)) else {
             return Ok(Self::default());
         };
@@ -74,15 +97,19 @@ impl Secrets {
             None => writeln!(
                 stdout(),
                 "The secret of {url}, shown this once, for STRIPE_WEBHOOK_SECRET of ingest:\n{secret}"
-            )?,
+            )
+            .with_context(|| format!("the secret of {url} is lost here; the Dashboard shows it"))?,
         }
         Ok(())
     }
 
-    /// A write in doubt turned out to have taken effect.
-    pub fn missed(&mut self, change: &Change) {
-        if (change.kind, change.action) == (Kind::Webhook, Action::Create) {
-            self.lost.push(change.key.clone());
-        }
+    /// Nobody knows whether a write took effect.
+    pub fn doubt(&mut self, change: &Change) {
+        self.in_doubt = is_new(change).then(|| change.key.clone());
+    }
+
+    /// It turned out whether the write in doubt took effect.
+    pub fn known(&mut self, took_effect: bool) {
+        self.lost.extend(self.in_doubt.take().filter(|_| took_effect));
     }
 }

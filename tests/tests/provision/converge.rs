@@ -4,8 +4,6 @@ use crate::operator::{KEY, Operator, SHIPPED};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use tests::stripe::{Fault, Stripe, When, cli};
 
 /// What the first apply of the shipped catalog asks for.
@@ -181,64 +179,6 @@ fn described(operator: &Operator) -> Vec<Value> {
         all.extend(objects);
     }
     all
-}
-
-#[tokio::test]
-async fn a_secret_is_shown_once_or_goes_to_a_file_that_only_its_owner_reads() -> Result<()> {
-    let operator = Operator::new().await?;
-    let path = operator.folder.join("secret");
-    let place = path.display().to_string();
-    fs::write(&path, "somebody's")?;
-    let refused = operator
-        .run(&["apply", "--test", "--secret-file", &place])
-        .await?
-        .with(1)?;
-    ensure!(
-        refused.said.contains("holds something already") && operator.stripe.writes().is_empty(),
-        "{refused:#?}"
-    );
-
-    fs::remove_file(&path)?;
-    let applied = operator
-        .run(&["apply", "--test", "--secret-file", &place])
-        .await?
-        .with(0)?;
-    let secret = fs::read_to_string(&path)?;
-    ensure!(
-        secret.starts_with("whsec_") && secret.lines().count() == 1,
-        "no secret in the file"
-    );
-    ensure!(fs::metadata(&path)?.permissions().mode() & 0o777 == 0o600);
-    let both = format!("{}{}", applied.printed, applied.said);
-    ensure!(
-        !both.contains("whsec_") && both.contains("is in the file"),
-        "{applied:#?}"
-    );
-    // Never again, and never another.
-    let again = operator.apply().await?;
-    ensure!(
-        !again.printed.contains("whsec_") && fs::read_to_string(&path)? == secret,
-        "{again:#?}"
-    );
-
-    let other = Operator::new().await?;
-    let shown = other.apply().await?;
-    ensure!(
-        shown.printed.matches("whsec_").count() == 1 && !shown.said.contains("whsec_"),
-        "{shown:#?}"
-    );
-    // A secret that did not come is told.
-    let third = Operator::new().await?;
-    third
-        .stripe
-        .inject(Fault::FailsAfter, When::to("POST", "/v1/webhook_endpoints"));
-    let applied = third.apply().await?;
-    ensure!(
-        applied.printed.contains("Stripe's answer with its secret did not come"),
-        "{applied:#?}"
-    );
-    ensure!(third.census() == SHIPPED, "{:?}", third.census());
-    Ok(())
 }
 
 #[tokio::test]

@@ -7,3 +7,4 @@ mod drift;
 mod guard;
 mod operator;
 mod replace;
+mod secret;

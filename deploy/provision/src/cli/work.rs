@@ -9,7 +9,7 @@ use crate::{
     guard::{self, Account, Usage},
     inspect,
     kind::Kind,
-    secret::Secrets,
+    secret::{self, Secrets},
     show::{self, Counts},
     warn::warnings,
 };
@@ -131,13 +131,13 @@ pub(super) async fn apply_now(task: &Task, yes: bool, secret_file: Option<PathBu
     tell_needless(task, &looked.1);
     show::text(&looked.1, &task.warnings, &mut stdout().lock())?;
     refuse(&looked.1)?;
+    if let Some(line) = secret_file
+        .as_deref()
+        .and_then(|path| secret::none_comes(path, &looked.1))
+    {
+        writeln!(stdout(), "! {line}")?;
+    }
     if looked.1.changes.is_empty() {
-        if let Some(path) = secret_file.filter(|path| !path.exists()) {
-            let place = path.display();
-            eprint_line(&format!(
-                "--secret-file {place}: no endpoint is made, so no secret comes; the Dashboard shows it"
-            ));
-        }
         writeln!(stdout(), "Nothing to do.")?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -188,6 +188,12 @@ fn tell_secrets(secrets: &Secrets) -> anyhow::Result<()> {
         writeln!(
             out,
             "! {url} was made, but Stripe's answer with its secret did not come. The Dashboard shows it: Developers, Webhooks."
+        )?;
+    }
+    if let Some(url) = &secrets.in_doubt {
+        writeln!(
+            out,
+            "! {url} may have been made: look in the Dashboard, Developers, Webhooks, which shows its secret too."
         )?;
     }
     Ok(())

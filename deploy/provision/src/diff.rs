@@ -5,6 +5,7 @@ use crate::{
     actual::{Actual, Found},
     desired::{Desired, MARK},
     kind::Kind,
+    note::notes,
     promotion,
     refused::{self, Refused},
     retire, value,
@@ -85,7 +86,10 @@ pub fn diff(desired: &[Desired], actual: &Actual, replace: &BTreeSet<String>) ->
         desired,
         replaced: &replaced,
     };
-    let mut plan = Plan::default();
+    let mut plan = Plan {
+        notes: notes(desired, actual),
+        ..Plan::default()
+    };
     for price in &replaced {
         let keeps = known_without_key(desired, price);
         if !keeps.fields.is_empty() {

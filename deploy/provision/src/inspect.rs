@@ -5,6 +5,8 @@ use crate::{
     desired::Desired,
     guard::{Account, word},
     kind::Kind,
+    note::notes,
+    show,
 };
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -84,6 +86,7 @@ pub fn text(actual: &Actual, desired: &[Desired], out: &mut impl Write) -> io::R
             printable(&facts.join(", "))
         )?;
     }
+    show::notes(&notes(desired, actual), out)?;
     writeln!(
         out,
         "The catalog says nothing of these, and nothing here looks at them; the Dashboard sets them:"
@@ -121,6 +124,7 @@ pub fn json(account: &Account, actual: &Actual, desired: &[Desired]) -> Value {
         "account": account.id,
         "mode": word(account.mode),
         "objects": objects.collect::<Vec<_>>(),
+        "notes": show::notes_json(&notes(desired, actual)),
         "in_dashboard": DASHBOARD,
     })
 }

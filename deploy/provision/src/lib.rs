@@ -13,6 +13,7 @@ mod diff_tests;
 pub mod guard;
 pub mod inspect;
 pub mod kind;
+pub mod note;
 mod pages;
 mod promotion;
 pub mod refused;

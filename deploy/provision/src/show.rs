@@ -68,9 +68,7 @@ pub fn text(plan: &Plan, warnings: &[String], out: &mut impl Write) -> io::Resul
         writeln!(out, "{} {}", change.action.sign(), title(change))?;
         fields(&change.fields, out)?;
     }
-    for Note { kind, key, what } in &plan.notes {
-        writeln!(out, "! {} {}: {what}", kind.traits().name, printable(key))?;
-    }
+    notes(&plan.notes, out)?;
     for warning in warnings {
         writeln!(out, "! warning: {}", printable(warning))?;
     }
@@ -86,6 +84,17 @@ pub fn text(plan: &Plan, warnings: &[String], out: &mut impl Write) -> io::Resul
         "{} to create, {} to update, {} to archive, {} unchanged.",
         counts.create, counts.update, counts.archive, counts.unchanged
     )
+}
+
+/// A line each.
+///
+/// # Errors
+/// What writing said.
+pub fn notes(notes: &[Note], out: &mut impl Write) -> io::Result<()> {
+    for Note { kind, key, what } in notes {
+        writeln!(out, "! {} {}: {}", kind.traits().name, printable(key), printable(what))?;
+    }
+    Ok(())
 }
 
 /// Such as `create    price basic_monthly`.
@@ -159,10 +168,6 @@ pub fn json(plan: &Plan, warnings: &[String]) -> Value {
             "advice": refused.advice,
         })
     });
-    let notes = plan
-        .notes
-        .iter()
-        .map(|note| json!({"kind": note.kind.traits().name, "key": note.key, "note": note.what}));
     let unchanged = plan
         .unchanged
         .iter()
@@ -170,7 +175,7 @@ pub fn json(plan: &Plan, warnings: &[String]) -> Value {
     json!({
         "changes": changes.collect::<Vec<_>>(),
         "refused": refused.collect::<Vec<_>>(),
-        "notes": notes.collect::<Vec<_>>(),
+        "notes": notes_json(&plan.notes),
         "unchanged": unchanged.collect::<Vec<_>>(),
         "warnings": warnings,
         "summary": {
@@ -178,6 +183,15 @@ pub fn json(plan: &Plan, warnings: &[String]) -> Value {
             "unchanged": counts.unchanged, "refused": plan.refused.len(),
         },
     })
+}
+
+/// As a JSON list.
+#[must_use]
+pub fn notes_json(notes: &[Note]) -> Value {
+    let notes = notes
+        .iter()
+        .map(|note| json!({"kind": note.kind.traits().name, "key": note.key, "note": note.what}));
+    notes.collect()
 }
 
 #[cfg(test)]

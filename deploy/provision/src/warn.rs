@@ -1,6 +1,10 @@
-//! What a catalog may say, but gives away money.
+//! What a catalog may say, but gives away money, and what a plan may do, but ends deliveries.
 
-use crate::desired::in_portal;
+use crate::{
+    desired::in_portal,
+    diff::{Action, Plan},
+    kind::Kind,
+};
 use shared::catalog::{Catalog, Coupon, CouponDuration, Downgrades, Interval, Proration};
 
 /// Warnings, a line each.
@@ -31,6 +35,22 @@ pub fn warnings(catalog: &Catalog) -> Vec<String> {
     }
     all.extend(catalog.coupons().iter().flat_map(|coupon| of_coupon(catalog, coupon)));
     all
+}
+
+/// Of what a plan does to what this catalog does not have: another one may, of which nobody knows here.
+#[must_use]
+pub fn of_plan(plan: &Plan) -> Vec<String> {
+    let ended = plan
+        .changes
+        .iter()
+        .filter(|change| (change.kind, change.action) == (Kind::Webhook, Action::Archive));
+    let line = |url: &str| {
+        format!(
+            "webhook_endpoint {url}: is disabled, because this catalog does not have it; if another catalog has, give \
+             each an account of its own"
+        )
+    };
+    ended.map(|change| line(&change.key)).collect()
 }
 
 fn of_coupon(catalog: &Catalog, coupon: &Coupon) -> Vec<String> {

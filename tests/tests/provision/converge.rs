@@ -53,6 +53,15 @@ async fn an_empty_account_gets_everything_once() -> Result<()> {
         "each write has a key of its own: {keys:?}"
     );
     operator.settled().await?;
+    // The account's default portal is another one, or none.
+    let portal = operator.stripe.objects("billing_portal/configurations").remove(0);
+    let id = portal["id"].as_str().unwrap_or_default();
+    let told = format!("! portal_configuration portal: portal sessions must name configuration {id}");
+    let planned = operator.run(&["plan", "--test"]).await?.with(0)?;
+    let inspected = operator.run(&["inspect", "--test"]).await?.with(0)?;
+    for ran in [&applied, &planned, &inspected] {
+        ensure!(ran.printed.matches(&told).count() == 1, "{ran:#?}");
+    }
 
     let product = operator.find("products", "id", "prod_basic")?;
     let price = operator.find("prices", "lookup_key", "basic_monthly")?;

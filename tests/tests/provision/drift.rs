@@ -318,6 +318,8 @@ async fn what_leaves_the_catalog_is_deactivated_and_what_stripe_ended_is_told() 
     );
     ensure!(operator.find("promotion_codes", "code", "BETA")?["active"] == false);
     ensure!(operator.find("webhook_endpoints", "url", HOOK)?["status"] == "disabled");
+    let warned = format!("! warning: webhook_endpoint {HOOK}: is disabled, because this catalog does not have it");
+    ensure!(applied.printed.contains(&warned), "{applied:#?}");
     ensure!(
         applied.printed.matches("whsec_").count() == 1,
         "a new endpoint has a new secret"

@@ -11,7 +11,7 @@ use crate::{
     kind::Kind,
     secret::{self, Secrets},
     show::{self, Counts},
-    warn::warnings,
+    warn::{of_plan, warnings},
 };
 use shared::{catalog::Catalog, settings::Settings};
 use std::{
@@ -70,6 +70,11 @@ impl Task {
         })
     }
 
+    /// Of the catalog, and of what is done by it.
+    fn warnings(&self, plan: &Plan) -> Vec<String> {
+        [self.warnings.clone(), of_plan(plan)].concat()
+    }
+
     fn goal(&self) -> Goal<'_> {
         Goal {
             desired: &self.desired,
@@ -83,13 +88,14 @@ pub(super) async fn plan(task: &Task, json: bool, detailed: bool) -> anyhow::Res
     tell(&account, json)?;
     let (_, plan) = task.goal().look(&task.api).await?;
     tell_needless(task, &plan);
+    let warnings = task.warnings(&plan);
     if json {
-        let mut shown = show::json(&plan, &task.warnings);
+        let mut shown = show::json(&plan, &warnings);
         shown["account"] = account.id.clone().into();
         shown["mode"] = guard::word(account.mode).into();
         writeln!(stdout(), "{shown:#}")?;
     } else {
-        show::text(&plan, &task.warnings, &mut stdout().lock())?;
+        show::text(&plan, &warnings, &mut stdout().lock())?;
     }
     refuse(&plan)?;
     let changes = detailed && !plan.changes.is_empty();
@@ -129,7 +135,7 @@ pub(super) async fn apply_now(task: &Task, yes: bool, secret_file: Option<PathBu
     tell(&account, false)?;
     let looked = task.goal().look(&task.api).await?;
     tell_needless(task, &looked.1);
-    show::text(&looked.1, &task.warnings, &mut stdout().lock())?;
+    show::text(&looked.1, &task.warnings(&looked.1), &mut stdout().lock())?;
     refuse(&looked.1)?;
     if let Some(line) = secret_file
         .as_deref()
@@ -170,9 +176,7 @@ fn summary(counts: Counts, done: &Done) -> anyhow::Result<()> {
             "After {doubts} of {writes} writes it was unknown whether they took effect; all was read again."
         )?;
     }
-    for note in &last.notes {
-        writeln!(out, "! {} {}: {}", note.kind.traits().name, note.key, note.what)?;
-    }
+    show::notes(&last.notes, &mut out)?;
     Ok(())
 }
 

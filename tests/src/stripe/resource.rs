@@ -2,7 +2,7 @@
 
 use super::account::Call;
 use super::objects::{
-    checkout, coupon, customer, event, invoice, portal, price, product, promotion_code, single, subscription,
+    charge, checkout, coupon, customer, event, invoice, portal, price, product, promotion_code, single, subscription,
     test_clock, webhook_endpoint,
 };
 use super::refusal::Refusal;
@@ -10,7 +10,7 @@ use super::table::Row;
 use serde_json::{Map, Value, json};
 
 /// All kinds.
-pub(super) static RESOURCES: [Resource; 14] = [
+pub(super) static RESOURCES: [Resource; 15] = [
     single::ACCOUNT,
     single::TAX_SETTINGS,
     product::PRODUCTS,
@@ -22,6 +22,7 @@ pub(super) static RESOURCES: [Resource; 14] = [
     customer::CUSTOMERS,
     subscription::SUBSCRIPTIONS,
     invoice::INVOICES,
+    charge::CHARGES,
     event::EVENTS,
     checkout::SESSIONS,
     test_clock::TEST_CLOCKS,

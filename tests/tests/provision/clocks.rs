@@ -2,8 +2,10 @@
 
 use crate::operator::{Operator, Ran};
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use std::time::Duration;
-use tests::harness::{Entitlement, Pair, Setup, TestEnv, eventually};
+use tests::fixtures::{ApiVersion, Charge, Mint, Resource};
+use tests::harness::{Entitlement, Pair, Setup, TestEnv, eventually, unix_now};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const AT: &str = "2026-01-31T12:00:00Z";
@@ -131,6 +133,57 @@ async fn a_clocks_events_reach_the_tables_by_the_work_queue() -> Result<()> {
     })
     .await;
     ensure!(pair.dead_letters(&[]).await?.is_empty());
+    operator.obeys()
+}
+
+/// Refunds and disputes name no customer.
+#[tokio::test]
+async fn a_clocks_events_have_its_customers_refunds_and_disputes_and_nobody_elses() -> Result<()> {
+    let operator = Operator::new().await?;
+    operator.apply().await?;
+    let create = ["test-clock", "create", "--price", "plus_monthly", "--user", "user_1"];
+    let made = operator.run(&create).await?.with(0)?;
+    let (clock, customer) = (id(&made, "clock")?, id(&made, "customer")?);
+    let mut mint = Mint::new(ApiVersion::Y2026, "clock");
+    let mut events = Vec::new();
+    let now = unix_now();
+    for (customer, intent) in [
+        (customer.as_str(), Some("pi_1")),
+        ("cus_other", Some("pi_2")),
+        (&customer, None),
+    ] {
+        let mut charge = Charge {
+            id: mint.id("ch"),
+            payment_intent: intent.map(str::to_owned),
+            customer: Some(customer.to_owned()),
+            amount: 2_000,
+            amount_refunded: 0,
+            created: now,
+        };
+        operator.stripe.put("charges", &charge.render(ApiVersion::Y2026));
+        let refund = charge.refund(&mut mint, 500, now);
+        let dispute = charge.dispute(&mut mint, 1_500, now);
+        for (kind, object) in [
+            ("charge.refunded", charge.render(ApiVersion::Y2026)),
+            ("refund.failed", refund.render(ApiVersion::Y2026)),
+            ("charge.dispute.funds_withdrawn", dispute.render(ApiVersion::Y2026)),
+        ] {
+            let id = format!("evt_{}", events.len());
+            let event = json!({
+                "id": id, "object": "event", "api_version": null, "created": now, "data": {"object": object},
+                "livemode": false, "request": null, "type": kind
+            });
+            operator.stripe.emit(&event, true);
+            events.push((id, customer != "cus_other"));
+        }
+    }
+    let listed = operator.run(&["test-clock", "events", &clock]).await?.with(0)?;
+    for (id, is_listed) in events {
+        ensure!(
+            listed.printed.contains(&format!("  {id}  ")) == is_listed,
+            "{id}: {listed:#?}"
+        );
+    }
     operator.obeys()
 }
 

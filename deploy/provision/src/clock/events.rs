@@ -72,32 +72,57 @@ pub async fn fetch(api: &Api, clock: &str) -> anyhow::Result<Vec<Event>> {
     let head = |body: &RawValue| serde_json::from_str::<Head>(body.get());
     let id = |body: &Written| head(&body.0).ok().map(|head| head.id);
     let (bodies, _) = pages::all(api, "/events", &query, id).await?;
-    let mut events = Vec::new();
-    for Written(body) in bodies {
-        let Head {
-            id,
-            kind,
-            created,
-            data,
-        } = head(&body).context("an event of Stripe's")?;
-        if is_of(&data.object, clock, &customers) {
-            events.push(Event {
-                id,
-                kind,
-                created,
-                body,
-            });
-        }
-    }
+    let heads = bodies
+        .into_iter()
+        .map(|Written(body)| head(&body).map(|head| (head, body)));
+    let mut events: Vec<(Head, Box<RawValue>)> = heads.collect::<Result<_, _>>().context("an event of Stripe's")?;
+    let some_by_payment = events.iter().any(|(head, _)| payment(&head.data.object).is_some());
+    let payments = if some_by_payment {
+        payments(api, &customers).await?
+    } else {
+        BTreeSet::new()
+    };
+    events.retain(|(head, _)| is_of(&head.data.object, clock, &customers, &payments));
+    let event = |(head, body): (Head, _)| Event {
+        id: head.id,
+        kind: head.kind,
+        created: head.created,
+        body,
+    };
     // Stripe lists the newest first.
-    events.reverse();
-    Ok(events)
+    Ok(events.into_iter().rev().map(event).collect())
 }
 
-fn is_of(object: &Value, clock: &str, customers: &BTreeSet<String>) -> bool {
-    let customer = &object["customer"];
-    let customer = customer.as_str().or_else(|| customer["id"].as_str());
-    object["test_clock"] == clock || customer.is_some_and(|id| customers.contains(id))
+fn is_of(object: &Value, clock: &str, customers: &BTreeSet<String>, payments: &BTreeSet<String>) -> bool {
+    let customer = named(object, "customer").is_some_and(|id| customers.contains(id));
+    object["test_clock"] == clock || customer || payment(object).is_some_and(|id| payments.contains(id))
+}
+
+/// Refunds and disputes name no customer, but the charge that they are about.
+fn payment(object: &Value) -> Option<&str> {
+    let charge = named(object, "charge").or_else(|| named(object, "payment_intent"));
+    charge.filter(|_| named(object, "customer").is_none())
+}
+
+/// The id that a field has, or that of the object in it.
+fn named<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
+    let reference = &object[field];
+    reference.as_str().or_else(|| reference["id"].as_str())
+}
+
+/// All charges of these customers, and what they belong to.
+async fn payments(api: &Api, customers: &BTreeSet<String>) -> anyhow::Result<BTreeSet<String>> {
+    let id = |charge: &Value| named(charge, "id").map(str::to_owned);
+    let mut payments = BTreeSet::new();
+    for customer in customers {
+        let query = Form::new().with("customer", customer);
+        let (charges, _) = pages::all(api, "/charges", &query, id).await?;
+        let ids = charges
+            .iter()
+            .flat_map(|charge| [named(charge, "id"), named(charge, "payment_intent")]);
+        payments.extend(ids.flatten().map(str::to_owned));
+    }
+    Ok(payments)
 }
 
 async fn customers(api: &Api, clock: &str) -> anyhow::Result<BTreeSet<String>> {

@@ -1,5 +1,6 @@
 //! One file per kind of objects: what it looks like and what Stripe refuses of it.
 
+pub(super) mod charge;
 pub(super) mod checkout;
 pub(super) mod coupon;
 pub(super) mod customer;

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::time::Duration;
 use tests::fixtures::{ApiVersion, Charge, Mint, Resource};
 use tests::harness::{Entitlement, Pair, Setup, TestEnv, eventually, unix_now};
+use tests::stripe::{Fault, When};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const AT: &str = "2026-01-31T12:00:00Z";
@@ -133,6 +134,57 @@ async fn a_clocks_events_reach_the_tables_by_the_work_queue() -> Result<()> {
     })
     .await;
     ensure!(pair.dead_letters(&[]).await?.is_empty());
+    operator.obeys()
+}
+
+#[tokio::test]
+async fn a_clock_of_which_nobody_knows_whether_it_did_as_asked_is_looked_at_or_named() -> Result<()> {
+    let operator = Operator::new().await?;
+    operator.apply().await?;
+    let clocks = "/v1/test_helpers/test_clocks";
+    let create = [
+        "test-clock",
+        "create",
+        "--price",
+        "plus_monthly",
+        "--user",
+        "user_1",
+        "--at",
+        AT,
+    ];
+    operator
+        .stripe
+        .inject(Fault::FailsAfter, When::to("POST", clocks).times(1));
+    let failed = operator.run(&create).await?.with(1)?;
+    ensure!(
+        failed
+            .said
+            .contains("one named 'tollbridge plus_monthly of user_1' may be there"),
+        "{failed:#?}"
+    );
+    ensure!(operator.stripe.objects("test_helpers/test_clocks").len() == 1);
+
+    let clock = id(&operator.run(&create).await?.with(0)?, "clock")?;
+    let advance = ["test-clock", "advance", &clock, "--by", "1d"];
+    operator
+        .stripe
+        .inject(Fault::FailsAfter, When::to("POST", clocks).times(1));
+    let moved = operator.run(&advance).await?.with(0)?;
+    ensure!(moved.printed.contains("stands at 2026-02-01T12:00:00Z"), "{moved:#?}");
+    operator
+        .stripe
+        .inject(Fault::FailsBefore(500), When::to("POST", clocks).times(1));
+    let failed = operator.run(&advance).await?.with(1)?;
+    ensure!(
+        failed.said.contains("stands at 2026-02-01T12:00:00Z; advance it again"),
+        "{failed:#?}"
+    );
+
+    operator
+        .stripe
+        .inject(Fault::DropsAfter, When::to("DELETE", clocks).times(1));
+    operator.run(&["test-clock", "delete", &clock]).await?.with(0)?;
+    operator.run(&["test-clock", "delete", &clock]).await?.with(1)?;
     operator.obeys()
 }
 

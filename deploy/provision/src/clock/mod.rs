@@ -6,7 +6,7 @@ pub mod events;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::time::Duration;
-use worker::stripe::api::{Api, Form, OperationKey, is_id};
+use worker::stripe::api::{Api, AskError, Form, OperationKey, is_id};
 
 /// How often an advancing clock is asked how far it is.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -44,7 +44,18 @@ pub async fn create(api: &Api, wanted: &Wanted<'_>) -> anyhow::Result<Made> {
     let price = price(api, wanted.lookup_key).await?;
     let name = format!("tollbridge {} of {}", wanted.lookup_key, wanted.user);
     let form = Form::new().with("frozen_time", &wanted.at).with("name", &cut(&name));
-    let clock = id(&post(api, CLOCKS, &form).await.context("cannot make a clock")?)?;
+    let made = post(api, CLOCKS, &form).await.map_err(|error| {
+        let doubt = if error.is_doubtful() {
+            format!(
+                "; one named '{}' may be there: look in the Dashboard, Test clocks",
+                cut(&name)
+            )
+        } else {
+            String::new()
+        };
+        anyhow::Error::new(error).context(format!("cannot make a clock{doubt}"))
+    })?;
+    let clock = id(&made)?;
     let rest = format!("the clock {clock} is there; `provision test-clock delete {clock}` removes it");
     let customer = Form::new()
         .with("test_clock", &clock)
@@ -81,8 +92,8 @@ async fn price(api: &Api, lookup_key: &str) -> anyhow::Result<String> {
     Ok(price.to_owned())
 }
 
-async fn post(api: &Api, path: &str, form: &Form) -> anyhow::Result<Value> {
-    Ok(api.post(path, form, &OperationKey::fresh()?).await?)
+async fn post(api: &Api, path: &str, form: &Form) -> Result<Value, AskError> {
+    api.post(path, form, &OperationKey::fresh()?).await
 }
 
 fn id(object: &Value) -> anyhow::Result<String> {
@@ -150,7 +161,11 @@ pub async fn advance(
     );
     if before.is_ready {
         let form = Form::new().with("frozen_time", &to);
-        post(api, &format!("{}/advance", path(clock)?), &form).await?;
+        match post(api, &format!("{}/advance", path(clock)?), &form).await {
+            // Where it stands, it tells itself.
+            Err(error) if error.is_doubtful() => {}
+            answer => drop(answer?),
+        }
     }
     let began = tokio::time::Instant::now();
     loop {
@@ -179,6 +194,9 @@ pub async fn advance(
 /// # Errors
 /// What Stripe said.
 pub async fn delete(api: &Api, clock: &str) -> anyhow::Result<()> {
-    api.delete(&path(clock)?).await?;
-    Ok(())
+    match api.delete(&path(clock)?).await {
+        // An attempt before deleted it.
+        Err(AskError::Doubtful { then, .. }) if matches!(*then, AskError::NotFound) => Ok(()),
+        answer => answer.map(drop).map_err(Into::into),
+    }
 }

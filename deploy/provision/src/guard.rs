@@ -37,23 +37,29 @@ pub fn word(mode: KeyMode) -> &'static str {
 /// # Errors
 /// When there is no key, or one of the other mode.
 pub fn client(settings: &Settings, stated: KeyMode) -> Result<Api, SettingError> {
+    client_of(settings, stated, &format!("--{} was stated", word(stated)))
+}
+
+/// A client for test clocks, if the key is of test mode. Calls nobody.
+///
+/// # Errors
+/// When there is no key, or one of live mode.
+pub fn test_client(settings: &Settings) -> Result<Api, SettingError> {
+    client_of(settings, KeyMode::Test, "test clocks are in test mode alone")
+}
+
+fn client_of(settings: &Settings, mode: KeyMode, because: &str) -> Result<Api, SettingError> {
     let Some(api) = Api::from_settings(settings)? else {
         let what = format!(
             "is not set; write a secret key sk_{0}_… or a restricted one rk_{0}_… (or {KEY}_FILE, the path of a file that holds it)",
-            word(stated)
+            word(mode)
         );
         return Err(SettingError::new(KEY, what));
     };
-    let wrong = |of: &str| {
-        let stated = word(stated);
-        SettingError::new(
-            KEY,
-            format!("is {of}, but --{stated} was stated; nothing was asked of Stripe"),
-        )
-    };
+    let wrong = |of: &str| SettingError::new(KEY, format!("is {of}, but {because}; nothing was asked of Stripe"));
     match api.key_mode() {
-        Some(mode) if mode == stated => Ok(api),
-        Some(mode) => Err(wrong(&format!("a key of {} mode", word(mode)))),
+        Some(of) if of == mode => Ok(api),
+        Some(of) => Err(wrong(&format!("a key of {} mode", word(of)))),
         None => Err(wrong("a key that does not say its mode, as sk_test_… does")),
     }
 }

@@ -210,6 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn no_note_writes_to_the_terminal_what_stripe_holds_as_it_is() {
+        let mut out = Vec::new();
+        let note = Note {
+            kind: crate::kind::Kind::Webhook,
+            key: "https://a\u{1b}[2J".to_owned(),
+            what: "\u{1b}[2J".to_owned(),
+        };
+        notes(&[note], &mut out).expect("memory");
+        assert!(!out.contains(&0x1b), "{out:?}");
+    }
+
+    #[test]
     fn a_field_is_told_in_a_line_and_a_list_by_what_differs() {
         for (from, to, expected) in [
             (json!(null), json!(1), "      p: 1\n"),

@@ -26,7 +26,13 @@ async fn a_key_of_another_mode_is_refused_before_any_request() -> Result<()> {
     operator
         .settings
         .insert("STRIPE_SECRET_KEY".into(), "sk_live_hush".into());
-    operator.run(&["test-clock", "delete", "clock_1"]).await?.with(2)?;
+    let refused = operator.run(&["test-clock", "delete", "clock_1"]).await?.with(2)?;
+    ensure!(
+        refused
+            .said
+            .contains("a key of live mode, but test clocks are in test mode alone"),
+        "{refused:#?}"
+    );
     // Live mode is confirmed, by somebody or by a word.
     let refused = operator.run(&["apply", "--live"]).await?.with(2)?;
     ensure!(refused.said.contains("write --yes"), "{refused:#?}");

@@ -186,7 +186,7 @@ fn eprint_line(line: &str) {
 
 /// Names of accounts in test mode, for the commands that need no other.
 async fn test_account(settings: &Settings) -> anyhow::Result<(Api, Account)> {
-    let api = guard::client(settings, KeyMode::Test)?;
+    let api = guard::test_client(settings)?;
     let account = guard::account(&api, KeyMode::Test).await?;
     Ok((api, account))
 }

@@ -26,6 +26,26 @@ pub async fn latest_letters(connection: &mut PgConnection, most: i64) -> Result<
     .await
 }
 
+/// The dead letters of these customers, or users of usage, open or not; the open
+/// ones first, of both those that failed last.
+pub async fn letters_of(
+    connection: &mut PgConnection,
+    owners: &[String],
+    most: i64,
+) -> Result<Vec<DeadLetter>, sqlx::Error> {
+    sqlx::query_as!(
+        DeadLetter,
+        "SELECT event_id AS id, event_type AS kind, reason, detail, attempts, first_failed, last_failed,
+                source, customer, queued, resolved_at, resolution
+         FROM billing.dead_letter WHERE customer = ANY($1)
+         ORDER BY resolved_at IS NOT NULL, last_failed DESC, event_id LIMIT $2",
+        owners,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// How many open dead letters the filter lets through, its limit at the most.
 pub async fn count(connection: &mut PgConnection, filter: &Filter) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(

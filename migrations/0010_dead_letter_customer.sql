@@ -1,0 +1,5 @@
+-- Whose dead letters are, looked up by the console: a customer may be known by
+-- nothing else.
+CREATE INDEX dead_letter_customer ON billing.dead_letter (customer) WHERE customer IS NOT NULL;
+-- What a report of use came to, looked up by its event.
+CREATE INDEX ledger_report ON billing.ledger (cause) WHERE kind = 'usage';

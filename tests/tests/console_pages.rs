@@ -79,6 +79,26 @@ async fn who_is_known_by_dead_letters_alone_is_found_and_their_letters_with_them
     Ok(())
 }
 
+#[tokio::test]
+async fn a_report_of_use_names_its_user_and_what_it_took() -> Result<()> {
+    let env = TestEnv::new("console_use").await?;
+    let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
+    let sent = report("chat 7/<b>", "user_ada", "tokens", 1_234, unix_now())?;
+    pair.client.post_usage(&sent).await?;
+    let key = report_key(&sent)?;
+    all_recorded(env.pool(), std::slice::from_ref(&key), DEADLINE).await?;
+    let operator = Operator::of(&pair).await?;
+    let coded = key.bytes().map(|b| format!("%{b:02X}")).collect::<Vec<_>>().concat();
+    let event = operator.opens(&format!("/console/events/{coded}")).await?;
+    let effects = event.split("id=\"effects\"").nth(1).context("no effects")?;
+    for part in ["tokens", ">1,234<", ">−1,234<"] {
+        ensure!(effects.contains(part), "no {part} in {effects}");
+    }
+    let user = operator.follows(effects, "/console/users/user_ada").await?;
+    ensure!(user.contains("chat 7/&lt;b&gt;"), "{user}");
+    Ok(())
+}
+
 fn unknown_price(seed: &str) -> Event {
     let mut mint = Mint::new(ApiVersion::Y2026, &format!("{seed}price"));
     let (customer, now) = (mint.id("cus"), unix_now());

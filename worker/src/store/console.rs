@@ -160,6 +160,37 @@ pub async fn users_of(connection: &mut PgConnection, account: &str, most: i64) -
     .await
 }
 
+/// A line of the ledger that a report of use caused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// Whose use it was.
+    pub user: String,
+    /// Of which meter.
+    pub meter: String,
+    /// Where in time it counts, in seconds.
+    pub at: i64,
+    /// Units.
+    pub amount: i64,
+    /// Added to what the period has used.
+    pub used: i64,
+    /// Added to the rollover.
+    pub rollover: i64,
+    /// Added to what was purchased.
+    pub purchased: i64,
+}
+
+/// What a report of use came to.
+pub async fn used_by(connection: &mut PgConnection, event: &str) -> Result<Vec<Used>, sqlx::Error> {
+    sqlx::query_as!(
+        Used,
+        r#"SELECT user_id AS "user", meter, at, amount, used, rollover, purchased
+           FROM billing.ledger WHERE kind = 'usage' AND cause = $1 ORDER BY user_id, meter, period"#,
+        event,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// What an id may be the id of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each table knows the id or does not")]

@@ -6,7 +6,9 @@ use hyper::{Method, StatusCode};
 use std::time::Duration;
 use tests::crowd::all_recorded;
 use tests::fixtures::{ApiVersion, Event, Mint, Subscription, price};
-use tests::harness::{Client, OPS_TOKEN, Pair, Setup, TestEnv, console_session, report, report_key, unix_now};
+use tests::harness::{
+    Client, OPS_TOKEN, Pair, Setup, TestEnv, console_session, eventually, report, report_key, unix_now,
+};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -96,6 +98,41 @@ async fn a_report_of_use_names_its_user_and_what_it_took() -> Result<()> {
     }
     let user = operator.follows(effects, "/console/users/user_ada").await?;
     ensure!(user.contains("chat 7/&lt;b&gt;"), "{user}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_discards_is_told_of_what_may_be_applied_yet_and_so_is_the_record() -> Result<()> {
+    let env = TestEnv::new("console_elsewhere").await?;
+    let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
+    let event = unknown_price(env.namespace());
+    pair.client.post_event(&event).await?.accepted()?;
+    all_recorded(env.pool(), std::slice::from_ref(&event.id), DEADLINE).await?;
+    let operator = Operator::of(&pair).await?;
+    let question = format!("/console/discard?id={}", event.id);
+    let warning = "1 of them is with a worker or in a retry queue, and may be applied yet";
+    eventually(DEADLINE, "its message is in the queue", async || {
+        ensure!(!operator.opens(&question).await?.contains(warning));
+        Ok(())
+    })
+    .await;
+    // As after a replay to which no worker has come yet.
+    sqlx::query("UPDATE billing.dead_letter SET queued = false")
+        .execute(env.pool())
+        .await?;
+    let page = operator.opens(&question).await?;
+    ensure!(page.contains(warning), "{page}");
+    let said = pair
+        .operate(&["dead-letters", "discard", &event.id, "--why", "a test"])
+        .await?;
+    ensure!(said.contains(warning), "{said}");
+    let outcome: String = sqlx::query_scalar("SELECT outcome FROM billing.operator_action")
+        .fetch_one(env.pool())
+        .await?;
+    ensure!(
+        outcome.starts_with("1 discarded, ") && outcome.ends_with(warning),
+        "{outcome}"
+    );
     Ok(())
 }
 

@@ -262,7 +262,8 @@ impl<'a> Visit<'a> {
     /// A report of use says whose it was and what it took.
     async fn sees_what_a_use_took(&self) -> Result<()> {
         self.searches("/app chat-0").await?;
-        self.reads(&["It was received.", "1,700,000", "tokens"]).await?;
+        self.reads(&["The application says that it was used then.", "1,700,000", "tokens"])
+            .await?;
         self.checks("event-use").await?;
         self.browser.follow("user_ada").await?;
         self.reads(&["user_ada may use"]).await

@@ -73,7 +73,7 @@ fn journey(event: &Event, letter: Option<&Shown>, visitor: &Visitor) -> Markup {
             h2 #journey { "Journey" }
             p { "Type " (word(&event.kind)) @if let Some(account) = &event.account { ", of customer " (customer(account)) } }
             ol.story {
-                @if let Some(created) = event.created { li { (when(created, visitor)) p { "Stripe made it." } } }
+                @if let Some(created) = event.created { li { (when(created, visitor)) p { (made(event)) } } }
                 li { (when(event.received_at, visitor)) p { "It was received." } }
             }
             @if let Some(letter) = letter {
@@ -82,6 +82,14 @@ fn journey(event: &Event, letter: Option<&Shown>, visitor: &Visitor) -> Markup {
             }
             p { "Outcome: " span.tag { (event.outcome) } @if let Some(reason) = &event.reason { " " code { (text(reason)) } } }
         }
+    }
+}
+
+/// What its own time tells.
+fn made(event: &Event) -> &'static str {
+    match event.kind.as_str() {
+        "usage" => "The application says that it was used then.",
+        _ => "Stripe made it.",
     }
 }
 

@@ -88,16 +88,18 @@ fn hits(found: &Found, letters: &[DeadLetter], asked: &str) -> Markup {
         } @else if !is_known {
             p { "Nothing is known by this id. Ids are looked up as they are, in full: of a user, a customer, a subscription, a checkout session or an event." }
         }
-        ul {
-            @if found.is_user { li { "User " (Thing::User.link(asked)) } }
-            @if found.is_event { li { "Event " (Thing::Event.link(asked)) } }
-            @if found.is_letter { li { "Dead letter " (Thing::DeadLetter.link(asked)) } }
-            @if let Some((account, user)) = &found.of {
-                li {
-                    "Subscription or checkout session of customer " (customer(account))
-                    @match user {
-                        Some(user) => { ", of user " (Thing::User.link(user)) },
-                        None => ", whose user is not known yet",
+        @if is_known {
+            ul {
+                @if found.is_user { li { "User " (Thing::User.link(asked)) } }
+                @if found.is_event { li { "Event " (Thing::Event.link(asked)) } }
+                @if found.is_letter { li { "Dead letter " (Thing::DeadLetter.link(asked)) } }
+                @if let Some((account, user)) = &found.of {
+                    li {
+                        "Subscription or checkout session of customer " (customer(account))
+                        @match user {
+                            Some(user) => { ", of user " (Thing::User.link(user)) },
+                            None => ", whose user is not known yet",
+                        }
                     }
                 }
             }

@@ -176,7 +176,7 @@ impl Span {
 }
 
 /// Exports spans of `service` from now on, if `OTEL_EXPORTER_OTLP_ENDPOINT` says
-/// where to; OpenTelemetry's other variables hold too.
+/// where to. The SDK reads more: README.md names what of it holds.
 ///
 /// # Errors
 /// When it is no URL of a collector beside us.

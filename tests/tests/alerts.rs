@@ -48,6 +48,12 @@ async fn every_alert_fires_when_it_should_and_only_then_and_has_its_page() -> Re
         told.iter().all(|page| names.contains(page)),
         "no alert: {names:?} {told:?}"
     );
+    for page in runbook.split("\n## Tollbridge").skip(1) {
+        for part in ["\n- **See more**", "\n- **Do**", "\n- **Over when**"] {
+            let page = page.split("\n# ").next().unwrap_or_default();
+            ensure!(page.matches(part).count() == 1, "not once{part} in{page}");
+        }
+    }
     for name in &names {
         let link = format!("runbook_url: docs/runbook.md#{}\n", name.to_lowercase());
         ensure!(alerts.contains(&link), "{name} has no link");

@@ -28,6 +28,8 @@ async fn an_operator_finds_a_dead_letter_mends_its_cause_and_sees_it_applied() -
 
     visit.logs_in().await?;
     visit.looks_around(&letter.id).await?;
+    visit.sees_what_a_use_took().await?;
+    visit.finds_the_customer(&letter.id).await?;
     visit.is_told_that_the_price_is_still_unknown(&letter.id).await?;
     catalog.learns(price::UNKNOWN.lookup_key)?;
     pair.workers[0].sigterm().await?;
@@ -243,6 +245,28 @@ impl<'a> Visit<'a> {
         ])
         .await?;
         self.checks("replay-in-vain").await
+    }
+
+    /// Of whom nothing else is known: their letters lead back to it.
+    async fn finds_the_customer(&self, letter: &str) -> Result<()> {
+        self.opens(&format!("/console/dead-letters/{letter}")).await?;
+        self.browser.click("dd a[href^='/console/search?q=cus_']").await?;
+        self.reads(&["Only dead letters tell of them", letter, "open"]).await?;
+        self.checks("search-letters").await?;
+        self.browser
+            .click("main a[href^='/console/dead-letters?customer=cus_']")
+            .await?;
+        self.reads(&["One matches.", letter]).await
+    }
+
+    /// A report of use says whose it was and what it took.
+    async fn sees_what_a_use_took(&self) -> Result<()> {
+        self.searches("/app chat-0").await?;
+        self.reads(&["The application says that it was used then.", "1,700,000", "tokens"])
+            .await?;
+        self.checks("event-use").await?;
+        self.browser.follow("user_ada").await?;
+        self.reads(&["user_ada may use"]).await
     }
 
     async fn replays(&self, letter: &str) -> Result<()> {

@@ -225,6 +225,12 @@ async fn the_token_cannot_be_guessed_fast() -> Result<()> {
     let env = TestEnv::new("console_guess").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let client = pair.workers[0].ops();
+    // What has not happened is counted: a series that begins with it has no increase.
+    let metrics = client.get("/metrics").await?.body;
+    for outcome in ["accepted", "refused", "throttled"] {
+        let series = format!("tollbridge_console_logins_total{{outcome=\"{outcome}\"}} 0\n");
+        ensure!(metrics.contains(&series), "{series}");
+    }
     let session = Visitor::logged_in(client).await?;
     for number in 0..5 {
         let answer = log_in(client, &format!("sesame-{number}"), &[]).await?;

@@ -3,10 +3,12 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use sqlx::Connection;
 use std::time::Duration;
 use tests::crowd::{all_applied, ids};
 use tests::harness::{Pair, Setup, TestEnv, eventually};
 use tests::shop::{Shop, UNSOLD, all_dead, open, restart, unsold};
+use worker::store::action::{Deed, Intent, Operator, Via, begin_action, take_turn};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 async fn scalar(env: &TestEnv, sql: &'static str) -> Result<i64> {
@@ -230,10 +232,7 @@ async fn one_operator_at_a_time_moves_dead_letters() -> Result<()> {
     let queues = env.queues().await?;
     all_dead(&env, &queues, &unsold(env.namespace(), 1)).await?;
     let mut other = env.pool().acquire().await?;
-    sqlx::query("SELECT pg_advisory_lock(hashtextextended('tollbridge dead letters ' || $1, 0))")
-        .bind(env.topology().dead())
-        .execute(&mut *other)
-        .await?;
+    ensure!(take_turn(&mut other).await?);
     for command in [
         &["dead-letters", "replay", "--all"][..],
         &["dead-letters", "discard", "x", "--why", "y"],
@@ -245,5 +244,48 @@ async fn one_operator_at_a_time_moves_dead_letters() -> Result<()> {
         );
     }
     ensure!(scalar(&env, "SELECT count(*) FROM billing.operator_action").await? == 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_other_queues_and_the_same_record_does_not_cut_an_action_off() -> Result<()> {
+    let env = TestEnv::new("replay_namespaces").await?;
+    let pair = Pair::start(&env, Setup::default()).await?;
+    all_dead(&env, &env.queues().await?, &unsold(env.namespace(), 1)).await?;
+    let mut session = env.pool().acquire().await?.detach();
+    ensure!(take_turn(&mut session).await?);
+    let operator = Operator {
+        name: "Ada".to_owned(),
+        via: Via::Command,
+    };
+    let intent = Intent {
+        operator: &operator,
+        deed: Deed::Replay,
+        selection: "all",
+        why: None,
+        letters: 1,
+    };
+    let action = begin_action(&mut session, &intent).await?;
+    let elsewhere = async |arguments: &[&str]| -> Result<String> {
+        let mut command = pair.workers[0].command(arguments)?;
+        let namespace = format!("{}-elsewhere", env.namespace());
+        let output = command.env("QUEUE_NAMESPACE", namespace).output().await?;
+        Ok(String::from_utf8(output.stderr)?)
+    };
+    let told = elsewhere(&["dead-letters", "replay", "--all"]).await?;
+    ensure!(told.contains("another replay or discard is under way"), "{told}");
+    let cut_off = "SELECT count(*) FROM billing.operator_action WHERE finished_at IS NOT NULL";
+    ensure!(
+        scalar(&env, cut_off).await? == 0,
+        "action {action} was ended by somebody else"
+    );
+
+    // Once its session is gone it was cut off, and whoever comes next says so.
+    session.close().await?;
+    let told = elsewhere(&["dead-letters", "discard", "evt_nobody", "--why", "x"]).await?;
+    ensure!(told.contains("no dead letter has this id"), "{told}");
+    let outcome = sqlx::query_scalar("SELECT outcome FROM billing.operator_action WHERE action_id = $1");
+    let outcome: String = outcome.bind(action).fetch_one(env.pool()).await?;
+    ensure!(outcome == "cut off", "{outcome}");
     Ok(())
 }

@@ -237,6 +237,9 @@ pub fn waiting(waiting: Waiting) {
     }
 }
 
+/// What becomes of a try to log in.
+const LOGIN_OUTCOMES: [&str; 3] = ["accepted", "refused", "throttled"];
+
 /// What becomes of a request to Stripe.
 const STRIPE_OUTCOMES: [&str; 6] = ["ok", "not_found", "denied", "status", "unavailable", "timeout"];
 
@@ -299,6 +302,9 @@ pub fn init(topology: &Topology) {
     folded(Folds::default());
     for outcome in STRIPE_OUTCOMES {
         STRIPE_REQUESTS.with_label_values(&[outcome]);
+    }
+    for outcome in LOGIN_OUTCOMES {
+        LOGINS.with_label_values(&[outcome]);
     }
     for histogram in [
         &STRIPE_SECONDS,

@@ -187,12 +187,8 @@ pub(super) async fn execute(command: DeadLetters, settings: &Settings) -> anyhow
                 let done = discard::discard(&tools, &Selection::Ids(ids), &operator, &why).await?;
                 let (action, letters) = (done.action, done.letters);
                 writeln!(stdout(), "{letters} discarded, on record as action {action}.")?;
-                if done.elsewhere > 0 {
-                    let count = done.elsewhere;
-                    writeln!(
-                        stdout(),
-                        "{count} of them are with a worker or in a retry queue, and may be applied yet."
-                    )?;
+                if let Some(warning) = discard::warning(done.elsewhere) {
+                    writeln!(stdout(), "{warning}.")?;
                 }
                 if done.messages.is_none() {
                     writeln!(

@@ -11,11 +11,14 @@ use super::{
 use crate::{
     dead_letters::{
         MoveError, Selection,
-        discard::discard,
+        discard::{discard, warning},
         rehearse::{self, Letter, Rehearsal, RowChange, in_words, rehearse},
         replay::replay,
     },
-    store::action::{Deed, Operator, Via},
+    store::{
+        action::{Deed, Operator, Via},
+        letters,
+    },
 };
 use axum::{
     Extension,
@@ -63,7 +66,11 @@ pub(super) async fn ask_discard(
     Extension(fields): Extension<Fields>,
 ) -> Result<Markup, Problem> {
     let (selection, ids) = chosen(&console, &fields, visitor.now_ms).await?;
+    let mut look = console.reader.look().await?;
+    let elsewhere = letters::elsewhere(&mut look, &ids).await?;
+    look.end().await?;
     let what = html! {
+        @if let Some(warning) = warning(elsewhere) { p.alert { (warning) "." } }
         p {
             strong { "What these events say will not count." }
             " Their messages leave the dead-letter queue for good; the record stays, with your name and your reason. "

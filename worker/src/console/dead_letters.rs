@@ -4,7 +4,7 @@ use super::{
     Console,
     fields::{Fields, link},
     guard::Visitor,
-    layout::{self, Place, Thing, grouped, text, when, word},
+    layout::{self, Place, Thing, grouped, id, text, when, word},
     problem::Problem,
     selection::{self, FILTERS},
     user::customer,
@@ -15,7 +15,7 @@ use crate::{
 };
 use axum::{Extension, extract::State};
 use maud::{Markup, html};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 const PAGE: usize = 100;
 /// More than these are not counted.
@@ -135,6 +135,34 @@ pub(super) fn owner(letter: &DeadLetter, of: &str) -> Markup {
         Thing::User.link(of)
     } else {
         customer(of)
+    }
+}
+
+/// The latest dead letters of somebody, open or not, and the way to all that are
+/// open; nothing if there is none.
+pub(super) fn of_somebody(letters: &[DeadLetter], visitor: &Visitor) -> Markup {
+    let row = |letter: &DeadLetter| {
+        vec![
+            Thing::DeadLetter.link(&letter.id),
+            word(&letter.kind),
+            word(&letter.reason),
+            when(letter.last_failed, visitor),
+            text(letter.resolution.as_deref().unwrap_or("open")),
+        ]
+    };
+    let rows: Vec<Vec<Markup>> = letters.iter().map(row).collect();
+    let open = letters.iter().filter(|letter| letter.resolved_at.is_none());
+    let owners: BTreeSet<&str> = open.filter_map(|letter| letter.customer.as_deref()).collect();
+    html! {
+        @if !letters.is_empty() {
+            section aria-labelledby="letters" {
+                h2 #letters { "Dead letters" }
+                (layout::table("The open ones first", &["Id", "Type", "Reason", "Failed", "State"], &rows))
+                @for of in owners {
+                    p { a href=(link("/console/dead-letters", [("customer", of)])) { "Open dead letters of " (id(of)) } }
+                }
+            }
+        }
     }
 }
 

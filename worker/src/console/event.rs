@@ -3,7 +3,7 @@
 use super::{
     Console,
     guard::Visitor,
-    layout::{self, Place, Thing, id, text, when, word},
+    layout::{self, Place, Thing, grouped, id, text, when, when_seconds, word},
     letter,
     problem::Problem,
     story,
@@ -18,7 +18,11 @@ use crate::{
         explain::{Entry, Story},
         ids::UserId,
     },
-    store::{self, console::Event, letters},
+    store::{
+        self,
+        console::{Event, Used},
+        letters,
+    },
 };
 use axum::{
     Extension,
@@ -46,6 +50,7 @@ pub(super) async fn show(
             stories.extend(story::of_user(&mut reading, &UserId::new(user), visitor.now_ms / 1_000).await?);
         }
     }
+    let used = store::console::used_by(&mut reading, &name).await?;
     let letter = look(&mut reading, &name).await?;
     let body = letters::received(&mut reading, &name).await?.and_then(|r| r.body);
     reading.end().await?;
@@ -53,7 +58,7 @@ pub(super) async fn show(
     let content = html! {
         h1 { "Event " (id(&name)) }
         (journey(&event, letter.as_ref(), &visitor))
-        (effects(&event, &stories, &visitor))
+        (effects(&event, &stories, &used, &visitor))
         @match &body {
             Some(body) => (letter::said(&redacted(body), &layout::nothing())),
             None => p.hint { "Its payload is not stored: it was purged, or it is a report of use, which the ledger holds." },
@@ -68,7 +73,7 @@ fn journey(event: &Event, letter: Option<&Shown>, visitor: &Visitor) -> Markup {
             h2 #journey { "Journey" }
             p { "Type " (word(&event.kind)) @if let Some(account) = &event.account { ", of customer " (customer(account)) } }
             ol.story {
-                @if let Some(created) = event.created { li { (when(created, visitor)) p { "Stripe made it." } } }
+                @if let Some(created) = event.created { li { (when(created, visitor)) p { (made(event)) } } }
                 li { (when(event.received_at, visitor)) p { "It was received." } }
             }
             @if let Some(letter) = letter {
@@ -80,12 +85,20 @@ fn journey(event: &Event, letter: Option<&Shown>, visitor: &Visitor) -> Markup {
     }
 }
 
-/// What the event is told to have changed, in each user's story.
-fn effects(event: &Event, stories: &[Story], visitor: &Visitor) -> Markup {
+/// What its own time tells.
+fn made(event: &Event) -> &'static str {
+    match event.kind.as_str() {
+        "usage" => "The application says that it was used then.",
+        _ => "Stripe made it.",
+    }
+}
+
+/// What the event is told to have changed, in each user's story, or in the ledger.
+fn effects(event: &Event, stories: &[Story], used: &[Used], visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="effects" {
             h2 #effects { "Effects" }
-            @if stories.is_empty() { p { (none(event)) } }
+            @if !used.is_empty() { (uses(used, visitor)) } @else if stories.is_empty() { p { (none(event)) } }
             @for story in stories {
                 h3 { "User " (Thing::User.link(story.user_id.as_str())) }
                 @let entries = entries(event, story);
@@ -98,11 +111,36 @@ fn effects(event: &Event, stories: &[Story], visitor: &Visitor) -> Markup {
     }
 }
 
+/// What a report of use took, and of whom.
+fn uses(used: &[Used], visitor: &Visitor) -> Markup {
+    let row = |line: &Used| {
+        let changes = [line.amount, line.used, line.rollover, line.purchased];
+        let numbers = changes.map(|number| html! { span.number { (grouped(number)) } });
+        let who = [
+            Thing::User.link(&line.user),
+            html! { code { (text(&line.meter)) } },
+            when_seconds(line.at, visitor),
+        ];
+        who.into_iter().chain(numbers).collect()
+    };
+    let rows: Vec<Vec<Markup>> = used.iter().map(row).collect();
+    let head = [
+        "User",
+        "Meter",
+        "Counts at",
+        "Units",
+        "Used",
+        "Rolled over",
+        "Purchased",
+    ];
+    layout::table("What it added to the ledger, and to the balances", &head, &rows)
+}
+
 fn none(event: &Event) -> &'static str {
     match (event.outcome.as_str(), event.kind.as_str()) {
         ("dead", _) => "None: it was not applied.",
         ("ignored", _) => "None: it is none of our business.",
-        (_, "usage") => "A report of use: it is in the ledger of its user. Look the user up.",
+        (_, "usage") => "A report of use of which the ledger has no line.",
         _ => "Kept; no user is known yet for its customer.",
     }
 }

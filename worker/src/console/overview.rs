@@ -14,6 +14,7 @@ use crate::{
 use axum::{Extension, extract::State};
 use maud::{Markup, html};
 use prometheus::proto::MetricFamily;
+use shared::topology::Purpose;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The latest dead letters that are shown.
@@ -87,17 +88,16 @@ fn state(families: &[MetricFamily], console: &Console) -> Markup {
         .into_iter()
         .filter_map(|(name, what)| Some((one(name).filter(|count| *count > 0)?, what)))
         .collect();
-    let oldest = one("tollbridge_worker_oldest_unapplied_seconds");
+    let oldest = held(
+        one("tollbridge_worker_oldest_unapplied_seconds"),
+        one("tollbridge_worker_consuming") == Some(1),
+        depth(families, Purpose::Work),
+    );
     let rate = console.rates.per_minute();
     let facts = [
         ("Database", plain(database)),
         ("Broker", plain(broker)),
-        (
-            "Oldest event not applied",
-            plain(&oldest.map_or("unknown".to_owned(), |s| {
-                if s == 0 { "none waits".to_owned() } else { span(s) }
-            })),
-        ),
+        ("Oldest event that this worker holds", plain(&oldest)),
         (
             "This worker settles",
             plain(&rate.map_or("not known yet".to_owned(), |r| {
@@ -113,6 +113,26 @@ fn state(families: &[MetricFamily], console: &Console) -> Markup {
         ),
     ];
     html! { section aria-label="State" { (list(&facts)) } }
+}
+
+/// How long the oldest event has waited that this worker holds, in words: of what
+/// it does not hold it does not know the age. `oldest`: in seconds, 0 if it holds
+/// none; `waiting`: how many are in the work queue.
+fn held(oldest: Option<i64>, is_consuming: bool, waiting: Option<i64>) -> String {
+    match (oldest, waiting) {
+        _ if !is_consuming => "unknown: it does not consume".to_owned(),
+        (None, _) => "unknown".to_owned(),
+        (Some(0), Some(1..)) => "unknown: events wait in the queue, and it holds none or new ones".to_owned(),
+        (Some(0), None) => "it holds none or new ones; whether any wait in the queue is unknown".to_owned(),
+        (Some(0), Some(_)) => "none waits".to_owned(),
+        (Some(seconds), _) => span(seconds),
+    }
+}
+
+fn depth(families: &[MetricFamily], of: Purpose) -> Option<i64> {
+    let depths = gauge(families, "tollbridge_queue_messages");
+    let depth = depths.into_iter().find(|(name, _)| name == of.as_str());
+    depth.map(|(_, messages)| messages)
 }
 
 fn queues(families: &[MetricFamily]) -> Markup {
@@ -235,6 +255,38 @@ fn errors(visitor: &Visitor) -> Markup {
             @if rows.is_empty() { p { "None on this worker since it started." } } @else {
                 (table("Of this worker, the latest first", &["When", "Event", "Type", "What", "Why"], &rows))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_what_a_worker_does_not_hold_is_unknown() {
+        for (oldest, is_consuming, waiting, said) in [
+            (Some(0), true, Some(0), "none waits"),
+            (Some(90), true, Some(0), "90 s"),
+            (Some(600), true, Some(5), "10 min"),
+            (Some(600), true, None, "10 min"),
+            (
+                Some(0),
+                true,
+                Some(5),
+                "unknown: events wait in the queue, and it holds none or new ones",
+            ),
+            (
+                Some(0),
+                true,
+                None,
+                "it holds none or new ones; whether any wait in the queue is unknown",
+            ),
+            (Some(0), false, Some(0), "unknown: it does not consume"),
+            (Some(600), false, Some(5), "unknown: it does not consume"),
+            (None, true, Some(0), "unknown"),
+        ] {
+            assert_eq!(held(oldest, is_consuming, waiting), said);
         }
     }
 }

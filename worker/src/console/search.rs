@@ -2,6 +2,7 @@
 
 use super::{
     Console,
+    dead_letters::of_somebody,
     fields::Fields,
     guard::Visitor,
     layout::{self, Place, Thing, id, when, word},
@@ -11,6 +12,7 @@ use super::{
 use crate::store::{
     self,
     console::{Event, Found},
+    letters::DeadLetter,
 };
 use axum::{
     Extension,
@@ -22,6 +24,7 @@ use std::sync::Arc;
 
 const EVENTS_MOST: i64 = 25;
 const USERS_MOST: i64 = 25;
+const LETTERS_MOST: i64 = 25;
 
 /// `GET /console/search?q=`
 pub(super) async fn show(
@@ -46,47 +49,57 @@ pub(super) async fn show(
         ),
         None => Default::default(),
     };
+    let owner = account.unwrap_or(asked).to_owned();
+    let letters = store::console::letters_of(&mut look, &[owner], LETTERS_MOST).await?;
     look.end().await?;
-    if let Some(path) = only(&found, asked) {
+    if let Some(path) = only(&found, &letters, asked) {
         return Ok(Redirect::to(&path).into_response());
     }
     let content = html! {
         h1 { "Search for " (id(asked)) }
-        (hits(&found, asked))
+        (hits(&found, &letters, asked))
         @if let Some(account) = account { (of_customer(account, &users, &events, &visitor)) }
+        (of_somebody(&letters, &visitor))
     };
     Ok(layout::page(&visitor, Place::Elsewhere, "Search", &content).into_response())
 }
 
 /// The page to go to at once, if there is just one.
-fn only(found: &Found, asked: &str) -> Option<String> {
+fn only(found: &Found, letters: &[DeadLetter], asked: &str) -> Option<String> {
     if found.is_customer || found.of.is_some() {
         return None;
     }
     match (found.is_user, found.is_letter, found.is_event) {
+        // Their page has their dead letters too.
         (true, false, false) => Thing::User.path(asked),
+        _ if !letters.is_empty() => None,
         (false, true, false) => Thing::DeadLetter.path(asked),
         (false, _, true) => Thing::Event.path(asked),
         _ => None,
     }
 }
 
-fn hits(found: &Found, asked: &str) -> Markup {
-    let nothing = !(found.is_user || found.is_customer || found.is_event || found.is_letter) && found.of.is_none();
+fn hits(found: &Found, letters: &[DeadLetter], asked: &str) -> Markup {
+    let is_known = found.is_user || found.is_customer || found.is_event || found.is_letter || found.of.is_some();
+    let is_owner = !letters.is_empty();
     html! {
-        @if nothing {
+        @if !is_known && is_owner {
+            p { "Only dead letters tell of them: no event of theirs was applied." }
+        } @else if !is_known {
             p { "Nothing is known by this id. Ids are looked up as they are, in full: of a user, a customer, a subscription, a checkout session or an event." }
         }
-        ul {
-            @if found.is_user { li { "User " (Thing::User.link(asked)) } }
-            @if found.is_event { li { "Event " (Thing::Event.link(asked)) } }
-            @if found.is_letter { li { "Dead letter " (Thing::DeadLetter.link(asked)) } }
-            @if let Some((account, user)) = &found.of {
-                li {
-                    "Subscription or checkout session of customer " (customer(account))
-                    @match user {
-                        Some(user) => { ", of user " (Thing::User.link(user)) },
-                        None => ", whose user is not known yet",
+        @if is_known {
+            ul {
+                @if found.is_user { li { "User " (Thing::User.link(asked)) } }
+                @if found.is_event { li { "Event " (Thing::Event.link(asked)) } }
+                @if found.is_letter { li { "Dead letter " (Thing::DeadLetter.link(asked)) } }
+                @if let Some((account, user)) = &found.of {
+                    li {
+                        "Subscription or checkout session of customer " (customer(account))
+                        @match user {
+                            Some(user) => { ", of user " (Thing::User.link(user)) },
+                            None => ", whose user is not known yet",
+                        }
                     }
                 }
             }

@@ -2,19 +2,21 @@
 
 use super::{
     Console,
+    dead_letters::of_somebody,
     fields::Fields,
     guard::Visitor,
     layout::{self, Place, Thing, grouped, id, list, text, when_seconds, word},
     picture,
     problem::Problem,
+    reader::Look,
     story,
 };
 use crate::{
     domain::{
         explain::{Chapter, Entry, Meter, Moment, Story},
-        ids::UserId,
+        ids::{AccountId, UserId},
     },
-    store::{self, console::Balance},
+    store::{self, console::Balance, letters::DeadLetter},
 };
 use axum::{
     Extension,
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 /// The latest entries that are shown unless all are asked for.
 const ENTRIES_MOST: usize = 50;
+const LETTERS_MOST: i64 = 10;
 
 /// `GET /console/users/{id}`
 pub(super) async fn show(
@@ -38,13 +41,8 @@ pub(super) async fn show(
     let row = store::console::entitlement(&mut look, &name).await?;
     let balances = store::console::balances(&mut look, &name).await?;
     let story = story::of_user(&mut look, &user, now).await?;
+    let letters = letters_of(&mut look, &user).await?;
     look.end().await?;
-    let Some(story) = story else {
-        return Err(Problem::NotFound(format!(
-            "no event tells of user '{name}': check the id's spelling, that metadata.user_id or client_reference_id is \
-             set at Stripe, and whether their events are dead letters"
-        )));
-    };
     let pages = Pages {
         visitor: &visitor,
         entries_most: if fields.get("all").is_some() {
@@ -54,15 +52,36 @@ pub(super) async fn show(
         },
         path: Thing::User.path(&name).unwrap_or_default(),
     };
-    let title = format!("User {name}");
-    let content = html! {
-        h1 { "User " (id(&name)) }
-        (has(&story, &row, &balances))
-        (pictures(&story, now))
-        (pages.subscriptions(&story))
-        (pages.meters(&story))
+    let known = match &story {
+        Some(story) => html! {
+            (has(story, &row, &balances))
+            (of_somebody(&letters, &visitor))
+            (pictures(story, now))
+            (pages.subscriptions(story))
+            (pages.meters(story))
+        },
+        None if letters.is_empty() => {
+            return Err(Problem::NotFound(format!(
+                "no event tells of user '{name}': check the id's spelling, that metadata.user_id or \
+                 client_reference_id is set at Stripe, and whether their events are dead letters of a customer"
+            )));
+        }
+        None => html! {
+            p { "Only dead letters tell of them: no event of theirs was applied." }
+            (of_somebody(&letters, &visitor))
+        },
     };
+    let title = format!("User {name}");
+    let content = html! { h1 { "User " (id(&name)) } (known) };
     Ok(layout::page(&visitor, Place::Elsewhere, &title, &content))
+}
+
+/// The dead letters of their usage and of their customers.
+async fn letters_of(look: &mut Look, user: &UserId) -> Result<Vec<DeadLetter>, Problem> {
+    let accounts = store::explain::accounts_of(look, user).await?;
+    let owners = accounts.iter().map(AccountId::as_str).chain([user.as_str()]);
+    let owners: Vec<String> = owners.map(str::to_owned).collect();
+    Ok(store::console::letters_of(look, &owners, LETTERS_MOST).await?)
 }
 
 /// What they have, in words and as applications see it.

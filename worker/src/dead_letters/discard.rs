@@ -5,7 +5,7 @@ use crate::store::{
     action::{self, Deed, Operator},
     letters,
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt::Write};
 
 /// What a discard did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,10 +43,13 @@ pub async fn discard(
     let elsewhere = letters::elsewhere(&mut turn.0, &ids).await?;
     let letters = action::discard(&mut turn.0, action, &ids).await?;
     let removed = remove(&mut shelf, &mut turn, ids.into_iter().collect()).await;
-    let outcome = match &removed {
+    let mut outcome = match &removed {
         Ok(messages) => format!("{letters} discarded, {messages} messages removed"),
         Err(error) => format!("{letters} discarded; their messages stay for the next replay or discard: {error}"),
     };
+    if let Some(warning) = warning(elsewhere) {
+        let _ = write!(outcome, "; {warning}");
+    }
     action::finish_action(&mut turn.0, action, &outcome).await?;
     tracing::info!(action, operator = operator.name, outcome, "dead letters discarded");
     if let Err(error) = shelf.close().await {
@@ -58,6 +61,14 @@ pub async fn discard(
         elsewhere,
         messages: removed.ok(),
     })
+}
+
+/// What whoever discards must know of those that a worker or a retry queue has.
+#[must_use]
+pub fn warning(elsewhere: i64) -> Option<String> {
+    let verb = if elsewhere == 1 { "is" } else { "are" };
+    (elsewhere > 0)
+        .then(|| format!("{elsewhere} of them {verb} with a worker or in a retry queue, and may be applied yet"))
 }
 
 async fn remove(shelf: &mut Shelf, turn: &mut Turn, mut wanted: HashSet<String>) -> Result<usize, MoveError> {

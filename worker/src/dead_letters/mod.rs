@@ -172,7 +172,7 @@ impl Turn {
     async fn take(tools: &Tools) -> Result<Self, MoveError> {
         // Out of the pool: the session has to end with the turn.
         let mut session = tools.pool.acquire().await?.detach();
-        if !action::take_turn(&mut session, &tools.topology.dead()).await? {
+        if !action::take_turn(&mut session).await? {
             return Err(MoveError::Busy);
         }
         action::end_cut_off(&mut session).await?;

@@ -11,7 +11,7 @@ mod wallet_words;
 mod words;
 
 pub use change::{Change, Kind};
-pub use wallet::{Line, LineKind, Meter, Paid, Recorded};
+pub use wallet::{EARLIER, Line, LineKind, Meter, Paid, Recorded};
 pub use words::Moment;
 
 use super::{

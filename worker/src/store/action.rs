@@ -235,12 +235,11 @@ pub async fn actions(
 }
 
 /// Takes the one right to move messages out of the dead-letter queue, which the
-/// session of `connection` keeps until it ends. False if somebody else has it.
-pub async fn take_turn(connection: &mut PgConnection, namespace: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT pg_try_advisory_lock(hashtextextended('tollbridge dead letters ' || $1, 0)) AS "taken!""#,
-        namespace,
-    )
-    .fetch_one(connection)
-    .await
+/// session of `connection` keeps until it ends. False if somebody else has it. There
+/// is one for all who share the record, whatever their queues are called: who has it
+/// ends what was cut off.
+pub async fn take_turn(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtextextended('tollbridge dead letters', 0)) AS "taken!""#)
+        .fetch_one(connection)
+        .await
 }

@@ -26,6 +26,26 @@ pub async fn latest_letters(connection: &mut PgConnection, most: i64) -> Result<
     .await
 }
 
+/// The dead letters of these customers, or users of usage, open or not; the open
+/// ones first, of both those that failed last.
+pub async fn letters_of(
+    connection: &mut PgConnection,
+    owners: &[String],
+    most: i64,
+) -> Result<Vec<DeadLetter>, sqlx::Error> {
+    sqlx::query_as!(
+        DeadLetter,
+        "SELECT event_id AS id, event_type AS kind, reason, detail, attempts, first_failed, last_failed,
+                source, customer, queued, resolved_at, resolution
+         FROM billing.dead_letter WHERE customer = ANY($1)
+         ORDER BY resolved_at IS NOT NULL, last_failed DESC, event_id LIMIT $2",
+        owners,
+        most,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// How many open dead letters the filter lets through, its limit at the most.
 pub async fn count(connection: &mut PgConnection, filter: &Filter) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
@@ -135,6 +155,37 @@ pub async fn users_of(connection: &mut PgConnection, account: &str, most: i64) -
            ORDER BY 1 LIMIT $2"#,
         account,
         most,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// A line of the ledger that a report of use caused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// Whose use it was.
+    pub user: String,
+    /// Of which meter.
+    pub meter: String,
+    /// Where in time it counts, in seconds.
+    pub at: i64,
+    /// Units.
+    pub amount: i64,
+    /// Added to what the period has used.
+    pub used: i64,
+    /// Added to the rollover.
+    pub rollover: i64,
+    /// Added to what was purchased.
+    pub purchased: i64,
+}
+
+/// What a report of use came to.
+pub async fn used_by(connection: &mut PgConnection, event: &str) -> Result<Vec<Used>, sqlx::Error> {
+    sqlx::query_as!(
+        Used,
+        r#"SELECT user_id AS "user", meter, at, amount, used, rollover, purchased
+           FROM billing.ledger WHERE kind = 'usage' AND cause = $1 ORDER BY user_id, meter, period"#,
+        event,
     )
     .fetch_all(connection)
     .await

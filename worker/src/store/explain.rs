@@ -2,7 +2,7 @@
 
 use super::{accounts_as_text, balance, unreadable};
 use crate::domain::{
-    explain::Recorded,
+    explain::{EARLIER, Recorded},
     fact::{Fact, Seconds},
     ids::{AccountId, EventId, UserId},
     purse::Change,
@@ -60,7 +60,7 @@ pub async fn told_of(
 pub async fn recorded_of(connection: &mut PgConnection, user: &UserId) -> Result<Vec<Recorded>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Line,
-        r#"SELECT meter, kind, cause, at, amount, used, rollover, purchased, 1::bigint AS "count!" FROM billing.ledger
+        r#"SELECT meter, kind, cause, at, amount, used, rollover, purchased FROM billing.ledger
            WHERE user_id = $1 AND kind IN ('usage', 'correction') ORDER BY at, recorded_at, cause, period"#,
         user.as_str(),
     )
@@ -71,44 +71,72 @@ pub async fn recorded_of(connection: &mut PgConnection, user: &UserId) -> Result
 
 /// The same of a user who may have any number of usages: the newest as they are,
 /// older ones summed up between the `cuts` of their story, so that all they come
-/// to stays right; and the newest corrections.
+/// to stays right; and the newest corrections. Older usage is that of the ledger's
+/// sums; of its lines those are read whose hour has a cut in it.
 pub async fn recorded_in_short(
     connection: &mut PgConnection,
     user: &UserId,
     cuts: &[Seconds],
     newest: i64,
 ) -> Result<Vec<Recorded>, sqlx::Error> {
+    // Each LATERAL has its lines looked up by index, whatever PostgreSQL takes the tables for.
     let rows = sqlx::query_as!(
         Line,
-        r#"WITH edge AS (
-               SELECT coalesce((
-                   SELECT at FROM billing.ledger WHERE user_id = $1 AND kind = 'usage'
-                   ORDER BY at DESC OFFSET $3 LIMIT 1), -9223372036854775808) AS at
+        r#"WITH sum AS MATERIALIZED (
+               SELECT *, coalesce(width_bucket(first_at, $2::bigint[]), 0) AS cell,
+                      coalesce(width_bucket(last_at, $2::bigint[]), 0) AS last_cell
+               FROM billing.ledger_sum WHERE user_id = $1
+           ), meter AS MATERIALIZED (
+               SELECT DISTINCT meter FROM sum
+           ), newest AS MATERIALIZED (
+               SELECT line.* FROM meter, LATERAL (
+                   SELECT * FROM billing.ledger l WHERE user_id = $1 AND l.meter = meter.meter AND kind = 'usage'
+                   ORDER BY at DESC LIMIT $3::bigint + 1) AS line
+               ORDER BY at DESC LIMIT $3::bigint + 1
+           ), edge AS MATERIALIZED (
+               SELECT coalesce((SELECT at FROM newest ORDER BY at DESC OFFSET $3 LIMIT 1), -9223372036854775808) AS at
+           ), shown AS (
+               SELECT * FROM newest WHERE at > (SELECT at FROM edge)
+           ), shown_of AS (
+               SELECT meter, at / 3600 AS hour, period, sum(amount) AS amount FROM shown GROUP BY 1, 2, 3
+           ), earlier AS (
+               SELECT meter, cell, first_at AS at, sum.amount - coalesce(shown_of.amount, 0) AS amount
+               FROM sum LEFT JOIN shown_of USING (meter, hour, period)
+               WHERE cell = last_cell AND first_at <= (SELECT at FROM edge)
+               UNION ALL
+               SELECT line.meter, width_bucket(line.at, $2::bigint[]), line.at, line.amount
+               FROM (SELECT * FROM sum WHERE cell <> last_cell) AS cut_through, LATERAL (
+                   SELECT * FROM billing.ledger l
+                   WHERE user_id = $1 AND l.meter = cut_through.meter AND kind = 'usage' AND l.period = cut_through.period
+                         AND at BETWEEN first_at AND least(last_at, (SELECT at FROM edge)) OFFSET 0) AS line
            ), line AS (
-               (SELECT meter, kind, cause, at, recorded_at, period, amount, used, rollover, purchased, 1::bigint AS count
-                FROM billing.ledger WHERE user_id = $1 AND kind = 'usage' AND at > (SELECT at FROM edge))
+               SELECT meter, kind, cause, at, recorded_at, period, amount, used, rollover, purchased FROM shown
                UNION ALL
-               (SELECT meter, min(kind), min(cause), min(at), min(recorded_at), '', least(sum(amount), 9223372036854775807)::bigint, least(sum(used), 9223372036854775807)::bigint,
-                       least(sum(rollover), 9223372036854775807)::bigint, least(sum(purchased), 9223372036854775807)::bigint, count(*)
-                FROM billing.ledger WHERE user_id = $1 AND kind = 'usage' AND at <= (SELECT at FROM edge)
-                GROUP BY meter, coalesce(width_bucket(at, $2::bigint[]), 0))
+               (SELECT line.meter, kind, cause, at, recorded_at, period, amount, used, rollover, purchased
+                FROM meter, LATERAL (
+                    SELECT * FROM billing.ledger l WHERE user_id = $1 AND l.meter = meter.meter AND kind = 'correction'
+                    ORDER BY at DESC LIMIT $3) AS line
+                ORDER BY at DESC LIMIT $3)
                UNION ALL
-               (SELECT meter, kind, cause, at, recorded_at, period, amount, used, rollover, purchased, 1
-                FROM billing.ledger WHERE user_id = $1 AND kind = 'correction' ORDER BY at DESC LIMIT $3)
+               SELECT meter, 'usage', $4, min(at), '-infinity', '',
+                      least(sum(amount), 9223372036854775807)::bigint, 0, 0, 0
+               FROM earlier GROUP BY meter, cell
            )
            SELECT meter AS "meter!", kind AS "kind!", cause AS "cause!", at AS "at!", amount AS "amount!",
-                  used AS "used!", rollover AS "rollover!", purchased AS "purchased!", count AS "count!"
+                  used AS "used!", rollover AS "rollover!", purchased AS "purchased!"
            FROM line ORDER BY at, recorded_at, cause, period"#,
         user.as_str(),
         cuts,
         newest,
+        EARLIER,
     )
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().filter_map(Line::entry).collect())
 }
 
-/// A line of the ledger, or the sum of some.
+/// A line of the ledger, or the sum of some: then what usage was paid from is
+/// not told, which its story tells.
 struct Line {
     meter: String,
     kind: String,
@@ -118,21 +146,16 @@ struct Line {
     used: i64,
     rollover: i64,
     purchased: i64,
-    count: i64,
 }
 
 impl Line {
     fn entry(self) -> Option<Recorded> {
-        let cause = match self.count {
-            1 => self.cause,
-            many => format!("({many} reports, summed up)"),
-        };
         Some(Recorded {
             meter: self.meter,
             entry: Entry {
                 at: self.at,
                 kind: balance::kind(&self.kind)?,
-                cause,
+                cause: self.cause,
                 amount: self.amount,
                 change: Change {
                     used: self.used,

@@ -20,6 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// More usages than these are summed up where they follow each other.
 const USAGES_MOST: usize = 50;
 
+/// The cause of usage that is a sum of any number of earlier reports.
+pub const EARLIER: &str = "(earlier reports, summed up)";
+
 /// What the ledger recorded of a meter that no fact tells: usage and corrections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
@@ -379,7 +382,8 @@ impl Meter {
             let words = if run.len() == 1 {
                 first.words.clone()
             } else {
-                wallet_words::run(run.iter().filter_map(|l| l.paid), run.len(), first.at, last.at)
+                let count = run.iter().all(|l| l.cause != EARLIER).then_some(run.len());
+                wallet_words::run(run.iter().filter_map(|l| l.paid), count, first.at, last.at)
             };
             Some((first.at, words))
         })

@@ -189,15 +189,17 @@ fn parts(parts: &[(i64, &str)]) -> String {
     told.join(", ")
 }
 
-/// Usages that follow each other, summed up.
-pub(super) fn run(usages: impl Iterator<Item = Paid>, count: usize, from: Moment, to: Moment) -> String {
+/// Usages that follow each other, summed up; how many, if that is known.
+pub(super) fn run(usages: impl Iterator<Item = Paid>, count: Option<usize>, from: Moment, to: Moment) -> String {
     let sum = usages.fold(Paid::default(), |sum, more| Paid {
         limit: sum.limit.saturating_add(more.limit),
         rollover: sum.rollover.saturating_add(more.rollover),
         purchased: sum.purchased.saturating_add(more.purchased),
         debt: sum.debt.saturating_add(more.debt),
     });
-    let count = units(i64::try_from(count).unwrap_or(i64::MAX));
+    let count = count.map_or("many".to_owned(), |count| {
+        units(i64::try_from(count).unwrap_or(i64::MAX))
+    });
     format!("{count} usages from {from} to {to}: {}", paid(sum))
 }
 

@@ -41,12 +41,16 @@ pub enum Source {
     Webhook,
     /// A report of use, from an application that has ingest's token.
     Usage,
+    /// An event that a worker or `provision` fetched from Stripe's API.
+    Backfill,
+    /// A subscription that a worker read from Stripe's API: no event.
+    Snapshot,
     /// Anything else that was allowed to publish to the work queue.
     Direct,
 }
 
 impl Source {
-    const ALL: [Self; 3] = [Self::Webhook, Self::Usage, Self::Direct];
+    const ALL: [Self; 5] = [Self::Webhook, Self::Usage, Self::Backfill, Self::Snapshot, Self::Direct];
 
     /// The word in the header.
     #[must_use]
@@ -54,6 +58,8 @@ impl Source {
         match self {
             Self::Webhook => "webhook",
             Self::Usage => "usage",
+            Self::Backfill => "backfill",
+            Self::Snapshot => "snapshot",
             Self::Direct => "direct",
         }
     }
@@ -97,7 +103,9 @@ impl Meta {
         Self::new(Source::Usage, received_at_ms)
     }
 
-    fn new(source: Source, received_at_ms: i64) -> Self {
+    /// What came from this source just now.
+    #[must_use]
+    pub fn new(source: Source, received_at_ms: i64) -> Self {
         Self {
             source,
             received_at_ms: Some(received_at_ms),

@@ -49,7 +49,8 @@ impl Prepared {
     pub fn read(body: Vec<u8>, meta: Meta, catalog: &Catalog, mode: Mode) -> Self {
         let (envelope, meaning) = match meta.source {
             Source::Usage => usage::read(&body, meta.received_at_ms, catalog),
-            Source::Webhook | Source::Direct => stripe::read(&body, catalog, mode),
+            Source::Snapshot => stripe::read_snapshot(&body, catalog, mode),
+            Source::Webhook | Source::Backfill | Source::Direct => stripe::read(&body, catalog, mode),
         };
         Self {
             envelope,

@@ -71,7 +71,7 @@ pub struct Prints {
     pub now: i64,
 }
 
-/// Where in a subscription's life an event stands: it begins with `created`,
+/// Where in a subscription's life a fact stands: it begins with `created`,
 /// ends with `deleted`, whatever else the second holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -80,6 +80,9 @@ pub enum Phase {
     Created,
     /// Any change in between.
     Changed,
+    /// Not an event: read from Stripe's API. It shows what stood then, whatever
+    /// changes before it were never heard of.
+    Read,
     /// `customer.subscription.deleted`
     Deleted,
 }

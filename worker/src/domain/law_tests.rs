@@ -22,6 +22,8 @@ use proptest::{
 };
 use std::hash::{BuildHasher, RandomState};
 
+#[path = "read_law_tests.rs"]
+mod reads;
 /// What may happen next in a life.
 #[derive(Debug, Clone)]
 enum Act {

@@ -5,6 +5,7 @@
 pub mod account;
 pub mod books;
 pub mod closing;
+pub mod drift;
 pub mod entitlement;
 pub mod explain;
 pub mod fact;

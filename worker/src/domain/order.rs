@@ -59,7 +59,7 @@ pub fn in_order<'a>(facts: impl IntoIterator<Item = &'a Fact>, standing: Option<
         if let Some(last) = sorted[start..end].iter().rev().find_map(|f| snapshot(f)) {
             standing = Some(Standing {
                 now: &last.now,
-                print: last.prints.map(|p| p.now),
+                print: print_after(last, standing),
                 ended: ends,
             });
         }
@@ -69,6 +69,15 @@ pub fn in_order<'a>(facts: impl IntoIterator<Item = &'a Fact>, standing: Option<
         facts: sorted,
         undecided,
     }
+}
+
+/// The digest of the object that stands after a snapshot. One that was read has
+/// none (it is of another API version than the events), and leaves that of what
+/// it only repeats.
+#[must_use]
+pub fn print_after(told: &SubscriptionFact, standing: Option<Standing<'_>>) -> Option<i64> {
+    let repeated = standing.filter(|s| told.phase == Phase::Read && s.now.shows_same(&told.now));
+    told.prints.map(|p| p.now).or(repeated.and_then(|s| s.print))
 }
 
 fn snapshot(fact: &Fact) -> Option<&SubscriptionFact> {
@@ -99,9 +108,11 @@ fn without_twins<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Vec<&'a Fact>
 }
 
 /// The class of changes that are neither the first nor the last of a life.
-const CHANGED: u8 = 4;
+const CHANGED: u8 = 5;
 
-/// What comes first within one second.
+/// What comes first within one second. What was read may be older or newer than
+/// the changes of its second: before them it does no harm, since the last of them
+/// shows how the second ended.
 fn class(fact: &Fact) -> u8 {
     match &fact.said {
         Said::Session(_) => 0,
@@ -110,11 +121,12 @@ fn class(fact: &Fact) -> u8 {
         Said::Invoice(_) | Said::InvoiceItem(_) => 2,
         Said::Subscription(s) => match s.phase {
             Phase::Created => 3,
-            Phase::Changed if ended(&s.now.status) => 5,
+            Phase::Changed | Phase::Read if ended(&s.now.status) => 6,
+            Phase::Read => 4,
             Phase::Changed => CHANGED,
-            Phase::Deleted => 6,
+            Phase::Deleted => 7,
         },
-        Said::ChargeRefunded(_) | Said::RefundFailed(_) | Said::Dispute(_) => 7,
+        Said::ChargeRefunded(_) | Said::RefundFailed(_) | Said::Dispute(_) => 8,
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     grace::{self, Change, Grace},
     ids::{SubscriptionId, UserId},
     link::{self, Claim},
-    order::{Ordered, Standing, in_order},
+    order::{Ordered, Standing, in_order, print_after},
 };
 use serde::{Deserialize, Serialize};
 
@@ -249,8 +249,8 @@ impl Subscription {
         {
             self.take(before, at, Evidence::default());
         }
+        self.print = print_after(fact, self.standing());
         self.take(&fact.now, at, evidence);
-        self.print = fact.prints.map(|p| p.now);
         self.ended |= fact.phase == Phase::Deleted || ended(&fact.now.status);
         if self.ended {
             self.grace = None;
@@ -380,6 +380,9 @@ impl Subscription {
     }
 }
 
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod read_tests;
 #[cfg(test)]
 #[path = "subscription_tests.rs"]
 mod tests;

@@ -104,6 +104,16 @@ pub(super) fn deleted(now: Snapshot) -> Said {
     said(Phase::Deleted, now)
 }
 
+/// Not an event: what was read of `sub_1`, so many seconds after [`T0`].
+pub(super) fn read(at: Seconds, now: Snapshot) -> Fact {
+    Fact {
+        event_id: EventId::new(format!("snapshot:sub_1:{at}")),
+        created: T0 + at,
+        account: AccountId::new("cus_1"),
+        said: said(Phase::Read, now),
+    }
+}
+
 /// The same, said of another subscription than `sub_1`.
 pub(super) fn of(id: &str, mut said: Said) -> Said {
     let id = SubscriptionId::new(id);

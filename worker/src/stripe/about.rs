@@ -12,7 +12,7 @@ pub fn customer(body: &[u8], source: Source) -> Option<String> {
     let message: Value = serde_json::from_slice(body).ok()?;
     let id = match source {
         Source::Usage => message.get("subject")?.as_str()?,
-        Source::Webhook | Source::Direct => {
+        Source::Webhook | Source::Backfill | Source::Snapshot | Source::Direct => {
             let object = message.get("data")?.get("object")?;
             let is_customer = object.get("object").and_then(Value::as_str) == Some("customer");
             match object.get(if is_customer { "id" } else { "customer" })? {

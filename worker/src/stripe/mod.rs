@@ -9,12 +9,13 @@ mod json;
 pub mod kind;
 mod money;
 mod session;
+pub mod snapshot;
 mod subscription;
 mod tree;
 
 use crate::{
     domain::{
-        fact::{Fact, Said, Seconds},
+        fact::{Fact, Phase, Said, Seconds},
         ids::{AccountId, EventId},
         usage::Usage,
     },
@@ -76,12 +77,28 @@ pub enum Meaning {
 /// Reads an event. A refused one still has an envelope, so that it can be
 /// recorded and found.
 pub fn read(body: &[u8], catalog: &Catalog, mode: Mode) -> (Envelope, Result<Meaning, Refusal>) {
+    read_as(body, Kind::of, catalog, mode)
+}
+
+/// Reads a [`snapshot`] of ours. No event may pass for one: what it is, its
+/// message's source says.
+pub fn read_snapshot(body: &[u8], catalog: &Catalog, mode: Mode) -> (Envelope, Result<Meaning, Refusal>) {
+    let kind = |name: &str| (name == snapshot::KIND).then_some(Kind::Subscription(Phase::Read));
+    read_as(body, kind, catalog, mode)
+}
+
+fn read_as(
+    body: &[u8],
+    kind: impl Fn(&str) -> Option<Kind>,
+    catalog: &Catalog,
+    mode: Mode,
+) -> (Envelope, Result<Meaning, Refusal>) {
     let mut envelope = Envelope {
         id: EventId::new(""),
         kind: String::new(),
         created: None,
     };
-    let meaning = read_into(&mut envelope, body, catalog, mode);
+    let meaning = read_into(&mut envelope, body, kind, catalog, mode);
     if envelope.id.as_str().is_empty() {
         envelope.id = hash_id(body);
     }
@@ -93,7 +110,13 @@ pub(crate) fn hash_id(body: &[u8]) -> EventId {
     EventId::new(format!("sha256:{}", hex::encode(Sha256::digest(body))))
 }
 
-fn read_into(envelope: &mut Envelope, body: &[u8], catalog: &Catalog, mode: Mode) -> Result<Meaning, Refusal> {
+fn read_into(
+    envelope: &mut Envelope,
+    body: &[u8],
+    kind_of: impl Fn(&str) -> Option<Kind>,
+    catalog: &Catalog,
+    mode: Mode,
+) -> Result<Meaning, Refusal> {
     let value: Json<'_> =
         serde_json::from_slice(body).map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
     let event = Object::of(&value, "the event")?;
@@ -114,7 +137,7 @@ fn read_into(envelope: &mut Envelope, body: &[u8], catalog: &Catalog, mode: Mode
     }
     kind.clone_into(&mut envelope.kind);
     envelope.created = Some(created(event)?);
-    let Some(kind) = Kind::of(&envelope.kind) else {
+    let Some(kind) = kind_of(&envelope.kind) else {
         return Ok(Meaning::Ignored("not_handled"));
     };
     let live = event.flag("livemode")?;

@@ -25,7 +25,8 @@ pub(super) fn read(
         // Evidence for the order only: what the catalog does not know of the past is no reason to refuse the present.
         before: changed.and_then(|previous| snapshot(object.before(previous), phase, catalog).ok()),
         request: request(event)?,
-        prints: Some(Prints {
+        // What was read is of our own API version, and can be told from no event's.
+        prints: (phase != Phase::Read).then(|| Prints {
             before: changed.map(|previous| object.before(previous).print()),
             now: object.print(),
         }),
@@ -41,7 +42,7 @@ pub(super) fn request(event: Object<'_>) -> Result<Option<String>, Refusal> {
     }
 }
 
-fn snapshot(object: Object<'_>, phase: Phase, catalog: &Catalog) -> Result<Snapshot, Refusal> {
+pub(super) fn snapshot(object: Object<'_>, phase: Phase, catalog: &Catalog) -> Result<Snapshot, Refusal> {
     let status = object.required_text("status")?;
     let items = object.list("items", "data.object.items.data[]")?;
     let plan = plan(object, &items, catalog)?;

@@ -1,8 +1,8 @@
 //! Times and facts in words.
 
 use crate::domain::fact::{
-    ChargeRefundedFact, DisputeFact, Fact, InvoiceFact, InvoiceItemFact, InvoiceStep, Period, Plan, RefundFailedFact,
-    Said, Seconds, SessionFact, SessionStep,
+    ChargeRefundedFact, DisputeFact, Fact, InvoiceFact, InvoiceItemFact, InvoiceStep, Period, Phase, Plan,
+    RefundFailedFact, Said, Seconds, SessionFact, SessionStep,
 };
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -42,6 +42,9 @@ pub(super) fn tier(plan: Option<&Plan>) -> &str {
 /// the subscription is told by what it changes.
 pub(super) fn tells(fact: &Fact) -> Option<String> {
     match &fact.said {
+        Said::Subscription(s) if s.phase == Phase::Read => {
+            Some("no event: so Stripe showed it when it was asked".to_owned())
+        }
         Said::Subscription(_) => None,
         Said::Session(session) => Some(of_session(session)),
         Said::Invoice(invoice) => Some(of_invoice(invoice)),

@@ -82,7 +82,7 @@ impl Context {
         let answer = timeout_at(until, api.line_items(&session.session)).await;
         let meaning = match answer.unwrap_or(Err(AskError::TooSlow)) {
             Ok(lines) => bought(&lines, &self.catalog).map(|grant| said(fact, grant)),
-            Err(error @ AskError::NotFound) => Err(unknown(&error.to_string())),
+            Err(error @ (AskError::NotFound | AskError::NoId)) => Err(unknown(&error.to_string())),
             Err(error) => {
                 let next = self.failed(&held.item, error);
                 return (held, Some(next));

@@ -14,6 +14,9 @@ pub enum AskError {
     /// It does not know the object: asking again is of no use.
     #[error("Stripe does not know it (404); STRIPE_SECRET_KEY must be of the same account and mode")]
     NotFound,
+    /// It was not asked: what should be an id cannot be one.
+    #[error("it is no id of Stripe's")]
+    NoId,
     /// It does not let us ask.
     #[error(
         "Stripe refuses STRIPE_SECRET_KEY ({status}); it must be valid, and if restricted have the permission: {said}"
@@ -80,7 +83,8 @@ impl AskError {
     /// An answer that is an error.
     pub(super) fn answered(status: u16, said: Said, retry_after: Option<Duration>) -> Self {
         match status {
-            404 => Self::NotFound,
+            // Another 404 is of a gateway, or of a base that is not Stripe's.
+            404 if said.code.as_deref() == Some("resource_missing") => Self::NotFound,
             401 | 403 => Self::Denied { status, said },
             _ => Self::Status {
                 status,
@@ -96,7 +100,7 @@ impl AskError {
     #[must_use]
     pub fn passes(&self) -> bool {
         match self {
-            Self::NotFound | Self::Denied { .. } => false,
+            Self::NotFound | Self::NoId | Self::Denied { .. } => false,
             Self::Status { status, .. } => matches!(status, 409 | 424 | 429 | 500..=504),
             Self::Unavailable(_) | Self::TooSlow => true,
             Self::Doubtful { then, .. } => then.passes(),
@@ -107,7 +111,7 @@ impl AskError {
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
         match self {
-            Self::NotFound | Self::Denied { .. } => false,
+            Self::NotFound | Self::NoId | Self::Denied { .. } => false,
             Self::Status { status, .. } => *status >= 500,
             Self::Unavailable(_) | Self::TooSlow | Self::Doubtful { .. } => true,
         }
@@ -136,7 +140,7 @@ impl AskError {
     /// For metrics.
     pub(super) fn label(&self) -> &'static str {
         match self {
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::NoId => "not_found",
             Self::Denied { .. } => "denied",
             Self::Status { .. } => "status",
             Self::Unavailable(_) => "unavailable",
@@ -187,6 +191,16 @@ mod tests {
         ] {
             assert_eq!((error.passes(), error.is_doubtful()), (passes, doubtful), "{error}");
         }
+    }
+
+    #[test]
+    fn only_stripe_itself_can_say_that_something_is_not_there() {
+        let missing = Said {
+            code: Some("resource_missing".to_owned()),
+            ..Said::default()
+        };
+        assert!(matches!(AskError::answered(404, missing, None), AskError::NotFound));
+        assert!(matches!(status(404), AskError::Status { status: 404, .. }));
     }
 
     #[test]

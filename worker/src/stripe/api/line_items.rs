@@ -34,7 +34,7 @@ impl Api {
     /// `GET /v1/checkout/sessions/{id}/line_items`, once; a session has 100 at the most.
     pub async fn line_items(&self, session: &str) -> Result<Vec<LineItem>, AskError> {
         if !is_id(session) {
-            return Err(AskError::NotFound);
+            return Err(AskError::NoId);
         }
         let path = format!("/checkout/sessions/{session}/line_items");
         let answer = self.get_once(&path, &Form::new().with("limit", &100)).await?;

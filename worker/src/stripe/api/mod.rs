@@ -13,7 +13,7 @@ pub use line_items::{LineItem, Price};
 pub use read::Answer;
 pub use write::OperationKey;
 
-use crate::metrics;
+use crate::{domain::ids::SubscriptionId, metrics};
 use budget::Budget;
 use hyper::header::HeaderValue;
 use read::Reader;
@@ -118,6 +118,16 @@ impl Api {
         }
     }
 
+    /// How a subscription stands, asked once.
+    pub async fn subscription_once(&self, id: &SubscriptionId) -> Result<Answer, AskError> {
+        self.get_once(&subscription_path(id)?, &Form::new()).await
+    }
+
+    /// How a subscription stands.
+    pub async fn subscription(&self, id: &SubscriptionId) -> Result<Answer, AskError> {
+        self.get(&subscription_path(id)?, &Form::new()).await
+    }
+
     /// `POST`, with the operation's key kept over its repetitions. After a 500 it
     /// is not repeated: Stripe would say the same again for a day, whatever
     /// happened. The caller looks at the object, and makes a fresh key.
@@ -162,7 +172,7 @@ impl Api {
 
 /// Rests before another try, or gives the error back if there is to be none.
 async fn rest(pauses: &mut Reconnect, error: AskError) -> Result<(), AskError> {
-    let Some(pause) = pauses.next_pause() else {
+    let Some(pause) = pauses.next_pause().filter(|_| error.retry_after() <= PATIENCE) else {
         return Err(error);
     };
     wait(pause, &error).await;
@@ -178,6 +188,14 @@ async fn wait(pause: Duration, error: &AskError) {
 #[must_use]
 pub fn is_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn subscription_path(id: &SubscriptionId) -> Result<String, AskError> {
+    if is_id(id.as_str()) {
+        Ok(format!("/subscriptions/{id}"))
+    } else {
+        Err(AskError::NoId)
+    }
 }
 
 fn base(settings: &Settings) -> Result<String, SettingError> {

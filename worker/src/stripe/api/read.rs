@@ -13,7 +13,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use serde::Deserialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 /// A page of 100 subscriptions has some hundred KB.
@@ -25,7 +25,9 @@ const IDLE_MOST: Duration = Duration::from_secs(30);
 pub struct Answer {
     /// JSON.
     pub body: Bytes,
-    /// The answer's `Date`, by Stripe's clock.
+    /// By Stripe's clock, a second at which it stood so: the answer's `Date`, less
+    /// the time that the answer took. What is read for a page of a list may
+    /// change before the page is sent.
     pub at: Seconds,
 }
 
@@ -65,9 +67,10 @@ impl Reader {
 
     pub(super) async fn get(&self, path: &str, query: &Form) -> Result<Answer, AskError> {
         let request = self.request(path, query)?;
+        let sent = Instant::now();
         let answered = async {
             let response = self.client.request(request).await.map_err(|e| unavailable(&e))?;
-            read(response).await
+            read(response, sent.elapsed()).await
         };
         tokio::time::timeout(TIME_LIMIT, answered)
             .await
@@ -78,7 +81,7 @@ impl Reader {
         let query = query.encoded().map(|query| format!("?{query}")).unwrap_or_default();
         let uri: Uri = format!("{}v1{path}{query}", self.base)
             .parse()
-            .map_err(|_| AskError::NotFound)?;
+            .map_err(|_| AskError::NoId)?;
         let request = Request::builder()
             .method(Method::GET)
             .uri(uri)
@@ -89,7 +92,7 @@ impl Reader {
     }
 }
 
-async fn read(response: Response<Incoming>) -> Result<Answer, AskError> {
+async fn read(response: Response<Incoming>, took: Duration) -> Result<Answer, AskError> {
     let (head, body) = response.into_parts();
     let text = |name| {
         head.headers
@@ -108,8 +111,14 @@ async fn read(response: Response<Incoming>) -> Result<Answer, AskError> {
     let at = at.ok_or_else(|| AskError::Unavailable("it has no Date".to_owned()))?;
     Ok(Answer {
         body,
-        at: at.unix_timestamp(),
+        at: begun(at.unix_timestamp(), took),
     })
+}
+
+/// The last whole second before an answer of this `Date` was asked for.
+fn begun(date: Seconds, took: Duration) -> Seconds {
+    let took_s = i64::try_from(took.as_secs()).unwrap_or(i64::MAX);
+    date.saturating_sub(took_s).saturating_sub(1)
 }
 
 #[derive(Deserialize)]
@@ -132,5 +141,8 @@ mod tests {
     fn the_date_of_an_answer_is_read() {
         let at = OffsetDateTime::parse("Wed, 25 Nov 2026 15:52:36 GMT", &Rfc2822).expect("as HTTP writes it");
         assert_eq!(at.unix_timestamp(), 1_795_621_956);
+        for (took_ms, expected) in [(0, 99), (999, 99), (1_000, 98), (2_500, 97)] {
+            assert_eq!(begun(100, Duration::from_millis(took_ms)), expected, "{took_ms}");
+        }
     }
 }

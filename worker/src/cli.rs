@@ -2,11 +2,13 @@
 //! configuration.
 
 mod dead_letters;
+mod recovery;
 
 use crate::{
     audit,
     config::{self, Config, ConfigError, Database},
-    explain, process, run,
+    dead_letters::Tools,
+    explain, outlet, process, run,
     store::{
         catalog,
         pool::{self, NotReady},
@@ -15,8 +17,11 @@ use crate::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use shared::{
+    broker::Broker,
     settings::{SettingError, Settings},
-    shutdown, telemetry, trace,
+    shutdown, telemetry,
+    topology::Topology,
+    trace,
 };
 use sqlx::PgPool;
 use std::{io::stdout, path::PathBuf, process::ExitCode, time::Duration};
@@ -50,6 +55,26 @@ enum Command {
         /// One JSON object instead of text
         #[arg(long)]
         json: bool,
+    },
+    /// Compare every subscription with Stripe, and repair what differs; needs a key of Stripe's
+    #[command(after_help = recovery::RECONCILE_HELP)]
+    Reconcile {
+        /// Only print what differs
+        #[arg(long)]
+        dry_run: bool,
+        /// End those that are gone at Stripe, however many, and though Stripe may know none that is kept here
+        #[arg(long)]
+        end_gone: bool,
+        /// A JSON object for each subscription that differs, then one with the figures
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch the events that Stripe could not deliver; needs a key of Stripe's
+    #[command(after_help = recovery::BACKFILL_HELP)]
+    Backfill {
+        /// All events since this time instead: RFC 3339, or seconds since 1970
+        #[arg(long, value_name = "TIME", value_parser = explain::moment)]
+        since: Option<i64>,
     },
     /// Recompute every user's state from the stored events, and report any row that differs
     #[command(after_help = AUDIT_HELP)]
@@ -104,6 +129,12 @@ async fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Explain { user, at, json } => {
             explain::explain(&to_read(settings).await?, &user, at, json, &mut stdout().lock()).await
         }
+        Command::Reconcile {
+            dry_run,
+            end_gone,
+            json,
+        } => Box::pin(recovery::reconcile(settings, dry_run, json, end_gone)).await,
+        Command::Backfill { since } => recovery::backfill(settings, since).await,
         Command::Audit { metrics } => {
             let database = to_read(settings).await?;
             audit::audit(&database, metrics.as_deref(), &mut stdout().lock()).await
@@ -118,6 +149,26 @@ async fn to_read(settings: &Settings) -> anyhow::Result<PgPool> {
         Ok(()) | Err(NotReady::ReadOnly) => Ok(database),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Runs `work` with all that moves messages.
+async fn with_tools<T>(settings: &Settings, work: impl AsyncFnOnce(Tools) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let (broker, topology) = (
+        Broker::from_settings(settings, "tollbridge operator")?,
+        Topology::from_settings(settings)?,
+    );
+    let database = pool::open(&Database::from_settings(settings)?)?;
+    pool::ready(&database).await?;
+    let tools = |publisher| Tools {
+        pool: database,
+        broker: broker.clone(),
+        topology: topology.clone(),
+        publisher,
+    };
+    outlet::with_publisher(broker.clone(), topology.clone(), async |publisher| {
+        work(tools(publisher)).await
+    })
+    .await
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<()> {

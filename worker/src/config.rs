@@ -1,6 +1,12 @@
 //! The worker's settings, read once at start.
 
-use crate::stripe::{Mode, api::Api};
+use crate::{
+    recovery::{backfill, reconcile},
+    stripe::{
+        Mode,
+        api::{Api, KeyMode},
+    },
+};
 use shared::{
     broker::Broker,
     catalog::Catalog,
@@ -18,10 +24,14 @@ Settings (environment; every secret also as NAME_FILE, the path of a file that h
                                     RabbitMQ 3.10 to 4.x; several with commas are nodes of one cluster
   QUEUE_NAMESPACE       billing     prefix of every queue
   STRIPE_LIVEMODE       any         live or test: events of the other mode are recorded as ignored
-  STRIPE_SECRET_KEY     none        sk_... or a restricted rk_... that may read checkout sessions: asked
-                                    for the line items of paid sessions that name no pack; never else
+  STRIPE_SECRET_KEY     none        sk_... or a restricted rk_... that may read checkout sessions,
+                                    subscriptions and events: asked for what events leave out or never
+                                    told; without it the worker never calls Stripe
   STRIPE_API_BASE       https://api.stripe.com/    another URL, for tests against a stand-in
   STRIPE_REQUESTS_PER_SECOND    20    how often Stripe is asked at the most, 1 to 100
+  BACKFILL_INTERVAL     1h          how often undelivered events are fetched, or off
+  RECONCILE_INTERVAL    1h          how often all subscriptions are compared with Stripe, or off
+  RECONCILE_SETTLE      5s          how long an event may be under way before a difference counts
   CATALOG_FILE          deploy/catalog.toml
   OPS_ADDR              127.0.0.1:9102    private listener: health, metrics, console
   OPS_TOKEN             none        unlocks the console there; 16 characters or more, all visible ASCII;
@@ -108,6 +118,58 @@ pub struct Config {
     pub tuning: Tuning,
     /// `STRIPE_SECRET_KEY` and `STRIPE_API_BASE`, if there is a key.
     pub stripe: Option<Api>,
+    /// When what was missed is fetched, if there is a key.
+    pub recovery: Recovery,
+}
+
+/// When what was missed is fetched from Stripe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovery {
+    /// From one backfill to the next; none: it does not happen by itself.
+    pub backfill: Option<Duration>,
+    /// From one reconcile to the next; none: it does not happen by itself.
+    pub reconcile: Option<Duration>,
+    /// How long an event may be under way before a difference counts.
+    pub settle: Duration,
+}
+
+impl Recovery {
+    /// Reads the settings of recovery alone.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let interval = |name| match settings.text(name) {
+            Some("off") => Ok(None),
+            _ => settings.duration(name, Duration::from_hours(1)).map(Some),
+        };
+        Ok(Self {
+            backfill: interval("BACKFILL_INTERVAL")?,
+            reconcile: interval("RECONCILE_INTERVAL")?,
+            settle: settings.duration("RECONCILE_SETTLE", Duration::from_secs(5))?,
+        })
+    }
+}
+
+impl Recovery {
+    /// The jobs that are done by themselves.
+    #[must_use]
+    pub fn jobs(self) -> Vec<&'static str> {
+        let jobs = [(self.backfill, backfill::JOB), (self.reconcile, reconcile::JOB)];
+        let on = jobs.into_iter().filter(|(interval, _)| interval.is_some());
+        on.map(|(_, job)| job).collect()
+    }
+}
+
+/// Stripe's API, if there is a key; of the mode whose events are applied.
+pub fn stripe(settings: &Settings, mode: Mode) -> Result<Option<Api>, SettingError> {
+    let api = Api::from_settings(settings)?;
+    let other = match (mode, api.as_ref().and_then(Api::key_mode)) {
+        (Mode::Live, Some(KeyMode::Test)) => "test mode, and STRIPE_LIVEMODE is live",
+        (Mode::Test, Some(KeyMode::Live)) => "live mode, and STRIPE_LIVEMODE is test",
+        _ => return Ok(api),
+    };
+    Err(SettingError::new(
+        "STRIPE_SECRET_KEY",
+        format!("is of {other}: it knows none of the subscriptions that are kept here"),
+    ))
 }
 
 /// A setting or the catalog that cannot be used.
@@ -126,12 +188,13 @@ impl Config {
     pub fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
         let batch_size = settings.number("BATCH_SIZE", 200, 1..=5_000)?;
         let prefetch = settings.number("PREFETCH", 2 * batch_size, 1..=u32::from(u16::MAX))?;
+        let mode = settings.parse("STRIPE_LIVEMODE", Mode::Any)?;
         Ok(Self {
             database: Database::from_settings(settings)?,
             broker: Broker::from_settings(settings, "tollbridge worker")?,
             topology: Topology::from_settings(settings)?,
             catalog: Arc::new(load_catalog(settings)?),
-            mode: settings.parse("STRIPE_LIVEMODE", Mode::Any)?,
+            mode,
             ops_addr: settings.text("OPS_ADDR").unwrap_or("127.0.0.1:9102").to_owned(),
             ops_token: Token::from_settings(settings, "OPS_TOKEN")?,
             tuning: Tuning {
@@ -141,7 +204,8 @@ impl Config {
                 prefetch: u16::try_from(prefetch).unwrap_or(u16::MAX),
                 drain_timeout: settings.duration("DRAIN_TIMEOUT", Duration::from_secs(20))?,
             },
-            stripe: Api::from_settings(settings)?,
+            stripe: stripe(settings, mode)?,
+            recovery: Recovery::from_settings(settings)?,
         })
     }
 }

@@ -5,8 +5,8 @@ use crate::{
     domain::{
         account::{self, Account},
         entitlement,
-        fact::Fact,
-        ids::{AccountId, UserId},
+        fact::{Fact, Seconds},
+        ids::{AccountId, SubscriptionId, UserId},
         link::Claim,
         subscription::Subscription,
         usage::Usage,
@@ -70,6 +70,10 @@ pub async fn take_in(connection: &mut PgConnection, batch: Batch<'_>) -> Result<
         news.told.entry(user).or_insert(cause);
     }
     let subscriptions = folded.changed();
+    let questions = folded.questions();
+    if !questions.is_empty() {
+        store::question::ask(connection, &questions).await?;
+    }
     news.known = write(connection, &folded, &subscriptions, &news).await?;
     news.fresh = folded.fresh(&batch.first_seen, &news.known);
     if !news.told.is_empty() || !news.usage.is_empty() {
@@ -207,6 +211,23 @@ impl Folded<'_> {
             concerned.extend(users.into_iter().map(|user| (user.clone(), cause.event_id.to_string())));
         }
         concerned
+    }
+
+    /// The subscriptions that have more seconds than before whose order no evidence
+    /// tells, each with the newest that is known of it.
+    fn questions(&self) -> Vec<(&SubscriptionId, Seconds)> {
+        let all = self.after.iter().flat_map(|(id, account)| {
+            let before = self.known(id);
+            account.subscriptions.iter().map(move |now| (before, now))
+        });
+        let more = all.filter(|(before, now)| {
+            let was = before
+                .iter()
+                .find(|was| was.id == now.id)
+                .map_or(0, |was| was.undecided);
+            !now.ended && now.undecided > was
+        });
+        more.map(|(_, now)| (&now.id, now.newest.unwrap_or_default())).collect()
     }
 
     /// How many more seconds there are whose order no evidence tells.

@@ -199,6 +199,9 @@ impl Context {
         for (mut held, next) in batch.into_iter().zip(next).chain(failed) {
             report::settled(&held.item, &next);
             traced::settled(&held.item, &next, &work, held.delivered);
+            if self.catalog.managed_payments() {
+                report::managed(&held.item, &next);
+            }
             if let Next::Aside { waited } = next {
                 held.busy_since.get_or_insert(started);
                 held.waited += waited;

@@ -52,6 +52,44 @@ pub static UNDECIDED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         &[],
     )
 });
+/// Events of invoices that were made outside Managed Payments.
+pub static SELF_ISSUED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "tollbridge_worker_self_issued_invoice_events_total",
+        "Events of invoices that Stripe's Managed Payments did not issue (issuer.type self), while the catalog has managed_payments.",
+        &[],
+    )
+});
+/// Subscriptions that Stripe is to be asked about.
+pub static QUESTIONS: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_worker_open_questions",
+        "Subscriptions with changes whose order no event tells, of which Stripe has not said yet how they stand (never, without STRIPE_SECRET_KEY).",
+    )
+});
+/// When a job of recovery last ended well.
+pub static JOB_ENDED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "tollbridge_recovery_last_success_timestamp_seconds",
+        "When it (backfill, reconcile) last came to its end, on any worker or by command.",
+        &["recovery"],
+    )
+});
+/// What the last reconcile found.
+pub static DRIFT: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "tollbridge_reconcile_drift",
+        "Subscriptions that the last reconcile found to differ from Stripe, by field; they were put on the work queue as Stripe showed them.",
+        &["field"],
+    )
+});
+/// How old the oldest event is that Stripe could not deliver and that is not here.
+pub static OLDEST_UNDELIVERED: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "tollbridge_backfill_oldest_undelivered_seconds",
+        "Age of the oldest event that Stripe could not deliver and that the last backfill could not fetch either; 0: there is none. Stripe forgets events after 30 days.",
+    )
+});
 /// Events per transaction.
 pub static BATCH_SIZE: LazyLock<HistogramVec> = LazyLock::new(|| {
     let sizes = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0];
@@ -300,6 +338,7 @@ pub fn init(topology: &Topology) {
         RETRIES.with_label_values(&[format_duration(*delay).as_str()]);
     }
     folded(Folds::default());
+    SELF_ISSUED.with_label_values::<&str>(&[]);
     for outcome in STRIPE_OUTCOMES {
         STRIPE_REQUESTS.with_label_values(&[outcome]);
     }

@@ -2,17 +2,19 @@
 
 use crate::{
     apply::Next,
+    domain::fact::Said,
     metrics,
     process::{Prepared, Verdict},
     recent::{self, Failure},
-    stripe::{Kind, Meaning},
+    stripe::{Kind, Meaning, snapshot},
 };
 use shared::{message::now_ms, settings::format_duration};
 
 /// Logs and counts what became of a delivery: one line per event, by its id.
 pub(crate) fn settled(item: &Prepared, next: &Next) {
     let (id, kind) = (item.envelope.id.as_str(), item.envelope.kind.as_str());
-    let known = Kind::of(kind).is_some() || matches!(item.meaning, Ok(Meaning::Used(_)));
+    let ours = kind == snapshot::KIND || matches!(item.meaning, Ok(Meaning::Used(_)));
+    let known = ours || Kind::of(kind).is_some();
     let label = if known { kind } else { "other" };
     let count = |outcome: &str| metrics::OUTCOMES.with_label_values(&[label, outcome]).inc();
     let now = now_ms();
@@ -85,6 +87,18 @@ pub(crate) fn settled(item: &Prepared, next: &Next) {
                 "event is dead"
             );
         }
+    }
+}
+
+/// Counts an invoice that Managed Payments, by which all is sold, did not issue.
+pub(crate) fn managed(item: &Prepared, next: &Next) {
+    let invoice = item.fact().map(|fact| &fact.said);
+    if let (Next::Settled(Verdict::Applied), Some(Said::Invoice(invoice))) = (next, invoice)
+        && invoice.issued_by_self
+    {
+        metrics::SELF_ISSUED.with_label_values::<&str>(&[]).inc();
+        let (event_id, invoice) = (item.envelope.id.as_str(), invoice.invoice.as_str());
+        tracing::warn!(event_id, invoice, "an invoice was issued outside Managed Payments");
     }
 }
 

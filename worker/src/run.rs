@@ -8,6 +8,8 @@ use crate::{
     deal::Holdings,
     lane::Context,
     metrics,
+    outlet::Outlet,
+    recovery,
     store::pool,
     watch,
     watchdog::Watchdog,
@@ -66,10 +68,26 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     tokio::spawn(watch::database(
         database.clone(),
         config.catalog.tiers().to_vec(),
+        config.stripe.as_ref().map_or(Vec::new(), |_| config.recovery.jobs()),
         stop.clone(),
     ));
     tokio::spawn(watch::queues(publisher.clone(), config.topology.clone(), stop.clone()));
     tokio::spawn(watch::age(holdings.clone(), Arc::clone(&consuming), stop.clone()));
+
+    if let Some(api) = config.stripe.clone() {
+        let tools = recovery::Tools {
+            api,
+            pool: database.clone(),
+            reading: Reading {
+                catalog: Arc::clone(&config.catalog),
+                mode: config.mode,
+            },
+            outlet: Some(Outlet::new(publisher.clone(), &config.topology)),
+            stop: stop.clone(),
+        };
+        tokio::spawn(recovery::ask::run(tools.clone()));
+        tokio::spawn(recovery::jobs::run(tools, config.recovery));
+    }
 
     let watchdog = Watchdog::default();
     let context = Context {

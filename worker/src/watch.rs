@@ -2,9 +2,15 @@
 
 use crate::{
     deal::Holdings,
+    domain::drift::FIELDS,
     failure::Permanent,
     metrics,
-    store::{catalog, dead_letter, pool, subscription},
+    recovery::{backfill, reconcile},
+    store::{
+        catalog, dead_letter,
+        job::{self, Last},
+        pool, question, subscription,
+    },
 };
 use shared::{
     catalog::Tier,
@@ -31,14 +37,14 @@ const ANSWER_MOST: Duration = Duration::from_secs(10);
 /// A look at what is held waits no longer for an acknowledgement under way.
 const HELD_MOST: Duration = Duration::from_secs(1);
 
-/// Keeps the gauges that are read from the database, and writes the catalog's
-/// tiers there once it can be reached.
-pub async fn database(database: PgPool, tiers: Vec<Tier>, stop: CancellationToken) {
+/// Keeps the gauges that are read from the database, those of the `watched` jobs
+/// too, and writes the catalog's tiers there once it can be reached.
+pub async fn database(database: PgPool, tiers: Vec<Tier>, watched: Vec<&'static str>, stop: CancellationToken) {
     let mut tiers_written = false;
     loop {
         let up = answers(&database).await;
         metrics::DATABASE_UP.set(i64::from(up));
-        if up && let Err(error) = look(&database, &tiers, &mut tiers_written).await {
+        if up && let Err(error) = look(&database, &tiers, &watched, &mut tiers_written).await {
             tracing::debug!(%error, "the gauges could not be read");
         }
         let pause = if tiers_written {
@@ -65,7 +71,12 @@ async fn answers(database: &PgPool) -> bool {
     answer.is_ok()
 }
 
-async fn look(database: &PgPool, tiers: &[Tier], tiers_written: &mut bool) -> Result<(), sqlx::Error> {
+async fn look(
+    database: &PgPool,
+    tiers: &[Tier],
+    watched: &[&str],
+    tiers_written: &mut bool,
+) -> Result<(), sqlx::Error> {
     let mut connection = database.acquire().await?;
     if !*tiers_written {
         catalog::write_tiers(&mut connection, tiers).await?;
@@ -77,12 +88,40 @@ async fn look(database: &PgPool, tiers: &[Tier], tiers_written: &mut bool) -> Re
         metrics::DEAD_OPEN.with_label_values(&[reason]).set(count);
     }
     metrics::waiting(subscription::waiting(&mut connection).await?);
+    metrics::QUESTIONS.set(question::waiting(&mut connection).await?);
+    recovered(&job::last(&mut connection).await?, watched);
     let idle = i64::try_from(database.num_idle()).unwrap_or(i64::MAX);
     metrics::POOL.with_label_values(&["idle"]).set(idle);
     metrics::POOL
         .with_label_values(&["busy"])
         .set(i64::from(database.size()) - idle);
     Ok(())
+}
+
+/// What the jobs of recovery came to last, whichever worker did them. Of those that
+/// are not done by themselves here, no time is shown that would grow old.
+fn recovered(jobs: &[Last], watched: &[&str]) {
+    for Last { job, ended_at, report } in jobs {
+        if watched.contains(&job.as_str()) {
+            metrics::JOB_ENDED.with_label_values(&[job.as_str()]).set(*ended_at);
+        }
+        match job.as_str() {
+            reconcile::JOB => {
+                let report: reconcile::Report = serde_json::from_str(report).unwrap_or_default();
+                for field in FIELDS {
+                    let count = report.drift.get(field).copied().unwrap_or_default();
+                    let count = i64::try_from(count).unwrap_or(i64::MAX);
+                    metrics::DRIFT.with_label_values(&[field]).set(count);
+                }
+            }
+            backfill::JOB => {
+                let report: backfill::Report = serde_json::from_str(report).unwrap_or_default();
+                let age_s = report.oldest_missing.map_or(0, |at| (now_ms() / 1_000 - at).max(0));
+                metrics::OLDEST_UNDELIVERED.set(age_s);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Keeps how many messages wait in the queues; what is not known is not shown.

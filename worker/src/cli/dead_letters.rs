@@ -1,6 +1,6 @@
 //! `worker dead-letters …`: the arguments, and what is printed.
 
-use super::{eprint_line, to_read};
+use super::{eprint_line, to_read, with_tools};
 use crate::{
     config::{Database, Reading},
     dead_letters::{
@@ -16,25 +16,15 @@ use crate::{
         pool,
     },
 };
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::{Args, CommandFactory, Subcommand, error::ErrorKind};
-use shared::{
-    broker::Broker,
-    publisher::Publisher,
-    settings::{Settings, parse_duration},
-    shutdown::CancellationToken,
-    topology::Topology,
-};
+use shared::settings::{Settings, parse_duration};
 use std::{
     io::{Write, stdout},
     time::{Duration, Instant},
 };
 use time::OffsetDateTime;
 
-/// A message that is not confirmed by then is taken for not stored.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a command waits for RabbitMQ.
-const CONNECT_MOST: Duration = Duration::from_secs(10);
 /// How long a replay waits for workers that come to nothing more.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -253,36 +243,6 @@ async fn dry(settings: &Settings, selection: &Selection) -> anyhow::Result<()> {
         writeln!(out, "No row that applications read would change.")?;
     }
     Ok(())
-}
-
-/// Runs `work` with all that moves dead letters.
-async fn with_tools<T>(settings: &Settings, work: impl AsyncFnOnce(Tools) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let (broker, topology) = (
-        Broker::from_settings(settings, "tollbridge operator")?,
-        Topology::from_settings(settings)?,
-    );
-    let database = pool::open(&Database::from_settings(settings)?)?;
-    pool::ready(&database).await?;
-    let stop = CancellationToken::new();
-    let (publisher, publishing) = Publisher::start(broker.clone(), topology.clone(), PUBLISH_TIMEOUT, stop.clone());
-    let publishing = tokio::spawn(publishing);
-    let began = Instant::now();
-    while let Err(error) = publisher.readiness() {
-        if began.elapsed() > CONNECT_MOST {
-            bail!("{error}; nothing was done");
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let done = work(Tools {
-        pool: database,
-        broker,
-        topology,
-        publisher,
-    })
-    .await;
-    stop.cancel();
-    let _ = tokio::time::timeout(Duration::from_secs(1), publishing).await;
-    done
 }
 
 async fn replay_now(

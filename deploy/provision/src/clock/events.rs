@@ -3,29 +3,18 @@
 
 use super::standing;
 use crate::pages;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use shared::{
-    broker::Broker,
-    message::{Meta, now_ms, properties},
-    publisher::Publisher,
-    settings::Settings,
-    shutdown::CancellationToken,
-    topology::Topology,
+use shared::{broker::Broker, message::Source, settings::Settings, topology::Topology};
+use std::collections::BTreeSet;
+use worker::{
+    outlet::{self, Message, Outlet},
+    stripe::{
+        HANDLED,
+        api::{Api, Form},
+    },
 };
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
-use worker::stripe::{
-    HANDLED,
-    api::{Api, Form},
-};
-
-/// A message that is not confirmed by then is taken for not stored.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_MOST: Duration = Duration::from_secs(10);
 
 /// An event, as Stripe wrote it.
 #[derive(Debug)]
@@ -143,29 +132,15 @@ async fn customers(api: &Api, clock: &str) -> anyhow::Result<BTreeSet<String>> {
 pub async fn publish(settings: &Settings, events: &[Event]) -> anyhow::Result<()> {
     let broker = Broker::from_settings(settings, "tollbridge provision")?;
     let topology = Topology::from_settings(settings)?;
-    let work = topology.work();
-    let stop = CancellationToken::new();
-    let (publisher, publishing) = Publisher::start(broker, topology, PUBLISH_TIMEOUT, stop.clone());
-    let publishing = tokio::spawn(publishing);
-    let done = put(&publisher, &work, events).await;
-    stop.cancel();
-    let _ = tokio::time::timeout(Duration::from_secs(1), publishing).await;
-    done
-}
-
-async fn put(publisher: &Publisher, work: &str, events: &[Event]) -> anyhow::Result<()> {
-    let began = Instant::now();
-    while let Err(error) = publisher.readiness() {
-        if began.elapsed() > CONNECT_MOST {
-            bail!("{error}; nothing was put on the queue");
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    for (index, event) in events.iter().enumerate() {
-        let properties = properties(&event.id, &event.kind, Meta::received(now_ms()).headers());
-        let put = publisher.publish(work, properties, event.body.get().as_bytes());
-        put.await
-            .with_context(|| format!("{} of {} events are on the queue; do it again", index, events.len()))?;
-    }
-    Ok(())
+    let message = |event: &Event| Message {
+        id: event.id.clone(),
+        kind: event.kind.clone(),
+        body: event.body.get().as_bytes().to_vec(),
+    };
+    let messages: Vec<Message> = events.iter().map(message).collect();
+    outlet::with_publisher(broker, topology.clone(), async |publisher| {
+        let put = Outlet::new(publisher, &topology).put(&messages, Source::Backfill).await;
+        put.context("not all events are on the queue; do it again")
+    })
+    .await
 }

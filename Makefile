@@ -30,7 +30,7 @@ stop: ## end all that was left running; the data stays
 test: build ## run every test
 	$(SERVERS) run --name test -- cargo test --workspace
 
-bench: ## measure throughput and latency (BENCH=--pages: the console): a table, and target/bench/report.json
+bench: ## measure throughput and latency (BENCH=--pages: the console; BENCH='--reconcile 100000'): a table, and target/bench/report.json
 	cargo build --release -p ingest -p worker -p tests --bins
 	$(SERVERS) run --name bench -- cargo run --release --quiet -p tests --bin bench -- $(BENCH)
 

@@ -26,16 +26,21 @@ NODE_OLDEST = 18
 
 
 def python(folder, log):
+    return venv(folder, log, PSYCOPG, "psycopg", "psycopg for README.md's Python program")
+
+
+def venv(folder, log, requirement, module, what):
+    """The interpreter of an environment in FOLDER that has `module`, from the package `requirement`."""
     wish, interpreter = folder / "requirements.txt", folder / "venv" / "bin" / "python"
-    if is_there(wish, PSYCOPG, [interpreter, "-c", "import psycopg"], folder):
+    if is_there(wish, requirement, [interpreter, "-c", f"import {module}"], folder):
         return interpreter
     if importlib.util.find_spec("ensurepip") is None and not install_package("python3-venv"):
         raise Failure(f"{sys.executable} cannot make virtual environments: "
                       "install its venv (Debian and Ubuntu: apt-get install python3-venv)")
-    say("getting psycopg for README.md's Python program")
-    start_over(wish, PSYCOPG)
+    say(f"getting {what}")
+    start_over(wish, requirement)
     run_quietly([sys.executable, "-m", "venv", interpreter.parents[1]], log, "cannot make a virtual environment")
-    run_quietly([interpreter, "-m", "pip", "install", "-r", wish], log, f"pip cannot install {PSYCOPG}")
+    run_quietly([interpreter, "-m", "pip", "install", "-r", wish], log, f"pip cannot install {requirement}")
     return interpreter
 
 

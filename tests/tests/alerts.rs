@@ -69,12 +69,21 @@ async fn every_alert_fires_when_it_should_and_only_then_and_has_its_page() -> Re
 async fn whatever_the_rules_the_dashboard_and_the_runbook_name_is_exported_under_a_good_name() -> Result<()> {
     let promtool = Promtool::get().await?;
     let env = TestEnv::new("alerts_names").await?;
-    let pair = Pair::start(&env, Setup::default()).await?;
+    // A key, so that there are jobs whose last end is shown; what they ask does not matter here.
+    let setup = Setup::default()
+        .worker("STRIPE_SECRET_KEY", "rk_test_names")
+        .worker("STRIPE_API_BASE", "http://127.0.0.1:1");
+    let pair = Pair::start(&env, setup).await?;
     let event = &newcomers(env.namespace(), 1)[0];
     pair.client.post_event(event).await?.accepted()?;
     let used = report("names_1", "user_1", "tokens", 5, unix_now())?;
     ensure!(pair.client.post_usage(&used).await?.status == 202);
     all_applied(env.pool(), std::slice::from_ref(&event.id), DEADLINE).await?;
+    // As after the first run of each.
+    let jobs =
+        "INSERT INTO billing.stripe_job (job, began_at, ended_at, report) VALUES ('backfill', now(), now(), '{}'),
+                ('reconcile', now(), now(), '{}') ON CONFLICT (job) DO UPDATE SET report = excluded.report";
+    sqlx::query(jobs).execute(env.pool()).await?;
     let audited = env.logs().join("audit.prom");
     pair.operate(&["audit", "--metrics", &audited.display().to_string()])
         .await?;
@@ -82,6 +91,7 @@ async fn whatever_the_rules_the_dashboard_and_the_runbook_name_is_exported_under
         let shown = pair.workers[0].ops().get("/metrics").await?.body;
         ensure!(shown.contains("tollbridge_queue_messages{queue=\"over-limit\"} 0\n"));
         ensure!(shown.contains("tollbridge_worker_database_up 1\n"));
+        ensure!(shown.contains("tollbridge_reconcile_drift{field=\"status\"} 0\n"));
         Ok(shown)
     })
     .await;

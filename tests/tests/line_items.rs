@@ -97,6 +97,8 @@ async fn a_session_that_names_no_pack_grants_what_its_lines_sold() -> Result<()>
     std::fs::write(&key_file, format!("{KEY}\n"))?;
     let setup = Setup::default()
         .worker("STRIPE_SECRET_KEY_FILE", &key_file.display().to_string())
+        .worker("BACKFILL_INTERVAL", "off")
+        .worker("RECONCILE_INTERVAL", "off")
         .worker("STRIPE_API_BASE", stripe.base())
         .worker("RUST_LOG", "trace");
     let pair = Pair::start(&env, setup).await?;
@@ -176,6 +178,8 @@ async fn a_failure_of_stripes_is_tried_again_and_names_the_key_where_that_is_ref
     let stripe = Stripe::start().await?;
     let setup = Setup::default()
         .worker("STRIPE_SECRET_KEY", KEY)
+        .worker("BACKFILL_INTERVAL", "off")
+        .worker("RECONCILE_INTERVAL", "off")
         .worker("STRIPE_API_BASE", stripe.base());
     let pair = Pair::start(&env, setup).await?;
     let mut mint = Mint::new(ApiVersion::Y2026, "failing");
@@ -227,6 +231,8 @@ async fn a_stripe_that_hangs_holds_up_nothing_else_of_its_batch_and_no_shutdown(
     let setup = Setup::default()
         .workers(0)
         .worker("STRIPE_SECRET_KEY", KEY)
+        .worker("BACKFILL_INTERVAL", "off")
+        .worker("RECONCILE_INTERVAL", "off")
         .worker("STRIPE_API_BASE", stripe.base())
         .worker("LANES", "1")
         .worker("BATCH_WAIT", "500ms");
@@ -292,7 +298,14 @@ async fn without_a_key_it_is_a_dead_letter_that_a_replay_applies_once_there_is_o
     let mut mint = Mint::new(ApiVersion::Y2026, "nokey");
     let (session, event) = unnamed(&mut mint, "user_late");
     sells(&stripe, &session, &tokens(2));
-    let mut pair = Pair::start(&env, Setup::default().worker("STRIPE_API_BASE", stripe.base())).await?;
+    let mut pair = Pair::start(
+        &env,
+        Setup::default()
+            .worker("BACKFILL_INTERVAL", "off")
+            .worker("RECONCILE_INTERVAL", "off")
+            .worker("STRIPE_API_BASE", stripe.base()),
+    )
+    .await?;
     post(&pair, &event).await?;
     let letters = dead(&pair, 1).await?;
     let detail = letters[0]["detail"].as_str().unwrap_or_default();
@@ -303,7 +316,10 @@ async fn without_a_key_it_is_a_dead_letter_that_a_replay_applies_once_there_is_o
     ensure!(stripe.requests().is_empty(), "{:?}", stripe.requests());
     pair.kill_all().await;
 
-    let setup = Setup::default().worker("STRIPE_API_BASE", stripe.base());
+    let setup = Setup::default()
+        .worker("BACKFILL_INTERVAL", "off")
+        .worker("RECONCILE_INTERVAL", "off")
+        .worker("STRIPE_API_BASE", stripe.base());
     let pair = Pair::start(&env, setup.worker("STRIPE_SECRET_KEY", KEY)).await?;
     post(&pair, &event).await?;
     has(&env, "user_late", "tokens", 10_000_000).await;

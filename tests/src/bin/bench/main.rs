@@ -5,6 +5,7 @@ mod law;
 mod load;
 mod measure;
 mod pages;
+mod recovery;
 mod usage;
 
 use anyhow::Result;
@@ -44,6 +45,9 @@ struct Arguments {
     /// Only time the console's pages, with a million events in the tables
     #[arg(long)]
     pages: bool,
+    /// Only time a comparison of so many subscriptions with Stripe
+    #[arg(long)]
+    reconcile: Option<usize>,
 }
 
 #[tokio::main]
@@ -53,6 +57,9 @@ async fn main() -> Result<()> {
     println!("On {}", machine["text"].as_str().unwrap_or_default());
     if arguments.pages {
         return time_pages(&machine).await;
+    }
+    if let Some(subscriptions) = arguments.reconcile {
+        return time_reconcile(&machine, subscriptions).await;
     }
 
     println!("counting requests …");
@@ -146,6 +153,25 @@ async fn time_pages(machine: &Value) -> Result<()> {
     let json = |page: &pages::Page| json!({"page": page.name, "p50_us": micros(&page.times, 50), "p99_us": micros(&page.times, 99)});
     let report = json!({"machine": machine, "pages": pages.iter().map(json).collect::<Vec<_>>()});
     write("pages.json", &report)
+}
+
+async fn time_reconcile(machine: &Value, subscriptions: usize) -> Result<()> {
+    println!("making {subscriptions} subscriptions, then comparing them …");
+    let compared = recovery::reconcile(subscriptions).await?;
+    let rows = ["none differs", "one of a hundred differs"].into_iter().zip(&compared);
+    let row = |(how, run): (&str, &recovery::Compared)| {
+        vec![
+            "subscriptions compared".to_owned(),
+            format!("{}, {how}", run.report["listed"]),
+            format!("{} requests", run.report["requests"]),
+            format!("{:.1} s", run.took.as_secs_f64()),
+            format!("{} MiB", run.memory_kib / 1_024),
+        ]
+    };
+    println!("\n{}", table(&rows.map(row).collect::<Vec<_>>()));
+    let json = |run: &recovery::Compared| json!({"report": run.report, "milliseconds": run.took.as_millis(), "memory_kib": run.memory_kib});
+    let report = json!({"machine": machine, "runs": compared.iter().map(json).collect::<Vec<_>>()});
+    write("reconcile.json", &report)
 }
 
 fn write(name: &str, report: &Value) -> Result<()> {

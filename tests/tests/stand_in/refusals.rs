@@ -42,7 +42,7 @@ GET /v1/events?created[after]=1 | 400 parameter_unknown created[after] | created
 GET /v1/products/x?expand[]=name | 400 - expand | This property cannot be expanded (name).
 GET /v1/products?expand[]=default_price | 400 - expand | (default_price). You may want to try expanding 'data.default_price' instead.
 GET /v1/prices?expand[]=data.product.default_price.product.x | 400 - expand | more than 4 levels
-GET /v1/charges | 501 - - | the stand-in for Stripe does not serve get /v1/charges
+GET /v1/payouts | 501 - - | the stand-in for Stripe does not serve get /v1/payouts
 GET /v1/subscriptions?current_period_end=1 | 501 - - | does not filter subscriptions by current_period_end
 ";
 

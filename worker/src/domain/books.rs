@@ -1,7 +1,7 @@
 //! The books of a subscription: what its invoices say in the end about what was
 //! paid, failed and given back, and which change each of them belongs to.
 
-use super::fact::{Fact, InvoiceFact, InvoiceStep, Period, Said, Seconds, Snapshot};
+use super::fact::{Fact, InvoiceFact, InvoiceStep, Period, Phase, Said, Seconds, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +74,9 @@ struct Change<'a> {
     /// The place of its fact.
     place: usize,
     at: Seconds,
+    /// Since when it may have been: what was read shows a change that was some
+    /// time since the snapshot before.
+    since: Seconds,
     rises: bool,
     /// The invoice that it is the first to name as the latest.
     own_invoice: Option<&'a str>,
@@ -158,7 +161,7 @@ impl<'a> Books<'a> {
     /// The change that a credit was for: the one that names its invoice, or was
     /// made by the same request, else the nearest within a minute.
     fn change_of(&self, credit: &Credit<'_>) -> Option<usize> {
-        let apart = |c: &Change<'_>| (c.at - credit.at).abs();
+        let apart = |c: &Change<'_>| (c.since - credit.at).max(credit.at - c.at).max(0);
         let own = |c: &&Change<'_>| {
             apart(c) <= OWN
                 && (c.own_invoice.is_some() && c.own_invoice == credit.invoice
@@ -234,18 +237,20 @@ fn failed(ordered: &[&Fact]) -> Vec<Failed> {
 fn changes<'a>(ordered: &[&'a Fact]) -> Vec<Change<'a>> {
     let mut changes = Vec::new();
     let mut known: BTreeSet<&str> = BTreeSet::new();
-    let mut plan = None;
+    let (mut plan, mut seen) = (None, None);
     for (place, fact) in ordered.iter().enumerate() {
         let Said::Subscription(s) = &fact.said else { continue };
         let from = s.before.as_ref().and_then(|b| b.plan.as_ref()).or(plan);
         known.extend(s.before.as_ref().and_then(|b| b.latest_invoice.as_deref()));
         let names = s.now.latest_invoice.as_deref();
         let own_invoice = names.filter(|id| known.insert(id));
+        let before = seen.replace(fact.created).filter(|_| s.phase == Phase::Read);
         let Some(to) = &s.now.plan else { continue };
         if let Some(from) = from.filter(|from| from.price != to.price) {
             changes.push(Change {
                 place,
                 at: fact.created,
+                since: before.unwrap_or(fact.created),
                 rises: from.rank < to.rank,
                 own_invoice,
                 request: s.request.as_deref(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::{
     ids::SubscriptionId,
-    testkit::{T0, active, changed, created, deleted, facts, month, read, sub},
+    testkit::{T0, active, changed, created, deleted, facts, item, month, read, sub},
 };
 
 fn fold(facts: &[Fact]) -> Subscription {
@@ -76,6 +76,21 @@ fn what_only_repeats_leaves_all_but_the_time_of_the_newest_fact() {
         ..state.clone()
     };
     assert_eq!(timeless(&before), timeless(&after));
+}
+
+#[test]
+fn a_downgrade_that_only_an_answer_shows_leaves_no_grace_if_it_was_credited_since() {
+    let begin = (0, created(active("max", month(0))));
+    let credit = (50, item(-300, true));
+    let read = read(9 * 3_600, active("basic", month(0)));
+    for (events, grace) in [(vec![begin.clone()], true), (vec![begin, credit], false)] {
+        let mut told = facts(&events);
+        let fast = fold(&told).advance(&[&read]);
+        told.push(read.clone());
+        let state = fold(&told);
+        assert_eq!(state.grace.is_some(), grace);
+        assert!(fast.is_none_or(|fast| fast == state));
+    }
 }
 
 #[test]

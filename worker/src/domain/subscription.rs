@@ -192,7 +192,9 @@ impl Subscription {
                     .into_iter()
                     .flatten()
                     .any(|s| s.price() != known);
-                newer && first && self.failed.is_empty() && (!changes || apart(self.last_credit))
+                // What was read shows a change that may have been long ago, with its credit.
+                let uncredited = apart(self.last_credit) && (s.phase != Phase::Read || self.last_credit.is_none());
+                newer && first && self.failed.is_empty() && (!changes || uncredited)
             }
             // A payment that ends no grace and settles no failure is true whenever it is told.
             Said::Invoice(i) if i.step == InvoiceStep::Paid => {

@@ -128,7 +128,7 @@ async fn a_new_coupon_that_stripe_would_not_take_is_refused_before_anything_is_w
     let operator = Operator::new().await?;
     let now = 1_800_000_000;
     operator.stripe.set_now(now);
-    for end in ["2027-01-15T08:00:00Z", "2032-01-15T08:00:01Z"] {
+    for end in ["2027-01-15T07:59:00Z", "2032-01-15T08:01:00Z"] {
         let end = format!("duration = \"once\"\nredeem_by = {end}");
         operator.write(&[("duration = \"once\"", &end)])?;
         let refused = operator.run(&["apply", "--test"]).await?.with(1)?;

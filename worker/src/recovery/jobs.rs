@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 /// How often it is seen whether something is due.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The same after an error, such as of a database that is away: all others tell of it too.
+const AFTER_ERROR: Duration = Duration::from_secs(30);
 /// When one is begun again that did not come to its end.
 const AGAIN_AFTER: Duration = Duration::from_mins(5);
 /// With more messages than this on the work queue, much of what differs is only
@@ -26,17 +28,22 @@ const WAITING_MOST: u32 = 500;
 pub async fn run(tools: Tools, rhythm: Recovery) {
     let started = Instant::now();
     while !tools.stop.is_cancelled() {
+        let mut pause = LOOK_EVERY;
         // At the start there is no connection yet, and without one nothing can be done.
         if tools.outlet.as_ref().is_some_and(Outlet::is_ready) {
-            if let Err(error) = catch_up(&tools, rhythm, started).await {
-                tell("backfill", &error);
-            }
-            if let Err(error) = compare(&tools, rhythm).await {
-                tell("reconcile", &error);
+            let done = [
+                ("backfill", catch_up(&tools, rhythm, started).await),
+                ("reconcile", compare(&tools, rhythm).await),
+            ];
+            for (job, error) in done.into_iter().filter_map(|(job, done)| Some((job, done.err()?))) {
+                tell(job, &error);
+                if !matches!(error, RecoveryError::Busy) {
+                    pause = AFTER_ERROR;
+                }
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
             () = tools.stop.cancelled() => {}
         }
     }

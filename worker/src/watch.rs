@@ -32,6 +32,8 @@ use std::{
 use tokio::time::timeout;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// What is not known, such as at the start, is looked at again so soon.
+const LOOK_SOON: Duration = Duration::from_millis(500);
 /// A database that has not answered for so long does not.
 const ANSWER_MOST: Duration = Duration::from_secs(10);
 /// A look at what is held waits no longer for an acknowledgement under way.
@@ -127,18 +129,20 @@ fn recovered(jobs: &[Last], watched: &[&str]) {
 /// Keeps how many messages wait in the queues; what is not known is not shown.
 pub async fn queues(publisher: Publisher, topology: Topology, stop: CancellationToken) {
     loop {
-        match publisher.depths().await {
+        let pause = match publisher.depths().await {
             Ok(depths) => {
                 for (purpose, messages) in by_purpose(&topology, &depths) {
                     metrics::QUEUED.with_label_values(&[purpose.as_str()]).set(messages);
                 }
+                LOOK_EVERY
             }
             Err(error) => {
                 metrics::QUEUED.reset();
                 tracing::debug!(%error, "the queues could not be looked at");
+                LOOK_SOON
             }
-        }
-        if !paused(LOOK_EVERY, &stop).await {
+        };
+        if !paused(pause, &stop).await {
             return;
         }
     }

@@ -200,7 +200,14 @@ impl<'a> Visit<'a> {
 
     /// Every page, with what it must say.
     async fn looks_around(&self, letter: &str) -> Result<()> {
-        self.opens("/").await?;
+        // The queues are looked at every few seconds.
+        wait_for(DEADLINE, "the overview knows the queues", async || {
+            self.opens("/").await?;
+            let text = self.browser.text().await?;
+            ensure!(text.contains("dead 4"), "{text}");
+            Ok(())
+        })
+        .await?;
         self.reads(&[
             "Overview",
             "unknown_price",

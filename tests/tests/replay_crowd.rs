@@ -62,6 +62,13 @@ async fn ten_thousand_are_replayed_through_kills_and_every_one_counts_once() -> 
         })
         .await;
         child.kill().await?;
+        // RabbitMQ takes a moment to see it, and to put back what the dead one held.
+        eventually(DEADLINE, "what it held is back", async || {
+            let consumers = queues.consumers(&dead).await?;
+            ensure!(consumers == 0, "{consumers}");
+            Ok(())
+        })
+        .await;
     }
     let left = pair.dead_letters(&[]).await?.len();
     ensure!(left > 0, "the kills came too late to prove anything");

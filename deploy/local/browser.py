@@ -7,16 +7,14 @@ pinned here, and needs no Node. Three paths go to standard output, a line each: 
 chromedriver, axe.min.js. What is there already is used as it is.
 """
 
-import argparse
 import io
 import shutil
 import sys
 import tarfile
-from pathlib import Path
 
-from examples import install_package, lock
-from packages import NPM, download, write
-from system import Failure, explain, say
+from examples import install_package
+from packages import NPM, download, run, write
+from system import Failure, say
 
 AXE = "4.14.1"
 # As npm's registry signs it: npm view axe-core@VERSION dist.integrity
@@ -55,17 +53,5 @@ def script_of(package):
         return archive.extractfile("package/axe.min.js").read()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
-    folder = parser.parse_args().folder.resolve()
-    try:
-        with lock(folder):
-            print("\n".join(str(path) for path in (*browser(), axe(folder))))
-    except Failure as failure:
-        return explain(failure)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, lambda folder: (*browser(), axe(folder))))

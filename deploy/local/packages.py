@@ -1,10 +1,13 @@
 """What the getters of pinned packages share: a download that is what it should be, or nothing."""
 
+import argparse
 import base64
 import hashlib
 import urllib.request
+from pathlib import Path
 
-from system import Failure
+from examples import lock
+from system import Failure, explain
 
 NPM = "https://registry.npmjs.org"
 BYTES_MOST = 20_000_000
@@ -30,3 +33,16 @@ def write(file, content, mode=0o644):
     part.write_bytes(content)
     part.chmod(mode)
     part.replace(file)
+
+
+def run(description, get):
+    """The whole of a getter: prints the paths that `get` has for FOLDER, a line each; returns its exit code."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    folder = parser.parse_args().folder.resolve()
+    try:
+        with lock(folder):
+            print("\n".join(str(path) for path in get(folder)))
+    except Failure as failure:
+        return explain(failure)
+    return 0

@@ -6,16 +6,13 @@ that are pinned here, and needs no Node. Its path goes to standard output. What 
 used as it is.
 """
 
-import argparse
 import io
 import platform
 import sys
 import tarfile
-from pathlib import Path
 
-from examples import lock
-from packages import NPM, download, write
-from system import Failure, explain, say
+from packages import NPM, download, run, write
+from system import Failure, say
 
 VERSION = "1.52.0"
 MACHINE = "linux-x64"
@@ -36,17 +33,5 @@ def binary(folder):
     return file
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
-    folder = parser.parse_args().folder.resolve()
-    try:
-        with lock(folder):
-            print(binary(folder))
-    except Failure as failure:
-        return explain(failure)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, lambda folder: [binary(folder)]))

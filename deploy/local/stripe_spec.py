@@ -12,7 +12,6 @@ schema, its name and JSON with a tab between, so that a test parses only what it
     schema product      {"properties": …, "required": …, "x-expandableFields": …}
 """
 
-import argparse
 import ast
 import importlib.util
 import json
@@ -21,9 +20,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from examples import install_package, lock
-from packages import write
-from system import Failure, explain, run_quietly, say
+from examples import install_package
+from packages import run, write
+from system import Failure, run_quietly, say
 
 VERSION = "2026.5.27.3"
 SHA256 = "fa5f6b41b3e09cee53b5b75fe3b1fc8fde3cc4467dce07bbc144d2e509adcb04"
@@ -98,17 +97,5 @@ def reduced(schema):
     return small
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
-    folder = parser.parse_args().folder.resolve()
-    try:
-        with lock(folder):
-            print(document(folder))
-    except Failure as failure:
-        return explain(failure)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, lambda folder: [document(folder)]))

@@ -8,7 +8,7 @@ use crate::domain::{
 };
 use proptest::{
     collection::vec,
-    prelude::{Just, Strategy, any, prop_assert_eq, proptest},
+    prelude::{Just, Strategy, TestCaseError, any, prop_assert_eq, proptest},
 };
 
 /// What Stripe answers that is asked right after `told`, or so many seconds later.
@@ -37,6 +37,21 @@ fn with_answers() -> impl Strategy<Value = (Vec<Fact>, Vec<Fact>)> {
     })
 }
 
+/// Folds batch upon batch on top of what is folded, where that may be, and all at once.
+pub(super) fn both_paths_agree<'a>(batches: impl Iterator<Item = &'a [Fact]>) -> Result<(), TestCaseError> {
+    let mut known: Vec<Fact> = Vec::new();
+    let mut account = Account::default();
+    for batch in batches {
+        known.extend(batch.iter().cloned());
+        let refolded = Account::fold(&known.iter().collect::<Vec<_>>());
+        if let Some(advanced) = account.advance(&batch.iter().collect::<Vec<_>>()) {
+            prop_assert_eq!(&advanced, &refolded, "advanced by {:#?}", batch);
+        }
+        account = refolded;
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -47,16 +62,7 @@ proptest! {
 
     #[test]
     fn on_top_of_what_is_folded_an_answer_does_what_it_does_among_all((_, arrived) in with_answers(), size in 1..5_usize) {
-        let mut known: Vec<Fact> = Vec::new();
-        let mut account = Account::default();
-        for batch in arrived.chunks(size) {
-            known.extend(batch.iter().cloned());
-            let refolded = Account::fold(&known.iter().collect::<Vec<_>>());
-            if let Some(advanced) = account.advance(&batch.iter().collect::<Vec<_>>()) {
-                prop_assert_eq!(&advanced, &refolded, "advanced by {:#?}", batch);
-            }
-            account = refolded;
-        }
+        both_paths_agree(arrived.chunks(size))?;
     }
 
     #[test]

@@ -15,10 +15,13 @@ use tests::stage::play;
 use tests::story::{STRANGER, Story, USER};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use worker::domain::explain::{Entry, Kind, Question, story};
+use worker::domain::explain::{ChangeKind, ExplainRequest, HistoryEntry, explain};
 use worker::domain::fact::Fact;
 use worker::domain::ids::{EventId, UserId};
-use worker::stripe::{self, Meaning, Mode};
+use worker::read::{
+    meaning::{Meaning, Mode},
+    stripe,
+};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -319,18 +322,18 @@ fn every_event_of_a_life_is_told_once_and_what_it_gives_follows_from_what_was_gi
             .iter()
             .map(|e| stripe::read(e.body.as_bytes(), &catalog, Mode::Any).1);
         let facts = read.filter_map(|meaning| match meaning {
-            Ok(Meaning::Said(fact)) => Some(*fact),
+            Ok(Meaning::Fact(fact)) => Some(*fact),
             _ => None,
         });
         let facts: Vec<Fact> = facts.collect();
-        let question = Question {
+        let question = ExplainRequest {
             user: &UserId::new(life.user_id.as_str()),
             at: now,
             is_past: false,
             free_tier: FREE_TIER,
             types: &BTreeMap::new(),
         };
-        let Some(told) = story(&facts, &[], &question) else {
+        let Some(told) = explain(&facts, &[], &question) else {
             ensure!(life.entitlement.is_none(), context());
             continue;
         };
@@ -339,10 +342,10 @@ fn every_event_of_a_life_is_told_once_and_what_it_gives_follows_from_what_was_gi
         ensure!(effective == expected, "{effective:?}, not {expected:?}: {}", context());
         for chapter in &told.subscriptions {
             // Another event of its customer may tell whose it is.
-            let links = |e: &&Entry| e.changes.len() == 1 && e.changes[0].kind == Kind::Linked;
+            let links = |e: &&HistoryEntry| e.changes.len() == 1 && e.changes[0].kind == ChangeKind::Linked;
             let own: BTreeSet<&EventId> = facts
                 .iter()
-                .filter(|f| f.said.subscription() == Some(&chapter.subscription))
+                .filter(|f| f.body.subscription() == Some(&chapter.subscription))
                 .map(|f| &f.event_id)
                 .collect();
             let events = chapter.entries.iter().filter(|e| e.event.is_some());
@@ -358,7 +361,7 @@ fn every_event_of_a_life_is_told_once_and_what_it_gives_follows_from_what_was_gi
                 .entries
                 .iter()
                 .flat_map(|e| &e.changes)
-                .filter(|c| c.kind == Kind::Access)
+                .filter(|c| c.kind == ChangeKind::Access)
             {
                 let (new, old) = change.words.split_once(" (before: ").context("another wording")?;
                 ensure!(

@@ -12,9 +12,9 @@ use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY};
 use tests::harness::{OPS_TOKEN, Pair, Setup, TestEnv, console_session, unix_now};
 use tests::proof;
+use worker::domain::balance::timeline::EntryKind;
 use worker::domain::explain::{EARLIER, Recorded};
 use worker::domain::ids::UserId;
-use worker::domain::wallet::Kind;
 use worker::store::explain::{recorded_in_short, recorded_of};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -99,19 +99,19 @@ fn told(recorded: &[Recorded], cuts: &[i64]) -> BTreeMap<(String, String, i64), 
 
 /// The same lines with the cause of sums on all but the newest.
 fn in_short(all: &[Recorded], newest: usize) -> Vec<Recorded> {
-    let of = |kind: Kind| {
+    let of = |kind: EntryKind| {
         let mut lines: Vec<Recorded> = all.iter().filter(|r| r.entry.kind == kind).cloned().collect();
         lines.sort_by_key(|r| std::cmp::Reverse(r.entry.at));
         lines
     };
-    let mut usage = of(Kind::Usage);
+    let mut usage = of(EntryKind::Usage);
     let edge = usage.get(newest).map_or(i64::MIN, |r| r.entry.at);
     for line in usage.iter_mut().filter(|line| line.entry.at <= edge) {
         EARLIER.clone_into(&mut line.entry.cause);
     }
     usage
         .into_iter()
-        .chain(of(Kind::Correction).into_iter().take(newest))
+        .chain(of(EntryKind::Correction).into_iter().take(newest))
         .collect()
 }
 

@@ -1,11 +1,8 @@
 //! The worker's settings, read once at start.
 
 use crate::{
+    read::{meaning::Mode, prepared::EventReader},
     recovery::{backfill, reconcile},
-    stripe::{
-        Mode,
-        api::{Api, KeyMode},
-    },
 };
 use shared::{
     broker::Broker,
@@ -15,6 +12,7 @@ use shared::{
     topology::Topology,
 };
 use std::{sync::Arc, time::Duration};
+use stripe_api::{Api, KeyMode};
 
 /// For `--help`: every setting, its default and its meaning.
 pub const HELP: &str = "\
@@ -193,7 +191,7 @@ impl Config {
             database: Database::from_settings(settings)?,
             broker: Broker::from_settings(settings, "tollbridge worker")?,
             topology: Topology::from_settings(settings)?,
-            catalog: Arc::new(load_catalog(settings)?),
+            catalog: Arc::new(Catalog::from_settings(settings)?),
             mode,
             ops_addr: settings.text("OPS_ADDR").unwrap_or("127.0.0.1:9102").to_owned(),
             ops_token: Token::from_settings(settings, "OPS_TOKEN")?,
@@ -210,28 +208,12 @@ impl Config {
     }
 }
 
-/// What a payload is read with.
-#[derive(Debug, Clone)]
-pub struct Reading {
-    /// What is sold.
-    pub catalog: Arc<Catalog>,
-    /// Which events are applied.
-    pub mode: Mode,
-}
-
-impl Reading {
-    /// Reads what reading payloads depends on, alone.
-    pub fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
-        Ok(Self {
-            catalog: Arc::new(load_catalog(settings)?),
-            mode: settings.parse("STRIPE_LIVEMODE", Mode::Any)?,
-        })
-    }
-}
-
-/// Reads the catalog that `CATALOG_FILE` names.
-pub fn load_catalog(settings: &Settings) -> Result<Catalog, shared::catalog::CatalogError> {
-    Catalog::load(&settings.path("CATALOG_FILE", "deploy/catalog.toml"))
+/// Reads the settings that reading payloads depends on, alone.
+pub fn reader(settings: &Settings) -> Result<EventReader, ConfigError> {
+    Ok(EventReader {
+        catalog: Arc::new(Catalog::from_settings(settings)?),
+        mode: settings.parse("STRIPE_LIVEMODE", Mode::Any)?,
+    })
 }
 
 fn lanes(settings: &Settings) -> Result<u32, SettingError> {

@@ -1,16 +1,13 @@
 //! The worker's own metrics.
 
-use crate::{failure::Permanent, fold::Folds, store::subscription::Waiting};
+use crate::{apply::fold::FoldCounts, failure::Permanent, store::subscription::Waiting};
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 use shared::{
     metrics::{AGE_SECONDS, SECONDS, counter, gauge, gauges, histogram},
     settings::format_duration,
     topology::Topology,
 };
-use std::{
-    sync::LazyLock,
-    time::{Duration, Instant},
-};
+use std::{sync::LazyLock, time::Duration};
 
 /// What became of deliveries, by event type (`other` for types that are not handled).
 pub static OUTCOMES: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -183,23 +180,6 @@ pub static QUEUED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
         &["queue"],
     )
 });
-/// Questions to Stripe's API.
-pub static STRIPE_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counter(
-        "tollbridge_stripe_requests_total",
-        "Requests to Stripe's API by outcome: ok, not_found, denied, status, unavailable, timeout.",
-        &["outcome"],
-    )
-});
-/// How long Stripe takes.
-pub static STRIPE_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
-    histogram(
-        "tollbridge_stripe_request_seconds",
-        "Seconds from a request to Stripe's API to its end, answered or not.",
-        SECONDS,
-        &[],
-    )
-});
 /// Connections of the pool, by state.
 pub static POOL: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges(
@@ -278,37 +258,6 @@ pub fn waiting(waiting: Waiting) {
 /// What becomes of a try to log in.
 const LOGIN_OUTCOMES: [&str; 3] = ["accepted", "refused", "throttled"];
 
-/// What becomes of a request to Stripe.
-const STRIPE_OUTCOMES: [&str; 6] = ["ok", "not_found", "denied", "status", "unavailable", "timeout"];
-
-/// A request to Stripe under way, counted when it is dropped: who asks may stop
-/// waiting at any time.
-#[derive(Debug)]
-#[must_use]
-pub struct StripeRequest {
-    began: Instant,
-    /// What became of it; who stops waiting has no answer in time.
-    pub outcome: &'static str,
-}
-
-impl StripeRequest {
-    /// It is sent now.
-    pub fn begin() -> Self {
-        Self {
-            began: Instant::now(),
-            outcome: "timeout",
-        }
-    }
-}
-
-impl Drop for StripeRequest {
-    fn drop(&mut self) {
-        STRIPE_REQUESTS.with_label_values(&[self.outcome]).inc();
-        let took = self.began.elapsed().as_secs_f64();
-        STRIPE_SECONDS.with_label_values::<&str>(&[]).observe(took);
-    }
-}
-
 /// Counts a batch of which so many events were settled.
 pub fn applied(events: usize, took: Duration) {
     if events > 0 {
@@ -319,7 +268,7 @@ pub fn applied(events: usize, took: Duration) {
 }
 
 /// Counts how a batch was folded.
-pub fn folded(folds: Folds) {
+pub fn folded(folds: FoldCounts) {
     for (path, facts) in [("first", folds.first), ("fast", folds.fast), ("slow", folds.slow)] {
         FOLDED.with_label_values(&[path]).inc_by(facts);
     }
@@ -337,21 +286,13 @@ pub fn init(topology: &Topology) {
     for delay in topology.retry_delays() {
         RETRIES.with_label_values(&[format_duration(*delay).as_str()]);
     }
-    folded(Folds::default());
+    folded(FoldCounts::default());
     SELF_ISSUED.with_label_values::<&str>(&[]);
-    for outcome in STRIPE_OUTCOMES {
-        STRIPE_REQUESTS.with_label_values(&[outcome]);
-    }
+    stripe_api::metrics::init();
     for outcome in LOGIN_OUTCOMES {
         LOGINS.with_label_values(&[outcome]);
     }
-    for histogram in [
-        &STRIPE_SECONDS,
-        &BATCH_SIZE,
-        &APPLY_SECONDS,
-        &AGE_CREATED,
-        &AGE_RECEIVED,
-    ] {
+    for histogram in [&BATCH_SIZE, &APPLY_SECONDS, &AGE_CREATED, &AGE_RECEIVED] {
         histogram.with_label_values::<&str>(&[]);
     }
     SPLITS.with_label_values::<&str>(&[]);

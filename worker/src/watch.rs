@@ -1,8 +1,8 @@
 //! What a worker looks at every few seconds beside its work, for the metrics.
 
 use crate::{
-    deal::Holdings,
-    domain::drift::FIELDS,
+    consume::acks::InFlight,
+    domain::subscription::drift::FIELDS,
     failure::Permanent,
     metrics,
     recovery::{backfill, reconcile},
@@ -161,7 +161,7 @@ fn by_purpose(topology: &Topology, depths: &BTreeMap<String, u32>) -> BTreeMap<P
 
 /// Keeps the age of the oldest delivery that is held. What was held when consuming
 /// ended waits still, so that its age goes on until deliveries come again.
-pub async fn age(holdings: Holdings, consuming: Arc<AtomicBool>, stop: CancellationToken) {
+pub async fn age(holdings: InFlight, consuming: Arc<AtomicBool>, stop: CancellationToken) {
     let mut oldest_ms = None;
     loop {
         if consuming.load(Ordering::Relaxed)

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use worker::stripe::api::{Api, AskError, Form};
+use stripe_api::{Api, ApiError, Form};
 
 /// Stripe takes so many lookup keys at once.
 const LOOKUP_KEYS_MOST: usize = 10;
@@ -128,7 +128,7 @@ impl Actual {
 ///
 /// # Errors
 /// What Stripe said.
-pub async fn load(api: &Api, desired: &[Desired]) -> Result<Actual, AskError> {
+pub async fn load(api: &Api, desired: &[Desired]) -> Result<Actual, ApiError> {
     let kinds: BTreeSet<Kind> = desired.iter().map(|object| object.kind).collect();
     let mut actual = Actual::default();
     let expanded = |field: &str| Form::new().with("expand[]", &format!("data.{field}"));
@@ -155,7 +155,7 @@ pub async fn load(api: &Api, desired: &[Desired]) -> Result<Actual, AskError> {
 }
 
 /// A list of prices has the active ones alone; but an inactive one may hold a lookup key of the catalog's.
-async fn load_inactive_prices(api: &Api, desired: &[Desired], actual: &mut Actual) -> Result<(), AskError> {
+async fn load_inactive_prices(api: &Api, desired: &[Desired], actual: &mut Actual) -> Result<(), ApiError> {
     let keys: Vec<&str> = desired
         .iter()
         .filter(|o| o.kind == Kind::Price)
@@ -175,7 +175,7 @@ async fn load_inactive_prices(api: &Api, desired: &[Desired], actual: &mut Actua
 
 /// An account may have any number of codes, one for each of its customers: only
 /// those of our coupons, and those that are the same as one of the catalog, are loaded.
-async fn load_promotions(api: &Api, desired: &[Desired], actual: &mut Actual) -> Result<(), AskError> {
+async fn load_promotions(api: &Api, desired: &[Desired], actual: &mut Actual) -> Result<(), ApiError> {
     let codes = desired.iter().filter(|object| object.kind == Kind::Promotion);
     let mut queries: Vec<Form> = codes.map(|object| Form::new().with("code", &object.key)).collect();
     let ours = actual.of(Kind::Coupon).filter(|coupon| coupon.is_ours());
@@ -190,7 +190,7 @@ async fn load_promotions(api: &Api, desired: &[Desired], actual: &mut Actual) ->
     Ok(())
 }
 
-async fn list(api: &Api, kind: Kind, query: &Form, at: &mut i64) -> Result<Vec<Value>, AskError> {
+async fn list(api: &Api, kind: Kind, query: &Form, at: &mut i64) -> Result<Vec<Value>, ApiError> {
     let id = |object: &Value| object["id"].as_str().map(str::to_owned);
     let (all, answered_at) = pages::all(api, kind.traits().path, query, id).await?;
     *at = answered_at;

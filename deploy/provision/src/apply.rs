@@ -20,7 +20,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
-use worker::stripe::api::{Api, AskError, Form, OperationKey};
+use stripe_api::{Api, ApiError, Form, OperationKey};
 
 /// How many writes in doubt an apply bears, one after the other, and for how long.
 const DOUBTS_MOST: u32 = 8;
@@ -40,7 +40,7 @@ impl Goal<'_> {
     ///
     /// # Errors
     /// What Stripe said.
-    pub async fn look(&self, api: &Api) -> Result<(Actual, Plan), AskError> {
+    pub async fn look(&self, api: &Api) -> Result<(Actual, Plan), ApiError> {
         let actual = actual::load(api, self.desired).await?;
         let plan = diff(self.desired, &actual, self.replace);
         Ok((actual, plan))
@@ -123,7 +123,7 @@ fn what_is_left(plan: &Plan) -> String {
 /// The writes of a plan up to the first one in doubt.
 struct Round {
     written: usize,
-    doubt: Option<(Change, AskError)>,
+    doubt: Option<(Change, ApiError)>,
 }
 
 async fn round(
@@ -166,7 +166,7 @@ async fn round(
     Ok(Round { written, doubt: None })
 }
 
-async fn write(api: &Api, change: &Change, prices: &BTreeMap<String, String>) -> Result<Value, AskError> {
+async fn write(api: &Api, change: &Change, prices: &BTreeMap<String, String>) -> Result<Value, ApiError> {
     let path = change.kind.traits().path;
     let path = match change.id.as_deref().filter(|id| !id.is_empty()) {
         Some(id) => format!("{path}/{id}"),

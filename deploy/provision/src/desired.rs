@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use shared::catalog::{
     Catalog, Coupon, Downgrades, Pack, Portal, Price, Product, Promotion, Tax, TaxBehavior, Webhook,
 };
-use worker::stripe::HANDLED;
+use stripe_api::HANDLED;
 
 /// The mark in the metadata of all that is ours: `managed_by`.
 pub const MARK: &str = "tollbridge";
@@ -224,7 +224,7 @@ pub(crate) fn in_portal<'a>(catalog: &'a Catalog, tier: &'a str) -> impl Iterato
 }
 
 fn webhook(webhook: &Webhook) -> Desired {
-    let events: Vec<&str> = HANDLED.iter().map(|(name, _)| *name).collect();
+    let events = HANDLED;
     let body = json!({
         "url": webhook.url,
         "description": webhook.description,

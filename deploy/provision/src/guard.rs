@@ -7,7 +7,7 @@ use std::{
     fmt,
     io::{self, BufRead, IsTerminal, Write},
 };
-use worker::stripe::api::{Api, AskError, Form, KeyMode};
+use stripe_api::{Api, ApiError, Form, KeyMode};
 
 const KEY: &str = "STRIPE_SECRET_KEY";
 
@@ -84,14 +84,14 @@ impl fmt::Display for Account {
 ///
 /// # Errors
 /// What Stripe said; a restricted key that may not read the account is no error.
-pub async fn account(api: &Api, mode: KeyMode) -> Result<Account, AskError> {
+pub async fn account(api: &Api, mode: KeyMode) -> Result<Account, ApiError> {
     #[derive(Deserialize)]
     struct Read {
         id: String,
     }
     let id = match api.get("/account", &Form::new()).await {
         Ok(answer) => Some(answer.json::<Read>()?.id),
-        Err(AskError::Denied { status: 403, .. }) => None,
+        Err(ApiError::Denied { status: 403, .. }) => None,
         Err(error) => return Err(error),
     };
     Ok(Account { id, mode })

@@ -9,8 +9,8 @@ use crate::{
     show,
 };
 use serde_json::{Value, json};
+use shared::terminal::printable;
 use std::io::{self, Write};
-use worker::terminal::printable;
 
 /// What the catalog does not declare: most of it only the Dashboard can set.
 pub const DASHBOARD: [&str; 7] = [

@@ -1,7 +1,7 @@
 //! Lists of Stripe's, page by page: its API reference, "Pagination".
 
 use serde::Deserialize;
-use worker::stripe::api::{Answer, Api, AskError, Form};
+use stripe_api::{Answer, Api, ApiError, Form};
 
 #[derive(Deserialize)]
 struct List<T> {
@@ -19,7 +19,7 @@ pub(crate) async fn all<T: for<'de> Deserialize<'de>>(
     path: &str,
     query: &Form,
     id: impl Fn(&T) -> Option<String>,
-) -> Result<(Vec<T>, i64), AskError> {
+) -> Result<(Vec<T>, i64), ApiError> {
     let mut all = Vec::new();
     let first = query.clone().with("limit", &100);
     let mut query = first.clone();

@@ -6,8 +6,8 @@ use crate::{
     value::{has, is_nothing},
 };
 use serde_json::{Value, json};
+use shared::terminal::printable;
 use std::io::{self, Write};
-use worker::terminal::printable;
 
 impl Action {
     /// For people and in `--json`.

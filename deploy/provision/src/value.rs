@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use worker::stripe::api::Form;
+use stripe_api::Form;
 
 /// Values by their paths.
 pub type Fields = BTreeMap<String, Value>;

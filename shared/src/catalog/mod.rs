@@ -12,6 +12,7 @@ pub use account::{Address, CustomerField, DefaultTaxBehavior, Downgrades, Featur
 pub use offer::{Coupon, CouponDuration, Promotion};
 pub use sold::{Interval, Limit, Limits, Meter, Pack, Price, Product, TaxBehavior, Tier};
 
+use crate::settings::Settings;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path};
 
@@ -73,6 +74,11 @@ impl Catalog {
         };
         let text = std::fs::read_to_string(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
         Self::parse(&text).map_err(wrong)
+    }
+
+    /// Reads and checks the file that `CATALOG_FILE` names.
+    pub fn from_settings(settings: &Settings) -> Result<Self, CatalogError> {
+        Self::load(&settings.path("CATALOG_FILE", "deploy/catalog.toml"))
     }
 
     /// Checks a catalog's text.

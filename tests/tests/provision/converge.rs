@@ -68,7 +68,7 @@ async fn an_empty_account_gets_everything_once() -> Result<()> {
     );
     ensure!(operator.find("prices", "lookup_key", "tokens_5m")?["metadata"]["pack"] == "tokens_5m");
     let endpoint = &operator.stripe.objects("webhook_endpoints")[0];
-    ensure!(endpoint["enabled_events"].as_array().map(Vec::len) == Some(worker::stripe::HANDLED.len()));
+    ensure!(endpoint["enabled_events"].as_array().map(Vec::len) == Some(stripe_api::HANDLED.len()));
     Ok(())
 }
 

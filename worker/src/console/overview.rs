@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     recent,
-    store::{self, letters::DeadLetter},
+    store::{self, dead_letter_queries::DeadLetter},
 };
 use axum::{Extension, extract::State};
 use maud::{Markup, html};

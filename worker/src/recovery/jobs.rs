@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{
     config::Recovery,
-    outlet::Outlet,
     store::job::{self, Begun},
 };
+use shared::work_queue::WorkQueue;
 use sqlx::PgConnection;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -30,7 +30,7 @@ pub async fn run(tools: Tools, rhythm: Recovery) {
     while !tools.stop.is_cancelled() {
         let mut pause = LOOK_EVERY;
         // At the start there is no connection yet, and without one nothing can be done.
-        if tools.outlet.as_ref().is_some_and(Outlet::is_ready) {
+        if tools.work_queue.as_ref().is_some_and(WorkQueue::is_ready) {
             let done = [
                 ("backfill", catch_up(&tools, rhythm, started).await),
                 ("reconcile", compare(&tools, rhythm).await),
@@ -121,7 +121,7 @@ async fn compare(tools: &Tools, rhythm: Recovery) -> Result<(), RecoveryError> {
     if !due(tools, reconcile::JOB, rhythm.reconcile, None).await? {
         return Ok(());
     }
-    if let Some(outlet) = &tools.outlet
+    if let Some(outlet) = &tools.work_queue
         && outlet.waiting().await? > WAITING_MOST
     {
         tracing::info!(

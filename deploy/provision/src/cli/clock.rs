@@ -6,6 +6,7 @@ use crate::{
     time::{length, rfc3339},
 };
 use clap::{Args, Subcommand};
+use shared::moment::moment;
 use shared::settings::Settings;
 use std::{
     io::{Write, stdout},
@@ -13,7 +14,6 @@ use std::{
     time::Duration,
 };
 use time::OffsetDateTime;
-use worker::explain::moment;
 
 /// How long an advance may take.
 const ADVANCE_MOST: Duration = Duration::from_mins(15);

@@ -6,16 +6,14 @@ mod work;
 use crate::guard::{self, Account, Usage};
 use clap::{Args, Parser, Subcommand};
 use shared::{
+    catalog::Catalog,
     catalog::CatalogError,
     settings::{SettingError, Settings},
     telemetry,
 };
 use std::{path::PathBuf, process::ExitCode};
+use stripe_api::{Api, KeyMode};
 use work::{Task, apply_now, check, inspect_now, plan};
-use worker::{
-    config::load_catalog,
-    stripe::api::{Api, KeyMode},
-};
 
 const HELP: &str = "\
 Settings (environment; every secret also as NAME_FILE, the path of a file that holds it):
@@ -151,7 +149,7 @@ fn unusable(error: &clap::Error) -> ExitCode {
 
 async fn execute(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Check => check(&load_catalog(settings)?),
+        Command::Check => check(&Catalog::from_settings(settings)?),
         Command::Plan {
             mode,
             replace,

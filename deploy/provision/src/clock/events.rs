@@ -6,15 +6,10 @@ use crate::pages;
 use anyhow::Context;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
+use shared::work_queue::{self, Message, WorkQueue};
 use shared::{broker::Broker, message::Source, settings::Settings, topology::Topology};
 use std::collections::BTreeSet;
-use worker::{
-    outlet::{self, Message, Outlet},
-    stripe::{
-        HANDLED,
-        api::{Api, Form},
-    },
-};
+use stripe_api::{Api, Form, HANDLED};
 
 /// An event, as Stripe wrote it.
 #[derive(Debug)]
@@ -55,7 +50,7 @@ pub async fn fetch(api: &Api, clock: &str) -> anyhow::Result<Vec<Event>> {
     let created = standing(api, clock).await?.created;
     let customers = customers(api, clock).await?;
     let mut query = Form::new().with("created[gte]", &created);
-    for (kind, _) in HANDLED {
+    for kind in HANDLED {
         query.push("types[]", kind);
     }
     let head = |body: &RawValue| serde_json::from_str::<Head>(body.get());
@@ -138,8 +133,10 @@ pub async fn publish(settings: &Settings, events: &[Event]) -> anyhow::Result<()
         body: event.body.get().as_bytes().to_vec(),
     };
     let messages: Vec<Message> = events.iter().map(message).collect();
-    outlet::with_publisher(broker, topology.clone(), async |publisher| {
-        let put = Outlet::new(publisher, &topology).put(&messages, Source::Backfill).await;
+    work_queue::with_publisher(broker, topology.clone(), async |publisher| {
+        let put = WorkQueue::new(publisher, &topology)
+            .put(&messages, Source::Backfill)
+            .await;
         put.context("not all events are on the queue; do it again")
     })
     .await

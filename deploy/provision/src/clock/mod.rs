@@ -6,7 +6,7 @@ pub mod events;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::time::Duration;
-use worker::stripe::api::{Api, AskError, Form, OperationKey, is_id};
+use stripe_api::{Api, ApiError, Form, OperationKey, is_id};
 
 /// How often an advancing clock is asked how far it is.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -92,7 +92,7 @@ async fn price(api: &Api, lookup_key: &str) -> anyhow::Result<String> {
     Ok(price.to_owned())
 }
 
-async fn post(api: &Api, path: &str, form: &Form) -> Result<Value, AskError> {
+async fn post(api: &Api, path: &str, form: &Form) -> Result<Value, ApiError> {
     api.post(path, form, &OperationKey::fresh()?).await
 }
 
@@ -196,7 +196,7 @@ pub async fn advance(
 pub async fn delete(api: &Api, clock: &str) -> anyhow::Result<()> {
     match api.delete(&path(clock)?).await {
         // An attempt before deleted it.
-        Err(AskError::Doubtful { then, .. }) if matches!(*then, AskError::NotFound) => Ok(()),
+        Err(ApiError::Doubtful { then, .. }) if matches!(*then, ApiError::NotFound) => Ok(()),
         answer => answer.map(drop).map_err(Into::into),
     }
 }

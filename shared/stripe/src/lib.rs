@@ -1,0 +1,26 @@
+//! The one client of Stripe's API. No other crate names async-stripe.
+//!
+//! [`Api`] reads and writes; [`HANDLED`] lists the event types that Tollbridge
+//! handles. Begin reading at `client.rs`.
+
+mod budget;
+mod client;
+mod error;
+mod form;
+mod handled;
+mod limits;
+mod line_items;
+pub mod metrics;
+mod path;
+mod read;
+mod write;
+
+pub use client::{Api, KeyMode};
+pub use error::{ApiError, ErrorBody};
+pub use form::Form;
+pub use handled::HANDLED;
+pub use limits::TIME_LIMIT;
+pub use line_items::{LineItem, Price};
+pub use path::is_id;
+pub use read::{Answer, version};
+pub use write::OperationKey;

@@ -1,117 +1,118 @@
-//! A balance over time, and the tier: drawn, and the same as a table. Colours
-//! and strokes are the style sheet's, so that they follow the scheme.
+//! Charts of a balance and of tiers over time, each with a table of the same
+//! values. The style sheet has the colours, so that they follow the colour scheme.
 
-use super::layout::{grouped, rfc3339};
+use super::format::{grouped, id, rfc3339, text};
 use crate::domain::explain::{Meter, SubscriptionHistory};
 use maud::{Markup, html};
 use std::fmt::Write;
 
+/// The charts' size in SVG units. The style sheet stretches them to the page.
 const WIDTH: i64 = 1_000;
 const HEIGHT: i64 = 100;
-/// The latest steps that are drawn.
-const STEPS_MOST: usize = 500;
-/// The latest steps that are listed.
-const ROWS_MOST: usize = 50;
+/// Points that a chart draws, the latest ones.
+const POINTS_MAX: usize = 500;
+/// Rows of a chart's table, the latest ones.
+const ROWS_MAX: usize = 50;
 
-/// A value from a time on; none is unlimited.
-type Step = (i64, Option<i64>);
+/// From when a value holds, in seconds, and the value. None is unlimited.
+type ChartPoint = (i64, Option<i64>);
 
-/// What was left of a meter, from its first change until `now`.
+/// The available balance of a meter, from its first change until `now`.
 pub(super) fn balance(meter: &Meter, now: i64, number: usize) -> Markup {
-    let steps = steps(meter, now);
-    let Some((from, _)) = steps.first() else {
+    let points = points(meter, now);
+    let Some((from, _)) = points.first() else {
         return html! {};
     };
-    let known: Vec<i64> = steps.iter().filter_map(|(_, value)| *value).collect();
-    let (Some(least), Some(most)) = (known.iter().min(), known.iter().max()) else {
+    let known: Vec<i64> = points.iter().filter_map(|(_, value)| *value).collect();
+    let (Some(min), Some(max)) = (known.iter().min(), known.iter().max()) else {
         return html! { p.hint { "Unlimited all the time." } };
     };
-    let free = unlimited(&steps, now);
+    let unlimited = unlimited_spans(&points, now);
     let title = format!(
         "{} available from {} to {}: between {} and {}",
         meter.meter,
         rfc3339(*from),
         rfc3339(now),
-        grouped(*least),
-        grouped(*most)
+        grouped(*min),
+        grouped(*max)
     );
     html! {
         figure {
             svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-labelledby={ "chart" (number) } {
                 title id={ "chart" (number) } { (title) }
-                @if *least < 0 {
-                    @let zero = height(0, *least, *most);
+                @if *min < 0 {
+                    @let zero = height(0, *min, *max);
                     line.zero x1="0" x2=(WIDTH) y1=(zero) y2=(zero) {}
                 }
-                @for (left, right) in &free { rect.unlimited x=(left) y="0" width=((right - left).max(1)) height=(HEIGHT) {} }
-                @for path in paths(&steps, now, *least, *most) {
-                    path.area d={ (path) "V" (HEIGHT) "H" (start(&path)) "Z" } {}
+                @for (left, right) in &unlimited { rect.unlimited x=(left) y="0" width=((right - left).max(1)) height=(HEIGHT) {} }
+                @for path in paths(&points, now, *min, *max) {
+                    path.area d={ (path) "V" (HEIGHT) "H" (start_x(&path)) "Z" } {}
                     path.line d=(path) {}
                 }
             }
             div.axis aria-hidden="true" {
                 span { (day(*from)) }
-                span { (grouped(*least.min(&0))) " – " (grouped((*most).max(0))) @if !free.is_empty() { ", unlimited where filled" } }
+                span { (grouped(*min.min(&0))) " – " (grouped((*max).max(0))) @if !unlimited.is_empty() { ", unlimited where filled" } }
                 span { (day(now)) }
             }
             details {
-                summary { "The same as a table" }
-                (rows(&format!("{} available, the latest first", meter.meter), &steps))
+                summary { "Show as a table" }
+                (rows(&format!("{} available, latest first", meter.meter), &points))
             }
         }
     }
 }
 
-/// One value a second at the most, the last of it.
-fn steps(meter: &Meter, now: i64) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+/// The points of a meter: the last value of each second that changed it.
+fn points(meter: &Meter, now: i64) -> Vec<ChartPoint> {
+    let mut points: Vec<ChartPoint> = Vec::new();
     for line in meter.lines.iter().filter(|l| l.at.0 <= now) {
-        match steps.last_mut() {
+        match points.last_mut() {
             Some(last) if last.0 == line.at.0 => last.1 = line.available,
             Some(last) if last.1 == line.available => {}
-            _ => steps.push((line.at.0, line.available)),
+            _ => points.push((line.at.0, line.available)),
         }
     }
-    steps.split_off(steps.len().saturating_sub(STEPS_MOST))
+    points.split_off(points.len().saturating_sub(POINTS_MAX))
 }
 
-/// A path for each stretch of time in which the value is limited.
-fn paths(steps: &[Step], now: i64, least: i64, most: i64) -> Vec<String> {
-    let from = steps.first().map_or(now, |(at, _)| *at);
-    let place = |at: i64| across(at, from, now);
-    let ends = steps.iter().skip(1).map(|(at, _)| *at).chain([now]);
+/// An SVG path for each span of time in which the value has a limit.
+fn paths(points: &[ChartPoint], now: i64, min: i64, max: i64) -> Vec<String> {
+    let from = points.first().map_or(now, |(at, _)| *at);
+    let x = |at: i64| across(at, from, now);
+    let ends = points.iter().skip(1).map(|(at, _)| *at).chain([now]);
     let mut paths: Vec<String> = Vec::new();
     let mut drawing = false;
-    for ((at, value), end) in steps.iter().zip(ends) {
+    for ((at, value), end) in points.iter().zip(ends) {
         let Some(value) = value else {
             drawing = false;
             continue;
         };
-        let y = height(*value, least, most);
+        let y = height(*value, min, max);
         if !drawing {
-            paths.push(format!("M{} {y}", place(*at)));
+            paths.push(format!("M{} {y}", x(*at)));
             drawing = true;
         }
         if let Some(path) = paths.last_mut() {
             // Writing to a string cannot fail.
-            let _ = write!(path, "V{y}H{}", place(end));
+            let _ = write!(path, "V{y}H{}", x(end));
         }
     }
     paths
 }
 
-/// From where to where the value has no limit.
-fn unlimited(steps: &[Step], now: i64) -> Vec<(i64, i64)> {
-    let from = steps.first().map_or(now, |(at, _)| *at);
-    let ends = steps.iter().skip(1).map(|(at, _)| *at).chain([now]);
-    let stretches = steps.iter().zip(ends).filter(|((_, value), _)| value.is_none());
-    stretches
+/// The spans without a limit, as left and right on the x axis.
+fn unlimited_spans(points: &[ChartPoint], now: i64) -> Vec<(i64, i64)> {
+    let from = points.first().map_or(now, |(at, _)| *at);
+    let ends = points.iter().skip(1).map(|(at, _)| *at).chain([now]);
+    let spans = points.iter().zip(ends).filter(|((_, value), _)| value.is_none());
+    spans
         .map(|((at, _), end)| (across(*at, from, now), across(end, from, now)))
         .collect()
 }
 
-/// Where a path begins, from left.
-fn start(path: &str) -> &str {
+/// The x at which a path begins.
+fn start_x(path: &str) -> &str {
     path.strip_prefix('M').and_then(|p| p.split(' ').next()).unwrap_or("0")
 }
 
@@ -119,10 +120,10 @@ fn across(at: i64, from: i64, to: i64) -> i64 {
     scaled(at, from, to, WIDTH)
 }
 
-/// From above, as SVG counts; zero is always in the picture.
-fn height(value: i64, least: i64, most: i64) -> i64 {
+/// The y of a value: SVG counts from the top. Zero is always on the chart.
+fn height(value: i64, min: i64, max: i64) -> i64 {
     // Room for the stroke.
-    HEIGHT - 3 - scaled(value, least.min(0), most.max(0), HEIGHT - 6)
+    HEIGHT - 3 - scaled(value, min.min(0), max.max(0), HEIGHT - 6)
 }
 
 fn scaled(value: i64, from: i64, to: i64, length: i64) -> i64 {
@@ -135,13 +136,13 @@ fn day(at: i64) -> String {
     rfc3339(at).split('T').next().unwrap_or_default().to_owned()
 }
 
-fn rows(caption: &str, steps: &[Step]) -> Markup {
+fn rows(caption: &str, points: &[ChartPoint]) -> Markup {
     html! {
         table.counts {
             caption { (caption) }
             thead { tr { th scope="col" { "From" } th.number scope="col" { "Available" } } }
             tbody {
-                @for (at, value) in steps.iter().rev().take(ROWS_MOST) {
+                @for (at, value) in points.iter().rev().take(ROWS_MAX) {
                     tr { th scope="row" { (rfc3339(*at)) } td.number { (value.map_or("unlimited".to_owned(), grouped)) } }
                 }
             }
@@ -149,11 +150,11 @@ fn rows(caption: &str, steps: &[Step]) -> Markup {
     }
 }
 
-/// The tiers that each subscription gave, as bands of one length of time.
-pub(super) fn tiers(chapters: &[SubscriptionHistory], now: i64) -> Markup {
-    let bands: Vec<(&SubscriptionHistory, Vec<(i64, &str)>)> = chapters
+/// The tiers that each subscription gave, as bands on one time axis.
+pub(super) fn tiers(histories: &[SubscriptionHistory], now: i64) -> Markup {
+    let bands: Vec<(&SubscriptionHistory, Vec<(i64, &str)>)> = histories
         .iter()
-        .map(|chapter| (chapter, changes(chapter, now)))
+        .map(|history| (history, tier_changes(history, now)))
         .filter(|(_, changes)| !changes.is_empty())
         .collect();
     let Some(from) = bands.iter().filter_map(|(_, changes)| Some(changes.first()?.0)).min() else {
@@ -161,33 +162,33 @@ pub(super) fn tiers(chapters: &[SubscriptionHistory], now: i64) -> Markup {
     };
     html! {
         figure {
-            @for (number, (chapter, changes)) in bands.iter().enumerate() {
-                @let title = format!("Tiers of {} from {} to {}", chapter.subscription, rfc3339(from), rfc3339(now));
+            @for (number, (history, changes)) in bands.iter().enumerate() {
+                @let title = format!("Tiers of {} from {} to {}", history.subscription, rfc3339(from), rfc3339(now));
                 svg.band viewBox={ "0 0 " (WIDTH) " 10" } preserveAspectRatio="none" role="img" aria-labelledby={ "band" (number) } {
                     title id={ "band" (number) } { (title) }
-                    @for (place, (at, tier)) in changes.iter().enumerate() {
-                        @let until = changes.get(place + 1).map_or(now, |(at, _)| *at);
+                    @for (index, (at, tier)) in changes.iter().enumerate() {
+                        @let until = changes.get(index + 1).map_or(now, |(at, _)| *at);
                         @let (left, right) = (across(*at, from, now), across(until, from, now));
                         rect class={ "tier" (shade(changes, tier)) } x=(left) y="0" width=((right - left).max(1)) height="10" {}
                     }
                 }
             }
             div.axis aria-hidden="true" { span { (day(from)) } span { (day(now)) } }
-            @for (chapter, changes) in &bands {
-                ul.legend aria-label={ "Tiers of " (chapter.subscription) } {
-                    @for tier in names(changes) { li { span class={ "key tier" (shade(changes, tier)) } {} " " (super::layout::text(tier)) } }
+            @for (history, changes) in &bands {
+                ul.legend aria-label={ "Tiers of " (history.subscription) } {
+                    @for tier in tier_names(changes) { li { span class={ "key tier" (shade(changes, tier)) } {} " " (text(tier)) } }
                 }
             }
             details {
-                summary { "The same as a table" }
+                summary { "Show as a table" }
                 table.counts {
                     caption { "What each subscription gave" }
                     thead { tr { th scope="col" { "From" } th scope="col" { "Tier" } th scope="col" { "Subscription" } } }
                     tbody {
-                        @for (chapter, changes) in &bands { @for (at, tier) in changes.iter().rev().take(ROWS_MOST) { tr {
+                        @for (history, changes) in &bands { @for (at, tier) in changes.iter().rev().take(ROWS_MAX) { tr {
                             th scope="row" { (rfc3339(*at)) }
-                            td { span class={ "key tier" (shade(changes, tier)) } {} (super::layout::text(tier)) }
-                            td { (super::layout::id(chapter.subscription.as_str())) }
+                            td { span class={ "key tier" (shade(changes, tier)) } {} (text(tier)) }
+                            td { (id(history.subscription.as_str())) }
                         } } }
                     }
                 }
@@ -196,22 +197,27 @@ pub(super) fn tiers(chapters: &[SubscriptionHistory], now: i64) -> Markup {
     }
 }
 
-fn changes(chapter: &SubscriptionHistory, now: i64) -> Vec<(i64, &str)> {
-    let given = chapter.entries.iter().filter(|e| e.at.0 <= now);
-    let given: Vec<(i64, &str)> = given.filter_map(|e| Some((e.at.0, e.gives.as_deref()?))).collect();
-    given[given.len().saturating_sub(STEPS_MOST)..].to_vec()
+/// The latest changes of a subscription's tier: when, in seconds, and to which tier.
+fn tier_changes(history: &SubscriptionHistory, now: i64) -> Vec<(i64, &str)> {
+    let entries = history.entries.iter().filter(|e| e.at.0 <= now);
+    let changes: Vec<(i64, &str)> = entries.filter_map(|e| Some((e.at.0, e.gives.as_deref()?))).collect();
+    changes[changes.len().saturating_sub(POINTS_MAX)..].to_vec()
 }
 
-fn names<'a>(changes: &[(i64, &'a str)]) -> Vec<&'a str> {
+fn tier_names<'a>(changes: &[(i64, &'a str)]) -> Vec<&'a str> {
     let mut names: Vec<&str> = changes.iter().map(|(_, name)| *name).collect();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-/// One of the style sheet's shades for each tier, in the order of their names.
+/// The number of the style sheet's colour for a tier, by the order of the names.
 fn shade(changes: &[(i64, &str)], tier: &str) -> usize {
-    names(changes).iter().position(|name| *name == tier).unwrap_or_default() % 4
+    tier_names(changes)
+        .iter()
+        .position(|name| *name == tier)
+        .unwrap_or_default()
+        % 4
 }
 
 #[cfg(test)]
@@ -220,26 +226,26 @@ mod tests {
 
     #[test]
     fn a_path_is_drawn_in_steps_and_stops_where_there_is_no_limit() {
-        let steps = [(0, Some(0)), (250, Some(100)), (500, None), (750, Some(-100))];
+        let points = [(0, Some(0)), (250, Some(100)), (500, None), (750, Some(-100))];
         assert_eq!(
-            paths(&steps, 1_000, -100, 100),
+            paths(&points, 1_000, -100, 100),
             ["M0 50V50H250V3H500", "M750 97V97H1000"]
         );
-        assert_eq!(unlimited(&steps, 1_000), [(500, 750)]);
-        assert_eq!(start("M750 97V97H1000"), "750");
+        assert_eq!(unlimited_spans(&points, 1_000), [(500, 750)]);
+        assert_eq!(start_x("M750 97V97H1000"), "750");
     }
 
     #[test]
-    fn values_of_any_size_fit_into_the_picture() {
-        for (least, most) in [
+    fn values_of_any_size_fit_on_the_chart() {
+        for (min, max) in [
             (i64::MIN, i64::MAX),
             (0, 0),
             (5, 5),
             (i64::MAX, i64::MAX),
             (i64::MIN, i64::MIN),
         ] {
-            for value in [least, most] {
-                let y = height(value, least, most);
+            for value in [min, max] {
+                let y = height(value, min, max);
                 assert!((0..=HEIGHT).contains(&y), "{value} at {y}");
             }
         }

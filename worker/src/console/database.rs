@@ -1,7 +1,7 @@
-//! The console's share of the database: little of it, for a short time, and to
-//! read alone. Nobody who looks may slow down the workers.
+//! The console's share of the database: few connections, short read-only
+//! transactions. Reading pages must not slow down the workers.
 
-use super::problem::Problem;
+use super::page_error::PageError;
 use crate::store;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use std::{
@@ -11,58 +11,58 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The pool has as many connections more than lanes, the watch and readiness need.
-const CONNECTIONS_MOST: usize = 2;
-const TURN_TIMEOUT: Duration = Duration::from_secs(3);
+/// The pool has this many connections more than lanes, watch and readiness need.
+const CONNECTIONS_MAX: usize = 2;
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Reads for pages.
+/// The database, as pages may use it.
 #[derive(Debug, Clone)]
-pub(super) struct Reader {
+pub(super) struct PageDatabase {
     pool: PgPool,
-    share: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-/// One page's look at the database, all of one moment.
+/// One page's view of the database. All its reads see the same moment.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct PageSnapshot {
     transaction: Transaction<'static, Postgres>,
-    _turn: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Reader {
+impl PageDatabase {
     pub(super) fn new(pool: PgPool) -> Self {
         Self {
             pool,
-            share: Arc::new(Semaphore::new(CONNECTIONS_MOST)),
+            permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         }
     }
 
-    /// Waits for a turn to use the database; it lasts as long as what is returned.
-    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.share).acquire_owned()).await;
-        turn.ok().and_then(Result::ok).ok_or(Problem::Busy)
+    /// Waits until a connection may be used. The permit is returned when it is dropped.
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, PageError> {
+        let permit = tokio::time::timeout(PERMIT_TIMEOUT, Arc::clone(&self.permits).acquire_owned()).await;
+        permit.ok().and_then(Result::ok).ok_or(PageError::Busy)
     }
 
-    /// Begins a look, when it is its turn.
-    pub(super) async fn look(&self) -> Result<Look, Problem> {
-        let turn = self.turn().await?;
+    /// Waits for a permit, then begins a read-only transaction.
+    pub(super) async fn snapshot(&self) -> Result<PageSnapshot, PageError> {
+        let permit = self.permit().await?;
         let mut transaction = store::snapshot::begin(&self.pool).await?;
         store::console::limit(&mut transaction).await?;
-        Ok(Look {
+        Ok(PageSnapshot {
             transaction,
-            _turn: turn,
+            _permit: permit,
         })
     }
 }
 
-impl Look {
-    /// Ends it; what was read is not needed any more by the database.
-    pub(super) async fn end(self) -> Result<(), Problem> {
+impl PageSnapshot {
+    /// Ends the transaction and returns the permit.
+    pub(super) async fn end(self) -> Result<(), PageError> {
         Ok(self.transaction.commit().await?)
     }
 }
 
-impl Deref for Look {
+impl Deref for PageSnapshot {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -70,7 +70,7 @@ impl Deref for Look {
     }
 }
 
-impl DerefMut for Look {
+impl DerefMut for PageSnapshot {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.transaction
     }

@@ -1,6 +1,7 @@
-//! A user's story for pages: that of `worker explain`, of any number of usages.
+//! The explanation of a user for pages. It is the one of `worker explain`, with
+//! older usage summed up.
 
-use super::{problem::Problem, reader::Look};
+use super::{database::PageSnapshot, page_error::PageError};
 use crate::{
     domain::{
         balance::timeline,
@@ -13,42 +14,46 @@ use crate::{
 use shared::catalog::FREE_TIER;
 use std::sync::Arc;
 
-/// The newest usages, told one by one; what was before is summed up.
-const USAGES_MOST: i64 = 200;
+/// The newest usage reports, shown one by one. Older ones are summed up.
+const USAGES_MAX: i64 = 200;
 
-/// The story of a user as of `now`, in seconds; none if nothing tells of them.
-pub(super) async fn of_user(look: &mut Look, user: &UserId, now: i64) -> Result<Option<Explanation>, Problem> {
-    let accounts = accounts_of(look, user).await?;
-    let (facts, types) = told_of(look, &accounts).await?;
+/// The explanation of a user at `now`, in seconds. None if no event names the user.
+pub(super) async fn of_user(
+    snapshot: &mut PageSnapshot,
+    user: &UserId,
+    now: i64,
+) -> Result<Option<Explanation>, PageError> {
+    let accounts = accounts_of(snapshot, user).await?;
+    let (facts, types) = told_of(snapshot, &accounts).await?;
     let facts = Arc::new(facts);
     let cuts = {
         let (facts, user) = (Arc::clone(&facts), user.clone());
-        think(move || cuts(&facts, &user, now)).await?
+        compute(move || cuts(&facts, &user, now)).await?
     };
-    let recorded = recorded_in_short(look, user, &cuts, USAGES_MOST).await?;
+    let recorded = recorded_in_short(snapshot, user, &cuts, USAGES_MAX).await?;
     let user = user.clone();
-    think(move || {
-        let question = ExplainRequest {
+    compute(move || {
+        let request = ExplainRequest {
             user: &user,
             at: now,
             is_past: false,
             free_tier: FREE_TIER,
             types: &types,
         };
-        explain(&facts, &recorded, &question)
+        explain(&facts, &recorded, &request)
     })
     .await
 }
 
-/// The moments between which the story allows usage to be summed up.
+/// The times between which usage may be summed up.
 fn cuts(facts: &[Fact], user: &UserId, now: i64) -> Vec<i64> {
     timeline::Timeline::of(user, facts.iter().filter(|f| f.created <= now)).cuts()
 }
 
-/// A long story takes its time, which is not that of the lanes.
-async fn think<T: Send + 'static>(about: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(about).await.map_err(|error| {
-        tracing::error!(%error, "a story cannot be told");
-        Problem::Broken
+/// Computes on a thread of its own: a long history must not hold up the lanes.
+async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PageError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "the explanation of a user could not be computed");
+        PageError::Bug
     })
 }

@@ -1,11 +1,13 @@
-//! The first page: does it work, and what needs somebody.
+//! The first page: the state of the system, and what needs an operator.
 
 use super::{
-    Console,
-    guard::Visitor,
-    layout::{self, Place, Thing, grouped, list, plain, span, table, text, when, word},
-    problem::Problem,
+    format::{duration, grouped, plain, text, when, when_seconds, word},
+    layout::{self, NavItem, list, table},
+    links::DetailPage,
+    page_error::PageError,
     rates::{gauge, outcomes},
+    state::Console,
+    visitor::Visitor,
 };
 use crate::{
     recent,
@@ -17,50 +19,50 @@ use prometheus::proto::MetricFamily;
 use shared::topology::Purpose;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The latest dead letters that are shown.
-const LETTERS_MOST: i64 = 5;
+/// The latest dead letters that the page lists.
+const DEAD_LETTERS_MAX: i64 = 5;
 
 const OUTCOMES: [&str; 5] = ["applied", "ignored", "duplicate", "retry", "dead"];
 
 /// `GET /console`
 pub(super) async fn show(State(console): State<Arc<Console>>, Extension(visitor): Extension<Visitor>) -> Markup {
-    let dead = dead_letters(&console).await.inspect_err(Problem::log);
+    let open = open_dead_letters(&console).await.inspect_err(PageError::log);
     let families = prometheus::gather();
     let content = html! {
         h1 { "Overview" }
         (state(&families, &console))
         div.columns {
             (queues(&families))
-            (open(dead.as_ref().ok()))
+            (open_by_reason(open.as_ref().ok()))
         }
-        (latest(dead, &visitor))
+        (latest(open, &visitor))
         (by_type())
         (errors(&visitor))
     };
-    layout::page(&visitor, Place::Overview, "Overview", &content)
+    layout::page(&visitor, NavItem::Overview, "Overview", &content)
 }
 
-/// The open dead letters, all of one moment: an operator who has just dealt with
-/// one must not be told of it again, as a gauge of some seconds ago would.
-struct Dead {
+/// The open dead letters, read in one snapshot. The gauge is some seconds old, and
+/// would still count a dead letter that an operator has just dealt with.
+struct OpenDeadLetters {
     by_reason: Vec<(String, i64)>,
     latest: Vec<DeadLetter>,
 }
 
-async fn dead_letters(console: &Console) -> Result<Dead, Problem> {
-    let mut look = console.reader.look().await?;
-    let mut by_reason = store::dead_letter::count_open(&mut look).await?;
+async fn open_dead_letters(console: &Console) -> Result<OpenDeadLetters, PageError> {
+    let mut snapshot = console.database.snapshot().await?;
+    let mut by_reason = store::dead_letter::count_open(&mut snapshot).await?;
     by_reason.sort();
-    let latest = store::console::latest_letters(&mut look, LETTERS_MOST).await?;
-    look.end().await?;
-    Ok(Dead { by_reason, latest })
+    let latest = store::console::latest_letters(&mut snapshot, DEAD_LETTERS_MAX).await?;
+    snapshot.end().await?;
+    Ok(OpenDeadLetters { by_reason, latest })
 }
 
-/// In a few figures whether all is well.
+/// A few figures that show whether everything works.
 fn state(families: &[MetricFamily], console: &Console) -> Markup {
     let one = |name: &str| gauge(families, name).first().map(|(_, value)| *value);
     let is_down = |name: &str| one(name).is_some_and(|value| value > 0);
-    // What is not known yet is not said to be down.
+    // A gauge without a sample is unknown, not off.
     let is_off = |name: &str| gauge(families, name).iter().any(|(_, value)| *value == 0);
     let database = if is_down("tollbridge_worker_database_down") || is_off("tollbridge_worker_database_up") {
         "cannot be used"
@@ -80,15 +82,16 @@ fn state(families: &[MetricFamily], console: &Console) -> Markup {
         ("tollbridge_unlinked_subscriptions", "subscriptions without a user"),
         (
             "tollbridge_unseen_subscriptions",
-            "subscriptions whose own events have not come",
+            "subscriptions whose own events have not arrived",
         ),
         ("tollbridge_unlinked_packs", "paid packs without a user"),
     ];
     let waiting: Vec<(i64, &str)> = waiting
         .into_iter()
-        .filter_map(|(name, what)| Some((one(name).filter(|count| *count > 0)?, what)))
+        .filter_map(|(name, what)| Some((one(name)?, what)))
+        .filter(|(count, _)| *count > 0)
         .collect();
-    let oldest = held(
+    let oldest = oldest_in_words(
         one("tollbridge_worker_oldest_unapplied_seconds"),
         one("tollbridge_worker_consuming") == Some(1),
         depth(families, Purpose::Work),
@@ -97,10 +100,10 @@ fn state(families: &[MetricFamily], console: &Console) -> Markup {
     let facts = [
         ("Database", plain(database)),
         ("Broker", plain(broker)),
-        ("Oldest event that this worker holds", plain(&oldest)),
+        ("Oldest event in this worker", plain(&oldest)),
         (
             "This worker settles",
-            plain(&rate.map_or("not known yet".to_owned(), |r| {
+            plain(&rate.map_or("unknown yet".to_owned(), |r| {
                 format!("{} deliveries a minute", grouped(r))
             })),
         ),
@@ -115,17 +118,17 @@ fn state(families: &[MetricFamily], console: &Console) -> Markup {
     html! { section aria-label="State" { (list(&facts)) } }
 }
 
-/// How long the oldest event has waited that this worker holds, in words: of what
-/// it does not hold it does not know the age. `oldest`: in seconds, 0 if it holds
-/// none; `waiting`: how many are in the work queue.
-fn held(oldest: Option<i64>, is_consuming: bool, waiting: Option<i64>) -> String {
+/// The age of the oldest event in this worker, in words. The age of events in the
+/// queue is unknown. `oldest`: in seconds, 0 if the worker has none. `waiting`: the
+/// messages in the work queue.
+fn oldest_in_words(oldest: Option<i64>, is_consuming: bool, waiting: Option<i64>) -> String {
     match (oldest, waiting) {
-        _ if !is_consuming => "unknown: it does not consume".to_owned(),
+        _ if !is_consuming => "unknown: this worker does not consume".to_owned(),
         (None, _) => "unknown".to_owned(),
-        (Some(0), Some(1..)) => "unknown: events wait in the queue, and it holds none or new ones".to_owned(),
-        (Some(0), None) => "it holds none or new ones; whether any wait in the queue is unknown".to_owned(),
-        (Some(0), Some(_)) => "none waits".to_owned(),
-        (Some(seconds), _) => span(seconds),
+        (Some(0), Some(1..)) => "unknown: events wait in the queue, and this worker has no old ones".to_owned(),
+        (Some(0), None) => "this worker has no old events; the depth of the queue is unknown".to_owned(),
+        (Some(0), Some(_)) => "no event waits".to_owned(),
+        (Some(seconds), _) => duration(seconds),
     }
 }
 
@@ -141,36 +144,36 @@ fn queues(families: &[MetricFamily]) -> Markup {
         section aria-labelledby="queues" {
             h2 #queues { "Queues" }
             @if depths.is_empty() {
-                p { "Depths are unknown." }
+                p { "The depths are unknown." }
             } @else {
-                (counts("Messages that wait, by queue", "Queue", &depths))
+                (counts("Waiting messages, by queue", "Queue", &depths))
             }
         }
     }
 }
 
-fn open(dead: Option<&Dead>) -> Markup {
+fn open_by_reason(open: Option<&OpenDeadLetters>) -> Markup {
     html! {
-        section aria-labelledby="dead" {
-            h2 #dead { "Dead letters" }
-            @match dead {
+        section aria-labelledby="dead-letters" {
+            h2 #dead-letters { "Dead letters" }
+            @match open {
                 None => p { "Their number is unknown." },
-                Some(dead) if dead.by_reason.is_empty() => p { "None is open." },
-                Some(dead) => {
-                    @let all = dead.by_reason.iter().map(|(_, count)| count).sum();
-                    p { a href="/console/dead-letters" { (grouped(all)) " open" } " wait for somebody." }
-                    (counts("Open dead letters, by reason", "Reason", &dead.by_reason))
+                Some(open) if open.by_reason.is_empty() => p { "None is open." },
+                Some(open) => {
+                    @let all = open.by_reason.iter().map(|(_, count)| count).sum();
+                    p { a href="/console/dead-letters" { (grouped(all)) " open" } ": waiting for an operator." }
+                    (counts("Open dead letters, by reason", "Reason", &open.by_reason))
                 }
             }
         }
     }
 }
 
-fn counts(caption: &str, of: &str, counts: &[(String, i64)]) -> Markup {
+fn counts(caption: &str, name: &str, counts: &[(String, i64)]) -> Markup {
     html! {
         table.counts {
             caption { (caption) }
-            thead { tr { th scope="col" { (of) } th.number scope="col" { "Count" } } }
+            thead { tr { th scope="col" { (name) } th.number scope="col" { "Count" } } }
             tbody {
                 @for (name, count) in counts {
                     tr { th scope="row" { code { (name) } } td.number { (grouped(*count)) } }
@@ -180,27 +183,28 @@ fn counts(caption: &str, of: &str, counts: &[(String, i64)]) -> Markup {
     }
 }
 
-/// Without a database the rest of the page is the more needed.
-fn latest(dead: Result<Dead, Problem>, visitor: &Visitor) -> Markup {
-    let (letters, problem) = match dead {
-        Ok(dead) => (dead.latest, None),
-        Err(problem) => (Vec::new(), Some(problem)),
+/// The latest open dead letters, or the error. The rest of the page works without
+/// the database, and is needed most then.
+fn latest(open: Result<OpenDeadLetters, PageError>, visitor: &Visitor) -> Markup {
+    let (dead_letters, error) = match open {
+        Ok(open) => (open.latest, None),
+        Err(error) => (Vec::new(), Some(error)),
     };
-    let row = |letter: &DeadLetter| {
+    let row = |dead_letter: &DeadLetter| {
         vec![
-            Thing::DeadLetter.link(&letter.id),
-            word(&letter.kind),
-            word(&letter.reason),
-            when(letter.first_failed, visitor),
-            text(&letter.detail),
+            DetailPage::DeadLetter.link(&dead_letter.id),
+            word(&dead_letter.kind),
+            word(&dead_letter.reason),
+            when(dead_letter.first_failed, visitor),
+            text(&dead_letter.detail),
         ]
     };
-    let rows: Vec<Vec<Markup>> = letters.iter().map(row).collect();
+    let rows: Vec<Vec<Markup>> = dead_letters.iter().map(row).collect();
     html! {
         section aria-labelledby="latest" {
             h2 #latest { "Latest dead letters" }
-            @if let Some(problem) = problem { p.alert { (problem) } } @else if rows.is_empty() { p { "None." } } @else {
-                (table("Open, the latest first", &["Id", "Type", "Reason", "Failed", "Why"], &rows))
+            @if let Some(error) = error { p.alert { (error) } } @else if rows.is_empty() { p { "None." } } @else {
+                (table("Open ones, latest first", &["Id", "Type", "Reason", "Failed", "Why"], &rows))
             }
         }
     }
@@ -209,14 +213,14 @@ fn latest(dead: Result<Dead, Problem>, visitor: &Visitor) -> Markup {
 fn by_type() -> Markup {
     let mut types: BTreeMap<String, [u64; OUTCOMES.len()]> = BTreeMap::new();
     for (kind, outcome, count) in outcomes() {
-        if let Some(place) = OUTCOMES.iter().position(|o| *o == outcome) {
-            types.entry(kind).or_default()[place] += count;
+        if let Some(index) = OUTCOMES.iter().position(|o| *o == outcome) {
+            types.entry(kind).or_default()[index] += count;
         }
     }
     html! {
         section aria-labelledby="outcomes" {
             h2 #outcomes { "Outcomes by type" }
-            @if types.is_empty() { p { "This worker has settled nothing since it started." } } @else {
+            @if types.is_empty() { p { "This worker has settled no delivery since it started." } } @else {
                 div.scroll tabindex="0" role="group" aria-label="Table of outcomes" {
                     table.counts {
                         caption { "Deliveries that this worker settled since it started" }
@@ -241,8 +245,8 @@ fn errors(visitor: &Visitor) -> Markup {
     let failures = recent::latest();
     let row = |failure: &recent::Failure| {
         vec![
-            layout::when_seconds(failure.at_ms / 1_000, visitor),
-            Thing::Event.link(&failure.event),
+            when_seconds(failure.at_ms / 1_000, visitor),
+            DetailPage::Event.link(&failure.event),
             word(&failure.kind),
             plain(failure.outcome),
             text(&failure.detail),
@@ -252,8 +256,8 @@ fn errors(visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="errors" {
             h2 #errors { "Last errors" }
-            @if rows.is_empty() { p { "None on this worker since it started." } } @else {
-                (table("Of this worker, the latest first", &["When", "Event", "Type", "What", "Why"], &rows))
+            @if rows.is_empty() { p { "This worker has had none since it started." } } @else {
+                (table("Of this worker, latest first", &["When", "Event", "Type", "What", "Why"], &rows))
             }
         }
     }
@@ -264,9 +268,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_age_of_what_a_worker_does_not_hold_is_unknown() {
-        for (oldest, is_consuming, waiting, said) in [
-            (Some(0), true, Some(0), "none waits"),
+    fn the_age_of_events_in_the_queue_is_unknown() {
+        for (oldest, is_consuming, waiting, expected) in [
+            (Some(0), true, Some(0), "no event waits"),
             (Some(90), true, Some(0), "90 s"),
             (Some(600), true, Some(5), "10 min"),
             (Some(600), true, None, "10 min"),
@@ -274,19 +278,19 @@ mod tests {
                 Some(0),
                 true,
                 Some(5),
-                "unknown: events wait in the queue, and it holds none or new ones",
+                "unknown: events wait in the queue, and this worker has no old ones",
             ),
             (
                 Some(0),
                 true,
                 None,
-                "it holds none or new ones; whether any wait in the queue is unknown",
+                "this worker has no old events; the depth of the queue is unknown",
             ),
-            (Some(0), false, Some(0), "unknown: it does not consume"),
-            (Some(600), false, Some(5), "unknown: it does not consume"),
+            (Some(0), false, Some(0), "unknown: this worker does not consume"),
+            (Some(600), false, Some(5), "unknown: this worker does not consume"),
             (None, true, Some(0), "unknown"),
         ] {
-            assert_eq!(held(oldest, is_consuming, waiting), said);
+            assert_eq!(oldest_in_words(oldest, is_consuming, waiting), expected);
         }
     }
 }

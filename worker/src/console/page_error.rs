@@ -1,64 +1,62 @@
-//! Why there is no page, and the page that says so.
+//! Why a page cannot be shown, and the page for that.
 
-use super::layout;
+use super::{format, layout};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use maud::html;
 
-/// Why there is no page.
+/// Why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Problem {
-    /// No session, and what was asked for changes something.
+pub(super) enum PageError {
+    /// The request changes something, and has no session.
     #[error("you are not logged in any more: log in, and do it again")]
     LoggedOut,
-    /// The form is of another site, or of another session.
+    /// The form comes from another site or another session.
     #[error("this form is not one of your session: open the page anew, and do it again")]
     Forged,
-    /// The form is longer than any of ours, or does not end.
-    #[error("the form is too large")]
+    /// The form is larger than any of the console's, or did not arrive in time.
+    #[error("the form is too large, or did not arrive in time")]
     TooLarge,
-    /// There is no such thing; in words.
+    /// Nothing has this id or address.
     #[error("{0}")]
     NotFound(String),
-    /// What was asked for makes no sense; in words.
+    /// The request is not valid.
     #[error("{0}")]
-    Wrong(String),
-    /// It cannot be done as things stand now; in words.
+    Invalid(String),
+    /// The current state does not allow the request.
     #[error("{0}")]
     Conflict(String),
-    /// RabbitMQ is away, or refuses; in words.
+    /// RabbitMQ is unreachable, or refused.
     #[error("{0}")]
-    Failed(String),
-    /// All connections of the console are in use.
-    #[error("the console is busy: its share of the database's connections is in use; try again")]
+    Broker(String),
+    /// All database connections of the console are in use.
+    #[error("the console is busy: all its database connections are in use; try again")]
     Busy,
-    /// The database is away, or the answer takes too long.
-    #[error("the database does not answer, or not in time; events are not lost by that, and the log says more")]
+    /// The database is unreachable, failed, or took too long.
+    #[error("the database did not answer in time, or failed; no event is lost, and the worker's log has the error")]
     Database(#[from] sqlx::Error),
-    /// A defect.
-    #[error("this page could not be made; the log says why")]
-    Broken,
+    /// A bug.
+    #[error("this page could not be made; the worker's log has the error")]
+    Bug,
 }
 
-impl Problem {
+impl PageError {
     fn status(&self) -> StatusCode {
         match self {
             Self::LoggedOut => StatusCode::UNAUTHORIZED,
             Self::Forged => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Wrong(_) => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Busy | Self::Database(_) | Self::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Busy | Self::Database(_) | Self::Broker(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
-}
 
-impl Problem {
-    /// Says in the log what a page does not.
+    /// Logs the error that the page does not show.
     pub(super) fn log(&self) {
         if let Self::Database(error) = self {
             tracing::warn!(%error, "a page of the console could not be read from the database");
@@ -66,16 +64,16 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         self.log();
         let status = self.status();
-        let title = status.canonical_reason().unwrap_or("Problem");
+        let title = status.canonical_reason().unwrap_or("Error");
         let page = layout::bare(
             title,
             &html! {
                 h1 { (title) }
-                p { (layout::text(&self.to_string())) }
+                p { (format::text(&self.to_string())) }
                 p { a href="/console" { "To the overview" } }
             },
         );

@@ -1,7 +1,7 @@
-//! Taking messages out of the dead-letter queue. Each is held until it is
-//! removed; what is still held at the end, also at a crash, is back in the queue.
+//! Takes messages from the dead-letter queue. A message that is taken and not
+//! removed goes back to the queue at the end, also after a crash.
 
-use super::MoveError;
+use super::error::MoveError;
 use crate::store;
 use futures_util::{StreamExt, stream::SelectAll};
 use lapin::{
@@ -18,39 +18,40 @@ use shared::{
 use sqlx::PgConnection;
 use std::{collections::HashSet, time::Duration};
 
-/// Messages that a consumer holds at the most: bounds the bodies in memory. Who
-/// holds so many that are not to be moved goes on with one more consumer.
-const WINDOW: u16 = 100;
-/// A queue that says nothing for so long, with messages to come, is not well.
-const SILENCE_MOST: Duration = Duration::from_secs(5);
-/// lapin may never hear that its connection is gone.
-const ANSWER_MOST: Duration = Duration::from_secs(10);
+/// Most unacknowledged messages of a consumer. It bounds the bodies in memory. When
+/// that many are kept, the next consumer starts.
+const PREFETCH: u16 = 100;
+/// How long the next message may take while the queue should have more.
+const NEXT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the broker may take to answer. lapin may never notice that its
+/// connection is gone.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The dead-letter queue, opened.
-pub(super) struct Shelf {
+/// A connection to the dead-letter queue.
+pub(super) struct DeadLetterQueue {
     connection: Connection,
     channel: Channel,
-    queue: String,
+    name: String,
     consumers: SelectAll<Consumer>,
-    /// Messages that were there when it was opened and have not come yet. Those
-    /// that come later may be what was just put back to work, and failed again.
+    /// Messages that were in the queue at the opening and have not been taken yet.
+    /// Later messages may be replayed ones that failed again.
     left: u32,
-    /// Messages out and not removed.
-    out: usize,
-    /// Messages that may be out.
-    room: usize,
-    /// Those that were not to be moved: their ids, and how to remove them.
-    held: Vec<(String, Acker)>,
+    /// Messages taken and not removed.
+    taken: usize,
+    /// Messages that the consumers may take in all.
+    capacity: usize,
+    /// Messages that the action does not move: their ids, and how to remove them.
+    kept: Vec<(String, Acker)>,
 }
 
-impl Shelf {
+impl DeadLetterQueue {
     pub(super) async fn open(broker: &Broker, topology: &Topology) -> Result<Self, MoveError> {
-        tokio::time::timeout(ANSWER_MOST, Self::opened(broker, topology))
+        tokio::time::timeout(ANSWER_TIMEOUT, Self::connect(broker, topology))
             .await
-            .unwrap_or_else(|_| Err(silent()))
+            .unwrap_or_else(|_| Err(no_answer()))
     }
 
-    async fn opened(broker: &Broker, topology: &Topology) -> Result<Self, MoveError> {
+    async fn connect(broker: &Broker, topology: &Topology) -> Result<Self, MoveError> {
         let connection = broker.connect("dead letters").await?;
         let channel = connection.create_channel().await?;
         topology.declare(&channel).await?;
@@ -58,52 +59,52 @@ impl Shelf {
             passive: true,
             ..QueueDeclareOptions::default()
         };
-        let queue = topology.dead();
+        let name = topology.dead();
         let declared = channel
-            .queue_declare(queue.as_str().into(), passive, FieldTable::default())
+            .queue_declare(name.as_str().into(), passive, FieldTable::default())
             .await?;
-        channel.basic_qos(WINDOW, BasicQosOptions::default()).await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
         Ok(Self {
             left: declared.message_count(),
             connection,
             channel,
-            queue,
+            name,
             consumers: SelectAll::new(),
-            out: 0,
-            room: 0,
-            held: Vec::new(),
+            taken: 0,
+            capacity: 0,
+            kept: Vec::new(),
         })
     }
 
-    /// The next message with its event's id; none when all have come.
+    /// The next message and its event's id. None after the last one.
     pub(super) async fn next(&mut self) -> Result<Option<(String, Delivery)>, MoveError> {
         if self.left == 0 {
             return Ok(None);
         }
-        if self.out == self.room {
+        if self.taken == self.capacity {
             let options = BasicConsumeOptions::default();
             let consumer =
                 self.channel
-                    .basic_consume(self.queue.as_str().into(), "".into(), options, FieldTable::default());
-            let consumer = tokio::time::timeout(ANSWER_MOST, consumer).await;
-            self.consumers.push(consumer.map_err(|_| silent())??);
-            self.room += usize::from(WINDOW);
+                    .basic_consume(self.name.as_str().into(), "".into(), options, FieldTable::default());
+            let consumer = tokio::time::timeout(ANSWER_TIMEOUT, consumer).await;
+            self.consumers.push(consumer.map_err(|_| no_answer())??);
+            self.capacity += usize::from(PREFETCH);
         }
-        let next = tokio::time::timeout(SILENCE_MOST, self.consumers.next()).await;
-        let next = next.map_err(|_| silent())?;
+        let next = tokio::time::timeout(NEXT_TIMEOUT, self.consumers.next()).await;
+        let next = next.map_err(|_| no_answer())?;
         let gone = || BrokerError::Unusable("the dead-letter queue was deleted, or the connection ended".to_owned());
         let delivery = next.ok_or_else(gone)??;
         self.left -= 1;
-        self.out += 1;
+        self.taken += 1;
         Ok(Some((id_of(&delivery).unwrap_or_default(), delivery)))
     }
 
     /// Removes a message for good.
     pub(super) async fn remove(&mut self, acker: &Acker) -> Result<(), MoveError> {
-        let removed = tokio::time::timeout(ANSWER_MOST, acker.ack(BasicAckOptions::default())).await;
+        let removed = tokio::time::timeout(ANSWER_TIMEOUT, acker.ack(BasicAckOptions::default())).await;
         match removed {
             Ok(Ok(true)) => {
-                self.out -= 1;
+                self.taken -= 1;
                 Ok(())
             }
             Ok(Err(error)) => Err(error.into()),
@@ -113,25 +114,25 @@ impl Shelf {
         }
     }
 
-    /// Keeps a message that is not to be moved until the end; its body is dropped.
+    /// Keeps a message that the action does not move. Its body is dropped.
     pub(super) fn keep(&mut self, id: String, delivery: Delivery) {
-        self.held.push((id, delivery.acker));
+        self.kept.push((id, delivery.acker));
     }
 
-    /// Removes those of the kept that wait for no operator any more: the rest of
-    /// a move that was cut off, or an event that came again by itself and was
-    /// applied. Returns how many.
+    /// Removes the kept messages whose dead letters are resolved, and returns how
+    /// many. They are left from an action that was cut off, or their event came again
+    /// and was applied.
     pub(super) async fn remove_resolved(&mut self, record: &mut PgConnection) -> Result<usize, MoveError> {
-        const AT_ONCE: usize = 5_000;
-        let held = std::mem::take(&mut self.held);
+        const BATCH_MAX: usize = 5_000;
+        let kept = std::mem::take(&mut self.kept);
         let mut removed = 0;
-        for some in held.chunks(AT_ONCE) {
-            let ids: Vec<String> = some.iter().map(|(id, _)| id.clone()).collect();
+        for batch in kept.chunks(BATCH_MAX) {
+            let ids: Vec<String> = batch.iter().map(|(id, _)| id.clone()).collect();
             let resolved: HashSet<String> = store::dead_letter_queries::resolved(record, &ids)
                 .await?
                 .into_iter()
                 .collect();
-            for (_, acker) in some.iter().filter(|(id, _)| resolved.contains(id)) {
+            for (_, acker) in batch.iter().filter(|(id, _)| resolved.contains(id)) {
                 self.remove(acker).await?;
                 removed += 1;
             }
@@ -139,24 +140,25 @@ impl Shelf {
         Ok(removed)
     }
 
-    /// Gives back what is still held.
+    /// Closes the connection. The broker puts the messages that were taken and not
+    /// removed back into the queue.
     pub(super) async fn close(self) -> Result<(), MoveError> {
-        let goodbye = async {
+        let closing = async {
             self.channel.close(200, "done".into()).await?;
             self.connection.close(200, "done".into()).await
         };
-        match tokio::time::timeout(ANSWER_MOST, goodbye).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, closing).await {
             Ok(Err(error)) => Err(error.into()),
             _ => Ok(()),
         }
     }
 }
 
-fn silent() -> MoveError {
+fn no_answer() -> MoveError {
     BrokerError::Unusable("the dead-letter queue does not answer".to_owned()).into()
 }
 
-/// The id that a worker wrote on a dead letter.
+/// The id that the worker wrote into the message's headers.
 fn id_of(delivery: &Delivery) -> Option<String> {
     match delivery.properties.headers().as_ref()?.inner().get(EVENT_ID)? {
         AMQPValue::LongString(text) => Some(text.to_string()),

@@ -1,6 +1,6 @@
 //! Products, prices, coupons, promotion codes, portals, endpoints: what is sold, and what of it is told.
 
-use crate::caller::{Caller, id, ids};
+use super::caller::{Caller, id, ids};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 

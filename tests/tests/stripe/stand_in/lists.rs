@@ -1,6 +1,6 @@
 //! Lists: in which order, by which page, and what they leave out.
 
-use crate::caller::{Caller, id, ids};
+use super::caller::{Caller, id, ids};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tests::harness::unix_now;

@@ -1,6 +1,6 @@
 //! An empty account becomes what the catalog says, whatever goes wrong on the way, and then stays so.
 
-use crate::operator::{KEY, Operator, SHIPPED, WRITES};
+use super::operator::{KEY, Operator, SHIPPED, WRITES};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -177,7 +177,7 @@ async fn every_write_may_be_the_one_that_fails() -> Result<()> {
 /// All that was made, without what differs from account to account.
 fn described(operator: &Operator) -> Vec<Value> {
     let mut all = Vec::new();
-    for collection in crate::operator::COLLECTIONS {
+    for collection in super::operator::COLLECTIONS {
         let mut objects = operator.stripe.objects(collection);
         for object in &mut objects {
             for field in ["created", "updated", "secret", "default_price"] {
@@ -247,7 +247,7 @@ async fn what_somebody_made_by_hand_is_taken_over() -> Result<()> {
     let operator = Operator::new().await?;
     let by_hand = Operator::new().await?;
     by_hand.apply().await?;
-    for collection in crate::operator::COLLECTIONS {
+    for collection in super::operator::COLLECTIONS {
         for mut object in by_hand.stripe.objects(collection) {
             object["metadata"] = json!({"note": "by hand"});
             if collection == "billing_portal/configurations" {

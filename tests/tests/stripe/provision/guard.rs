@@ -1,6 +1,6 @@
 //! The mode is stated, the key is of it, and what the key may not do is told.
 
-use crate::operator::Operator;
+use super::operator::Operator;
 use anyhow::{Result, ensure};
 
 #[tokio::test]

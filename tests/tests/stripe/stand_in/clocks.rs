@@ -1,6 +1,6 @@
 //! Test clocks, and what lives on them.
 
-use crate::caller::{Caller, id};
+use super::caller::{Caller, id};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tests::harness::unix_now;

@@ -1,6 +1,6 @@
 //! An apply that is killed is finished by the next one.
 
-use crate::operator::{Operator, SHIPPED, WRITES};
+use super::operator::{Operator, SHIPPED, WRITES};
 use anyhow::{Result, ensure};
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! What is refused, and in which words.
 
-use crate::caller::Caller;
+use super::caller::Caller;
 use anyhow::{Context, Result, ensure};
 use tests::stripe::Stripe;
 

@@ -1,6 +1,6 @@
 //! Stripe's own command line takes the stand-in for Stripe.
 
-use crate::caller::{Caller, KEY, id, ids};
+use super::caller::{Caller, KEY, id, ids};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use tests::stripe::cli;

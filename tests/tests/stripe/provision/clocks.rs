@@ -1,6 +1,6 @@
 //! Test clocks, from the command line.
 
-use crate::operator::{Operator, Ran};
+use super::operator::{Operator, Ran};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::time::Duration;

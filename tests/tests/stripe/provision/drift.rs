@@ -1,6 +1,6 @@
 //! What somebody changed at Stripe: mended where it can be, refused where not, seen in any case.
 
-use crate::operator::Operator;
+use super::operator::Operator;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! A new endpoint's secret, which Stripe tells once: shown, or filed, or told to be elsewhere.
 
-use crate::operator::{Operator, Ran, SHIPPED};
+use super::operator::{Operator, Ran, SHIPPED};
 use anyhow::{Result, ensure};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,6 @@
 //! A price that must change: a new one takes its lookup key, the old one is archived.
 
-use crate::operator::Operator;
+use super::operator::Operator;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Faults, and answers that are given again.
 
-use crate::caller::{Caller, KEY};
+use super::caller::{Caller, KEY};
 use anyhow::{Result, ensure};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -49,7 +49,7 @@ async fn the_rust_program_asks_before_and_reports_after() -> Result<()> {
     );
 
     let own = std::env::current_exe()?;
-    // target/<profile>/deps/examples-1a2b3c
+    // target/<profile>/deps/pair-1a2b3c
     let profile = own.ancestors().nth(2).context("no folder of the profile")?;
     let program = profile.join("examples/usage");
     ensure!(program.is_file(), "no {}: build first: make test", program.display());

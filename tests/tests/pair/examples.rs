@@ -1,4 +1,4 @@
-//! What README.md tells applications to run, run as it stands there, with a real pair as its other side.
+//! The programs of `docs/examples` and the commands of `docs/usage.md`, run as they are against a real pair.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
@@ -24,41 +24,31 @@ const UNITS: i64 = 1_200;
 
 #[tokio::test]
 async fn the_python_program_asks_before_and_reports_after() -> Result<()> {
-    let folder = examples().join("python");
     let interpreter = interpreter("python").await?;
-    let file = written(&folder.join("usage.py"), &block("python")?)?;
-    tell("python", &[interpreter, file]).await
+    run("python", &[interpreter, source("usage.py")]).await
 }
 
 #[tokio::test]
 async fn the_node_program_asks_before_and_reports_after() -> Result<()> {
-    let folder = examples().join("node");
     let interpreter = interpreter("node").await?;
-    let file = written(&folder.join("usage.mjs"), &block("javascript")?)?;
-    tell("node", &[interpreter, file]).await
+    // Node looks for packages beside the program.
+    let copy = examples().join("node/usage.mjs");
+    std::fs::copy(source("usage.mjs"), &copy).with_context(|| copy.display().to_string())?;
+    run("node", &[interpreter, copy]).await
 }
 
 #[tokio::test]
 async fn the_rust_program_asks_before_and_reports_after() -> Result<()> {
-    let compiled = std::fs::read_to_string(repository().join("tests/examples/usage.rs"))?;
-    let (_, compiled) = compiled.split_once(")]\n\n").context("no attributes")?;
-    let told = block("rust")?;
-    ensure!(
-        compiled == told,
-        "tests/examples/usage.rs is not what README.md says: copy it over"
-    );
-
     let own = std::env::current_exe()?;
     // target/<profile>/deps/pair-1a2b3c
     let profile = own.ancestors().nth(2).context("no folder of the profile")?;
     let program = profile.join("examples/usage");
     ensure!(program.is_file(), "no {}: build first: make test", program.display());
-    tell("rust", &[program]).await
+    run("rust", &[program]).await
 }
 
-/// The question and the report that stand there by themselves.
 #[tokio::test]
-async fn the_question_and_the_report_are_answered_as_told() -> Result<()> {
+async fn the_question_and_the_report_of_the_page_are_answered_as_it_says() -> Result<()> {
     let env = TestEnv::new("example_words").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     subscribed(&env, &pair, "user_1").await?;
@@ -86,7 +76,7 @@ async fn the_question_and_the_report_are_answered_as_told() -> Result<()> {
         ("application/cloudevents+json", body.to_owned()),
         ("application/cloudevents-batch+json", format!("[{body}]")),
     ] {
-        ensure!(part()?.contains(&format!("Content-Type: {content_type}")));
+        ensure!(page()?.contains(&format!("Content-Type: {content_type}")));
         let answer = pair.client.post_usage_raw(content_type, body).await?;
         ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
     }
@@ -95,8 +85,8 @@ async fn the_question_and_the_report_are_answered_as_told() -> Result<()> {
     expect(&env, "user_1", UNITS).await
 }
 
-/// What every program does, in words of its own.
-async fn tell(language: &str, command: &[PathBuf]) -> Result<()> {
+/// What every program does, in whatever language.
+async fn run(language: &str, command: &[PathBuf]) -> Result<()> {
     let env = TestEnv::new(&format!("example_{language}")).await?;
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let program = Program {
@@ -104,6 +94,7 @@ async fn tell(language: &str, command: &[PathBuf]) -> Result<()> {
         database_url: env.database_url(),
         usage_url: format!("http://{}/v1/usage", pair.client.server()),
     };
+    fails_well_without_arguments(&program).await?;
     asks_and_reports(&program, language, &env, &pair).await?;
     sends_again_until_it_is_accepted(&program, &env, &mut pair).await?;
 
@@ -112,6 +103,24 @@ async fn tell(language: &str, command: &[PathBuf]) -> Result<()> {
     ensure!(!refused.status.success() && refused.stdout.is_empty() && said.contains("a defect: 401"));
     ensure!(!said.contains("not reported yet"), "a defect is not repeated: {said}");
     expect(&env, "user_2", UNITS).await
+}
+
+async fn fails_well_without_arguments(program: &Program<'_>) -> Result<()> {
+    for arguments in [&[][..], &["user_1", "req_1", "more"]] {
+        let output = program.run(USAGE_TOKEN, arguments).await?;
+        let complaint = String::from_utf8(output.stderr)?;
+        ensure!(
+            output.status.code() == Some(2) && output.stdout.is_empty(),
+            "{}",
+            output.status
+        );
+        ensure!(
+            complaint.starts_with("usage: ") && complaint.ends_with("USER [ID]\n"),
+            "{complaint}"
+        );
+        ensure!(complaint.lines().count() == 1, "{complaint}");
+    }
+    Ok(())
 }
 
 async fn asks_and_reports(program: &Program<'_>, language: &str, env: &TestEnv, pair: &Pair) -> Result<()> {
@@ -195,7 +204,7 @@ async fn answers(address: &str, with: [&str; 2]) -> Result<()> {
     tokio::time::timeout(DEADLINE, answering).await?
 }
 
-/// A program of README.md with what it runs against.
+/// A program with what it runs against.
 struct Program<'a> {
     command: &'a [PathBuf],
     database_url: &'a str,
@@ -279,7 +288,7 @@ async fn expect(env: &TestEnv, user: &str, units: i64) -> Result<()> {
     Ok(())
 }
 
-/// Where the programs, and what they run on, are kept from one run to the next.
+/// Where the interpreters and packages are kept from one run to the next.
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("examples")
 }
@@ -299,28 +308,22 @@ async fn interpreter(language: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim_end()))
 }
 
-fn written(path: &Path, text: &str) -> Result<PathBuf> {
-    std::fs::write(path, text).with_context(|| path.display().to_string())?;
-    Ok(path.to_owned())
+/// The path of a program in the documentation.
+fn source(name: &str) -> PathBuf {
+    repository().join("docs/examples").join(name)
 }
 
-/// The part of README.md about use.
-fn part() -> Result<String> {
-    let readme = std::fs::read_to_string(repository().join("README.md"))?;
-    let (_, part) = readme
-        .split_once("Ask before, report after.**")
-        .context("no such part")?;
-    let (part, _) = part.split_once("\n## ").context("it does not end")?;
-    Ok(part.to_owned())
+fn page() -> Result<String> {
+    Ok(std::fs::read_to_string(repository().join("docs/usage.md"))?)
 }
 
-/// The only block of `language` in that part.
+/// The only block of `language` on the page.
 fn block(language: &str) -> Result<String> {
-    let part = part()?;
+    let page = page()?;
     let fence = format!("\n```{language}\n");
-    let mut blocks = part.split(&fence).skip(1);
+    let mut blocks = page.split(&fence).skip(1);
     let (Some(block), None) = (blocks.next(), blocks.next()) else {
-        bail!("README.md must have one block of {language} about use");
+        bail!("docs/usage.md must have one block of {language}");
     };
     let (block, _) = block.split_once("\n```\n").context("the block does not end")?;
     Ok(format!("{block}\n"))

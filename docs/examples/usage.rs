@@ -1,5 +1,11 @@
-//! README.md's program for Rust. From the next comment on it is what stands there, letter by letter,
-//! which `tests/examples.rs` checks.
+//! Asks whether USER may use tokens, does the work, and reports the used tokens until the report is accepted.
+//!
+//! `cargo add anyhow reqwest serde_json; cargo add sqlx -F postgres,runtime-tokio,tls-rustls`
+//! `cargo add time -F formatting; cargo add tokio -F full; cargo add uuid -F v4; cargo run -- USER [ID]`
+//!
+//! Set `DATABASE_URL`, `USAGE_URL` (`https://your-host/v1/usage`) and `USAGE_TOKEN`. Without an ID a new one is made.
+
+// For the lints of Tollbridge's repository; your program does not need it.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -7,12 +13,10 @@
     reason = "an application's program, not ours"
 )]
 
-// cargo add anyhow reqwest serde_json; cargo add sqlx -F postgres,runtime-tokio,tls-rustls
-// cargo add time -F formatting; cargo add tokio -F full; cargo add uuid -F v4; cargo run -- USER [ID]
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use std::{env, time::Duration};
+use std::{env, process, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
@@ -48,10 +52,16 @@ async fn report(event: &Value) -> Result<()> {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut arguments = env::args().skip(1);
-    let user = arguments.next().context("arguments: USER [ID]")?;
-    let id = arguments.next().unwrap_or_else(|| Uuid::new_v4().to_string());
-    if !may_use(&user, "tokens").await? {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (user, id) = match arguments.as_slice() {
+        [user] => (user, Uuid::new_v4().to_string()),
+        [user, id] => (user, id.clone()),
+        _ => {
+            eprintln!("usage: usage USER [ID]");
+            process::exit(2);
+        }
+    };
+    if !may_use(user, "tokens").await? {
         println!("{user} may not use tokens");
         return Ok(());
     }

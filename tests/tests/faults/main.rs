@@ -4,3 +4,4 @@ mod broker;
 mod database;
 mod poison;
 mod second_chance;
+mod usage;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tests::figures::note;
-use tests::harness::{Answer, OwnServers, Pair, Process, Setup, TestEnv, USAGE_TOKEN, eventually, header};
+use tests::harness::{Answer, Pair, Process, Setup, TestEnv, USAGE_TOKEN, eventually, header};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// CONTRACT.md: "`503` with `Retry-After` within 3 s".
@@ -266,86 +266,10 @@ async fn without_a_token_or_a_broker_no_report_is_accepted() -> Result<()> {
     .await;
     for batch in [report("req_1"), reports(1_000)] {
         let start = Instant::now();
-        later(&client.post_usage(&batch).await?)?;
+        let answer = client.post_usage(&batch).await?;
+        check(&answer, 503, "send it again")?;
+        answer.refused_for_now()?;
         ensure!(start.elapsed() < REFUSED_WITHIN, "a 503 took {:?}", start.elapsed());
     }
-    Ok(())
-}
-
-/// A 503 that says when to come again.
-fn later(answer: &Answer) -> Result<()> {
-    check(answer, 503, "send it again")?;
-    let seconds: u32 = answer
-        .headers
-        .get("retry-after")
-        .context("no Retry-After")?
-        .to_str()?
-        .parse()?;
-    ensure!((1..60).contains(&seconds), "Retry-After: {seconds}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_batch_of_which_the_broker_takes_a_part_is_not_accepted_and_comes_whole_again() -> Result<()> {
-    let servers = OwnServers::up("usage-broker").await?;
-    let env = TestEnv::on(servers.servers().clone(), "usage_broker").await?;
-    let pair = Pair::start(&env, Setup::default().workers(0)).await?;
-    let (batch, work) = (reports(200), env.topology().work());
-
-    let pattern = format!("^{}$", work.replace('.', "\\."));
-    let limit = r#"{"max-length": 50, "overflow": "reject-publish"}"#;
-    let policy = ["ctl", "set_policy", "full", &pattern, limit, "--apply-to", "queues"];
-    servers.broker(&policy).await?;
-    eventually(DEADLINE, "the queue is full", async || {
-        refused_in_time(&pair, &batch).await
-    })
-    .await;
-    servers.broker(&["ctl", "clear_policy", "full"]).await?;
-    comes_again(&pair, &batch).await;
-    all_there(&env, 200).await?;
-
-    servers.broker(&["ctl", "set_vm_memory_high_watermark", "0"]).await?;
-    eventually(DEADLINE, "the broker blocks", async || {
-        refused_in_time(&pair, &batch).await
-    })
-    .await;
-    servers
-        .broker(&["ctl", "set_vm_memory_high_watermark", "absolute", "2GB"])
-        .await?;
-    comes_again(&pair, &batch).await;
-
-    servers.broker(&["kill"]).await?;
-    for batch in [&batch, &report("req_1")] {
-        refused_in_time(&pair, batch).await?;
-    }
-    servers.broker(&["start"]).await?;
-    servers.broker_heals().await?;
-    comes_again(&pair, &batch).await;
-    all_there(&env, 200).await
-}
-
-async fn refused_in_time(pair: &Pair, batch: &Value) -> Result<()> {
-    let start = Instant::now();
-    let answer = pair.client.post_usage(batch).await?;
-    let took = start.elapsed();
-    later(&answer)?;
-    note(&format!("usage: 503 after {took:?}"));
-    ensure!(took < REFUSED_WITHIN, "a 503 took {took:?}");
-    Ok(())
-}
-
-async fn comes_again(pair: &Pair, batch: &Value) {
-    eventually(DEADLINE, "it is accepted", async || {
-        accepted(&pair.client.post_usage(batch).await?, 200)
-    })
-    .await;
-}
-
-/// Takes what is on the queue: at least once each of so many reports.
-async fn all_there(env: &TestEnv, count: usize) -> Result<()> {
-    let messages = env.queues().await?.take_all(&env.topology().work()).await?;
-    let ids: BTreeSet<_> = message_ids(&messages).into_iter().flatten().collect();
-    note(&format!("usage: {} messages for {count} reports", messages.len()));
-    ensure!(ids.len() == count, "{} of {count} reports", ids.len());
     Ok(())
 }

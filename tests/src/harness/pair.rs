@@ -1,6 +1,6 @@
 //! `ingest` and `worker`, started together.
 
-use crate::harness::process::free_address;
+use crate::harness::ports::free_address;
 use crate::harness::{Client, Process, SECRET, TestEnv, USAGE_TOKEN};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;

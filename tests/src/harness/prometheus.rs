@@ -1,6 +1,7 @@
 //! A real Prometheus, with the rules that we ship.
 
-use crate::harness::process::{free_address, fresh_folder};
+use crate::harness::ports::free_address;
+use crate::harness::process::fresh_folder;
 use crate::harness::{Client, Pair, repository, wait_for};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;

@@ -5,10 +5,10 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use hyper::Method;
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
-use tests::harness::{Client, Entitlement, Pair, SECRET, Setup, TestEnv, eventually, repository};
+use tests::harness::{Client, Entitlement, Pair, SECRET, Setup, TestEnv, eventually, free_address, repository};
 use tokio::process::{Child, Command};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ impl LocalStripe {
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "no localstripe: {complaint}");
         let python = String::from_utf8(output.stdout)?;
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = free_address()?;
         let log = std::fs::File::create(env.logs().join("localstripe.log"))?;
         let child = Command::new(python.trim())
             .args([

@@ -24,7 +24,7 @@ pub fn newcomers(seed: &str, count: usize) -> Vec<Event> {
     lives.flatten().collect()
 }
 
-/// So many users who subscribe to plus, upgrade to max and cancel: five events each, those of
+/// `count` users subscribe to plus, upgrade to max and cancel: five events each, those of
 /// all users mixed, in the order in which they happened.
 #[must_use]
 pub fn lives(seed: &str, count: usize) -> Vec<Event> {

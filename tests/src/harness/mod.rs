@@ -1,4 +1,4 @@
-//! The pair as real processes, on real servers, in a database and queues of its own.
+//! The pair of ingest and worker as real processes, on real servers, with a database and queues of its own.
 //!
 //! A test makes a [`TestEnv`], starts a [`Pair`] in it, talks to it through a [`Client`],
 //! and waits with [`eventually`]. Everything it started or made is gone when it ends.

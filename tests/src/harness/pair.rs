@@ -68,7 +68,7 @@ pub struct Pair {
     pub client: Client,
     /// A worker that does not run, for `worker migrate` and the operator's commands.
     operator: Process,
-    /// What every worker is told, and whether it is to outlive us.
+    /// The settings of every worker, and whether it outlives this program.
     worker: (BTreeMap<String, String>, bool),
     logs: std::path::PathBuf,
 }
@@ -91,7 +91,7 @@ impl Pair {
             None => free_address()?,
         };
         ingest.insert("INGEST_ADDR".into(), public.to_string());
-        // Who takes webhooks has no business with the database.
+        // ingest has no database.
         ingest.remove("DATABASE_URL");
         let mut worker = env.settings();
         worker.remove("STRIPE_WEBHOOK_SECRET");

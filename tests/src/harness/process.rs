@@ -216,7 +216,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    #[expect(clippy::print_stderr, reason = "what a failed test has to say")]
+    #[expect(clippy::print_stderr, reason = "shown when a test fails")]
     fn drop(&mut self) {
         if std::thread::panicking() && self.log.exists() {
             eprintln!("{}", self.log_tail());

@@ -160,7 +160,7 @@ fn hasty(alerts: &str) -> Result<String> {
     Ok(hasty.join("\n"))
 }
 
-/// The configuration, looking every second, at these targets; nobody audits.
+/// The configuration with these targets, scraped every second, and no target for audits.
 fn aimed(config: &str, ingest: SocketAddr, workers: &[SocketAddr]) -> Result<String> {
     let list = |addresses: &[SocketAddr]| {
         let quoted: Vec<String> = addresses.iter().map(|a| format!("\"{a}\"")).collect();

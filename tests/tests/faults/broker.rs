@@ -1,9 +1,9 @@
 //! RabbitMQ stopped, killed, blocked, full, its queue deleted, its connections closed: every post
-//! is refused in time, nothing is lost, and work goes on without a restart.
+//! is refused in time, no event is lost, and work resumes without a restart.
 //!
-//! "Within 5 s of healing" is measured from the moment at which a client of our own has a message
-//! confirmed over a fresh connection; where nothing but our own connection or queue is broken,
-//! from the moment at which it was.
+//! "Within 5 s of healing" counts from the moment at which a client of the test has a message
+//! confirmed over a fresh connection. Where only a connection or a queue of ours is broken, it
+//! counts from the moment of the fault.
 
 use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
@@ -13,9 +13,9 @@ use tests::figures::note;
 use tests::fixtures::Event;
 use tests::harness::{OwnServers, Pair, Setup, TestEnv, eventually};
 
-/// CONTRACT.md: "`503` with `Retry-After` within 3 s".
+/// The bound for a `503` with `Retry-After`.
 const REFUSED_WITHIN: Duration = Duration::from_secs(3);
-/// The issue: "work goes on within 5 s of healing".
+/// How soon work resumes after a server is back.
 const RESUMED_WITHIN: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -64,7 +64,7 @@ async fn outage(servers: &OwnServers, how: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_running_broker_does_to_us_is_survived() -> Result<()> {
+async fn a_broker_that_blocks_deletes_closes_or_is_full_is_survived_without_a_restart() -> Result<()> {
     let servers = OwnServers::up("broker-moods").await?;
     a_memory_alarm(&servers).await.context("a memory alarm")?;
     deleted_queues(&servers).await.context("deleted queues")?;

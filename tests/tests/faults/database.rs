@@ -1,8 +1,8 @@
-//! PostgreSQL stopped, killed, and a lock held too long. An outage is no event's fault: it costs
-//! no attempt and kills nothing. A lock is one event's bad luck: it waits, the others do not.
+//! PostgreSQL stopped and killed, and a lock that is kept too long. An outage costs no event an
+//! attempt. A locked row delays only the event that needs it.
 //!
-//! "Within 5 s of healing" is measured from the moment at which a client of our own has committed
-//! over a fresh connection.
+//! "Within 5 s of healing" counts from the moment at which a client of the test has committed over
+//! a fresh connection.
 
 use anyhow::{Context, Result, ensure};
 use shared::message;
@@ -13,9 +13,9 @@ use tests::figures::note;
 use tests::fixtures::Event;
 use tests::harness::{OwnServers, Pair, Recorded, Setup, TestEnv, eventually, header, recorded};
 
-/// The issue: "database stopped for a minute".
+/// How long the database is stopped.
 const OUTAGE: Duration = Duration::from_mins(1);
-/// The issue: "work goes on within 5 s of healing".
+/// How soon work resumes after a server is back.
 const RESUMED_WITHIN: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -153,7 +153,7 @@ async fn an_event_whose_retries_are_used_up_is_dead_once_and_alive_when_it_comes
     Ok(())
 }
 
-/// A customer whose next event waits for a worker, among those of others.
+/// A customer's next event waits for a worker, among events of other customers.
 struct Stage {
     env: TestEnv,
     pair: Pair,

@@ -1,5 +1,5 @@
-//! Poison among good events, put straight onto the work queue: each dead once, with its reason,
-//! however often it comes; its siblings unharmed.
+//! Poison messages among good ones, published to the work queue: each becomes one dead letter with
+//! its reason, however often it is delivered, and its siblings are applied.
 
 use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
@@ -15,7 +15,7 @@ use tests::harness::{Pair, Setup, TestEnv, eventually, header, unix_now};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A message that nobody can apply.
+/// A message that no worker can apply.
 struct Poison {
     what: &'static str,
     body: Vec<u8>,
@@ -188,7 +188,7 @@ async fn each_poison_message_is_dead_once_with_its_reason_and_its_siblings_are_a
 }
 
 #[tokio::test]
-async fn headers_that_no_clock_or_counter_of_ours_writes_harm_nobody() -> Result<()> {
+async fn headers_with_impossible_values_change_no_outcome() -> Result<()> {
     let env = TestEnv::new("poison_headers").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let (queues, topology) = (env.queues().await?, env.topology());

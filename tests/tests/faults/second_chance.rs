@@ -1,4 +1,4 @@
-//! What is put back, by hand or by the broker, is neither lost nor left alone.
+//! Messages that are put back, by an operator or by the broker, are neither lost nor skipped.
 
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
@@ -34,11 +34,11 @@ async fn a_dead_letter_that_is_put_back_too_early_goes_back_to_the_dead_letters(
     Ok(())
 }
 
-/// The end of a consumer is told once, behind the deliveries that it has got before.
+/// The broker reports the end of a consumer once, behind the deliveries that it sent before.
 #[tokio::test]
 async fn a_queue_deleted_over_a_backlog_does_not_end_consumption() -> Result<()> {
     let env = TestEnv::new("deleted_backlog").await?;
-    // So that it is a batch still gathering, of the only lane, that is told of the end.
+    // One lane, so that its batch is still gathering when the end is reported.
     let one_lane = Setup::default().worker("LANES", "1").worker("BATCH_SIZE", "1000");
     let pair = Pair::start(&env, one_lane.worker("BATCH_WAIT", "1s")).await?;
     let (queues, work) = (env.queues().await?, env.topology().work());

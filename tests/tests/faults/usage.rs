@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const REFUSED_WITHIN: Duration = Duration::from_secs(3);
 
 #[tokio::test]
-async fn a_batch_of_which_the_broker_takes_a_part_is_not_accepted_and_comes_whole_again() -> Result<()> {
+async fn a_batch_that_the_broker_takes_in_part_is_refused_until_all_of_it_is_stored() -> Result<()> {
     let servers = OwnServers::up("usage-broker").await?;
     let env = TestEnv::on(servers.servers().clone(), "usage_broker").await?;
     let pair = Pair::start(&env, Setup::default().workers(0)).await?;

@@ -1,5 +1,5 @@
-//! What Prometheus and Grafana are told in `deploy/`: that it is right by Prometheus's own tools,
-//! names only what the pair exports, and that alerts fire and clear as things break and are mended.
+//! The files for Prometheus and Grafana in `deploy/`: Prometheus's own tools accept them, they name
+//! only metrics that the processes export, and alerts fire and clear with real faults.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_mins(1);
 const LOOKS: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn every_alert_fires_when_it_should_and_only_then_and_has_its_page() -> Result<()> {
+async fn every_alert_has_tests_of_when_it_fires_and_a_page_in_the_runbook() -> Result<()> {
     let promtool = Promtool::get().await?;
     let config = deploy("prometheus/prometheus.yml").display().to_string();
     promtool.run(&["check", "config", &config], "").await?;
@@ -66,10 +66,10 @@ async fn every_alert_fires_when_it_should_and_only_then_and_has_its_page() -> Re
 }
 
 #[tokio::test]
-async fn whatever_the_rules_the_dashboard_and_the_runbook_name_is_exported_under_a_good_name() -> Result<()> {
+async fn every_metric_in_the_rules_the_dashboard_and_the_runbook_is_exported() -> Result<()> {
     let promtool = Promtool::get().await?;
     let env = TestEnv::new("alerts_names").await?;
-    // A key, so that there are jobs whose last end is shown; what they ask does not matter here.
+    // With a key, so that the recovery jobs exist and export their last end.
     let setup = Setup::default()
         .worker("STRIPE_SECRET_KEY", "rk_test_names")
         .worker("STRIPE_API_BASE", "http://127.0.0.1:1");
@@ -127,7 +127,7 @@ async fn whatever_the_rules_the_dashboard_and_the_runbook_name_is_exported_under
 }
 
 #[tokio::test]
-async fn every_panel_of_the_dashboard_asks_what_prometheus_can_read() -> Result<()> {
+async fn every_query_of_the_dashboard_is_valid() -> Result<()> {
     let promtool = Promtool::get().await?;
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(deploy("grafana/tollbridge.json"))?)?;
     ensure!(dashboard["schemaVersion"].is_u64() && dashboard["uid"] == "tollbridge");
@@ -171,7 +171,8 @@ async fn every_panel_of_the_dashboard_asks_what_prometheus_can_read() -> Result<
 }
 
 #[tokio::test]
-async fn an_unknown_price_raises_an_alert_that_clears_when_the_catalog_is_mended_and_it_is_replayed() -> Result<()> {
+async fn an_unknown_price_raises_an_alert_that_clears_after_the_catalog_is_repaired_and_the_event_replayed()
+-> Result<()> {
     let shipped = fs::read_to_string(deploy("catalog.toml"))?;
     let catalog = std::env::temp_dir().join(format!("tollbridge-alerts-{}.toml", std::process::id()));
     fs::write(&catalog, &shipped)?;
@@ -240,7 +241,7 @@ async fn an_unknown_price_raises_an_alert_that_clears_when_the_catalog_is_mended
 }
 
 #[tokio::test]
-async fn without_a_database_the_oldest_event_grows_older_and_alerts_say_so_until_it_is_back() -> Result<()> {
+async fn without_a_database_the_age_of_the_oldest_event_grows_and_an_alert_fires_until_it_is_back() -> Result<()> {
     const OLDEST: &str = "tollbridge_worker_oldest_unapplied_seconds";
     let servers = OwnServers::up("alerts-database").await?;
     let env = TestEnv::on(servers.servers().clone(), "alerts_database").await?;
@@ -293,7 +294,7 @@ async fn without_a_database_the_oldest_event_grows_older_and_alerts_say_so_until
 }
 
 #[tokio::test]
-async fn without_a_broker_its_queues_have_no_length_and_alerts_say_so_until_it_is_back() -> Result<()> {
+async fn without_a_broker_queue_lengths_are_absent_and_alerts_fire_until_it_is_back() -> Result<()> {
     const QUEUES: &str = "tollbridge_queue_messages";
     const ALERTS: [&str; 2] = ["TollbridgeBrokerUnreachable", "TollbridgeIngestRefusing"];
     let servers = OwnServers::up("alerts-broker").await?;

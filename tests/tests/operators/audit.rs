@@ -1,4 +1,4 @@
-//! What `worker audit` finds, and that it finds nothing where nothing is wrong.
+//! `worker audit` reports each row that was changed by hand, and nothing else.
 
 use anyhow::{Context, Result, ensure};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -42,7 +42,7 @@ fn clean(audit: &Audit) -> Result<()> {
 }
 
 #[tokio::test]
-async fn lives_in_any_order_leave_nothing_to_find_not_even_while_workers_run() -> Result<()> {
+async fn an_audit_of_shuffled_lives_finds_nothing_even_while_workers_run() -> Result<()> {
     const LIVES: usize = 60;
     let env = TestEnv::new("audit_lives").await?;
     let pair = Pair::start(&env, Setup::default().workers(2)).await?;
@@ -149,7 +149,7 @@ const TAMPERED: [(&str, &[&str]); 12] = [
 ];
 
 #[tokio::test]
-async fn each_row_that_was_changed_by_hand_is_found() -> Result<()> {
+async fn an_audit_finds_each_row_that_was_changed_by_hand() -> Result<()> {
     let env = TestEnv::new("audit_tampered").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let (pool, namespace) = (env.pool(), env.namespace());
@@ -244,7 +244,7 @@ DELETE FROM billing.app_user WHERE user_id = 'bob' -> app_user bob: there is no 
 ";
 
 #[tokio::test]
-async fn credits_are_clean_until_one_of_their_rows_is_changed_by_hand() -> Result<()> {
+async fn an_audit_finds_each_row_of_credits_that_was_changed_by_hand() -> Result<()> {
     let env = TestEnv::new("audit_credits").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let (pool, start) = (env.pool(), unix_now() - 100 * DAY);
@@ -313,7 +313,7 @@ async fn credits_are_clean_until_one_of_their_rows_is_changed_by_hand() -> Resul
 }
 
 #[tokio::test]
-async fn a_fact_that_is_gone_is_missed_by_its_event_and_by_its_subscription() -> Result<()> {
+async fn a_missing_fact_is_reported_for_its_event_and_its_subscription() -> Result<()> {
     let env = TestEnv::new("audit_fact").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let events = lives(env.namespace(), 1);
@@ -336,7 +336,7 @@ async fn a_fact_that_is_gone_is_missed_by_its_event_and_by_its_subscription() ->
 }
 
 #[tokio::test]
-async fn states_of_another_version_are_named_as_such_and_the_migration_mends_them() -> Result<()> {
+async fn states_of_another_version_are_reported_and_the_migration_repairs_them() -> Result<()> {
     let env = TestEnv::new("audit_version").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let events = lives(env.namespace(), 2);

@@ -1,4 +1,4 @@
-//! The console in a real browser: an operator's night, page by page, by keyboard and on a phone.
+//! The console in a real browser: an operator's work page by page, by keyboard and on a phone.
 
 use anyhow::{Context, Result, ensure};
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const HOSTILE: &str = "<script>document.title='owned'</script>\"><img src=x onerror=alert(1)>\u{202e}gnp";
 
 #[tokio::test]
-async fn an_operator_finds_a_dead_letter_mends_its_cause_and_sees_it_applied() -> Result<()> {
+async fn an_operator_finds_a_dead_letter_repairs_its_cause_and_sees_it_applied() -> Result<()> {
     let catalog = Catalog::new()?;
     let env = TestEnv::new("console")
         .await?
@@ -46,7 +46,7 @@ async fn an_operator_finds_a_dead_letter_mends_its_cause_and_sees_it_applied() -
     Ok(())
 }
 
-/// A user with a past, one whose name is an attack, and letters that are dead for two reasons.
+/// A user with a history, a user with a hostile name, and dead letters for two reasons.
 async fn history(env: &TestEnv, pair: &Pair) -> Result<Event> {
     let start = unix_now() - 100 * DAY;
     let mut ada = Customer::new(ApiVersion::Y2026, "user_ada", start, BASIC_MONTHLY, true);
@@ -115,7 +115,7 @@ struct Visit<'a> {
     browser: &'a Browser,
     address: String,
     pictures: PathBuf,
-    /// What is wrong with the looks of any page: all of it is told at the end.
+    /// Every flaw in the look of any page; they are reported together at the end.
     flaws: RefCell<Vec<String>>,
 }
 
@@ -266,7 +266,7 @@ impl<'a> Visit<'a> {
         self.reads(&["One matches.", letter]).await
     }
 
-    /// A report of use says whose it was and what it took.
+    /// The page of a usage report names its user and its units.
     async fn sees_what_a_use_took(&self) -> Result<()> {
         self.searches("/app chat-0").await?;
         self.reads(&["The application says that it was used then.", "1,700,000", "tokens"])

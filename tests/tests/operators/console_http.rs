@@ -1,4 +1,4 @@
-//! The console as whoever attacks it sees it: without a browser, by requests that none would make.
+//! The console under attack: requests that no browser would send.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -112,14 +112,14 @@ async fn without_a_token_there_is_no_console_and_health_needs_none() -> Result<(
 }
 
 #[tokio::test]
-async fn who_is_not_logged_in_gets_no_further_than_the_login() -> Result<()> {
+async fn a_visitor_who_is_not_logged_in_sees_only_the_login() -> Result<()> {
     let env = TestEnv::new("console_door").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let client = pair.workers[0].ops();
     let real = Visitor::logged_in(client).await?;
     let (name, value) = real.cookie.split_once('=').context("a cookie")?;
     let later = value.replacen("v1.", "v2.", 1);
-    // A session that ended in 2001, signed by nobody.
+    // A session that ended in 2001, without a valid signature.
     let expired = format!("v1.457665.1000000000.{}.{}", "00".repeat(16), "00".repeat(32));
     let forged = ["", "v1....", &value[..value.len() - 1], &later, &expired].map(|v| format!("{name}={v}"));
     let other = format!("other={value}");
@@ -168,7 +168,7 @@ async fn who_is_not_logged_in_gets_no_further_than_the_login() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_form_that_is_not_of_the_session_does_nothing() -> Result<()> {
+async fn a_form_of_another_session_or_site_does_nothing() -> Result<()> {
     let env = TestEnv::new("console_forged").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let client = pair.workers[0].ops();
@@ -221,7 +221,7 @@ async fn a_form_that_is_not_of_the_session_does_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_token_cannot_be_guessed_fast() -> Result<()> {
+async fn after_five_wrong_tokens_even_the_right_one_must_wait() -> Result<()> {
     let env = TestEnv::new("console_guess").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let client = pair.workers[0].ops();
@@ -236,7 +236,7 @@ async fn the_token_cannot_be_guessed_fast() -> Result<()> {
         let answer = log_in(client, &format!("sesame-{number}"), &[]).await?;
         ensure!(answer.status == StatusCode::UNAUTHORIZED, "{}", answer.status);
     }
-    // Whoever asks now is not told whether the token is right.
+    // From now on the answer does not show whether the token is right.
     for token in ["sesame-6", OPS_TOKEN] {
         let answer = log_in(client, token, &[("x-forwarded-for", "10.1.2.3")]).await?;
         ensure!(answer.status == StatusCode::TOO_MANY_REQUESTS, "{}", answer.status);
@@ -256,7 +256,7 @@ async fn the_token_cannot_be_guessed_fast() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_payload_says_is_shown_as_text_on_every_page() -> Result<()> {
+async fn markup_in_a_payload_is_shown_as_text_on_every_page() -> Result<()> {
     let env = TestEnv::new("console_hostile").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let long = "x<y>".repeat(60);
@@ -345,7 +345,7 @@ async fn what_a_payload_says_is_shown_as_text_on_every_page() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_page_of_an_action_that_goes_on_is_loaded_again_until_one_stops_it() -> Result<()> {
+async fn the_page_of_a_running_action_reloads_until_the_operator_stops_it() -> Result<()> {
     let env = TestEnv::new("console_again").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let visitor = Visitor::logged_in(pair.workers[0].ops()).await?;

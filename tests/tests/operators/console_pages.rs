@@ -1,4 +1,4 @@
-//! What the console's pages say, followed link by link as an operator does, without a browser.
+//! The texts of the console's pages, followed link by link without a browser.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use tests::harness::{
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Somebody who is logged in.
+/// An operator who is logged in.
 struct Operator<'a> {
     client: &'a Client,
     cookie: String,
@@ -47,7 +47,7 @@ impl<'a> Operator<'a> {
 }
 
 #[tokio::test]
-async fn who_is_known_by_dead_letters_alone_is_found_and_their_letters_with_them() -> Result<()> {
+async fn a_user_known_only_from_dead_letters_is_found_with_their_letters() -> Result<()> {
     let env = TestEnv::new("console_owner").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let event = unknown_price(env.namespace());
@@ -71,7 +71,7 @@ async fn who_is_known_by_dead_letters_alone_is_found_and_their_letters_with_them
     let found = operator.opens("/console/search?q=user_lost").await?;
     ensure!(found.contains(&key), "{found}");
 
-    // What is discarded still tells of them, and is open no more.
+    // A discarded letter still names them, and is not open any more.
     let operate = ["dead-letters", "discard", &event.id, "--why", "a test"];
     pair.operate(&operate).await?;
     let letter = operator.opens(&format!("/console/dead-letters/{}", event.id)).await?;
@@ -82,7 +82,7 @@ async fn who_is_known_by_dead_letters_alone_is_found_and_their_letters_with_them
 }
 
 #[tokio::test]
-async fn a_report_of_use_names_its_user_and_what_it_took() -> Result<()> {
+async fn the_page_of_a_usage_report_names_its_user_and_its_units() -> Result<()> {
     let env = TestEnv::new("console_use").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let sent = report("chat 7/<b>", "user_ada", "tokens", 1_234, unix_now())?;
@@ -102,7 +102,7 @@ async fn a_report_of_use_names_its_user_and_what_it_took() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_discards_is_told_of_what_may_be_applied_yet_and_so_is_the_record() -> Result<()> {
+async fn discarding_a_letter_that_may_still_be_applied_warns_and_the_warning_is_recorded() -> Result<()> {
     let env = TestEnv::new("console_elsewhere").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let event = unknown_price(env.namespace());

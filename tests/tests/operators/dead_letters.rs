@@ -1,4 +1,4 @@
-//! What an operator sees of dead letters, and how one comes back to life.
+//! Dead letters as an operator lists them, and how one is applied after all.
 
 use anyhow::{Result, ensure};
 use std::time::Duration;
@@ -64,7 +64,7 @@ async fn an_operator_lists_dead_letters_oldest_first_by_type_reason_and_number()
 }
 
 #[tokio::test]
-async fn an_unknown_price_is_applied_once_the_catalog_knows_it_and_is_no_dead_letter_any_more() -> Result<()> {
+async fn an_event_with_an_unknown_price_is_applied_once_the_catalog_has_the_price() -> Result<()> {
     let catalog = std::env::temp_dir().join(format!("tollbridge-catalog-{}.toml", std::process::id()));
     let shipped = std::fs::read_to_string(repository().join("deploy/catalog.toml"))?;
     std::fs::write(&catalog, &shipped)?;

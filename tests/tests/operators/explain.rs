@@ -1,4 +1,4 @@
-//! What `worker explain` tells a support person, of the story and of lives played by chance.
+//! `worker explain`, for the story and for random lives.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -83,7 +83,7 @@ fn entries(story: &Value) -> Vec<(Option<&str>, String)> {
 }
 
 #[tokio::test]
-async fn the_story_is_explained_as_of_each_of_its_steps() -> Result<()> {
+async fn the_story_is_explained_at_each_of_its_steps() -> Result<()> {
     let env = TestEnv::new("explain_story").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let story = Story::new(ApiVersion::Y2026, env.namespace(), unix_now());
@@ -193,7 +193,7 @@ async fn an_unknown_user_and_a_wrong_time_are_refused_in_one_line() -> Result<()
 }
 
 #[tokio::test]
-async fn whatever_happened_in_a_life_its_explanation_ends_with_the_row_that_applications_see() -> Result<()> {
+async fn the_explanation_of_any_life_ends_with_the_row_that_applications_see() -> Result<()> {
     const LIVES: usize = 12;
     let env = TestEnv::new("explain_lives").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
@@ -228,7 +228,7 @@ async fn whatever_happened_in_a_life_its_explanation_ends_with_the_row_that_appl
 
 /// What the story of credits leaves, as the view shows it and as it is explained, now and before.
 #[tokio::test]
-async fn balances_are_explained_by_every_use_and_pack_as_of_any_moment() -> Result<()> {
+async fn balances_are_explained_by_every_use_and_pack_at_any_moment() -> Result<()> {
     let env = TestEnv::new("explain_credits").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let start = unix_now() - 100 * DAY;
@@ -305,9 +305,9 @@ fn of_meter<'a>(story: &'a Value, meter: &str) -> Option<&'a Value> {
     story["meters"].as_array()?.iter().find(|m| m["meter"] == meter)
 }
 
-/// Without a server: the facts of many lives, and what is told of them.
+/// Without a server: the facts of many lives, and their explanations.
 #[test]
-fn every_event_of_a_life_is_told_once_and_what_it_gives_follows_from_what_was_given() -> Result<()> {
+fn every_event_of_a_life_is_explained_once_and_each_change_follows_from_the_last() -> Result<()> {
     const LIVES: usize = 100;
     let catalog = Catalog::load(&repository().join("deploy/catalog.toml"))?;
     let now = unix_now();
@@ -338,7 +338,7 @@ fn every_event_of_a_life_is_told_once_and_what_it_gives_follows_from_what_was_gi
         let expected = life.entitlement.as_ref().map(|row| row.effective_tier.as_str());
         ensure!(effective == expected, "{effective:?}, not {expected:?}: {}", context());
         for chapter in &told.subscriptions {
-            // Another event of its customer may tell whose it is.
+            // Another event of its customer may name the user.
             let links = |e: &&Entry| e.changes.len() == 1 && e.changes[0].kind == Kind::Linked;
             let own: BTreeSet<&EventId> = facts
                 .iter()

@@ -1,4 +1,4 @@
-//! The console's story of a user with very many uses, against that of all their lines.
+//! The console's summary of a user with very many uses, compared with all ledger lines.
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -43,7 +43,7 @@ async fn uses(connection: &mut PgConnection, user: &str, count: i64, from: i64, 
 }
 
 #[tokio::test]
-async fn usage_in_short_comes_to_the_same_as_all_of_its_lines() -> Result<()> {
+async fn summed_usage_equals_the_sum_of_all_its_ledger_lines() -> Result<()> {
     const FROM: i64 = 1_790_000_000;
     const SECONDS: i64 = 2 * DAY;
     let env = TestEnv::new("explain_short").await?;
@@ -116,7 +116,7 @@ fn in_short(all: &[Recorded], newest: usize) -> Vec<Recorded> {
 }
 
 #[tokio::test]
-async fn the_page_of_a_user_with_a_million_uses_is_there_in_time() -> Result<()> {
+async fn the_page_of_a_user_with_a_million_uses_loads_in_time() -> Result<()> {
     const USES: i64 = 1_000_000;
     let env = TestEnv::new("explain_million").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;

@@ -1,4 +1,4 @@
-//! Looking at dead letters, by command and by console, as often as one likes.
+//! Listing and showing dead letters, by command and in the console, has no effect.
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use tests::shop::{all_dead, unsold};
 const DELIVERIES: &str = "x-delivery-count";
 
 #[tokio::test]
-async fn looking_hundreds_of_times_changes_nothing() -> Result<()> {
+async fn listing_and_showing_dead_letters_hundreds_of_times_changes_nothing() -> Result<()> {
     const LETTERS: usize = 3;
     const ROUNDS: usize = 30;
     let env = TestEnv::new("looking").await?;
@@ -78,7 +78,7 @@ async fn looking_hundreds_of_times_changes_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Of each table how many rows it has, and what tells whether they are the same.
+/// The number of rows of each table, and a hash of them.
 async fn rows(env: &TestEnv) -> Result<BTreeMap<String, (i64, String)>> {
     let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'billing'";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(env.pool()).await?;

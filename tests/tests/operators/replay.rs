@@ -1,5 +1,5 @@
-//! An operator at three in the morning: why is it dead, what would it change, back to work with it,
-//! or away; and nothing is lost or doubled by any of that.
+//! Replaying and discarding dead letters: the reason, a dry run, the action, its record. Nothing is
+//! lost or applied twice.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -28,13 +28,13 @@ async fn refused(pair: &Pair, arguments: &[&str]) -> Result<(i32, String)> {
 }
 
 #[tokio::test]
-async fn an_operator_sees_why_and_what_it_would_change_then_replays_and_it_is_on_record() -> Result<()> {
+async fn an_operator_sees_the_reason_and_a_dry_run_then_replays_and_the_action_is_recorded() -> Result<()> {
     let shop = Shop::new("story")?;
     let env = TestEnv::new("replay_story").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let (queues, dead) = (env.queues().await?, env.topology().dead());
     let mut events = unsold(env.namespace(), 3);
-    // Somebody's address, to be seen by nobody who does not ask for it.
+    // A personal address, which is hidden unless the operator asks for it.
     events[0].body = events[0]
         .body
         .replacen("\"status\"", "\"receipt_email\": \"ann@example.com\", \"status\"", 1);
@@ -135,7 +135,7 @@ async fn an_operator_sees_why_and_what_it_would_change_then_replays_and_it_is_on
 }
 
 #[tokio::test]
-async fn a_replay_that_comes_too_early_says_so_and_the_whole_history_is_told() -> Result<()> {
+async fn a_replay_before_the_cause_is_repaired_fails_and_the_letter_shows_its_whole_history() -> Result<()> {
     let env = TestEnv::new("replay_again").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let queues = env.queues().await?;
@@ -158,7 +158,7 @@ async fn a_replay_that_comes_too_early_says_so_and_the_whole_history_is_told() -
 }
 
 #[tokio::test]
-async fn what_is_discarded_is_gone_on_record_and_still_applied_if_it_comes_again_and_can_be() -> Result<()> {
+async fn a_discarded_letter_is_recorded_and_applied_if_it_is_delivered_again() -> Result<()> {
     let shop = Shop::new("discard")?;
     let env = TestEnv::new("replay_discard").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
@@ -199,7 +199,7 @@ async fn what_is_discarded_is_gone_on_record_and_still_applied_if_it_comes_again
 }
 
 #[tokio::test]
-async fn a_message_that_was_lost_from_the_queue_is_made_again_and_one_that_is_left_over_is_removed() -> Result<()> {
+async fn a_replay_restores_a_message_lost_from_the_queue_and_removes_one_left_over() -> Result<()> {
     let shop = Shop::new("lost")?;
     let env = TestEnv::new("replay_lost").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
@@ -248,7 +248,7 @@ async fn one_operator_at_a_time_moves_dead_letters() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_has_other_queues_and_the_same_record_does_not_cut_an_action_off() -> Result<()> {
+async fn an_operator_with_another_namespace_and_the_same_database_does_not_interrupt_an_action() -> Result<()> {
     let env = TestEnv::new("replay_namespaces").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     all_dead(&env, &env.queues().await?, &unsold(env.namespace(), 1)).await?;
@@ -280,7 +280,7 @@ async fn who_has_other_queues_and_the_same_record_does_not_cut_an_action_off() -
         "action {action} was ended by somebody else"
     );
 
-    // Once its session is gone it was cut off, and whoever comes next says so.
+    // Once its session is gone the action was cut off, and the next operator's command records that.
     session.close().await?;
     let told = elsewhere(&["dead-letters", "discard", "evt_nobody", "--why", "x"]).await?;
     ensure!(told.contains("no dead letter has this id"), "{told}");

@@ -1,4 +1,4 @@
-//! Ten thousand dead letters: listed, filtered, and replayed by a command that is killed on its way.
+//! Ten thousand dead letters: listed, filtered, and replayed by a command that is killed several times.
 
 use anyhow::{Result, ensure};
 use sqlx::Row;
@@ -14,7 +14,7 @@ async fn scalar(env: &TestEnv, sql: &'static str) -> Result<i64> {
 }
 
 #[tokio::test]
-async fn ten_thousand_are_replayed_through_kills_and_every_one_counts_once() -> Result<()> {
+async fn ten_thousand_letters_are_replayed_through_kills_and_each_counts_once() -> Result<()> {
     const LETTERS: usize = 10_000;
     let shop = Shop::new("crowd")?;
     let env = TestEnv::new("replay_crowd").await?.with("CATALOG_FILE", &shop.path());
@@ -62,7 +62,7 @@ async fn ten_thousand_are_replayed_through_kills_and_every_one_counts_once() -> 
         })
         .await;
         child.kill().await?;
-        // RabbitMQ takes a moment to see it, and to put back what the dead one held.
+        // RabbitMQ takes a moment to see the kill and to requeue the unacknowledged messages.
         eventually(DEADLINE, "what it held is back", async || {
             let consumers = queues.consumers(&dead).await?;
             ensure!(consumers == 0, "{consumers}");

@@ -1,5 +1,5 @@
-//! Whoever finds the public address may send anything. It changes nothing, and leaves nothing of
-//! itself in the logs; nor do good events leave their payload there.
+//! Anyone can send anything to the public address. Bad requests change nothing and leave nothing in
+//! the logs, and good events leave no payload there.
 
 use anyhow::{Context, Result, ensure};
 use hyper::Method;
@@ -30,7 +30,7 @@ fn header(body: &str, spoil: impl FnOnce(String) -> String) -> String {
 }
 
 #[tokio::test]
-async fn abuse_is_refused_with_its_status_publishes_nothing_and_leaves_nothing_in_the_logs() -> Result<()> {
+async fn abuse_is_refused_with_the_right_status_not_published_and_not_logged() -> Result<()> {
     let env = TestEnv::new("abuse").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     refuse_all(&pair).await?;
@@ -175,7 +175,7 @@ fn check(answer: &Answer, status: u16) -> Result<()> {
 }
 
 #[tokio::test]
-async fn three_hundred_sockets_that_never_finish_their_headers_keep_nobody_out_and_are_closed() -> Result<()> {
+async fn three_hundred_sockets_that_never_finish_their_headers_block_no_other_client_and_are_closed() -> Result<()> {
     let env = TestEnv::new("abuse_slow").await?;
     let pair = Pair::start(&env, Setup::default().ingest("HEADER_TIMEOUT", "3s")).await?;
     let mut sockets = Vec::new();

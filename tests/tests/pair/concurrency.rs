@@ -1,4 +1,4 @@
-//! Many workers, the same customers: who waits for whom, and that nobody waits for long.
+//! Many workers and the same customers: a locked row delays only the events that need it.
 
 use anyhow::{Context, Result, ensure};
 use sqlx::{PgPool, Postgres, Row, Transaction};
@@ -9,7 +9,7 @@ use tests::harness::{Pair, Setup, TestEnv, eventually};
 use tokio::task::JoinSet;
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Longer than any test waits: whoever gives up a lock before was not held up by it.
+/// Longer than any test waits, so that no worker gives up a lock because of it.
 const NEVER: &str = "300s";
 
 /// The first events of `customers`, and all their later ones.
@@ -110,8 +110,8 @@ async fn a_transaction_that_fell_into_a_deadlock_is_repeated_and_loses_nothing()
 }
 
 /// Locks the last user, lets a worker lock the first and wait for us, then asks for the first.
-/// PostgreSQL ends one of both after its `deadlock_timeout`; tells whether that was us, because
-/// we asked too late.
+/// PostgreSQL ends one of both after its `deadlock_timeout`; returns whether it ended our session,
+/// which happens if we ask too late.
 async fn deadlock(pool: &PgPool, pair: &Pair, both: &[Event]) -> Result<bool> {
     let users: Vec<String> = sqlx::query_scalar("SELECT user_id FROM billing.app_user ORDER BY user_id")
         .fetch_all(pool)

@@ -1,5 +1,5 @@
-//! What a process says of its settings: all of them with `--help`, and of a bad one its name, in
-//! one line, with exit code 2.
+//! Settings on the command line: `--help` lists all of them, and a bad one is named in one line, with
+//! exit code 2.
 
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ async fn refused(binary: &'static str, changes: &[(&str, Option<&str>)], culprit
 }
 
 #[tokio::test]
-async fn help_lists_every_setting_and_version_says_which() -> Result<()> {
+async fn help_lists_every_setting_and_version_prints_the_version() -> Result<()> {
     for (binary, settings) in [("ingest", INGEST), ("worker", WORKER), ("provision", PROVISION)] {
         let help = run(binary, &["--help"], &[]).await?;
         ensure!(help.status.code() == Some(0));
@@ -97,7 +97,7 @@ async fn help_lists_every_setting_and_version_says_which() -> Result<()> {
 }
 
 #[tokio::test]
-async fn wrong_usage_ends_with_2_and_says_what_is_right() -> Result<()> {
+async fn wrong_arguments_exit_with_2_and_print_the_usage() -> Result<()> {
     for (binary, arguments) in [
         ("ingest", &["--frobnicate"][..]),
         ("ingest", &["run"]),

@@ -1,5 +1,4 @@
-//! Credits: what Stripe tells of periods and packs, and what users make of it, in numbers that
-//! were worked out by hand.
+//! Credits from periods and packs, and their use, with balances that were worked out by hand.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -54,7 +53,7 @@ impl Stage<'_> {
 }
 
 #[tokio::test]
-async fn the_story_of_credits_shows_the_right_balances_after_every_act() -> Result<()> {
+async fn the_story_of_credits_has_the_right_balances_after_every_act() -> Result<()> {
     let env = TestEnv::new("credits_story").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let start = unix_now() - 100 * DAY;
@@ -176,7 +175,7 @@ async fn last_period(stage: &Stage<'_>, acts: &[Vec<Event>]) -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_never_subscribed_can_buy_and_use_and_has_a_row_that_says_none() -> Result<()> {
+async fn a_user_who_never_subscribed_can_buy_and_use_credits_on_the_free_tier() -> Result<()> {
     let env = TestEnv::new("credits_none").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let start = unix_now() - DAY;

@@ -1,5 +1,5 @@
-//! The law for credits: whatever order events come in, however often, whoever is killed
-//! meanwhile, the balances are the same, and their ledger proves them.
+//! Credits end the same in whatever order events come, however often, and through kills; the ledger
+//! proves each balance.
 
 use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
@@ -25,7 +25,7 @@ fn shuffle<T>(seed: u64, things: &mut [T], name: impl Fn(&T) -> String) {
     things.sort_by_cached_key(|thing| Sha256::digest(format!("{seed} {}", name(thing))));
 }
 
-/// How much of the story is told: all of it, or not its last acts.
+/// How much of the story happens: all of it, or all but its last acts.
 #[derive(Clone, Copy)]
 enum Told {
     /// To the end: the dispute is won, the subscription canceled.

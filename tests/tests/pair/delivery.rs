@@ -1,4 +1,4 @@
-//! However often an event comes, whoever dies meanwhile: it has its effect, once.
+//! An event has its effect once, however often it is delivered and whatever process is killed.
 
 use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
@@ -80,7 +80,7 @@ async fn processes_killed_at_any_moment_lose_nothing_and_do_nothing_twice() -> R
 }
 
 #[tokio::test]
-async fn a_message_that_the_broker_gave_up_is_recorded_and_laid_before_the_operator() -> Result<()> {
+async fn a_message_that_the_broker_gave_up_becomes_a_recorded_dead_letter() -> Result<()> {
     let env = TestEnv::new("delivery_limit").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let (queues, topology) = (env.queues().await?, env.topology());
@@ -106,7 +106,7 @@ async fn a_message_that_the_broker_gave_up_is_recorded_and_laid_before_the_opera
 
 /// The broker's own move, which the test above takes for granted.
 #[tokio::test]
-async fn a_message_over_the_delivery_limit_is_moved_by_the_broker_to_the_queue_for_that() -> Result<()> {
+async fn the_broker_moves_a_message_over_the_delivery_limit_to_the_over_limit_queue() -> Result<()> {
     let env = TestEnv::new("delivery_moved").await?;
     let (queues, topology) = (env.queues().await?, env.topology());
     queues.declare_all().await?;

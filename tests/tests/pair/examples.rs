@@ -155,8 +155,8 @@ async fn asks_and_reports(program: &Program<'_>, language: &str, env: &TestEnv, 
     Ok(())
 }
 
-/// First nobody listens, then somebody who is in the way answers 408 and 429, then an ingest
-/// without a broker 503, then all is well.
+/// First no server listens, then a server of the test answers 408 and 429, then an ingest without a
+/// broker answers 503, and at last the report is accepted.
 async fn sends_again_until_it_is_accepted(program: &Program<'_>, env: &TestEnv, pair: &mut Pair) -> Result<()> {
     subscribed(env, pair, "user_2").await?;
     let mut settings = env.settings();
@@ -219,7 +219,7 @@ impl Program<'_> {
             .env("DATABASE_URL", self.database_url)
             .env("USAGE_URL", &self.usage_url)
             .env("USAGE_TOKEN", token)
-            // Whoever reaches the network through a proxy does not reach this machine through it.
+            // This machine is not reached through the network's proxy, if there is one.
             .env("NO_PROXY", "127.0.0.1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

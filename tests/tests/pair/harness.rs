@@ -1,4 +1,4 @@
-//! The harness keeps its own promises.
+//! The harness cleans up after a test.
 
 use lapin::BasicProperties;
 use shared::topology::Topology;

@@ -123,7 +123,7 @@ async fn eight_migrations_at_once_all_succeed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_worker_before_the_migration_says_what_to_do_and_goes_on_by_itself_once_it_is_done() -> Result<()> {
+async fn a_worker_before_the_migration_asks_for_it_and_starts_by_itself_afterwards() -> Result<()> {
     let env = TestEnv::new("lifecycle_early").await?;
     let mut worker = Process::new("worker", "worker", &["run"], env.settings(), env.logs())?;
     worker.spawn()?;

@@ -1,4 +1,4 @@
-//! The path of an event: from a signed webhook or a report of use to the rows that applications read.
+//! The path of an event: from a signed webhook or a usage report to the rows that applications read.
 
 mod abuse;
 mod concurrency;

@@ -1,4 +1,4 @@
-//! Whole lives of simulated customers: every row is what the merchant's own books say.
+//! Whole lives of simulated customers: every row is as the merchant's own books say.
 
 use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
@@ -177,7 +177,7 @@ async fn audit_finds_what_is_changed_by_hand(env: &TestEnv, pair: &Pair, lives: 
 }
 
 #[tokio::test]
-async fn lives_told_in_order_show_the_right_row_after_every_act() -> Result<()> {
+async fn lives_delivered_in_order_have_the_right_row_after_every_act() -> Result<()> {
     let (seed, now) = (proof::seed()?, unix_now());
     let lives = lives(seed + 1, 150, now);
     let env = TestEnv::new("merchant_acts").await?;

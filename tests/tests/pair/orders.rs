@@ -1,4 +1,4 @@
-//! Every order of a history, through the real servers and several workers: one end.
+//! Every order of a short history, through real servers and several workers, ends in the same row.
 
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
@@ -117,7 +117,7 @@ fn latest<'a>(shown: &[Option<(&'a str, &'a str)>], known: &[usize]) -> Option<(
 }
 
 #[tokio::test]
-async fn all_720_orders_of_six_events_each_with_a_copy_lead_to_the_same_row() -> Result<()> {
+async fn all_720_orders_of_six_doubled_events_lead_to_the_same_row() -> Result<()> {
     let env = TestEnv::new("orders_720").await?;
     let now = unix_now();
     let trials = trials(orders(6), now, |mut script| {
@@ -150,7 +150,7 @@ async fn all_720_orders_of_six_events_each_with_a_copy_lead_to_the_same_row() ->
         ensure!(seen == expected, "{seen:?}, not {expected:?}");
         let Some(row) = row else { return Ok(()) };
         ensure!(row.ever_paid == known.contains(&paid), "ever paid?");
-        // The downgrade itself tells what it was from.
+        // The downgrade's event shows the state before it.
         let grace = known.contains(&downgrade).then_some("max");
         ensure!(row.grace_tier.as_deref() == grace, "not a grace of {grace:?}");
         Ok(())
@@ -159,7 +159,7 @@ async fn all_720_orders_of_six_events_each_with_a_copy_lead_to_the_same_row() ->
 }
 
 #[tokio::test]
-async fn of_changes_within_one_second_the_last_one_stands_in_every_order() -> Result<()> {
+async fn of_changes_within_one_second_the_last_one_wins_in_every_order() -> Result<()> {
     const CHECKOUT: [usize; 4] = [0, 1, 2, 3];
     let env = TestEnv::new("orders_second").await?;
     let now = unix_now();
@@ -191,7 +191,7 @@ async fn of_changes_within_one_second_the_last_one_stands_in_every_order() -> Re
 }
 
 #[tokio::test]
-async fn a_deleted_that_is_told_first_or_late_or_tied_ends_the_subscription_for_good() -> Result<()> {
+async fn a_deletion_that_comes_first_late_or_in_a_tie_ends_the_subscription_for_good() -> Result<()> {
     let env = TestEnv::new("orders_deleted").await?;
     let now = unix_now();
     let trials = trials(orders(5), now, |mut script| {

@@ -1,5 +1,5 @@
 //! sqlx 0.9.0 may put a connection back into the pool in the middle of a transaction
-//! (transact-rs/sqlx#4385). Ours closes such a connection, and keeps every other.
+//! (transact-rs/sqlx#4385). Our pool closes such a connection and keeps every other.
 
 use anyhow::{Result, ensure};
 use shared::settings::Secret;

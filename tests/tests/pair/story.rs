@@ -1,4 +1,4 @@
-//! The story, with real processes on real servers, in the shapes of each API version.
+//! The story, with real processes on real servers, in the event shapes of each API version.
 
 use serde_json::Value;
 use tests::fixtures::ApiVersion;

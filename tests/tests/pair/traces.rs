@@ -1,4 +1,4 @@
-//! One trace per event, over both processes, seen by a collector of ours that speaks OTLP.
+//! One trace per event, over both processes, as a collector of the test receives it over OTLP.
 
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Full};
@@ -55,7 +55,7 @@ impl Collector {
         Ok(Response::new(Full::new(Bytes::new())))
     }
 
-    /// The spans of the trace in which the message `id` is told of, once there are so many.
+    /// The spans of the trace that names the message `id`, once there are `count` of them.
     async fn trace_of(&self, id: &str, count: usize) -> Vec<(String, Span)> {
         let spans = || self.0.lock().expect("no test panics with it").clone();
         let mut found = Vec::new();
@@ -93,7 +93,7 @@ fn of_kind(spans: &[(String, Span)], kind: SpanKind) -> Result<&(String, Span)> 
 }
 
 #[tokio::test]
-async fn an_event_is_one_trace_from_the_request_to_the_commit_and_holds_no_payload() -> Result<()> {
+async fn an_event_is_one_trace_from_the_request_to_the_commit_without_its_payload() -> Result<()> {
     let collector = Collector::default();
     let env = TestEnv::new("traces").await?;
     let env = env
@@ -117,7 +117,7 @@ async fn an_event_is_one_trace_from_the_request_to_the_commit_and_holds_no_paylo
     let all = format!("{spans:?}");
     ensure!(!all.contains("cus_") && !all.contains("user_"), "{all}");
 
-    // One that fails is told as failed; its message carries the place.
+    // A failed event has a failed span; its message names the place.
     let mut poison = event.clone();
     poison.id = "evt_traced_poison".to_owned();
     poison.body = poison
@@ -143,7 +143,7 @@ async fn an_event_is_one_trace_from_the_request_to_the_commit_and_holds_no_paylo
 }
 
 #[tokio::test]
-async fn reported_usage_goes_on_in_the_trace_of_the_work_that_used_it() -> Result<()> {
+async fn reported_usage_continues_the_trace_of_the_work_that_used_it() -> Result<()> {
     let collector = Collector::default();
     let env = TestEnv::new("traces_usage").await?;
     let env = env

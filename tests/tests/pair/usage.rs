@@ -1,4 +1,4 @@
-//! Reports of use, from the application's post to the balance.
+//! Usage reports, from the application's post to the balance.
 
 use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
@@ -89,7 +89,7 @@ async fn fifty_clients_that_report_for_one_user_at_once_are_counted_to_the_unit(
 }
 
 #[tokio::test]
-async fn use_is_decided_again_when_its_period_becomes_known_and_a_closed_period_takes_no_more() -> Result<()> {
+async fn usage_moves_to_its_period_once_that_is_known_and_a_closed_period_takes_no_more() -> Result<()> {
     let env = TestEnv::new("usage_periods").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let (user, start) = ("user_early", unix_now() - 40 * DAY);
@@ -107,8 +107,8 @@ async fn use_is_decided_again_when_its_period_becomes_known_and_a_closed_period_
     told(&env, &pair, &customer.subscribed()).await?;
     shows("subscribed", Balance::new(5_000_000, 2_000_000, -100, 0, 2_999_900)).await?;
 
-    // Used in the second period, which nobody told of yet: it is what the first has left that
-    // pays, until the second is known.
+    // Used in the second period, of which no event came yet: the rest of the first period pays
+    // until the second is known.
     use_at("ahead", 4_000_000, start + 35 * DAY).await?;
     shows("ahead", Balance::new(5_000_000, 5_000_000, -1_000_100, 0, -1_000_100)).await?;
     let renewed = customer.renewed();
@@ -150,7 +150,7 @@ async fn outcome(pool: &PgPool, id: &str) -> Result<(String, Option<String>)> {
 }
 
 #[tokio::test]
-async fn what_no_catalog_knows_waits_for_one_that_does_and_what_was_granted_stays() -> Result<()> {
+async fn an_unknown_meter_or_pack_is_dead_until_the_catalog_has_it_and_granted_credits_stay() -> Result<()> {
     let env = TestEnv::new("usage_catalog").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let (user, start) = ("user_catalog", unix_now() - 2 * DAY);
@@ -220,7 +220,7 @@ async fn what_no_catalog_knows_waits_for_one_that_does_and_what_was_granted_stay
 }
 
 #[tokio::test]
-async fn use_beyond_64_bits_is_a_dead_letter_that_says_so_and_its_siblings_are_applied() -> Result<()> {
+async fn usage_beyond_64_bits_is_a_dead_letter_that_says_so_and_its_siblings_are_applied() -> Result<()> {
     let env = TestEnv::new("usage_overflow").await?;
     let env = env.with("RETRY_DELAYS", "50ms,100ms");
     // One lane that gathers, so that all of them are in one transaction.
@@ -259,7 +259,7 @@ async fn use_beyond_64_bits_is_a_dead_letter_that_says_so_and_its_siblings_are_a
         let seen = tokens(env.pool(), &format!("user_{number}")).await?;
         ensure!(seen == Balance::new(0, 0, -5, 0, -5), "{seen:?}");
     }
-    // What was taken can be settled with whatever Stripe tells.
+    // Whatever Stripe sends now, the usage can be settled with it.
     let mut customer = Customer::new(ApiVersion::Y2026, "user_much", now - DAY, BASIC_MONTHLY, true);
     let pack = customer.pack("tokens_5m", 1, now);
     let mut events = customer.subscribed();
@@ -274,7 +274,7 @@ async fn use_beyond_64_bits_is_a_dead_letter_that_says_so_and_its_siblings_are_a
 
 /// One wrong report must not keep a user from what they bought since.
 #[tokio::test]
-async fn who_was_reported_with_a_huge_use_can_still_subscribe_buy_and_use() -> Result<()> {
+async fn a_user_with_huge_reported_usage_can_still_subscribe_buy_and_use() -> Result<()> {
     let env = TestEnv::new("usage_huge").await?;
     let env = env.with("RETRY_DELAYS", "50ms,100ms");
     let pair = Pair::start(&env, Setup::default()).await?;
@@ -303,7 +303,7 @@ async fn who_was_reported_with_a_huge_use_can_still_subscribe_buy_and_use() -> R
 
 /// Sums are kept by the hour: one that a late event cuts through is read line by line.
 #[tokio::test]
-async fn many_uses_of_one_hour_come_apart_where_an_event_that_comes_late_cuts_through_it() -> Result<()> {
+async fn the_sum_of_an_hour_is_split_where_a_late_event_starts_a_period_within_it() -> Result<()> {
     let env = TestEnv::new("usage_hour").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     // Of a whole hour, so that all uses lie in it.
@@ -334,7 +334,7 @@ async fn published(queues: &Queues, work: &str, properties: BasicProperties, bod
 }
 
 #[tokio::test]
-async fn who_may_report_use_cannot_write_stripes_events_and_the_other_way_round() -> Result<()> {
+async fn the_usage_token_cannot_post_stripe_events_and_the_webhook_secret_cannot_post_usage() -> Result<()> {
     let env = TestEnv::new("usage_forged").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let (queues, work) = (env.queues().await?, env.topology().work());

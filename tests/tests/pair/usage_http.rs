@@ -1,5 +1,5 @@
-//! Reports of use, from an application to the work queue: each is one message with its own text,
-//! and is accepted only when the broker has it.
+//! Usage reports, from the application's post to the work queue: each is one message with its own
+//! bytes, and is accepted only when the broker has it.
 
 use anyhow::{Context, Result, ensure};
 use hyper::Method;
@@ -11,7 +11,7 @@ use tests::figures::note;
 use tests::harness::{Answer, Pair, Process, Setup, TestEnv, USAGE_TOKEN, eventually, header};
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// CONTRACT.md: "`503` with `Retry-After` within 3 s".
+/// The bound for a `503` with `Retry-After`.
 const REFUSED_WITHIN: Duration = Duration::from_secs(3);
 const ONE: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
@@ -49,7 +49,7 @@ fn accepted(answer: &Answer, events: usize) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_report_is_a_message_with_its_own_text_and_the_envelope_of_usage() -> Result<()> {
+async fn a_report_becomes_a_message_with_its_own_bytes_and_the_envelope_of_usage() -> Result<()> {
     let env = TestEnv::new("usage_one").await?;
     let pair = Pair::start(&env, Setup::default().workers(0)).await?;
     let text = format!("\n {} ", report("req 1").to_string().replace("\":", "\" : "));
@@ -111,7 +111,7 @@ async fn every_report_of_a_batch_is_a_message_of_its_own() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_named_publishes_nothing_and_leaves_nothing_in_the_logs() -> Result<()> {
+async fn a_refused_report_is_explained_not_published_and_not_logged() -> Result<()> {
     let env = TestEnv::new("usage_refused").await?;
     let pair = Pair::start(&env, Setup::default().workers(0)).await?;
     refuse_strangers(&pair).await?;
@@ -229,7 +229,7 @@ async fn refuse_events(pair: &Pair) -> Result<()> {
     Ok(())
 }
 
-/// The status, and a body that is one short JSON object, says `said`, and repeats nothing.
+/// Checks the status, and that the body is one short JSON object that contains `said` and repeats no input.
 fn check(answer: &Answer, status: u16, said: &str) -> Result<()> {
     ensure!(answer.status == status, "{} {}", answer.status, answer.body);
     let object: Value = serde_json::from_str(&answer.body).context("not JSON")?;

@@ -1,5 +1,4 @@
-//! A paid session that names no pack: its line items are asked for at Stripe, where a stand-in of
-//! ours answers.
+//! A paid session without a pack name: its line items are looked up at Stripe, here a stand-in.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -90,7 +89,7 @@ async fn post(pair: &Pair, event: &Event) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_session_that_names_no_pack_grants_what_its_lines_sold() -> Result<()> {
+async fn a_session_without_a_pack_name_grants_the_packs_of_its_line_items() -> Result<()> {
     let env = TestEnv::new("lines_found").await?;
     let stripe = Stripe::start().await?;
     let key_file = std::env::temp_dir().join(format!("tollbridge-key-{}", std::process::id()));
@@ -126,7 +125,7 @@ async fn a_session_that_names_no_pack_grants_what_its_lines_sold() -> Result<()>
         });
         ensure!(is_last && asked.iter().all(|asked| asked.key == KEY), "{asked:?}");
     }
-    // Who names a pack is not asked about.
+    // A session that names its pack needs no look-up.
     let named = Pack::bought(&mut mint, "user_named", "tokens_5m", 2, unix_now() - DAY);
     post(&pair, &named.completed(&mut mint)).await?;
     has(&env, "user_named", "tokens", 10_000_000).await;
@@ -171,7 +170,7 @@ async fn a_session_that_names_no_pack_grants_what_its_lines_sold() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_failure_of_stripes_is_tried_again_and_names_the_key_where_that_is_refused() -> Result<()> {
+async fn a_failing_look_up_is_retried_and_a_refused_key_is_named() -> Result<()> {
     let env = TestEnv::new("lines_failing")
         .await?
         .with("RETRY_DELAYS", "100ms,200ms,300ms");
@@ -224,7 +223,7 @@ async fn a_failure_of_stripes_is_tried_again_and_names_the_key_where_that_is_ref
 }
 
 #[tokio::test]
-async fn a_stripe_that_hangs_holds_up_nothing_else_of_its_batch_and_no_shutdown() -> Result<()> {
+async fn a_stripe_that_hangs_delays_neither_the_rest_of_its_batch_nor_a_shutdown() -> Result<()> {
     let env = TestEnv::new("lines_hang").await?.with("RETRY_DELAYS", "1s,1h");
     let stripe = Stripe::start().await?;
     // One lane, that finds all that is posted here in its queue, for one batch.
@@ -292,7 +291,7 @@ async fn a_stripe_that_hangs_holds_up_nothing_else_of_its_batch_and_no_shutdown(
 }
 
 #[tokio::test]
-async fn without_a_key_it_is_a_dead_letter_that_a_replay_applies_once_there_is_one() -> Result<()> {
+async fn without_a_key_the_session_is_a_dead_letter_that_is_applied_once_there_is_a_key() -> Result<()> {
     let env = TestEnv::new("lines_no_key").await?;
     let stripe = Stripe::start().await?;
     let mut mint = Mint::new(ApiVersion::Y2026, "nokey");

@@ -1,5 +1,5 @@
-//! A third party's imitation of Stripe, localstripe: of an old shape (plans instead of prices), and
-//! without an event for an update. What it tells is accepted, what it does not tell is found.
+//! localstripe, a third party's imitation of Stripe: it has an old shape (plans instead of prices) and
+//! sends no event for an update. Its events are accepted, and the missing updates are found.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -84,8 +84,8 @@ impl LocalStripe {
         Ok(made["id"].as_str().context("no id")?.to_owned())
     }
 
-    /// Has it tell `pair` of everything.
-    async fn tells(&self, pair: &Pair) -> Result<()> {
+    /// Registers the webhook endpoint of `pair` for all events.
+    async fn sends_events_to(&self, pair: &Pair) -> Result<()> {
         let url = format!("http://{}/webhooks/stripe", pair.client.server());
         let hook = json!({"url": url, "secret": SECRET}).to_string();
         let headers = [("content-type", "application/json")];
@@ -129,7 +129,7 @@ async fn has(env: &TestEnv, what: &str, is_so: impl Fn(&Entitlement) -> bool) {
 }
 
 #[tokio::test]
-async fn a_life_that_another_imitation_of_stripe_tells_in_part_ends_in_the_right_state() -> Result<()> {
+async fn a_life_that_localstripe_reports_in_part_ends_in_the_right_state() -> Result<()> {
     let env = TestEnv::new("localstripe").await?;
     let stripe = LocalStripe::start(&env).await?;
     let setup = Setup::default()
@@ -139,7 +139,7 @@ async fn a_life_that_another_imitation_of_stripe_tells_in_part_ends_in_the_right
         .worker("RECONCILE_INTERVAL", "off")
         .worker("RECONCILE_SETTLE", "100ms");
     let pair = Pair::start(&env, setup).await?;
-    stripe.tells(&pair).await?;
+    stripe.sends_events_to(&pair).await?;
     let [plus, max] = stripe.sells().await?;
     let card = [
         ("card[number]", "4242424242424242"),
@@ -161,12 +161,12 @@ async fn a_life_that_another_imitation_of_stripe_tells_in_part_ends_in_the_right
     .await;
     has(&env, "it tells of the payment", |row| row.ever_paid).await;
 
-    // Of these it tells nothing.
+    // It sends no event for these.
     let path = format!("/v1/subscriptions/{subscription}");
     stripe
         .post(&path, &[("items[0][plan]", &max), ("cancel_at_period_end", "true")])
         .await?;
-    // What is told of the second in which it is asked counts more: an answer of a later one tells.
+    // An event of the same second wins over Stripe's answer, so only the answer of a later second shows the change.
     let printed = eventually(DEADLINE, "it is found by comparing", async || {
         let printed = pair.operate(&["reconcile"]).await?;
         ensure!(printed.contains("price: old_plus here, old_max at Stripe"), "{printed}");

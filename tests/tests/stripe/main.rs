@@ -1,4 +1,4 @@
-//! Stripe's API: the stand-in for it, and what asks it: provision, recovery and line items.
+//! Stripe's API: the stand-in for it, and its callers `provision`, recovery and look-ups.
 
 mod line_items;
 mod local_stripe;

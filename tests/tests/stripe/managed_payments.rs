@@ -1,4 +1,4 @@
-//! Sold through Managed Payments: an invoice that Stripe did not issue is counted.
+//! Sales through Managed Payments: an invoice that Stripe did not issue is counted in a metric.
 
 use anyhow::{Result, ensure};
 use std::time::Duration;

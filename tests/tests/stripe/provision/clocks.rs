@@ -138,7 +138,7 @@ async fn a_clocks_events_reach_the_tables_by_the_work_queue() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_clock_of_which_nobody_knows_whether_it_did_as_asked_is_looked_at_or_named() -> Result<()> {
+async fn a_clock_whose_answer_was_lost_is_looked_up_or_named() -> Result<()> {
     let operator = Operator::new().await?;
     operator.apply().await?;
     let clocks = "/v1/test_helpers/test_clocks";
@@ -190,7 +190,7 @@ async fn a_clock_of_which_nobody_knows_whether_it_did_as_asked_is_looked_at_or_n
 
 /// Refunds and disputes name no customer.
 #[tokio::test]
-async fn a_clocks_events_have_its_customers_refunds_and_disputes_and_nobody_elses() -> Result<()> {
+async fn a_clocks_events_include_refunds_and_disputes_of_its_own_customers_alone() -> Result<()> {
     let operator = Operator::new().await?;
     operator.apply().await?;
     let create = ["test-clock", "create", "--price", "plus_monthly", "--user", "user_1"];

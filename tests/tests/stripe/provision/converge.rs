@@ -1,4 +1,4 @@
-//! An empty account becomes what the catalog says, whatever goes wrong on the way, and then stays so.
+//! An empty account becomes what the catalog says, through all faults, and then stays so.
 
 use super::operator::{KEY, Operator, SHIPPED, WRITES};
 use anyhow::{Result, ensure};
@@ -105,7 +105,7 @@ async fn a_plan_can_be_read_by_a_program() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_the_end_is_the_same() -> Result<()> {
+async fn an_apply_through_any_fault_ends_in_the_same_account() -> Result<()> {
     let seed = u64::from(std::process::id());
     let faults = [
         Fault::TooMany { retry_after: None },
@@ -149,7 +149,7 @@ async fn whatever_goes_wrong_the_end_is_the_same() -> Result<()> {
 }
 
 #[tokio::test]
-async fn every_write_may_be_the_one_that_fails() -> Result<()> {
+async fn an_apply_that_fails_at_any_write_is_finished_by_the_next() -> Result<()> {
     // Side by side, since most of the time each waits for its turn to ask.
     let with = async |fault: Fault| {
         // What was done is found to be so, and not asked for again.
@@ -243,7 +243,7 @@ async fn stripes_command_line_lists_what_apply_made() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_somebody_made_by_hand_is_taken_over() -> Result<()> {
+async fn objects_made_by_hand_are_taken_over() -> Result<()> {
     let operator = Operator::new().await?;
     let by_hand = Operator::new().await?;
     by_hand.apply().await?;
@@ -268,7 +268,7 @@ async fn what_somebody_made_by_hand_is_taken_over() -> Result<()> {
     operator.settled().await
 }
 
-/// A catalog that says all that can be said, and one that says as little as it can.
+/// A catalog with every possible field, and one with as few as possible.
 const FULL: &[(&str, &str)] = &[
     (
         "max_redemptions = 10\n",
@@ -325,7 +325,7 @@ async fn a_price_and_a_product_may_have_one_name() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whatever_the_catalog_may_say_stripe_takes() -> Result<()> {
+async fn stripe_accepts_everything_that_a_valid_catalog_can_say() -> Result<()> {
     for (first, second) in [(FULL, &[][..]), (SPARE, &[]), (&[], SPARE)] {
         let operator = Operator::new().await?;
         operator.stripe.set_now(1_800_000_000);

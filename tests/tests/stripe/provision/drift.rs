@@ -1,4 +1,4 @@
-//! What somebody changed at Stripe: mended where it can be, refused where not, seen in any case.
+//! Changes that somebody made at Stripe: repaired if Stripe allows it, else refused, and always shown.
 
 use super::operator::Operator;
 use anyhow::{Result, ensure};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const HOOK: &str = "https://billing.example.com/webhooks/stripe";
 
-/// Collection, how the object is found, where and what it becomes, and what is told.
+/// The collection, how the object is found, the field and its new value, and the expected message.
 const DRIFTS: &[(&str, &str, &str, &str, &str, &str)] = &[
     (
         "prices",
@@ -108,7 +108,7 @@ const DRIFTS: &[(&str, &str, &str, &str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn an_endpoint_without_a_version_of_its_own_is_told_what_can_be_done() -> Result<()> {
+async fn an_endpoint_without_an_api_version_gets_advice() -> Result<()> {
     let operator = Operator::new().await?;
     operator.apply().await?;
     operator.meddle("webhook_endpoints", "url", HOOK, "/api_version", Value::Null)?;
@@ -151,7 +151,7 @@ async fn a_new_coupon_that_stripe_would_not_take_is_refused_before_anything_is_w
 }
 
 #[tokio::test]
-async fn what_stripe_never_changes_is_refused_all_together_and_nothing_is_written() -> Result<()> {
+async fn changes_that_stripe_never_allows_are_refused_together_and_nothing_is_written() -> Result<()> {
     let operator = Operator::new().await?;
     operator.apply().await?;
     let before = operator.stripe.writes().len();
@@ -191,7 +191,7 @@ async fn what_stripe_never_changes_is_refused_all_together_and_nothing_is_writte
 }
 
 #[tokio::test]
-async fn what_can_be_mended_is_mended() -> Result<()> {
+async fn changes_that_stripe_allows_are_made() -> Result<()> {
     let operator = Operator::new().await?;
     operator.apply().await?;
     let portal = operator.stripe.objects("billing_portal/configurations")[0]["id"].clone();
@@ -302,7 +302,7 @@ async fn both_ways_of_downgrading_are_set_and_conditions_are_emptied() -> Result
 }
 
 #[tokio::test]
-async fn what_leaves_the_catalog_is_deactivated_and_what_stripe_ended_is_told() -> Result<()> {
+async fn objects_that_leave_the_catalog_are_deactivated_and_those_that_stripe_ended_are_reported() -> Result<()> {
     let operator = Operator::new().await?;
     operator.apply().await?;
     let code = "[[promotion]]\ncode = \"BETA\"\ncoupon = \"BETA\"\nmax_redemptions = 10\n";

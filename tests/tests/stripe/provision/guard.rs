@@ -1,4 +1,4 @@
-//! The mode is stated, the key is of it, and what the key may not do is told.
+//! The mode must be stated and the key must be of that mode; missing permissions are named.
 
 use super::operator::Operator;
 use anyhow::{Result, ensure};
@@ -53,7 +53,7 @@ async fn a_key_of_another_mode_is_refused_before_any_request() -> Result<()> {
 }
 
 #[tokio::test]
-async fn check_asks_nobody_and_plan_writes_nothing() -> Result<()> {
+async fn check_sends_no_request_and_plan_writes_nothing() -> Result<()> {
     let mut operator = Operator::new().await?;
     operator.run(&["plan", "--test"]).await?.with(0)?;
     ensure!(operator.stripe.writes().is_empty());
@@ -72,7 +72,7 @@ async fn check_asks_nobody_and_plan_writes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_restricted_key_that_lacks_a_permission_is_told_which() -> Result<()> {
+async fn the_missing_permission_of_a_restricted_key_is_named() -> Result<()> {
     let mut operator = Operator::new().await?;
     let key = "rk_test_tollbridge_restricted";
     operator.settings.insert("STRIPE_SECRET_KEY".into(), key.into());

@@ -1,4 +1,4 @@
-//! Who runs `provision`: with a catalog of their own, on an account of their own.
+//! Runs `provision` with a catalog and an account of its own.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;

@@ -75,7 +75,7 @@ async fn a_replacement_that_is_killed_is_finished_by_the_next_apply() -> Result<
         operator.write(&DEARER)?;
         let replace = ["apply", "--test", "--replace", "basic_monthly"];
         operator.run_and_kill(&replace, writes).await?;
-        // The new price is there, so that nobody has to say again that it is to be replaced.
+        // The new price is there, so the second apply needs no --replace.
         operator.apply().await?;
         replaced(&operator, &old)?;
         operator.settled().await?;

@@ -1,4 +1,5 @@
-//! A new endpoint's secret, which Stripe tells once: shown, or filed, or told to be elsewhere.
+//! The secret of a new endpoint, which Stripe shows once: printed, written to a file, or reported as
+//! lost.
 
 use super::operator::{Operator, Ran, SHIPPED};
 use anyhow::{Result, ensure};
@@ -59,7 +60,7 @@ async fn a_secret_is_shown_once_or_goes_to_a_file_that_only_its_owner_reads() ->
 }
 
 #[tokio::test]
-async fn a_secret_that_did_not_come_is_told() -> Result<()> {
+async fn a_secret_that_did_not_come_is_reported() -> Result<()> {
     let operator = Operator::new().await?;
     operator.stripe.inject(Fault::FailsAfter, When::to("POST", ENDPOINTS));
     let applied = operator.apply().await?;
@@ -68,7 +69,7 @@ async fn a_secret_that_did_not_come_is_told() -> Result<()> {
 
 /// What an attempt did, no later answer undoes.
 #[tokio::test]
-async fn a_secret_is_told_to_be_lost_also_where_a_later_attempt_is_refused() -> Result<()> {
+async fn a_lost_secret_is_reported_even_if_a_later_attempt_is_refused() -> Result<()> {
     let mut operator = Operator::new().await?;
     let key = "rk_test_tollbridge_restricted";
     operator.settings.insert("STRIPE_SECRET_KEY".into(), key.into());
@@ -100,7 +101,7 @@ fn is_lost(operator: &Operator, applied: &Ran) -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_may_have_been_made_is_told_however_the_apply_ends() -> Result<()> {
+async fn an_endpoint_that_may_have_been_made_is_reported_however_the_apply_ends() -> Result<()> {
     let operator = Operator::new().await?;
     operator.stripe.inject(Fault::FailsAfter, When::to("POST", ENDPOINTS));
     // The first look is well, reading back is not.
@@ -122,7 +123,7 @@ async fn an_endpoint_that_may_have_been_made_is_told_however_the_apply_ends() ->
 }
 
 #[tokio::test]
-async fn a_file_for_a_secret_that_does_not_come_is_not_passed_over() -> Result<()> {
+async fn an_unused_secret_file_is_reported() -> Result<()> {
     let operator = Operator::new().await?;
     operator.apply().await?;
     let path = operator.folder.join("secret");

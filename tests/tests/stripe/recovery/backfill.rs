@@ -1,4 +1,4 @@
-//! Events that never came.
+//! Events that were never delivered.
 
 use super::{DEADLINE, asked_as_stripe_says, asking, reconcile};
 use anyhow::{Context, Result, ensure};
@@ -16,7 +16,7 @@ use tests::stripe::{Fault, Stripe, When};
 use tokio::sync::Notify;
 
 #[tokio::test]
-async fn what_came_while_nothing_ran_is_fetched_at_the_start_and_every_row_is_right() -> Result<()> {
+async fn events_missed_while_nothing_ran_are_fetched_at_the_start_and_every_row_is_right() -> Result<()> {
     let (seed, now) = (proof::seed()?, unix_now());
     let lives = lives(seed, 150, now);
     let mut all: Vec<Event> = lives.iter().flat_map(|life| life.events.clone()).collect();
@@ -26,7 +26,7 @@ async fn what_came_while_nothing_ran_is_fetched_at_the_start_and_every_row_is_ri
     // By itself, as it is without any setting.
     let setup = asking(&stripe).workers(0).worker("BACKFILL_INTERVAL", "1h");
     let mut pair = Pair::start(&env, setup).await?;
-    // Of what Stripe lists still, a third is delivered, to a queue that nobody consumes, and the rest to nobody.
+    // Of the events that Stripe still lists, a third is delivered, to a queue without a consumer; the rest is not.
     let listed_from = now - 29 * DAY;
     let is_delivered = |(number, event): &(usize, &Event)| event.created < listed_from || number % 3 == 0;
     let (delivered, missed): (Vec<_>, Vec<_>) = all.iter().enumerate().partition(is_delivered);
@@ -74,7 +74,7 @@ async fn what_came_while_nothing_ran_is_fetched_at_the_start_and_every_row_is_ri
 }
 
 #[tokio::test]
-async fn stripes_faults_and_a_kill_cost_time_alone() -> Result<()> {
+async fn faults_of_stripe_and_a_kill_cost_nothing_but_time() -> Result<()> {
     let seed = proof::seed()?;
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("recovery_faults").await?;
@@ -148,7 +148,7 @@ fn old(mint: &mut Mint, created: i64) -> Event {
 }
 
 #[tokio::test]
-async fn events_that_are_delivered_meanwhile_hide_no_others() -> Result<()> {
+async fn events_delivered_during_a_backfill_hide_no_others() -> Result<()> {
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("recovery_shrinks").await?;
     let pair = Pair::start(&env, asking(&stripe)).await?;
@@ -182,7 +182,7 @@ async fn events_that_are_delivered_meanwhile_hide_no_others() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_put_on_the_queue_is_told_by_its_age_until_it_is() -> Result<()> {
+async fn the_age_of_an_event_that_cannot_be_published_is_a_metric_until_it_is_published() -> Result<()> {
     let stripe = Stripe::start().await?;
     let servers = OwnServers::up("recovery-broker").await?;
     let env = TestEnv::on(servers.servers().clone(), "recovery_gauge").await?;

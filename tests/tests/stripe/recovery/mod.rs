@@ -1,4 +1,4 @@
-//! What Stripe knows and we missed: fetched, compared, repaired.
+//! `backfill` and `reconcile`: what Stripe has and we missed is fetched, compared and repaired.
 
 mod backfill;
 mod reconcile;
@@ -54,7 +54,7 @@ fn asked_as_stripe_says(stripe: &Stripe) -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_key_or_with_one_of_the_other_mode_nothing_is_asked() -> Result<()> {
+async fn without_a_key_or_with_one_of_the_other_mode_no_request_is_sent() -> Result<()> {
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("recovery_keys").await?;
     let pair = Pair::start(&env, asking(&stripe).workers(0)).await?;

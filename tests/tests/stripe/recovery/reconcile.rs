@@ -1,4 +1,4 @@
-//! Subscriptions that are not as Stripe shows them.
+//! Subscriptions that differ from what Stripe shows.
 
 use super::{DEADLINE, asked_as_stripe_says, asking, reconcile, snapshots_applied};
 use anyhow::{Context, Result, ensure};
@@ -13,13 +13,13 @@ use tests::proof;
 use tests::shop::{Shop, restart, unsold};
 use tests::stripe::Stripe;
 
-/// The lives without what told last how their subscription stands, and whether that was its end.
+/// The lives without the last event that shows their subscription, and whether that event ended it.
 fn forgetful(lives: &[Life]) -> Vec<(Vec<Event>, bool)> {
     let without = |life: &Life| {
         let mut events = life.events.clone();
         let newest = events.iter().rposition(shows_subscription);
         let lost = newest.map(|place| events.remove(place));
-        // Its twin tells the same.
+        // Its twin shows the same.
         events.retain(|event| {
             lost.as_ref()
                 .is_none_or(|lost| (event.created, &event.kind) != (lost.created, &lost.kind))
@@ -44,7 +44,7 @@ fn shown(row: &Entitlement) -> Entitlement {
 }
 
 #[tokio::test]
-async fn what_no_event_ever_told_is_found_by_comparing_and_repaired_once() -> Result<()> {
+async fn changes_without_any_event_are_found_by_comparing_and_repaired_once() -> Result<()> {
     let (seed, now) = (proof::seed()?, unix_now());
     let lives = lives(seed + 2, 150, now);
     let stripe = Stripe::start().await?;
@@ -105,7 +105,7 @@ async fn what_no_event_ever_told_is_found_by_comparing_and_repaired_once() -> Re
 }
 
 #[tokio::test]
-async fn what_a_list_leaves_out_is_asked_for_and_ended_only_if_it_is_gone() -> Result<()> {
+async fn a_subscription_missing_from_the_list_is_looked_up_and_ended_only_if_it_is_gone() -> Result<()> {
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("recovery_gone").await?;
     let pair = Pair::start(&env, asking(&stripe)).await?;
@@ -150,7 +150,7 @@ async fn what_a_list_leaves_out_is_asked_for_and_ended_only_if_it_is_gone() -> R
 }
 
 #[tokio::test]
-async fn a_key_of_another_account_ends_nobody() -> Result<()> {
+async fn a_key_of_another_account_ends_no_subscription() -> Result<()> {
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("recovery_account").await?;
     let pair = Pair::start(&env, asking(&stripe)).await?;
@@ -177,7 +177,7 @@ async fn a_key_of_another_account_ends_nobody() -> Result<()> {
 }
 
 #[tokio::test]
-async fn that_many_are_gone_needs_somebodys_word() -> Result<()> {
+async fn many_missing_subscriptions_are_ended_only_with_a_confirmation() -> Result<()> {
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("recovery_many_gone").await?;
     let pair = Pair::start(&env, asking(&stripe)).await?;
@@ -214,7 +214,7 @@ async fn that_many_are_gone_needs_somebodys_word() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_worker_compares_for_all_and_another_one_when_it_is_killed() -> Result<()> {
+async fn one_worker_reconciles_for_all_and_another_takes_over_when_it_is_killed() -> Result<()> {
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("recovery_lead").await?;
     let setup = asking(&stripe).workers(2).worker("RECONCILE_INTERVAL", "1s");
@@ -248,7 +248,7 @@ async fn one_worker_compares_for_all_and_another_one_when_it_is_killed() -> Resu
 }
 
 #[tokio::test]
-async fn a_price_that_the_catalog_lacks_is_one_dead_letter_however_often_it_is_compared() -> Result<()> {
+async fn a_price_missing_from_the_catalog_is_one_dead_letter_however_often_it_is_compared() -> Result<()> {
     let stripe = Stripe::start().await?;
     let shop = Shop::new("recovery_price")?;
     let env = TestEnv::new("recovery_price").await?.with("CATALOG_FILE", &shop.path());

@@ -1,4 +1,4 @@
-//! Changes of one second whose order no event tells.
+//! Changes within one second whose order no event shows.
 
 use super::{DEADLINE, asked_as_stripe_says, asking, snapshots_applied};
 use anyhow::{Context, Result, ensure};
@@ -8,7 +8,7 @@ use tests::fixtures::{ApiVersion, DAY, Event, Mint, Resource, Subscription};
 use tests::harness::{Entitlement, Pair, TestEnv, eventually, unix_now};
 use tests::stripe::{Fault, Stripe, When};
 
-/// Two changes in one second that tell nothing of what they started from.
+/// Two changes in one second that do not show the state before them.
 fn tie(mint: &mut Mint, user: &str, at: i64) -> (Vec<Event>, [Subscription; 2]) {
     let customer = mint.id("cus");
     let first = Subscription::new(mint, &customer, BASIC_MONTHLY, at - DAY).of_user(user);
@@ -38,7 +38,7 @@ async fn tiers(env: &TestEnv, expected: &[(String, &str)]) {
 }
 
 #[tokio::test]
-async fn a_tie_that_no_evidence_decides_is_asked_of_stripe_and_waits_for_nobody() -> Result<()> {
+async fn an_undecided_tie_is_looked_up_at_stripe_without_delaying_other_users() -> Result<()> {
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("recovery_ties").await?;
     let pair = Pair::start(&env, asking(&stripe).workers(2)).await?;
@@ -55,7 +55,7 @@ async fn a_tie_that_no_evidence_decides_is_asked_of_stripe_and_waits_for_nobody(
     }
     Delivery::start(&pair.client, &all, 4).finish().await?;
     all_applied(env.pool(), &ids(&all), DEADLINE).await?;
-    // Stripe is down, and nobody waits for it.
+    // Stripe is down, and no event waits for it.
     let others = newcomers("others", 50);
     Delivery::start(&pair.client, &others, 4).finish().await?;
     all_applied(env.pool(), &ids(&others), DEADLINE).await?;

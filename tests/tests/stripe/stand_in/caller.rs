@@ -1,4 +1,4 @@
-//! Someone who calls the stand-in, as plainly as can be.
+//! A plain client of the stand-in.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;

@@ -1,11 +1,11 @@
-//! Products, prices, coupons, promotion codes, portals, endpoints: what is sold, and what of it is told.
+//! Products, prices, coupons, promotion codes, portals and endpoints.
 
 use super::caller::{Caller, id, ids};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn what_is_not_sent_keeps_its_value_and_what_is_sent_empty_is_emptied() -> Result<()> {
+async fn a_field_that_is_not_sent_keeps_its_value_and_an_empty_one_is_cleared() -> Result<()> {
     let caller = Caller::new().await?;
     let form = "id=prod_a&name=A&description=Long&metadata[tier]=basic&metadata[rank]=1&images[]=https://a.b/c.png";
     caller.post("/v1/products", form).await?;
@@ -27,7 +27,7 @@ async fn what_is_not_sent_keeps_its_value_and_what_is_sent_empty_is_emptied() ->
 }
 
 #[tokio::test]
-async fn a_lookup_key_is_one_prices_until_it_is_transferred() -> Result<()> {
+async fn a_lookup_key_belongs_to_one_price_until_it_is_transferred() -> Result<()> {
     let caller = Caller::new().await?;
     let old = caller.plan("prod_a").await?;
     caller
@@ -60,7 +60,7 @@ async fn a_lookup_key_is_one_prices_until_it_is_transferred() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_price_says_what_follows_from_what_was_sent() -> Result<()> {
+async fn a_price_shows_the_fields_that_follow_from_the_request() -> Result<()> {
     let caller = Caller::new().await?;
     let form =
         "id=prod_a&name=A&default_price_data[currency]=EUR&default_price_data[unit_amount]=5&expand[]=default_price";
@@ -88,7 +88,7 @@ async fn a_price_says_what_follows_from_what_was_sent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_coupon_applies_to_is_told_only_if_it_is_expanded() -> Result<()> {
+async fn applies_to_of_a_coupon_is_shown_only_if_expanded() -> Result<()> {
     let caller = Caller::new().await?;
     caller.plan("prod_a").await?;
     let form = "id=TEN&percent_off=10.5&duration=repeating&duration_in_months=3&applies_to[products][]=prod_a";
@@ -144,7 +144,7 @@ async fn what_a_coupon_applies_to_is_told_only_if_it_is_expanded() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_portals_products_are_told_only_if_expanded_and_kept_unless_sent() -> Result<()> {
+async fn products_of_a_portal_are_shown_only_if_expanded_and_kept_unless_sent() -> Result<()> {
     let caller = Caller::new().await?;
     let price = caller.plan("prod_a").await?;
     let update = "features[subscription_update]";
@@ -196,7 +196,7 @@ async fn a_portals_products_are_told_only_if_expanded_and_kept_unless_sent() -> 
 }
 
 #[tokio::test]
-async fn an_endpoints_secret_is_told_once() -> Result<()> {
+async fn the_secret_of_an_endpoint_is_shown_once() -> Result<()> {
     let caller = Caller::new().await?;
     let form = "url=https://a.b/c&enabled_events[]=invoice.paid&enabled_events[]=charge.refunded&api_version=2026-05-27.dahlia";
     let made = caller.post("/v1/webhook_endpoints", form).await?;

@@ -1,4 +1,4 @@
-//! Test clocks, and what lives on them.
+//! Test clocks, and the objects on them.
 
 use super::caller::{Caller, id};
 use anyhow::{Result, ensure};
@@ -75,7 +75,7 @@ async fn a_clock_advances_for_a_while_and_then_its_subscriptions_have_moved_on()
     let ended = caller.get(&subscription).await?;
     ensure!(ended["status"] == "canceled" && ended["ended_at"] == next, "{ended}");
 
-    // What happened is told by the wall's clock, and bears the time of the test's.
+    // An event is created at the real time, and its object has the test clock's time.
     let events = caller.get("/v1/events?limit=100").await?;
     let events = events["data"].as_array().map_or(&[][..], Vec::as_slice);
     let told: Vec<&str> = events.iter().rev().filter_map(|event| event["type"].as_str()).collect();
@@ -116,7 +116,7 @@ async fn a_clock_advances_for_a_while_and_then_its_subscriptions_have_moved_on()
 }
 
 #[tokio::test]
-async fn a_customer_who_is_deleted_can_be_asked_for_and_has_no_subscription() -> Result<()> {
+async fn a_deleted_customer_can_be_read_and_has_no_subscription() -> Result<()> {
     let caller = Caller::new().await?;
     let price = caller.plan("prod_a").await?;
     let customer = id(&caller.post("/v1/customers", "name=A").await?)?;

@@ -1,4 +1,4 @@
-//! Stripe's own command line takes the stand-in for Stripe.
+//! Stripe's own command line works with the stand-in.
 
 use super::caller::{Caller, KEY, id, ids};
 use anyhow::{Result, ensure};

@@ -1,4 +1,4 @@
-//! Faults, and answers that are given again.
+//! Faults, and repeated requests.
 
 use super::caller::{Caller, KEY};
 use anyhow::{Result, ensure};
@@ -21,7 +21,7 @@ fn count(caller: &Caller) -> usize {
 }
 
 #[tokio::test]
-async fn a_repeated_request_is_answered_again_and_done_once() -> Result<()> {
+async fn a_repeated_request_gets_the_same_answer_and_is_done_once() -> Result<()> {
     let caller = Caller::new().await?;
     let first = create(&caller, "a", "key-1").await?;
     let again = create(&caller, "a", "key-1").await?;
@@ -72,7 +72,7 @@ async fn a_repeated_request_is_answered_again_and_done_once() -> Result<()> {
 type Case = (Fault, Option<u16>, usize, u16, usize);
 
 #[tokio::test]
-async fn a_fault_strikes_before_or_after_the_deed() -> Result<()> {
+async fn a_fault_happens_before_or_after_the_change() -> Result<()> {
     let cases: [Case; 10] = [
         (Fault::TooMany { retry_after: None }, Some(429), 0, 200, 1),
         (Fault::TooMany { retry_after: Some(7) }, Some(429), 0, 200, 1),
@@ -121,7 +121,7 @@ async fn a_fault_strikes_before_or_after_the_deed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_fault_strikes_the_requests_that_it_is_meant_for() -> Result<()> {
+async fn a_fault_affects_only_the_requests_that_it_names() -> Result<()> {
     let seed = 20_261_125;
     let cases = [
         (When::any(), vec![500; 6]),
@@ -166,7 +166,7 @@ async fn a_fault_strikes_the_requests_that_it_is_meant_for() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_fault_hides_is_a_violation_all_the_same() -> Result<()> {
+async fn an_invalid_request_is_a_violation_even_if_a_fault_answers_it() -> Result<()> {
     let caller = Caller::new().await?;
     for fault in [
         Fault::TooMany { retry_after: None },
@@ -185,7 +185,7 @@ async fn what_a_fault_hides_is_a_violation_all_the_same() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_answer_waits_until_it_is_let_go() -> Result<()> {
+async fn an_answer_waits_until_the_test_releases_it() -> Result<()> {
     let caller = Caller::new().await?;
     let go = Arc::new(Notify::new());
     caller
@@ -195,7 +195,7 @@ async fn an_answer_waits_until_it_is_let_go() -> Result<()> {
         while caller.stripe.requests().is_empty() {
             tokio::task::yield_now().await;
         }
-        // It is done already, and nobody else waits.
+        // It is done already, and no other request waits.
         assert_eq!(count(&caller), 1);
         go.notify_one();
     });
@@ -204,7 +204,7 @@ async fn an_answer_waits_until_it_is_let_go() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_was_asked_is_told_as_it_was_asked() -> Result<()> {
+async fn the_journal_has_each_request_as_it_was_sent() -> Result<()> {
     let caller = Caller::new().await?;
     let headers = [("idempotency-key", "key"), ("stripe-version", "2020-08-27")];
     let answer = caller

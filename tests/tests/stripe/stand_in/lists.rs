@@ -1,4 +1,4 @@
-//! Lists: in which order, by which page, and what they leave out.
+//! Lists: their order, their pages and their filters.
 
 use super::caller::{Caller, id, ids};
 use anyhow::{Result, ensure};

@@ -1,4 +1,4 @@
-//! The stand-in for Stripe's API does as Stripe does.
+//! The stand-in for Stripe's API behaves as Stripe does.
 
 mod caller;
 mod catalog;

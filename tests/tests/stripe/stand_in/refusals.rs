@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! Refused requests, and the words of the refusals.
 
 use super::caller::Caller;
 use anyhow::{Context, Result, ensure};
@@ -111,14 +111,14 @@ async fn check(caller: &Caller, lines: &str, are_violations: bool) -> Result<()>
 }
 
 #[tokio::test]
-async fn what_stripes_document_does_not_know_is_refused_and_noted() -> Result<()> {
+async fn a_request_that_stripes_document_does_not_allow_is_refused_and_noted() -> Result<()> {
     let lines = UNKNOWN.replace("LONG", &"a".repeat(41));
     let lines = lines.replace("MANY", &["types[]=a"; 21].join("&"));
     check(&Caller::new().await?, &lines, true).await
 }
 
 #[tokio::test]
-async fn what_stands_against_what_is_there_is_refused_and_no_violation() -> Result<()> {
+async fn a_request_that_conflicts_with_existing_objects_is_refused_and_no_violation() -> Result<()> {
     let caller = Caller::new().await?;
     let price = caller.plan("prod_a").await?;
     let form = "lookup_key=taken&tax_behavior=inclusive";
@@ -148,7 +148,7 @@ async fn what_stands_against_what_is_there_is_refused_and_no_violation() -> Resu
 }
 
 #[tokio::test]
-async fn keys_are_of_a_mode_and_may_do_what_they_are_permitted() -> Result<()> {
+async fn a_key_works_in_its_own_mode_and_within_its_permissions() -> Result<()> {
     let mut caller = Caller::new().await?;
     caller.post("/v1/products", "id=prod_a&name=A").await?;
     for (key, status, words) in [

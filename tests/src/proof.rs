@@ -8,7 +8,7 @@ use shared::settings::Settings;
 use sqlx::{PgPool, Row};
 
 /// How many lives, or events, a failure shows in full.
-const TOLD_MOST: usize = 3;
+const SHOWN_MAX: usize = 3;
 
 /// What a randomised test begins with: `TEST_SEED` of the environment, else always the same.
 ///
@@ -78,7 +78,7 @@ pub async fn compare<'a>(
         "{} of {} lives differ:\n{}",
         told.len(),
         expected.len(),
-        told[..told.len().min(TOLD_MOST)].join("\n")
+        told[..told.len().min(SHOWN_MAX)].join("\n")
     );
     Ok(())
 }
@@ -129,7 +129,7 @@ pub async fn events(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
         "of {} events {} are wrong:\n{}",
         ids.len(),
         wrong.len(),
-        wrong[..wrong.len().min(TOLD_MOST)].join("\n")
+        wrong[..wrong.len().min(SHOWN_MAX)].join("\n")
     );
     Ok(Counted {
         applied: ids.len() - ignored,

@@ -1,10 +1,14 @@
 //! `ingest` and `worker`, started together.
 
 use crate::harness::ports::free_address;
-use crate::harness::{Client, Process, SECRET, TestEnv, USAGE_TOKEN};
+use crate::harness::{Client, Process, SECRET, TestEnv, USAGE_TOKEN, eventually};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long the workers may take to settle what is queued.
+const SETTLING: Duration = Duration::from_mins(1);
 
 /// How a pair is to be started.
 #[derive(Clone, Debug)]
@@ -182,6 +186,19 @@ impl Pair {
     pub async fn dead_letters(&self, further: &[&str]) -> Result<Vec<Value>> {
         let arguments = [&["dead-letters", "list", "--json"], further].concat();
         Ok(serde_json::from_str(&self.operate(&arguments).await?)?)
+    }
+
+    /// Waits until the workers have settled exactly so many deliveries since they started, duplicates too.
+    ///
+    /// # Panics
+    /// When that takes more than a minute.
+    pub async fn settles(&self, deliveries: i64) {
+        eventually(SETTLING, "every delivery is settled", async || {
+            let settled = self.settled().await?;
+            ensure!(settled == deliveries, "{settled} of {deliveries}");
+            Ok(())
+        })
+        .await;
     }
 
     /// How many deliveries the workers have settled since they started, duplicates too.

@@ -125,7 +125,9 @@ async fn each_poison_message_is_dead_once_with_its_reason_and_its_siblings_are_a
     for _ in 0..3 {
         for (place, event) in good.iter().enumerate() {
             messages.push((BasicProperties::default(), event.body.as_bytes()));
-            if let Some(poison) = poison.get(place / 15).filter(|_| place % 15 == 0) {
+            if place % 15 == 0
+                && let Some(poison) = poison.get(place / 15)
+            {
                 messages.push((BasicProperties::default(), &poison.body));
             }
         }

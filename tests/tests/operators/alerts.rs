@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tests::crowd::{Delivery, all_applied, ids, newcomers};
 use tests::figures::note;
-use tests::fixtures::{ApiVersion, Event, Mint, Subscription, price};
+use tests::fixtures::price;
 use tests::harness::{
     OwnServers, Pair, Prometheus, Promtool, Setup, TestEnv, eventually, report, repository, unix_now,
 };
-use tests::shop::restart;
+use tests::shop::{Shop, restart, unknown_price};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 /// The worker looks at what it shows every five seconds.
@@ -173,11 +173,8 @@ async fn every_query_of_the_dashboard_is_valid() -> Result<()> {
 #[tokio::test]
 async fn an_unknown_price_raises_an_alert_that_clears_after_the_catalog_is_repaired_and_the_event_replayed()
 -> Result<()> {
-    let shipped = fs::read_to_string(deploy("catalog.toml"))?;
-    let catalog = std::env::temp_dir().join(format!("tollbridge-alerts-{}.toml", std::process::id()));
-    fs::write(&catalog, &shipped)?;
-    let env = TestEnv::new("alerts_price").await?;
-    let env = env.with("CATALOG_FILE", &catalog.display().to_string());
+    let shop = Shop::new("alerts_price")?;
+    let env = TestEnv::new("alerts_price").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let prometheus = Prometheus::start(&Promtool::get().await?, "alerts-price", &pair).await?;
     eventually(DEADLINE, "Prometheus scrapes both", async || {
@@ -207,11 +204,7 @@ async fn an_unknown_price_raises_an_alert_that_clears_after_the_catalog_is_repai
     );
     let shown = pair.operate(&["dead-letters", "show", &event.id]).await?;
     ensure!(shown.contains("waits for an operator"), "{shown}");
-    let sold = price::UNKNOWN.lookup_key;
-    let price = format!(
-        "[[price]]\nlookup_key = \"{sold}\"\ntier = \"plus\"\namount = 1\ncurrency = \"eur\"\ninterval = \"month\"\n"
-    );
-    fs::write(&catalog, format!("{shipped}\n{price}"))?;
+    shop.sell(price::UNKNOWN.lookup_key)?;
     let dry = pair
         .operate(&["dead-letters", "replay", &event.id, "--dry-run"])
         .await?;
@@ -237,7 +230,7 @@ async fn an_unknown_price_raises_an_alert_that_clears_after_the_catalog_is_repai
         "unknown price (alerts cut to wait 2 s): fires {fired:?} after the post; once mended it is applied after {applied:?}, the alert clears after {:?}",
         mended.elapsed()
     ));
-    Ok(fs::remove_file(catalog)?)
+    Ok(())
 }
 
 #[tokio::test]
@@ -357,14 +350,6 @@ async fn quiet(prometheus: &Prometheus, alert: &str) {
         Ok(())
     })
     .await;
-}
-
-fn unknown_price(seed: &str) -> Event {
-    let mut mint = Mint::new(ApiVersion::Y2026, &format!("{seed}price"));
-    let customer = mint.id("cus");
-    let now = unix_now();
-    let subscription = Subscription::new(&mut mint, &customer, price::UNKNOWN, now).of_user("user_price");
-    mint.event("customer.subscription.created", now, &subscription)
 }
 
 fn deploy(path: &str) -> PathBuf {

@@ -10,6 +10,7 @@ use tests::fixtures::{ApiVersion, Customer, DAY, Event, Mint, Subscription, pric
 use tests::harness::{
     Browser, OPS_TOKEN, Pair, Setup, Sight, TestEnv, report, report_key, repository, unix_now, wait_for,
 };
+use tests::shop::{Shop, restart};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// A customer is a customer, whatever they are called.
@@ -17,10 +18,8 @@ const HOSTILE: &str = "<script>document.title='owned'</script>\"><img src=x oner
 
 #[tokio::test]
 async fn an_operator_finds_a_dead_letter_repairs_its_cause_and_sees_it_applied() -> Result<()> {
-    let catalog = Catalog::new()?;
-    let env = TestEnv::new("console")
-        .await?
-        .with("CATALOG_FILE", &catalog.0.display().to_string());
+    let shop = Shop::new("console")?;
+    let env = TestEnv::new("console").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let letter = history(&env, &pair).await?;
     let browser = Browser::open("console").await?;
@@ -31,10 +30,8 @@ async fn an_operator_finds_a_dead_letter_repairs_its_cause_and_sees_it_applied()
     visit.sees_what_a_use_took().await?;
     visit.finds_the_customer(&letter.id).await?;
     visit.is_told_that_the_price_is_still_unknown(&letter.id).await?;
-    catalog.learns(price::UNKNOWN.lookup_key)?;
-    pair.workers[0].sigterm().await?;
-    ensure!(pair.workers[0].exit(DEADLINE).await?.success());
-    pair.workers[0].start().await?;
+    shop.sell(price::UNKNOWN.lookup_key)?;
+    restart(&mut pair).await?;
     visit.replays(&letter.id).await?;
     all_applied(env.pool(), std::slice::from_ref(&letter.id), DEADLINE).await?;
     visit.sees_it_applied(&letter.id).await?;
@@ -83,31 +80,6 @@ async fn history(env: &TestEnv, pair: &Pair) -> Result<Event> {
     all_recorded(env.pool(), &ids(&broken), DEADLINE).await?;
     all_recorded(env.pool(), &ids(&hostile), DEADLINE).await?;
     Ok(letter)
-}
-
-/// The shipped catalog, in a file of its own.
-struct Catalog(PathBuf);
-
-impl Catalog {
-    fn new() -> Result<Self> {
-        let file = std::env::temp_dir().join(format!("tollbridge-console-{}.toml", std::process::id()));
-        std::fs::copy(repository().join("deploy/catalog.toml"), &file)?;
-        Ok(Self(file))
-    }
-
-    fn learns(&self, lookup_key: &str) -> Result<()> {
-        let shipped = std::fs::read_to_string(&self.0)?;
-        let price = format!(
-            "[[price]]\nlookup_key = \"{lookup_key}\"\ntier = \"plus\"\namount = 1\ncurrency = \"eur\"\ninterval = \"month\"\n"
-        );
-        Ok(std::fs::write(&self.0, format!("{shipped}\n{price}"))?)
-    }
-}
-
-impl Drop for Catalog {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_file(&self.0);
-    }
 }
 
 /// An operator before the browser.

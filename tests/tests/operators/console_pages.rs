@@ -5,10 +5,10 @@ use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use std::time::Duration;
 use tests::crowd::all_recorded;
-use tests::fixtures::{ApiVersion, Event, Mint, Subscription, price};
 use tests::harness::{
     Client, OPS_TOKEN, Pair, Setup, TestEnv, console_session, eventually, report, report_key, unix_now,
 };
+use tests::shop::unknown_price;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -134,11 +134,4 @@ async fn discarding_a_letter_that_may_still_be_applied_warns_and_the_warning_is_
         "{outcome}"
     );
     Ok(())
-}
-
-fn unknown_price(seed: &str) -> Event {
-    let mut mint = Mint::new(ApiVersion::Y2026, &format!("{seed}price"));
-    let (customer, now) = (mint.id("cus"), unix_now());
-    let subscription = Subscription::new(&mut mint, &customer, price::UNKNOWN, now).of_user("user_price");
-    mint.event("customer.subscription.created", now, &subscription)
 }

@@ -3,8 +3,9 @@
 use anyhow::{Result, ensure};
 use std::time::Duration;
 use tests::crowd::{all_applied, newcomers};
-use tests::fixtures::{ApiVersion, Event, Mint, Subscription, price};
-use tests::harness::{Pair, Setup, TestEnv, eventually, repository, unix_now};
+use tests::fixtures::price;
+use tests::harness::{Pair, Setup, TestEnv, eventually};
+use tests::shop::{Shop, restart, unknown_price};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -65,12 +66,8 @@ async fn an_operator_lists_dead_letters_oldest_first_by_type_reason_and_number()
 
 #[tokio::test]
 async fn an_event_with_an_unknown_price_is_applied_once_the_catalog_has_the_price() -> Result<()> {
-    let catalog = std::env::temp_dir().join(format!("tollbridge-catalog-{}.toml", std::process::id()));
-    let shipped = std::fs::read_to_string(repository().join("deploy/catalog.toml"))?;
-    std::fs::write(&catalog, &shipped)?;
-    let env = TestEnv::new("poison_price")
-        .await?
-        .with("CATALOG_FILE", &catalog.display().to_string());
+    let shop = Shop::new("poison_price")?;
+    let env = TestEnv::new("poison_price").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let event = unknown_price(env.namespace());
     pair.client.post_event(&event).await?.accepted()?;
@@ -80,25 +77,10 @@ async fn an_event_with_an_unknown_price_is_applied_once_the_catalog_has_the_pric
     })
     .await;
 
-    let sold = price::UNKNOWN.lookup_key;
-    let price = format!(
-        "[[price]]\nlookup_key = \"{sold}\"\ntier = \"plus\"\namount = 1\ncurrency = \"eur\"\ninterval = \"month\"\n"
-    );
-    std::fs::write(&catalog, format!("{shipped}\n{price}"))?;
-    pair.workers[0].sigterm().await?;
-    ensure!(pair.workers[0].exit(DEADLINE).await?.success());
-    pair.workers[0].start().await?;
+    shop.sell(price::UNKNOWN.lookup_key)?;
+    restart(&mut pair).await?;
     pair.client.post_event(&event).await?.accepted()?;
     all_applied(env.pool(), &[event.id], DEADLINE).await?;
     ensure!(pair.dead_letters(&[]).await?.is_empty(), "still listed");
-    std::fs::remove_file(catalog)?;
     Ok(())
-}
-
-fn unknown_price(seed: &str) -> Event {
-    let mut mint = Mint::new(ApiVersion::Y2026, &format!("{seed}price"));
-    let customer = mint.id("cus");
-    let now = unix_now();
-    let subscription = Subscription::new(&mut mint, &customer, price::UNKNOWN, now).of_user("user_price");
-    mint.event("customer.subscription.created", now, &subscription)
 }

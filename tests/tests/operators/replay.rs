@@ -11,7 +11,8 @@ use tests::shop::{Shop, UNSOLD, all_dead, open, restart, unsold};
 use worker::store::action::{Deed, Intent, Operator, Via, begin_action, take_turn};
 
 const DEADLINE: Duration = Duration::from_mins(1);
-async fn scalar(env: &TestEnv, sql: &'static str) -> Result<i64> {
+
+pub(crate) async fn scalar(env: &TestEnv, sql: &'static str) -> Result<i64> {
     Ok(sqlx::query_scalar(sql).fetch_one(env.pool()).await?)
 }
 

@@ -1,5 +1,6 @@
 //! Ten thousand dead letters: listed, filtered, and replayed by a command that is killed several times.
 
+use crate::replay::scalar;
 use anyhow::{Result, ensure};
 use sqlx::Row;
 use std::io::Write;
@@ -8,10 +9,6 @@ use tests::harness::{Pair, Queues, Setup, TestEnv, eventually};
 use tests::shop::{Shop, all_dead, restart, unsold};
 
 const DEADLINE: Duration = Duration::from_mins(1);
-
-async fn scalar(env: &TestEnv, sql: &'static str) -> Result<i64> {
-    Ok(sqlx::query_scalar(sql).fetch_one(env.pool()).await?)
-}
 
 #[tokio::test]
 async fn ten_thousand_letters_are_replayed_through_kills_and_each_counts_once() -> Result<()> {

@@ -81,7 +81,7 @@ async fn the_question_and_the_report_of_the_page_are_answered_as_it_says() -> Re
         ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
     }
     // The batch holds the same report once more.
-    settled(&pair, 3 + 2).await;
+    pair.settles(3 + 2).await;
     expect(&env, "user_1", UNITS).await
 }
 
@@ -136,7 +136,7 @@ async fn asks_and_reports(program: &Program<'_>, language: &str, env: &TestEnv, 
         let said = program.says(&["user_1", "req_1"]).await?;
         ensure!(said == "user_1 used 600 + 100 tokens, reported as req_1", "{said}");
     }
-    settled(pair, 3 + 3).await;
+    pair.settles(3 + 3).await;
     expect(env, "user_1", 2 * UNITS).await?;
 
     let rest = report("rest", "user_1", "tokens", TOKENS, unix_now())?;
@@ -268,16 +268,6 @@ async fn subscribed(env: &TestEnv, pair: &Pair, user: &str) -> Result<()> {
     let events = Customer::new(ApiVersion::Y2026, user, unix_now() - DAY, BASIC_MONTHLY, true).subscribed();
     Delivery::start(&pair.client, &events, 1).finish().await?;
     all_recorded(env.pool(), &ids(&events), DEADLINE).await
-}
-
-/// Waits until the workers are done with so many deliveries, those that count once more too.
-async fn settled(pair: &Pair, deliveries: i64) {
-    eventually(DEADLINE, "all is settled", async || {
-        let settled = pair.settled().await?;
-        ensure!(settled == deliveries, "{settled} of {deliveries}");
-        Ok(())
-    })
-    .await;
 }
 
 /// Checks that `user` used so much of the plan, and nothing else.

@@ -35,15 +35,6 @@ async fn told(env: &TestEnv, pair: &Pair, events: &[Event]) -> Result<()> {
     all_recorded(env.pool(), &ids(events), DEADLINE).await
 }
 
-async fn settled(pair: &Pair, count: i64) {
-    eventually(DEADLINE, "every delivery is settled", async || {
-        let settled = pair.settled().await?;
-        ensure!(settled == count, "{settled} of {count}");
-        Ok(())
-    })
-    .await;
-}
-
 async fn tokens(pool: &PgPool, user: &str) -> Result<Balance> {
     let rows = Balance::load(pool, user).await?;
     rows.get("tokens").copied().context("no tokens")
@@ -77,7 +68,7 @@ async fn fifty_clients_that_report_for_one_user_at_once_are_counted_to_the_unit(
     for client in clients.join_all().await {
         client?;
     }
-    settled(&pair, 3 + CLIENTS * (EACH + EACH / 5)).await;
+    pair.settles(3 + CLIENTS * (EACH + EACH / 5)).await;
     // 6,002,000 in all, 5 million of which are included.
     let expected = Balance::new(5_000_000, 5_000_000, -1_002_000, 0, -1_002_000);
     let seen = tokens(env.pool(), "user_hot").await?;
@@ -186,7 +177,7 @@ async fn an_unknown_meter_or_pack_is_dead_until_the_catalog_has_it_and_granted_c
     for letter in queues.take_all(&dead).await? {
         queues.publish(&work, letter.properties.clone(), &letter.data).await?;
     }
-    settled(&pair, 2).await;
+    pair.settles(2).await;
     for id in [&unknown.id, &key] {
         let seen = outcome(env.pool(), id).await?;
         ensure!(seen == ("applied".to_owned(), None), "{id}: {seen:?}");
@@ -361,7 +352,7 @@ async fn the_usage_token_cannot_post_stripe_events_and_the_webhook_secret_cannot
         let properties = properties("", "usage", of_usage.clone());
         queues.publish(&work, properties, body.as_bytes()).await?;
     }
-    settled(&pair, 3).await;
+    pair.settles(3).await;
     // A report of use as Stripe's event, also with all that an event has.
     let mut complete = usage.clone();
     complete["created"] = json!(unix_now());
@@ -375,7 +366,7 @@ async fn the_usage_token_cannot_post_stripe_events_and_the_webhook_secret_cannot
             published(&queues, &work, properties, body).await?;
         }
     }
-    settled(&pair, 9).await;
+    pair.settles(9).await;
     let rows = "SELECT outcome || ' ' || coalesce(reason, '') FROM billing.events ORDER BY 1";
     let rows: Vec<String> = sqlx::query_scalar(rows).fetch_all(env.pool()).await?;
     let dead = rows.iter().filter(|row| *row == "dead malformed").count();

@@ -1,6 +1,6 @@
 //! The settings of this process, read once at start.
 
-use crate::{body, signature::Secrets};
+use crate::{body::BodyLimits, signature::Secrets};
 use shared::{
     broker::Broker,
     http::Limits,
@@ -63,7 +63,7 @@ pub struct Config {
     /// Limits of the public listener.
     pub limits: Limits,
     /// Limits of a request's body.
-    pub body_limits: body::Limits,
+    pub body_limits: BodyLimits,
 }
 
 impl Config {
@@ -94,8 +94,8 @@ impl Config {
                 header_timeout: settings.duration("HEADER_TIMEOUT", defaults.header_timeout)?,
                 drain_timeout: settings.duration("DRAIN_TIMEOUT", defaults.drain_timeout)?,
             },
-            body_limits: body::Limits {
-                bytes_most: size("BODY_LIMIT_BYTES", 1024 * 1024, BODY_LIMIT_MOST)?,
+            body_limits: BodyLimits {
+                bytes_max: size("BODY_LIMIT_BYTES", 1024 * 1024, BODY_LIMIT_MOST)?,
                 timeout: settings.duration("BODY_TIMEOUT", Duration::from_secs(10))?,
             },
         })
@@ -145,7 +145,7 @@ mod tests {
             (config.ingest_addr.as_str(), config.ops_addr.as_str()),
             ("127.0.0.1:8080", "127.0.0.1:9101")
         );
-        assert_eq!(config.body_limits.bytes_most, 1_048_576);
+        assert_eq!(config.body_limits.bytes_max, 1_048_576);
         assert_eq!(config.publish_timeout, Duration::from_secs(2));
         assert!(
             !format!("{config:?}").contains("whsec_old"),

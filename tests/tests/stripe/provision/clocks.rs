@@ -21,7 +21,7 @@ async fn a_customer_lives_on_a_clock_that_is_moved_on_and_deleted() -> Result<()
     ensure!(
         early
             .said
-            .contains("no active price with the lookup key plus_monthly; apply first"),
+            .contains("no active price with the lookup key plus_monthly; run apply first"),
         "{early:#?}"
     );
     operator.apply().await?;
@@ -51,7 +51,7 @@ async fn a_customer_lives_on_a_clock_that_is_moved_on_and_deleted() -> Result<()
         .await?
         .with(0)?;
     ensure!(
-        moved.printed.trim() == format!("{clock} stands at 2026-03-04T12:00:00Z"),
+        moved.printed.trim() == format!("{clock} is at 2026-03-04T12:00:00Z"),
         "{moved:#?}"
     );
     ensure!(
@@ -62,7 +62,7 @@ async fn a_customer_lives_on_a_clock_that_is_moved_on_and_deleted() -> Result<()
         .run(&["test-clock", "advance", &clock, "--to", AT])
         .await?
         .with(1)?;
-    ensure!(back.said.contains("no clock goes back"), "{back:#?}");
+    ensure!(back.said.contains("a clock cannot go back"), "{back:#?}");
     operator
         .run(&["test-clock", "advance", "../account", "--by", "1d"])
         .await?
@@ -112,7 +112,7 @@ async fn a_clocks_events_reach_the_tables_by_the_work_queue() -> Result<()> {
     ensure!(
         published
             .printed
-            .ends_with(&format!("{count} on the work queue, confirmed.\n")),
+            .ends_with(&format!("{count} events are on the work queue.\n")),
         "{published:#?}"
     );
     let period = eventually(DEADLINE, "the subscription is in the tables", async || {
@@ -159,7 +159,7 @@ async fn a_clock_whose_answer_was_lost_is_looked_up_or_named() -> Result<()> {
     ensure!(
         failed
             .said
-            .contains("one named 'tollbridge plus_monthly of user_1' may be there"),
+            .contains("one named 'tollbridge plus_monthly of user_1' may exist"),
         "{failed:#?}"
     );
     ensure!(operator.stripe.objects("test_helpers/test_clocks").len() == 1);
@@ -170,13 +170,13 @@ async fn a_clock_whose_answer_was_lost_is_looked_up_or_named() -> Result<()> {
         .stripe
         .inject(Fault::FailsAfter, When::to("POST", clocks).times(1));
     let moved = operator.run(&advance).await?.with(0)?;
-    ensure!(moved.printed.contains("stands at 2026-02-01T12:00:00Z"), "{moved:#?}");
+    ensure!(moved.printed.contains("is at 2026-02-01T12:00:00Z"), "{moved:#?}");
     operator
         .stripe
         .inject(Fault::FailsBefore(500), When::to("POST", clocks).times(1));
     let failed = operator.run(&advance).await?.with(1)?;
     ensure!(
-        failed.said.contains("stands at 2026-02-01T12:00:00Z; advance it again"),
+        failed.said.contains("is at 2026-02-01T12:00:00Z; advance it again"),
         "{failed:#?}"
     );
 

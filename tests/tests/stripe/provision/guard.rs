@@ -30,7 +30,7 @@ async fn a_key_of_another_mode_is_refused_before_any_request() -> Result<()> {
     ensure!(
         refused
             .said
-            .contains("a key of live mode, but test clocks are in test mode alone"),
+            .contains("a key of live mode, but test clocks exist only in test mode"),
         "{refused:#?}"
     );
     // Live mode is confirmed, by somebody or by a word.

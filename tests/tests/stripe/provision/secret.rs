@@ -10,7 +10,7 @@ use tests::harness::eventually;
 use tests::stripe::{Fault, When};
 
 const ENDPOINTS: &str = "/v1/webhook_endpoints";
-const MAY_BE: &str = "! https://billing.example.com/webhooks/stripe may have been made: look in the Dashboard";
+const MAY_BE: &str = "! https://billing.example.com/webhooks/stripe may have been created. Look in the Dashboard";
 
 #[tokio::test]
 async fn a_secret_is_shown_once_or_goes_to_a_file_that_only_its_owner_reads() -> Result<()> {
@@ -23,7 +23,7 @@ async fn a_secret_is_shown_once_or_goes_to_a_file_that_only_its_owner_reads() ->
         .await?
         .with(1)?;
     ensure!(
-        refused.said.contains("holds something already") && operator.stripe.writes().is_empty(),
+        refused.said.contains("the file is not empty") && operator.stripe.writes().is_empty(),
         "{refused:#?}"
     );
 
@@ -93,7 +93,10 @@ async fn a_lost_secret_is_reported_even_if_a_later_attempt_is_refused() -> Resul
 
 fn is_lost(operator: &Operator, applied: &Ran) -> Result<()> {
     ensure!(
-        applied.printed.contains("Stripe's answer with its secret did not come") && !applied.printed.contains(MAY_BE),
+        applied
+            .printed
+            .contains("Stripe's answer with its secret did not arrive")
+            && !applied.printed.contains(MAY_BE),
         "{applied:#?}"
     );
     ensure!(operator.census() == SHIPPED, "{:?}", operator.census());
@@ -129,10 +132,10 @@ async fn an_unused_secret_file_is_reported() -> Result<()> {
     let path = operator.folder.join("secret");
     let place = path.display().to_string();
     for (held, told, changes) in [
-        (None, "it is not made", false),
-        (Some(""), "it stays empty", false),
-        (Some("old"), "what it holds was there before", false),
-        (Some(""), "it stays empty", true),
+        (None, "no file is created", false),
+        (Some(""), "the file stays empty", false),
+        (Some("old"), "the file keeps its old content", false),
+        (Some(""), "the file stays empty", true),
     ] {
         if let Some(held) = held {
             fs::write(&path, held)?;
@@ -144,7 +147,8 @@ async fn an_unused_secret_file_is_reported() -> Result<()> {
             .run(&["apply", "--test", "--secret-file", &place])
             .await?
             .with(0)?;
-        let expected = format!("! --secret-file {place}: no endpoint is made, so no secret comes, and {told}");
+        let expected =
+            format!("! --secret-file {place}: the plan creates no endpoint, so there is no secret, and {told}");
         ensure!(applied.printed.contains(&expected), "{applied:#?}");
         ensure!(applied.printed.contains("Nothing to do.") != changes, "{applied:#?}");
         ensure!(

@@ -1,13 +1,14 @@
-//! Plans, and what becomes of them.
+//! Plans, and Stripe after they are carried out.
 
 mod law;
 mod play;
 
 use crate::{
-    actual::{Actual, Found},
-    desired::desired,
-    diff::{Plan, diff},
-    kind::Kind,
+    actual::{ActualObjects, FoundObject},
+    desired::desired_objects,
+    diff::diff,
+    kind::ObjectKind,
+    plan::ChangePlan,
     value,
 };
 use play::{SHIPPED, applied, carry_out, lines, of, plan, prices, set, wanted};
@@ -23,17 +24,17 @@ fn an_empty_account_gets_everything_and_then_nothing() {
     assert_eq!(lines(&again), Vec::<String>::new());
     assert!(again.refused.is_empty() && again.notes.is_empty());
     assert_eq!(again.unchanged.len(), desired.len());
-    // What others made does not concern us.
-    actual.take(
-        Kind::Price,
+    // An object without our mark is left alone.
+    actual.add(
+        ObjectKind::Price,
         vec![json!({"id": "price_x", "active": true, "product": "prod_basic", "metadata": {}})],
     );
     assert_eq!(lines(&plan(&desired, &actual)), Vec::<String>::new());
 }
 
 #[test]
-fn what_is_written_comes_after_what_it_names() {
-    let first = plan(&wanted(&[]), &Actual::default());
+fn an_object_is_written_after_the_objects_that_it_refers_to() {
+    let first = plan(&wanted(&[]), &ActualObjects::default());
     let at = |line: &str| {
         lines(&first)
             .iter()
@@ -45,7 +46,7 @@ fn what_is_written_comes_after_what_it_names() {
     assert!(at("create price max_yearly") < at("create portal_configuration portal"));
     assert!(at("create product prod_plus") < at("create coupon LAUNCHPLUS"));
     assert!(at("create coupon LAUNCHPLUS") < at("create promotion_code LAUNCHPLUS"));
-    // What says nothing is left out when an object is made.
+    // Empty values are left out when an object is created.
     for change in &first.changes {
         assert!(
             change.fields.iter().all(|field| !value::is_nothing(&field.to)),
@@ -55,29 +56,34 @@ fn what_is_written_comes_after_what_it_names() {
 }
 
 #[test]
-fn each_difference_for_good_is_refused_and_all_together() {
+fn each_difference_in_an_immutable_field_is_refused_and_all_at_once() {
     let desired = wanted(&[]);
     let drifts = [
-        (Kind::Price, "basic_monthly", "unit_amount", json!(999)),
-        (Kind::Price, "basic_yearly", "currency", json!("usd")),
-        (Kind::Price, "plus_monthly", "recurring[interval]", json!("year")),
-        (Kind::Price, "plus_yearly", "recurring[interval_count]", json!(2)),
-        (Kind::Price, "max_monthly", "product", json!("prod_basic")),
-        (Kind::Price, "max_yearly", "tax_behavior", json!("exclusive")),
-        (Kind::Price, "tokens_5m", "recurring", json!({"interval": "month"})),
-        (Kind::Coupon, "BETA", "amount_off", json!(1)),
-        (Kind::Coupon, "LAUNCH", "max_redemptions", json!(5)),
+        (ObjectKind::Price, "basic_monthly", "unit_amount", json!(999)),
+        (ObjectKind::Price, "basic_yearly", "currency", json!("usd")),
+        (ObjectKind::Price, "plus_monthly", "recurring[interval]", json!("year")),
+        (ObjectKind::Price, "plus_yearly", "recurring[interval_count]", json!(2)),
+        (ObjectKind::Price, "max_monthly", "product", json!("prod_basic")),
+        (ObjectKind::Price, "max_yearly", "tax_behavior", json!("exclusive")),
         (
-            Kind::Coupon,
+            ObjectKind::Price,
+            "tokens_5m",
+            "recurring",
+            json!({"interval": "month"}),
+        ),
+        (ObjectKind::Coupon, "BETA", "amount_off", json!(1)),
+        (ObjectKind::Coupon, "LAUNCH", "max_redemptions", json!(5)),
+        (
+            ObjectKind::Coupon,
             "LAUNCHPLUS",
             "applies_to",
             json!({"products": ["prod_plus", "prod_max"]}),
         ),
-        (Kind::Promotion, "BETA", "max_redemptions", json!(11)),
-        (Kind::Promotion, "LAUNCH", "expires_at", json!(1_900_000_000)),
-        (Kind::Promotion, "LAUNCHPLUS", "promotion[coupon]", json!("BETA")),
+        (ObjectKind::Promotion, "BETA", "max_redemptions", json!(11)),
+        (ObjectKind::Promotion, "LAUNCH", "expires_at", json!(1_900_000_000)),
+        (ObjectKind::Promotion, "LAUNCHPLUS", "promotion[coupon]", json!("BETA")),
         (
-            Kind::Webhook,
+            ObjectKind::Webhook,
             "https://billing.example.com/webhooks/stripe",
             "api_version",
             json!("2024-06-20"),
@@ -89,8 +95,8 @@ fn each_difference_for_good_is_refused_and_all_together() {
         for actual in [&mut one, &mut all] {
             set(of(actual, *kind, key), path, to);
         }
-        // Something that could be changed, and is not.
-        set(of(&mut one, Kind::Product, "prod_max"), "name", &json!("Other"));
+        // This could be changed, but a refused plan changes nothing.
+        set(of(&mut one, ObjectKind::Product, "prod_max"), "name", &json!("Other"));
         let plan = plan(&desired, &one);
         let refused: Vec<_> = plan.refused.iter().map(|r| (r.kind, r.key.as_str())).collect();
         assert_eq!(refused, [(*kind, *key)], "{path}");
@@ -106,75 +112,80 @@ fn each_difference_for_good_is_refused_and_all_together() {
 }
 
 #[test]
-fn each_difference_that_can_be_mended_is_mended() {
+fn each_difference_that_stripe_can_change_is_changed() {
     let desired = wanted(&[]);
     for (kind, key, path, to) in [
-        (Kind::Product, "prod_basic", "name", json!("Old")),
-        (Kind::Product, "prod_basic", "description", json!(null)),
-        (Kind::Product, "prod_basic", "active", json!(false)),
-        (Kind::Product, "prod_basic", "tax_code", json!("txcd_1")),
-        (Kind::Price, "basic_monthly", "active", json!(false)),
-        (Kind::Price, "basic_monthly", "metadata", json!({})),
-        (Kind::Price, "basic_monthly", "tax_behavior", json!("unspecified")),
-        (Kind::DefaultPrice, "prod_basic", "default_price", json!("price_other")),
-        (Kind::Coupon, "BETA", "name", json!("Old")),
-        (Kind::Promotion, "BETA", "active", json!(false)),
-        (Kind::Portal, "portal", "business_profile[headline]", json!("Old")),
-        (Kind::Portal, "portal", "active", json!(false)),
+        (ObjectKind::Product, "prod_basic", "name", json!("Old")),
+        (ObjectKind::Product, "prod_basic", "description", json!(null)),
+        (ObjectKind::Product, "prod_basic", "active", json!(false)),
+        (ObjectKind::Product, "prod_basic", "tax_code", json!("txcd_1")),
+        (ObjectKind::Price, "basic_monthly", "active", json!(false)),
+        (ObjectKind::Price, "basic_monthly", "metadata", json!({})),
+        (ObjectKind::Price, "basic_monthly", "tax_behavior", json!("unspecified")),
         (
-            Kind::Portal,
+            ObjectKind::DefaultPrice,
+            "prod_basic",
+            "default_price",
+            json!("price_other"),
+        ),
+        (ObjectKind::Coupon, "BETA", "name", json!("Old")),
+        (ObjectKind::Promotion, "BETA", "active", json!(false)),
+        (ObjectKind::Portal, "portal", "business_profile[headline]", json!("Old")),
+        (ObjectKind::Portal, "portal", "active", json!(false)),
+        (
+            ObjectKind::Portal,
             "portal",
             "features[subscription_update][schedule_at_period_end][conditions]",
             json!([]),
         ),
         (
-            Kind::Portal,
+            ObjectKind::Portal,
             "portal",
             "features[subscription_update][products]",
             json!([]),
         ),
         (
-            Kind::Portal,
+            ObjectKind::Portal,
             "portal",
             "features[subscription_cancel][mode]",
             json!("immediately"),
         ),
         (
-            Kind::Webhook,
+            ObjectKind::Webhook,
             "https://billing.example.com/webhooks/stripe",
             "enabled_events",
             json!(["*"]),
         ),
         (
-            Kind::Webhook,
+            ObjectKind::Webhook,
             "https://billing.example.com/webhooks/stripe",
             "disabled",
             json!(true),
         ),
-        (Kind::Tax, "tax", "defaults[tax_code]", json!("txcd_1")),
+        (ObjectKind::Tax, "tax", "defaults[tax_code]", json!("txcd_1")),
     ] {
         let mut actual = applied(&desired);
         set(of(&mut actual, kind, key), path, &to);
-        let mended = plan(&desired, &actual);
+        let change = plan(&desired, &actual);
         assert_eq!(
-            lines(&mended),
+            lines(&change),
             [format!("update {} {key}", kind.traits().name)],
             "{path}"
         );
         assert!(
-            mended.changes[0]
+            change.changes[0]
                 .fields
                 .iter()
                 .all(|field| field.path.starts_with(path)),
-            "{mended:?}"
+            "{change:?}"
         );
-        carry_out(&mended, &mut actual);
+        carry_out(&change, &mut actual);
         assert_eq!(lines(&plan(&desired, &actual)), Vec::<String>::new(), "{path}");
     }
 }
 
 #[test]
-fn what_must_become_empty_is_sent_as_empty() {
+fn a_field_that_the_catalog_no_longer_has_is_sent_as_empty() {
     let mut actual = applied(&wanted(&[]));
     let immediate = wanted(&[
         ("downgrades = \"period_end\"", "downgrades = \"immediate\""),
@@ -194,11 +205,15 @@ fn what_must_become_empty_is_sent_as_empty() {
 }
 
 #[test]
-fn a_price_is_replaced_only_if_asked_for_and_its_customers_stay_known() {
+fn a_price_is_replaced_only_on_request_and_the_worker_still_knows_its_tier() {
     let mut actual = applied(&wanted(&[]));
     let old = prices(&actual)["basic_monthly"].clone();
-    // Somebody made it by hand: without our metadata.
-    set(of(&mut actual, Kind::Price, "basic_monthly"), "metadata", &json!({}));
+    // A person created it, without our metadata.
+    set(
+        of(&mut actual, ObjectKind::Price, "basic_monthly"),
+        "metadata",
+        &json!({}),
+    );
     let dearer = wanted(&[("amount = 1000", "amount = 1200")]);
     assert_eq!(plan(&dearer, &actual).refused.len(), 1);
     let replace = BTreeSet::from(["basic_monthly".to_owned(), "plus_monthly".to_owned()]);
@@ -212,13 +227,13 @@ fn a_price_is_replaced_only_if_asked_for_and_its_customers_stay_known() {
     ];
     assert_eq!(lines(&plan), expected);
     assert!(plan.changes[1].takes_key);
-    // Cut off after any write, the next apply finishes it, without being told again to replace.
+    // Interrupted after any write, the next apply finishes the replacement, without another --replace.
     for done in 0..=expected.len() {
         let mut cut_off = actual.clone();
         carry_out(
-            &Plan {
+            &ChangePlan {
                 changes: plan.changes[..done].to_vec(),
-                ..Plan::default()
+                ..ChangePlan::default()
             },
             &mut cut_off,
         );
@@ -232,7 +247,7 @@ fn a_price_is_replaced_only_if_asked_for_and_its_customers_stay_known() {
             "{done}"
         );
         let price = cut_off
-            .of(Kind::Price)
+            .of(ObjectKind::Price)
             .find(|p| p.id == old)
             .expect("nothing is deleted");
         assert_eq!(
@@ -245,7 +260,7 @@ fn a_price_is_replaced_only_if_asked_for_and_its_customers_stay_known() {
 }
 
 #[test]
-fn what_is_taken_out_of_the_catalog_is_archived_and_never_deleted() {
+fn an_object_taken_out_of_the_catalog_is_archived_and_never_deleted() {
     let mut actual = applied(&wanted(&[]));
     let code = "[[promotion]]\ncode = \"BETA\"\ncoupon = \"BETA\"\nmax_redemptions = 10\n";
     let fewer = SHIPPED.replace(code, "");
@@ -253,7 +268,7 @@ fn what_is_taken_out_of_the_catalog_is_archived_and_never_deleted() {
     let to = fewer
         .find("[[price]]\nlookup_key = \"plus_monthly\"")
         .expect("the next one");
-    let fewer = desired(&Catalog::parse(&(fewer[..from].to_owned() + &fewer[to..])).expect("a catalog"));
+    let fewer = desired_objects(&Catalog::parse(&(fewer[..from].to_owned() + &fewer[to..])).expect("a catalog"));
     let yearly = prices(&actual)["basic_yearly"].clone();
     let less = plan(&fewer, &actual);
     let [portal, code, price] = &lines(&less)[..] else {
@@ -266,7 +281,7 @@ fn what_is_taken_out_of_the_catalog_is_archived_and_never_deleted() {
     );
     carry_out(&less, &mut actual);
     assert!(plan(&fewer, &actual).changes.is_empty());
-    // And back again.
+    // Back in the catalog, it is activated again.
     let back = plan(&wanted(&[]), &actual);
     assert_eq!(
         lines(&back),
@@ -279,47 +294,47 @@ fn what_is_taken_out_of_the_catalog_is_archived_and_never_deleted() {
 }
 
 #[test]
-fn a_code_that_stripe_ended_is_told_and_not_fought() {
+fn a_code_that_stripe_deactivated_gets_a_note_and_stays_inactive() {
     let desired = wanted(&[]);
     for (path, to, expected) in [
         ("times_redeemed", json!(10), "it has been redeemed 10 times"),
-        ("coupon", json!(null), "its coupon BETA is not valid any more"),
+        ("coupon", json!(null), "its coupon BETA is no longer valid"),
     ] {
         let mut actual = applied(&desired);
-        set(of(&mut actual, Kind::Promotion, "BETA"), "active", &json!(false));
+        set(of(&mut actual, ObjectKind::Promotion, "BETA"), "active", &json!(false));
         match path {
-            "coupon" => set(of(&mut actual, Kind::Coupon, "BETA"), "valid", &json!(false)),
-            path => set(of(&mut actual, Kind::Promotion, "BETA"), path, &to),
+            "coupon" => set(of(&mut actual, ObjectKind::Coupon, "BETA"), "valid", &json!(false)),
+            path => set(of(&mut actual, ObjectKind::Promotion, "BETA"), path, &to),
         }
         let plan = plan(&desired, &actual);
         assert!(plan.changes.is_empty() && plan.refused.is_empty(), "{plan:?}");
         assert!(
-            plan.notes.len() == 1 && plan.notes[0].what.contains(expected),
+            plan.notes.len() == 1 && plan.notes[0].text.contains(expected),
             "{plan:?}"
         );
     }
     let ended = wanted(&[("max_redemptions = 10", "expires_at = 2020-01-01T00:00:00Z")]);
     let notes = plan(
         &ended,
-        &Actual {
-            at: 1_800_000_000,
-            ..Actual::default()
+        &ActualObjects {
+            read_at: 1_800_000_000,
+            ..ActualObjects::default()
         },
     )
     .notes;
     assert!(
-        notes.len() == 1 && notes[0].what.contains("it has expired"),
+        notes.len() == 1 && notes[0].text.contains("it has expired"),
         "{notes:?}"
     );
-    // An inactive one with other terms is another code: a new one is made.
+    // An inactive code with other terms is another code, so a new one is created.
     let mut actual = applied(&desired);
-    set(of(&mut actual, Kind::Promotion, "BETA"), "active", &json!(false));
+    set(of(&mut actual, ObjectKind::Promotion, "BETA"), "active", &json!(false));
     let other = wanted(&[("max_redemptions = 10", "max_redemptions = 20")]);
     assert_eq!(lines(&plan(&other, &actual)), ["create promotion_code BETA"]);
 }
 
 #[test]
-fn a_codes_limits_may_be_its_coupons_where_the_catalog_says_none() {
+fn a_code_without_limits_in_the_catalog_may_have_the_limits_of_its_coupon() {
     let limited = "duration = \"once\"\nmax_redemptions = 7\nredeem_by = 2030-01-31T23:59:59Z";
     let desired = wanted(&[("max_redemptions = 10\n", ""), ("duration = \"once\"", limited)]);
     let end = 1_896_134_399;
@@ -330,30 +345,34 @@ fn a_codes_limits_may_be_its_coupons_where_the_catalog_says_none() {
         ("expires_at", end - 1, true),
     ] {
         let mut actual = applied(&desired);
-        set(of(&mut actual, Kind::Promotion, "BETA"), path, &json!(to));
+        set(of(&mut actual, ObjectKind::Promotion, "BETA"), path, &json!(to));
         let plan = plan(&desired, &actual);
         assert_eq!(plan.refused.len(), usize::from(is_refused), "{path} {to}: {plan:?}");
         assert!(plan.changes.is_empty(), "{path} {to}: {plan:?}");
     }
-    // Of a code that the catalog limits the coupon's limit is another one.
+    // If the catalog limits the code, the coupon's limit is a difference.
     let both = wanted(&[("duration = \"once\"", "duration = \"once\"\nmax_redemptions = 20")]);
     let mut actual = applied(&both);
-    set(of(&mut actual, Kind::Promotion, "BETA"), "max_redemptions", &json!(20));
+    set(
+        of(&mut actual, ObjectKind::Promotion, "BETA"),
+        "max_redemptions",
+        &json!(20),
+    );
     assert_eq!(plan(&both, &actual).refused.len(), 1);
 }
 
 #[test]
-fn a_code_is_the_same_in_any_case_and_stripes_expansions_are_read() {
+fn the_case_of_a_code_and_expanded_objects_are_no_difference() {
     let desired = wanted(&[]);
     let mut actual = applied(&desired);
     for found in &mut actual.found {
         match found.kind {
-            Kind::Promotion => found.object["code"] = json!(found.key.clone().unwrap_or_default().to_lowercase()),
-            Kind::Price => found.object["product"] = json!({"id": found.object["product"], "object": "product"}),
+            ObjectKind::Promotion => found.object["code"] = json!(found.key.clone().unwrap_or_default().to_lowercase()),
+            ObjectKind::Price => found.object["product"] = json!({"id": found.object["product"], "object": "product"}),
             _ => {}
         }
-        *found = Found::new(found.kind, found.object.clone());
-        if found.kind == Kind::Portal {
+        *found = FoundObject::new(found.kind, found.object.clone());
+        if found.kind == ObjectKind::Portal {
             found.key = Some("portal".to_owned());
         }
     }

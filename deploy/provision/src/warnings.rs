@@ -1,15 +1,16 @@
-//! What a catalog may say, but gives away money, and what a plan may do, but ends deliveries.
+//! Warnings: settings of a catalog that give money away, and changes of a plan that stop
+//! webhook deliveries.
 
 use crate::{
     desired::in_portal,
-    diff::{Action, Plan},
-    kind::Kind,
+    kind::ObjectKind,
+    plan::{ChangeAction, ChangePlan},
 };
 use shared::catalog::{Catalog, Coupon, CouponDuration, Downgrades, Interval, Proration};
 
-/// Warnings, a line each.
+/// Warnings about the catalog, one line each.
 #[must_use]
-pub fn warnings(catalog: &Catalog) -> Vec<String> {
+pub fn catalog_warnings(catalog: &Catalog) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(portal) = catalog.portal().filter(|portal| portal.features.switch) {
         let immediate = portal.downgrades == Downgrades::Immediate;
@@ -18,8 +19,8 @@ pub fn warnings(catalog: &Catalog) -> Vec<String> {
                 "portal: proration_behavior = \"none\" makes every upgrade free until the next renewal".to_owned(),
             ),
             _ if immediate => all.push(
-                "portal: downgrades = \"immediate\" with prorations pays credit for the rest of the period, and then \
-                 no grace keeps the higher tier"
+                "portal: downgrades = \"immediate\" with prorations credits customers for the rest of the period; the \
+                 higher tier then ends at once, without a grace"
                     .to_owned(),
             ),
             _ => {}
@@ -33,30 +34,35 @@ pub fn warnings(catalog: &Catalog) -> Vec<String> {
             }
         }
     }
-    all.extend(catalog.coupons().iter().flat_map(|coupon| of_coupon(catalog, coupon)));
+    all.extend(
+        catalog
+            .coupons()
+            .iter()
+            .flat_map(|coupon| coupon_warnings(catalog, coupon)),
+    );
     all
 }
 
-/// Of what a plan does to what this catalog does not have: another one may, of which nobody knows here.
+/// Warns when a plan disables an endpoint missing from this catalog; another catalog may own it.
 #[must_use]
-pub fn of_plan(plan: &Plan) -> Vec<String> {
-    let ended = plan
+pub fn plan_warnings(plan: &ChangePlan) -> Vec<String> {
+    let disabled = plan
         .changes
         .iter()
-        .filter(|change| (change.kind, change.action) == (Kind::Webhook, Action::Archive));
+        .filter(|change| (change.kind, change.action) == (ObjectKind::Webhook, ChangeAction::Archive));
     let line = |url: &str| {
         format!(
-            "webhook_endpoint {url}: is disabled, because this catalog does not have it; if another catalog has, give \
-             each an account of its own"
+            "webhook_endpoint {url}: will be disabled because this catalog does not have it; if another catalog has it, \
+             give each catalog its own Stripe account"
         )
     };
-    ended.map(|change| line(&change.key)).collect()
+    disabled.map(|change| line(&change.key)).collect()
 }
 
-fn of_coupon(catalog: &Catalog, coupon: &Coupon) -> Vec<String> {
+fn coupon_warnings(catalog: &Catalog, coupon: &Coupon) -> Vec<String> {
     let mut all = Vec::new();
-    let everything = coupon.applies_to.is_empty();
-    if everything && !catalog.packs().is_empty() {
+    let covers_everything = coupon.applies_to.is_empty();
+    if covers_everything && !catalog.packs().is_empty() {
         all.push(format!(
             "coupon {}: without applies_to it also discounts packs",
             coupon.id
@@ -64,13 +70,13 @@ fn of_coupon(catalog: &Catalog, coupon: &Coupon) -> Vec<String> {
     }
     let covers = |tier: &str| {
         let product = catalog.tier(tier).and_then(|tier| tier.product.as_ref());
-        everything || product.is_some_and(|id| coupon.applies_to.contains(id))
+        covers_everything || product.is_some_and(|id| coupon.applies_to.contains(id))
     };
     let mut prices = catalog.prices().iter();
-    let of_a_year = prices.find(|price| price.interval == Interval::Year && covers(&price.tier));
-    if let (Some(percent), CouponDuration::Once, Some(price)) = (coupon.percent_off, coupon.duration, of_a_year) {
+    let yearly = prices.find(|price| price.interval == Interval::Year && covers(&price.tier));
+    if let (Some(percent), CouponDuration::Once, Some(price)) = (coupon.percent_off, coupon.duration, yearly) {
         all.push(format!(
-            "coupon {}: {percent} % off once is {percent} % off a whole year on a yearly price such as {}",
+            "coupon {}: {percent} % off once is {percent} % off a whole year for a yearly price such as {}",
             coupon.id, price.lookup_key
         ));
     }
@@ -83,21 +89,21 @@ mod tests {
 
     const SHIPPED: &str = include_str!("../../catalog.toml");
 
-    fn of(changes: &[(&str, &str)]) -> Vec<String> {
+    fn warnings_after(changes: &[(&str, &str)]) -> Vec<String> {
         let text = changes.iter().fold(SHIPPED.to_owned(), |text, (from, to)| {
             assert!(text.contains(from), "{from}");
             text.replacen(from, to, 1)
         });
-        warnings(&Catalog::parse(&text).expect("a catalog"))
+        catalog_warnings(&Catalog::parse(&text).expect("a catalog"))
     }
 
     #[test]
-    fn what_gives_away_money_is_warned_of() {
+    fn a_catalog_that_gives_money_away_has_a_warning() {
         let shipped = [
             "coupon BETA: without applies_to it also discounts packs",
             "coupon LAUNCH: without applies_to it also discounts packs",
         ];
-        assert_eq!(of(&[]), shipped);
+        assert_eq!(warnings_after(&[]), shipped);
         for (changes, expected) in [
             (
                 &[(
@@ -108,11 +114,11 @@ mod tests {
             ),
             (
                 &[("downgrades = \"period_end\"", "downgrades = \"immediate\"")],
-                "pays credit",
+                "credits customers",
             ),
             (
                 &[("amount_off = 2000\ncurrency = \"eur\"", "percent_off = 100")],
-                "coupon LAUNCHPLUS: 100 % off once is 100 % off a whole year on a yearly price such as plus_yearly",
+                "coupon LAUNCHPLUS: 100 % off once is 100 % off a whole year for a yearly price such as plus_yearly",
             ),
             (
                 &[(
@@ -122,17 +128,17 @@ mod tests {
                 "price basic_sale: not offered in the portal",
             ),
         ] {
-            let warnings = of(changes);
+            let warnings = warnings_after(changes);
             assert!(
                 warnings.len() == 3 && warnings.iter().any(|w| w.contains(expected)),
                 "{warnings:?}"
             );
         }
-        // Nothing is given away where the difference is neither paid nor charged and waits for the period's end.
+        // A percentage once is harmless on a product that has no yearly price.
         let harmless = [
             ("applies_to = [\"prod_plus\"]", "applies_to = [\"prod_tokens\"]"),
             ("amount_off = 2000\ncurrency = \"eur\"", "percent_off = 50"),
         ];
-        assert_eq!(of(&harmless), shipped);
+        assert_eq!(warnings_after(&harmless), shipped);
     }
 }

@@ -1,12 +1,12 @@
-//! Whatever somebody did at Stripe: the plan refuses it whole, or mends it at once.
+//! Random edits of Stripe's objects: one plan either refuses everything or repairs everything.
 
 use super::play::{applied, carry_out, plan, set, wanted};
-use crate::kind::Kind;
+use crate::kind::ObjectKind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// Something somebody did to an object: another value, or the object gone from our sight.
-fn meddled() -> impl Strategy<Value = Vec<(prop::sample::Index, prop::sample::Index, Option<Value>)>> {
+/// Random edits: an object and a field with a new value, or the removal of the object.
+fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, prop::sample::Index, Option<Value>)>> {
     let value = prop_oneof![
         Just(Value::Null),
         Just(json!("other")),
@@ -29,17 +29,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn whatever_was_done_to_stripe_is_refused_whole_or_mended_at_once(meddling in meddled(), renames in 0..4_usize) {
+    fn after_any_edits_one_plan_refuses_everything_or_repairs_everything(edits in edits(), renames in 0..4_usize) {
         let desired = wanted(&[]);
         let mut actual = applied(&desired);
-        for (object, field, value) in &meddling {
+        for (object, field, value) in &edits {
             let object = object.get(&desired);
             let at = actual.found.iter().position(|f| f.kind == object.kind && f.key.as_ref() == Some(&object.key));
             let Some(at) = at else { continue };
             let fields: Vec<&String> = object.fields.keys().filter(|path| !["id", "lookup_key", "code", "url"].contains(&path.as_str())).collect();
             match value {
                 Some(value) => set(&mut actual.found[at].object, field.get::<&String>(&fields), value),
-                None if !matches!(object.kind, Kind::Tax | Kind::DefaultPrice | Kind::Product) => { actual.found.remove(at); }
+                None if !matches!(object.kind, ObjectKind::Tax | ObjectKind::DefaultPrice | ObjectKind::Product) => { actual.found.remove(at); }
                 None => {}
             }
         }

@@ -3,7 +3,7 @@ mod wrong;
 use super::*;
 use wrong::WRONG;
 
-const SHIPPED: &str = include_str!("../../../deploy/catalog.toml");
+const SHIPPED: &str = include_str!("../../../../deploy/catalog.toml");
 
 fn shipped() -> Catalog {
     Catalog::parse(SHIPPED).expect("the shipped catalog")
@@ -154,7 +154,7 @@ fn the_shipped_offers_are_those_of_the_contract() {
 }
 
 #[test]
-fn a_catalog_that_cannot_be_meant_is_refused_with_its_line_and_what_is_allowed() {
+fn a_wrong_catalog_is_refused_with_the_line_and_what_is_allowed() {
     for (from, to, expected) in WRONG {
         let at = SHIPPED.find(from);
         let at = at.unwrap_or_else(|| panic!("{from} is not in the shipped catalog"));
@@ -164,7 +164,7 @@ fn a_catalog_that_cannot_be_meant_is_refused_with_its_line_and_what_is_allowed()
         let line = problem.strip_prefix("line ").and_then(|rest| rest.split(':').next());
         let line: usize = line.and_then(|line| line.parse().ok()).expect("a line");
         let changed = SHIPPED[..at].matches('\n').count() + 1;
-        // Of two that are the same, the second is told.
+        // The error names the second of two equal values.
         if !expected.starts_with("two of") {
             assert!(line.abs_diff(changed) <= 5, "{to}, on line {changed}: {problem}");
         }
@@ -172,14 +172,15 @@ fn a_catalog_that_cannot_be_meant_is_refused_with_its_line_and_what_is_allowed()
 }
 
 #[test]
-fn what_is_longer_than_stripe_takes_it_is_refused() {
-    for (from, most) in [("max_monthly", 200), ("voice_500k", 200), ("LAUNCHPLUS", 500)] {
+fn a_text_longer_than_stripes_limit_is_refused() {
+    for (from, max) in [("max_monthly", 200), ("voice_500k", 200), ("LAUNCHPLUS", 500)] {
         let with = |length: usize| Catalog::parse(&SHIPPED.replace(from, &"X".repeat(length)));
-        // The coupon of the code has its name, and may be as long.
-        assert!(with(most).is_ok(), "{from}");
-        let problem = with(most + 1).expect_err(from);
+        // The coupon LAUNCHPLUS has the same id, and an id may be as long.
+        assert!(with(max).is_ok(), "{from}");
+        let problem = with(max + 1).expect_err(from);
         assert!(
-            problem.starts_with("line ") && problem.contains(&format!("longer than Stripe's {most} characters")),
+            problem.starts_with("line ")
+                && problem.contains(&format!("longer than Stripe's limit of {max} characters")),
             "{problem}"
         );
     }
@@ -195,8 +196,8 @@ fn a_managed_payment_needs_a_tax_code() {
 }
 
 #[test]
-fn a_moment_is_read_as_seconds() {
+fn a_time_is_read_as_seconds_since_1970() {
     let with = SHIPPED.replace("max_redemptions = 300", "expires_at = 2027-01-31T23:59:59+01:00");
-    let catalog = Catalog::parse(&with).expect("a moment");
+    let catalog = Catalog::parse(&with).expect("a time");
     assert_eq!(catalog.promotions()[1].expires_at, Some(1_801_436_399));
 }

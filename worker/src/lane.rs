@@ -3,9 +3,7 @@
 
 use crate::{
     apply::{Interrupted, Next, rest},
-    batch,
-    config::Tuning,
-    database,
+    batch, database,
     deal::{Acks, Holdings},
     domain::ids::EventId,
     failure::{Permanent, Refusal},
@@ -16,6 +14,7 @@ use crate::{
     store::dead_letter,
     stripe::{Mode, api::Api},
     traced,
+    tuning::Tuning,
     watchdog::Watchdog,
 };
 use lapin::{message::Delivery, types::DeliveryTag};

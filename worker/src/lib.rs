@@ -31,6 +31,7 @@ pub mod store;
 pub mod stripe;
 pub mod terminal;
 mod traced;
+pub mod tuning;
 pub mod usage;
 pub mod watch;
 pub mod watchdog;

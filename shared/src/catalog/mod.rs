@@ -6,10 +6,12 @@ mod check;
 mod check_account;
 mod offer;
 mod place;
+mod setting;
 mod sold;
 
 pub use account::{Address, CustomerField, DefaultTaxBehavior, Downgrades, Features, Portal, Proration, Tax, Webhook};
 pub use offer::{Coupon, CouponDuration, Promotion};
+pub use setting::CATALOG_FILE;
 pub use sold::{Interval, Limit, Limits, Meter, Pack, Price, Product, TaxBehavior, Tier};
 
 use serde::Deserialize;

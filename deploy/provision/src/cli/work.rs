@@ -20,10 +20,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
 };
-use worker::{
-    config::load_catalog,
-    stripe::api::{Api, KeyMode},
-};
+use worker::stripe::api::{Api, KeyMode};
 
 pub(super) fn check(catalog: &Catalog) -> anyhow::Result<ExitCode> {
     let mut out = stdout().lock();
@@ -52,7 +49,7 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(settings: &Settings, mode: KeyMode, replace: Replace) -> anyhow::Result<Self> {
-        let catalog = load_catalog(settings)?;
+        let catalog = Catalog::from_settings(settings)?;
         let desired = desired(&catalog);
         let is_price = |key: &String| desired.iter().any(|o| o.kind == Kind::Price && o.key == *key);
         if let Some(key) = replace.lookup_keys.iter().find(|key| !is_price(key)) {

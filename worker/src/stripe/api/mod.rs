@@ -5,12 +5,14 @@ mod error;
 mod form;
 mod line_items;
 mod read;
+mod settings;
 mod write;
 
 pub use error::{AskError, Said};
 pub use form::Form;
 pub use line_items::{LineItem, Price};
 pub use read::Answer;
+pub use settings::{STRIPE_API_BASE, STRIPE_REQUESTS_PER_SECOND, STRIPE_SECRET_KEY};
 pub use write::OperationKey;
 
 use crate::{domain::ids::SubscriptionId, metrics};
@@ -29,10 +31,6 @@ use stripe::{Client, ClientBuilder};
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// How long a request that fails for a passing reason is repeated.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-const KEY: &str = "STRIPE_SECRET_KEY";
-const BASE: &str = "STRIPE_API_BASE";
-const DEFAULT_BASE: &str = "https://api.stripe.com/";
 
 /// The version of the API that all requests ask for, as async-stripe names it.
 #[must_use]
@@ -72,9 +70,9 @@ impl KeyMode {
 impl Api {
     /// A client, if `STRIPE_SECRET_KEY` is set.
     pub fn from_settings(settings: &Settings) -> Result<Option<Self>, SettingError> {
-        let base = base(settings)?;
-        let per_second = settings.number("STRIPE_REQUESTS_PER_SECOND", 20, 1..=100)?;
-        let Some(key) = settings.secret(KEY)? else {
+        let base = settings.get(&STRIPE_API_BASE)?;
+        let per_second = settings.get(&STRIPE_REQUESTS_PER_SECOND)?;
+        let Some(key) = settings.find(&STRIPE_SECRET_KEY)? else {
             return Ok(None);
         };
         let bearer = header_of(&key)?;
@@ -83,7 +81,7 @@ impl Api {
             .timeout(TIME_LIMIT)
             .url(base.clone())
             .build()
-            .map_err(|error| SettingError::new(BASE, error.to_string()))?;
+            .map_err(|error| STRIPE_API_BASE.error(error.to_string()))?;
         Ok(Some(Self {
             client,
             reader: Reader::new(base, bearer),
@@ -198,32 +196,21 @@ fn subscription_path(id: &SubscriptionId) -> Result<String, AskError> {
     }
 }
 
-fn base(settings: &Settings) -> Result<String, SettingError> {
-    let base = settings.text(BASE).unwrap_or(DEFAULT_BASE);
-    if !base.starts_with("https://") && !base.starts_with("http://") {
-        return Err(SettingError::new(
-            BASE,
-            format!("'{base}' does not start with https:// or http://"),
-        ));
-    }
-    Ok(format!("{}/", base.trim_end_matches('/')))
-}
-
 fn header_of(key: &Secret) -> Result<HeaderValue, SettingError> {
     let key = key.expose();
     let is_key = (key.starts_with("sk_") || key.starts_with("rk_")) && key.bytes().all(|b| b.is_ascii_graphic());
     let header = HeaderValue::try_from(format!("Bearer {key}")).ok().filter(|_| is_key);
     header.ok_or_else(|| {
-        SettingError::new(
-            KEY,
-            "is not a secret key of Stripe's; it starts with sk_, or rk_ if it is restricted",
-        )
+        STRIPE_SECRET_KEY.error("is not a secret key of Stripe's; it starts with sk_, or rk_ if it is restricted")
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KEY: &str = "STRIPE_SECRET_KEY";
+    const BASE: &str = "STRIPE_API_BASE";
 
     fn refused(pairs: &[(&str, &str)]) -> String {
         let api = Api::from_settings(&Settings::from_pairs(pairs));

@@ -6,6 +6,7 @@ use crate::{
     database::{self, Waited},
     domain::ids::AccountId,
     failure::{Fault, Retry, retry},
+    fold::Folds,
     lane::{Context, Held},
     metrics,
     process::{self, Applied, Manner, Prepared, Verdict},
@@ -80,7 +81,7 @@ impl Context {
             Err(error) if batch.len() == 1 => Ok(items.iter().map(|item| self.failed(item, &error)).collect()),
             Err(error) => {
                 tracing::warn!(%error, events = batch.len(), "the database refused a batch; applying one by one");
-                metrics::SPLITS.with_label_values::<&str>(&[]).inc();
+                metrics::SPLITS.inc();
                 self.one_by_one(batch, stop).await
             }
         }
@@ -143,7 +144,7 @@ impl Context {
             let under_way = self.watchdog.watch();
             let error = match process::apply(&self.pool, batch, manner, now_ms()).await {
                 Ok(applied) => {
-                    metrics::folded(applied.folds);
+                    count_folds(applied.folds);
                     return Ok(Ok(applied));
                 }
                 Err(error) => error,
@@ -160,7 +161,7 @@ impl Context {
                 }
                 Fault::Conflict if conflicts < CONFLICTS_MOST => {
                     conflicts += 1;
-                    metrics::CONFLICTS.with_label_values::<&str>(&[]).inc();
+                    metrics::CONFLICTS.inc();
                 }
                 Fault::Conflict | Fault::Unclassified => return Ok(Err(error)),
             }
@@ -183,6 +184,13 @@ impl Context {
             Waited::Interrupted => Err(Interrupted),
         }
     }
+}
+
+fn count_folds(folds: Folds) {
+    for (path, facts) in [("first", folds.first), ("fast", folds.fast), ("slow", folds.slow)] {
+        metrics::FOLDED.with_label_values(&[path]).inc_by(facts);
+    }
+    metrics::UNDECIDED.inc_by(folds.undecided);
 }
 
 /// Waits before the next try at something that is held meanwhile.

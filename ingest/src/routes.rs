@@ -21,7 +21,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, post},
 };
-use shared::{message, publisher::Publisher, token::Token, trace::TRACEPARENT, usage::USAGE_TYPE};
+use shared::{
+    message,
+    publisher::Publisher,
+    token::Token,
+    trace::{HeaderExtractor, TraceContext},
+    usage::USAGE_TYPE,
+};
 use std::{
     sync::{
         Arc,
@@ -121,10 +127,7 @@ impl App {
         // A batch is one trace, named after its first report. It continues the application's trace
         // if the request has a `traceparent`.
         let (events, first) = (reports.len(), reports.first().map(|report| report.key.as_str()));
-        let parent = head
-            .headers
-            .get(TRACEPARENT)
-            .and_then(|h| h.to_str().ok()?.parse().ok());
+        let parent = TraceContext::extract(&HeaderExtractor(&head.headers));
         let mut spans = RequestSpans::begin("/v1/usage", &self.queue, parent, arrived);
         spans.set_event(first.unwrap_or_default(), USAGE_TYPE);
         let context = spans.context();

@@ -16,7 +16,7 @@ const SHOWN_MAX: usize = 3;
 /// When it is no number.
 pub fn seed() -> Result<u64> {
     let settings = Settings::from_process();
-    Ok(settings.text("TEST_SEED").unwrap_or("7").parse()?)
+    Ok(settings.variable("TEST_SEED").unwrap_or("7").parse()?)
 }
 
 /// Compares all there is with the books about `lives`, of which alone events have come.

@@ -11,6 +11,7 @@ mod load;
 mod offer;
 mod place;
 mod rules;
+mod setting;
 mod sold;
 #[cfg(test)]
 mod tests;
@@ -21,4 +22,5 @@ pub use account::{
 pub use contents::{Catalog, FREE_TIER, PriceClues};
 pub use load::CatalogError;
 pub use offer::{Coupon, CouponDuration, Promotion};
+pub use setting::CATALOG_FILE;
 pub use sold::{Interval, Limit, Limits, Meter, Pack, Price, Product, TaxBehavior, Tier};

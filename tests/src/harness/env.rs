@@ -28,7 +28,7 @@ impl Servers {
     pub fn from_env() -> Result<Self> {
         let settings = Settings::from_process();
         let read = |name: &str| {
-            let url = settings.text(name).map(str::to_owned);
+            let url = settings.variable(name).map(str::to_owned);
             url.with_context(|| format!("{name} is not set: run through `make`, such as `make test`"))
         };
         Ok(Self {

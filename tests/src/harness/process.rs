@@ -91,7 +91,7 @@ impl Process {
         command.args(arguments).env_clear().envs(&self.settings);
         let own = Settings::from_process();
         for name in ["PATH", "HOME"] {
-            if let Some(value) = own.text(name) {
+            if let Some(value) = own.variable(name) {
                 command.env(name, value);
             }
         }

@@ -1,6 +1,7 @@
 //! The invariants of ARCHITECTURE.md that the compiler does not keep: read from the tree.
 
 mod circles;
+mod generated_docs;
 mod graph;
 mod links;
 mod mentions;

@@ -2,19 +2,17 @@
 //! exit code 2.
 
 use anyhow::{Result, ensure};
+use shared::settings::Program;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::Output;
 use tests::harness::{Process, TestEnv, repository};
 
-const INGEST: &str = "STRIPE_WEBHOOK_SECRET USAGE_TOKEN AMQP_URL QUEUE_NAMESPACE RETRY_DELAYS INGEST_ADDR OPS_ADDR \
-    BODY_LIMIT_BYTES BODY_TIMEOUT HEADER_TIMEOUT MAX_CONNECTIONS PUBLISH_TIMEOUT DRAIN_TIMEOUT LOG_FORMAT RUST_LOG \
-    OTEL_EXPORTER_OTLP_ENDPOINT";
-const WORKER: &str = "DATABASE_URL AMQP_URL QUEUE_NAMESPACE STRIPE_LIVEMODE STRIPE_SECRET_KEY STRIPE_API_BASE \
-    CATALOG_FILE OPS_ADDR OPS_TOKEN LOG_FORMAT RUST_LOG OTEL_EXPORTER_OTLP_ENDPOINT \
-    BATCH_SIZE BATCH_WAIT LANES PREFETCH RETRY_DELAYS DRAIN_TIMEOUT DATABASE_POOL_SIZE STATEMENT_TIMEOUT LOCK_TIMEOUT";
-const PROVISION: &str = "STRIPE_SECRET_KEY STRIPE_API_BASE STRIPE_REQUESTS_PER_SECOND CATALOG_FILE AMQP_URL \
-    QUEUE_NAMESPACE LOG_FORMAT RUST_LOG";
+const PROGRAMS: [&Program; 3] = [
+    &ingest::config::PROGRAM,
+    &worker::config::PROGRAM,
+    &provision::cli::PROGRAM,
+];
 
 /// Where no server is: what is started here must end before it misses one.
 const NOWHERE: [(&str, &str); 5] = [
@@ -75,11 +73,12 @@ async fn refused(binary: &'static str, changes: &[(&str, Option<&str>)], culprit
 
 #[tokio::test]
 async fn help_lists_every_setting_and_version_prints_the_version() -> Result<()> {
-    for (binary, settings) in [("ingest", INGEST), ("worker", WORKER), ("provision", PROVISION)] {
+    for program in PROGRAMS {
+        let binary = program.name;
         let help = run(binary, &["--help"], &[]).await?;
         ensure!(help.status.code() == Some(0));
         let help = text(&help.stdout);
-        for setting in settings.split_whitespace() {
+        for setting in program.settings.iter().map(|setting| setting.name()) {
             let mut lines = help.lines().map(str::trim_start);
             ensure!(
                 lines.any(|line| line.starts_with(&format!("{setting} "))),

@@ -6,7 +6,7 @@ use shared::settings::Secret;
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 use tests::harness::TestEnv;
-use worker::{config::Database, store::pool};
+use worker::store::{pool, settings::Database};
 
 /// The worker's own pool of so many connections to the database of `env`, with a table in it.
 async fn stage(env: &TestEnv, connections: u32) -> Result<PgPool> {

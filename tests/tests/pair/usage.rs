@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
 use serde_json::{Value, json};
 use shared::message::{Meta, now_ms, properties};
-use shared::usage::AMOUNT_MOST;
+use shared::usage::AMOUNT_MAX;
 use sqlx::PgPool;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -220,14 +220,14 @@ async fn usage_beyond_64_bits_is_a_dead_letter_that_says_so_and_its_siblings_are
     let now = unix_now();
     let usage = |id: &str, user: &str, amount| report(id, user, "tokens", amount, now);
     let most: Vec<Value> = (0..512)
-        .map(|n| usage(&format!("much {n}"), "user_much", AMOUNT_MOST))
+        .map(|n| usage(&format!("much {n}"), "user_much", AMOUNT_MAX))
         .collect::<Result<_>>()?;
     let keys: Vec<String> = most.iter().map(report_key).collect::<Result<_>>()?;
     post(&pair, &Value::from(most)).await?;
     all_recorded(env.pool(), &keys, DEADLINE).await?;
     let mut reports = vec![
         usage("sibling", "user_much", 512)?,
-        usage("too much", "user_much", AMOUNT_MOST)?,
+        usage("too much", "user_much", AMOUNT_MAX)?,
     ];
     for number in 0..20 {
         reports.push(usage(&format!("other {number}"), &format!("user_{number}"), 5)?);
@@ -272,7 +272,7 @@ async fn a_user_with_huge_reported_usage_can_still_subscribe_buy_and_use() -> Re
     let (user, start) = ("user_huge", unix_now() - DAY);
     let mut customer = Customer::new(ApiVersion::Y2026, user, start, BASIC_MONTHLY, true);
     let (early, later, now) = (start - DAY, start - 3_600, start + 3_600);
-    used(&env, &pair, &report("huge", user, "tokens", AMOUNT_MOST, early)?).await?;
+    used(&env, &pair, &report("huge", user, "tokens", AMOUNT_MAX, early)?).await?;
     used(&env, &pair, &report("one more", user, "tokens", 1, early)?).await?;
     let pack = customer.pack("tokens_5m", 1, start - 7_200);
     told(&env, &pair, &[pack.completed(&mut customer.mint)]).await?;
@@ -284,7 +284,7 @@ async fn a_user_with_huge_reported_usage_can_still_subscribe_buy_and_use() -> Re
     ensure!(letters.is_empty(), "{letters:?}");
     let seen = tokens(env.pool(), user).await?;
     // The pack paid 5 million of the debt, and as much was used since.
-    let debt = -(AMOUNT_MOST + 1);
+    let debt = -(AMOUNT_MAX + 1);
     ensure!(
         seen == Balance::new(5_000_000, 1_000_000, debt, 0, 4_000_000 + debt),
         "{seen:?}"

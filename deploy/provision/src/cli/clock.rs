@@ -7,15 +7,15 @@ use crate::{
     time::{duration, rfc3339},
 };
 use clap::{Args, Subcommand};
+use shared::moment::moment;
 use shared::settings::Settings;
 use std::{
     io::{Write, stdout},
     process::ExitCode,
     time::Duration,
 };
-use time::OffsetDateTime;
-use shared::moment::moment;
 use stripe_api::KeyMode;
+use time::OffsetDateTime;
 
 /// Longest time that an advance may take.
 const ADVANCE_TIME_MAX: Duration = Duration::from_mins(15);

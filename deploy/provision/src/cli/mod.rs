@@ -11,26 +11,32 @@ use clap::{Parser, Subcommand};
 use commands::{CatalogTask, apply_now, check, inspect_now, plan};
 use progress::eprint_line;
 use shared::{
-    catalog::{Catalog, CatalogError},
-    settings::{SettingError, Settings},
-    telemetry,
+    broker,
+    catalog::{CATALOG_FILE, Catalog, CatalogError},
+    settings::{Program, SettingError, Settings},
+    telemetry, topology,
 };
 use std::{path::PathBuf, process::ExitCode};
 
-const HELP: &str = "\
-Settings (environment; every secret also as NAME_FILE, the path of a file that holds it):
-  STRIPE_SECRET_KEY     required, but for check    sk_test_..., sk_live_..., or a restricted rk_...
-  STRIPE_API_BASE       https://api.stripe.com/    another URL, for tests against a stand-in
-  STRIPE_REQUESTS_PER_SECOND    20    how often Stripe is asked at the most, 1 to 100
-  CATALOG_FILE          deploy/catalog.toml
-  AMQP_URL              amqp://guest:guest@127.0.0.1:5672/%2f    of test-clock events --publish alone
-  QUEUE_NAMESPACE       billing     of test-clock events --publish alone: prefix of every queue
-  RETRY_DELAYS          2s,10s,1m,5m,30m,2h    of test-clock events --publish alone: the worker's
-  LOG_FORMAT            text        text or json
-  RUST_LOG              info        filter of the logs
-
+/// Every setting of provision.
+pub static PROGRAM: Program = Program {
+    name: "provision",
+    settings: &[
+        &broker::AMQP_URL,
+        &topology::QUEUE_NAMESPACE,
+        &topology::RETRY_DELAYS,
+        &stripe_api::STRIPE_SECRET_KEY,
+        &stripe_api::STRIPE_API_BASE,
+        &stripe_api::STRIPE_REQUESTS_PER_SECOND,
+        &CATALOG_FILE,
+        &telemetry::LOG_FORMAT,
+        &telemetry::RUST_LOG,
+    ],
+    notes: "\
+Only `test-clock events --publish` reads the settings of RabbitMQ.
 Results go to standard output, progress and logs to standard error.
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.",
+};
 
 const PLAN_HELP: &str = "\
 Exit codes: 0 done, 1 failed, or something differs that Stripe never changes, 2 wrong usage or configuration.
@@ -38,7 +44,7 @@ With --detailed-exitcode: 0 nothing to do, 2 changes, 1 anything else.";
 
 /// Makes Stripe agree with the catalog.
 #[derive(Debug, Parser)]
-#[command(name = "provision", version, about, after_help = HELP)]
+#[command(name = "provision", version, about, after_help = PROGRAM.help())]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -94,7 +100,7 @@ pub async fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return unusable(&error),
     };
-    let settings = Settings::from_process();
+    let settings = Settings::of(&PROGRAM);
     let detailed = matches!(
         cli.command,
         Command::Plan {

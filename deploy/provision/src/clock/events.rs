@@ -144,7 +144,9 @@ pub async fn publish(settings: &Settings, events: &[ClockEvent]) -> anyhow::Resu
     };
     let messages: Vec<Message> = events.iter().map(message).collect();
     work_queue::with_publisher(broker, topology.clone(), async |publisher| {
-        let put = WorkQueue::new(publisher, &topology).put(&messages, Source::Backfill).await;
+        let put = WorkQueue::new(publisher, &topology)
+            .put(&messages, Source::Backfill)
+            .await;
         put.context("not all events are on the work queue; run the command again")
     })
     .await

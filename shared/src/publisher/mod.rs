@@ -1,5 +1,5 @@
-//! Publishing that is only done when the broker says so: persistent, mandatory,
-//! confirmed, routed, within a time limit.
+//! Publishes persistent messages, and reports success only after the broker has
+//! routed, stored and confirmed them, within a time limit.
 
 mod room;
 
@@ -31,12 +31,12 @@ use tokio::{
 
 /// Channels to the work queue, used in turn: a channel handles its publishes one by one.
 const WORK_CHANNELS: usize = 4;
-/// A connection on which nothing but refusals came for so long is built anew:
-/// RabbitMQ (3.10, quorum queues) goes on refusing on the channels that met a
-/// full queue after its limit was taken away.
-const REFUSALS_MOST: Duration = Duration::from_secs(2);
-/// How long a look at the queues may take.
-const LOOK_MOST: Duration = Duration::from_secs(2);
+/// A connection on which only refusals came for this long is built anew. RabbitMQ
+/// 3.10 with quorum queues goes on refusing on a channel that met a full queue,
+/// even after the queue's limit is gone.
+const REFUSALS_MAX: Duration = Duration::from_secs(2);
+/// How long reading the queues' lengths may take.
+const DEPTHS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a message is not known to be stored. The message may still arrive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,14 +85,14 @@ enum Link {
     Up(Arc<Channels>),
 }
 
-/// The channels of a connection, by the queue that they publish to. None serves
-/// two: where one queue is gone, lapin may give the returned message to another
-/// publish of the channel whose confirm comes with it, and that one's `Ack(None)`
-/// to the returned one.
+/// The channels of a connection, by the queue that they publish to. No channel
+/// serves two queues: when a queue is gone, lapin may give the returned message to
+/// another publish of the same channel, and the `Ack(None)` of that publish to the
+/// returned one.
 #[derive(Debug)]
 struct Channels {
     by_queue: BTreeMap<String, Vec<Channel>>,
-    /// To look at the queues with; its session alone keeps it open.
+    /// To read the queues' lengths. Weak, so that only the session keeps it open.
     connection: Weak<Connection>,
 }
 
@@ -106,7 +106,7 @@ impl Channels {
     async fn depths(&self) -> Result<BTreeMap<String, u32>, PublishError> {
         let failed = |error: lapin::Error| PublishError::Failed(error.to_string());
         let connection = self.connection.upgrade().ok_or(PublishError::Unavailable)?;
-        // Of its own: a queue that is gone closes the channel that asks for it.
+        // A channel of its own: asking for a queue that is gone closes the channel.
         let channel = connection.create_channel().await.map_err(failed)?;
         drop(connection);
         let passive = QueueDeclareOptions {
@@ -135,15 +135,15 @@ pub struct Publisher {
 struct Shared {
     turn: AtomicUsize,
     room: Room,
-    /// Tells the session that its connection should be built anew.
+    /// Asks the session to build its connection anew.
     suspect: Notify,
     /// When the last confirm came, or when the connection was made.
     last_good: watch::Sender<Instant>,
 }
 
 impl Shared {
-    /// Takes back a doubt that nobody has acted on yet.
-    async fn forget_doubt(&self) {
+    /// Drops a request to build the connection anew that no session has acted on.
+    async fn forget_suspicion(&self) {
         let _ = tokio::time::timeout(Duration::ZERO, self.suspect.notified()).await;
     }
 }
@@ -192,9 +192,8 @@ impl Publisher {
         counted(publish.await)
     }
 
-    /// As [`publish`](Self::publish), for a message of a batch, which waits until
-    /// there is room for it. The messages of a batch share one time limit, which
-    /// runs since it `began`.
+    /// Like [`publish`](Self::publish), for a message of a batch: waits until there
+    /// is room. All messages of a batch share one time limit, counted from `began`.
     pub async fn publish_of_batch(
         &self,
         began: Instant,
@@ -210,16 +209,19 @@ impl Publisher {
         counted(publish.await)
     }
 
-    /// `Err` with the reason while nothing can be published.
+    /// `Err` with the reason while no message can be published.
     pub fn readiness(&self) -> Result<(), PublishError> {
         self.channels().map(drop)
     }
 
-    /// How many messages wait in each queue, by its name, those that a worker
-    /// holds left out. Nothing is declared, and no message is touched.
+    /// How many messages wait in each queue, by the queue's name, without those
+    /// that workers have in hand. Declares nothing and touches no message.
+    ///
+    /// # Errors
+    /// When the broker does not answer in time, or a queue is gone.
     pub async fn depths(&self) -> Result<BTreeMap<String, u32>, PublishError> {
         let channels = self.channels()?;
-        tokio::time::timeout(LOOK_MOST, channels.depths())
+        tokio::time::timeout(DEPTHS_TIMEOUT, channels.depths())
             .await
             .unwrap_or(Err(PublishError::TimedOut))
     }
@@ -264,22 +266,20 @@ impl Publisher {
         outcome
     }
 
-    /// Times what was confirmed, and has the connection rebuilt where it looks broken.
+    /// Records the time of a confirm, or asks for a new connection if this one looks broken.
     fn after(&self, began: Instant, started: Instant, outcome: &Result<(), PublishError>) {
         match outcome {
             Ok(()) => {
-                CONFIRM_SECONDS
-                    .with_label_values::<&str>(&[])
-                    .observe(started.elapsed().as_secs_f64());
+                CONFIRM_SECONDS.observe(started.elapsed().as_secs_f64());
                 self.shared.last_good.send_replace(Instant::now());
             }
             Err(PublishError::Returned | PublishError::Failed(_)) => self.shared.suspect.notify_one(),
-            // One slow message is no reason to drop its siblings; a connection
-            // that confirmed nothing in the whole time is half open or hangs.
+            // One slow message is no reason to drop the others. A connection that
+            // confirmed nothing in the whole time is half open or hangs.
             Err(PublishError::TimedOut) if *self.shared.last_good.borrow() < began => {
                 self.shared.suspect.notify_one();
             }
-            Err(PublishError::Nacked) if self.shared.last_good.borrow().elapsed() > REFUSALS_MOST => {
+            Err(PublishError::Nacked) if self.shared.last_good.borrow().elapsed() > REFUSALS_MAX => {
                 self.shared.suspect.notify_one();
             }
             Err(_) => {}
@@ -294,7 +294,8 @@ fn counted(outcome: Result<(), PublishError>) -> Result<(), PublishError> {
     outcome
 }
 
-/// One connection's life: declare, open, serve, until something is wrong with it.
+/// Serves one connection: declares the queues, opens the channels, and watches its
+/// events until it fails or `stop` is cancelled.
 async fn session(
     connection: Connection,
     up: Up,
@@ -312,8 +313,8 @@ async fn session(
     shared.last_good.send_replace(Instant::now());
     link.send_replace(Link::Up(Arc::clone(&channels)));
     up.established();
-    // A doubt that was left over from the last connection is not about this one.
-    shared.forget_doubt().await;
+    // A request that is left from the last connection is not about this one.
+    shared.forget_suspicion().await;
     let mut blocked = false;
     loop {
         tokio::select! {
@@ -330,8 +331,8 @@ async fn session(
                 }
                 Some(Event::ConnectionUnblocked) => {
                     tracing::info!("RabbitMQ takes messages again");
-                    // What was not confirmed while blocked says nothing about the connection.
-                    shared.forget_doubt().await;
+                    // A publish that failed while the broker blocked says nothing about the connection.
+                    shared.forget_suspicion().await;
                     blocked = false;
                     BROKER_BLOCKED.set(0);
                     link.send_replace(Link::Up(Arc::clone(&channels)));

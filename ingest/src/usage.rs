@@ -211,9 +211,9 @@ mod tests {
     #[test]
     fn a_batch_has_a_thousand_events_at_most() {
         let batch = |count| format!("[{}]", vec![EVENT; count].join(","));
-        let most = batch(BATCH_EVENTS_MAX);
+        let full = batch(BATCH_EVENTS_MAX);
         assert_eq!(
-            read(UsageFormat::Batch, most.as_bytes()).map(|reports| reports.len()),
+            read(UsageFormat::Batch, full.as_bytes()).map(|reports| reports.len()),
             Ok(BATCH_EVENTS_MAX)
         );
         let over = batch(BATCH_EVENTS_MAX + 1);

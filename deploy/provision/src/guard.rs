@@ -51,7 +51,7 @@ pub fn test_client(settings: &Settings) -> Result<Api, SettingError> {
 fn client_of(settings: &Settings, mode: KeyMode, because: &str) -> Result<Api, SettingError> {
     let Some(api) = Api::from_settings(settings)? else {
         let what = format!(
-            "is not set; write a secret key sk_{0}_… or a restricted one rk_{0}_… (or {KEY}_FILE, the path of a file that holds it)",
+            "is not set; write a secret key sk_{0}_… or a restricted one rk_{0}_… (or {KEY}_FILE, the path of a file with the key)",
             mode_name(mode)
         );
         return Err(SettingError::new(KEY, what));

@@ -67,11 +67,15 @@ pub fn text(plan: &ChangePlan, warnings: &[String], out: &mut impl Write) -> io:
         writeln!(out, "      {}", printable(&refused.advice))?;
     }
     let counts = PlanCounts::of(plan);
-    writeln!(
+    write!(
         out,
-        "{} to create, {} to update, {} to archive, {} unchanged.",
+        "{} to create, {} to update, {} to archive, {} unchanged",
         counts.create, counts.update, counts.archive, counts.unchanged
-    )
+    )?;
+    match plan.refused.len() {
+        0 => writeln!(out, "."),
+        refused => writeln!(out, ", {refused} refused."),
+    }
 }
 
 /// Writes one line per note.

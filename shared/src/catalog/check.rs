@@ -13,7 +13,7 @@ const LOOKUP_KEY_CHARS_MAX: usize = 200;
 /// Most days of trial (Stripe's API reference, "Create a subscription", `trial_period_days`).
 const TRIAL_DAYS_MAX: i32 = 730;
 /// Greatest amount, in the currency's minor unit: eight digits (Stripe's page "Supported currencies").
-const AMOUNT_MAX: i64 = 99_999_999;
+const PRICE_AMOUNT_MAX: i64 = 99_999_999;
 
 /// The first fault of a catalog, if it has one.
 pub(super) fn first_fault(catalog: &Catalog) -> Option<CatalogFault<'_>> {
@@ -36,7 +36,7 @@ fn check_sold(catalog: &Catalog) -> Checked<'_> {
             format!("meter {}: a cap or weight is below zero; write 0 or more", meter.name)
         })?;
     }
-    free_is_lowest(catalog)?;
+    check_free_tier(catalog)?;
     for (index, tier) in catalog.tiers.iter().enumerate() {
         check_tier(catalog, tier, &FilePlace::nth("tier", index))?;
     }
@@ -49,7 +49,7 @@ fn check_sold(catalog: &Catalog) -> Checked<'_> {
     Ok(())
 }
 
-fn free_is_lowest(catalog: &Catalog) -> Checked<'_> {
+fn check_free_tier(catalog: &Catalog) -> Checked<'_> {
     let lowest = catalog.tiers.iter().enumerate().min_by_key(|(_, tier)| tier.rank);
     let fine = |tier: &Tier| tier.name == FREE_TIER && tier.rank == 0 && tier.trial_days == 0;
     let place = lowest.map_or_else(FilePlace::default, |(index, _)| FilePlace::nth("tier", index));
@@ -150,8 +150,8 @@ fn check_limits<'a>(catalog: &Catalog, name: &str, limits: &'a Limits, at: &File
 }
 
 fn check_amount<'a>(name: &str, amount: i64, currency: &str, at: &FilePlace<'a>) -> Checked<'a> {
-    ensure((0..=AMOUNT_MAX).contains(&amount), &at.key("amount"), || {
-        format!("{name}: the amount is {amount}; allowed is 0 to {AMOUNT_MAX}, in the currency's smallest unit")
+    ensure((0..=PRICE_AMOUNT_MAX).contains(&amount), &at.key("amount"), || {
+        format!("{name}: the amount is {amount}; allowed is 0 to {PRICE_AMOUNT_MAX}, in the currency's minor unit")
     })?;
     check_currency(name, currency, &at.key("currency"))
 }

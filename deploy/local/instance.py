@@ -162,7 +162,7 @@ class Instance:
     def _create(self, kind, throwaway):
         make_folder(self.home)
         source = sources.choose(kind)
-        installed, _, container, _ = sources.SERVERS[kind]
+        installed, _, container = sources.SERVERS[kind]
         port_names = (container if source == "docker" else installed).port_names
         ports = {name: free_port() for name in port_names}
         server = sources.server(kind, source, self.home, self.identity, ports)

@@ -22,7 +22,7 @@ const LOOKS: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn every_alert_fires_when_it_should_and_only_then_and_has_its_page() -> Result<()> {
-    let promtool = Promtool::get().await?;
+    let promtool = Promtool::find()?;
     let config = deploy("prometheus/prometheus.yml").display().to_string();
     promtool.run(&["check", "config", &config], "").await?;
     let mut cases = String::new();
@@ -67,7 +67,7 @@ async fn every_alert_fires_when_it_should_and_only_then_and_has_its_page() -> Re
 
 #[tokio::test]
 async fn whatever_the_rules_the_dashboard_and_the_runbook_name_is_exported_under_a_good_name() -> Result<()> {
-    let promtool = Promtool::get().await?;
+    let promtool = Promtool::find()?;
     let env = TestEnv::new("alerts_names").await?;
     // A key, so that there are jobs whose last end is shown; what they ask does not matter here.
     let setup = Setup::default()
@@ -128,7 +128,7 @@ async fn whatever_the_rules_the_dashboard_and_the_runbook_name_is_exported_under
 
 #[tokio::test]
 async fn every_panel_of_the_dashboard_asks_what_prometheus_can_read() -> Result<()> {
-    let promtool = Promtool::get().await?;
+    let promtool = Promtool::find()?;
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(deploy("grafana/tollbridge.json"))?)?;
     ensure!(dashboard["schemaVersion"].is_u64() && dashboard["uid"] == "tollbridge");
     let panels = dashboard["panels"].as_array().context("no panels")?;
@@ -178,7 +178,7 @@ async fn an_unknown_price_raises_an_alert_that_clears_when_the_catalog_is_mended
     let env = TestEnv::new("alerts_price").await?;
     let env = env.with("CATALOG_FILE", &catalog.display().to_string());
     let mut pair = Pair::start(&env, Setup::default()).await?;
-    let prometheus = Prometheus::start(&Promtool::get().await?, "alerts-price", &pair).await?;
+    let prometheus = Prometheus::start(&Promtool::find()?, "alerts-price", &pair).await?;
     eventually(DEADLINE, "Prometheus scrapes both", async || {
         let up = prometheus.values("up%7Bjob=~%22tollbridge-.%2B%22%7D").await?;
         ensure!(up == [1.0, 1.0], "{up:?}");
@@ -245,7 +245,7 @@ async fn without_a_database_the_oldest_event_grows_older_and_alerts_say_so_until
     let servers = OwnServers::up("alerts-database").await?;
     let env = TestEnv::on(servers.servers().clone(), "alerts_database").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
-    let prometheus = Prometheus::start(&Promtool::get().await?, "alerts-database", &pair).await?;
+    let prometheus = Prometheus::start(&Promtool::find()?, "alerts-database", &pair).await?;
     eventually(DEADLINE, "all is well", async || {
         ensure!(prometheus.values("tollbridge_worker_database_up").await? == [1.0]);
         ensure!(prometheus.values(OLDEST).await? == [0.0]);
@@ -299,7 +299,7 @@ async fn without_a_broker_its_queues_have_no_length_and_alerts_say_so_until_it_i
     let servers = OwnServers::up("alerts-broker").await?;
     let env = TestEnv::on(servers.servers().clone(), "alerts_broker").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
-    let prometheus = Prometheus::start(&Promtool::get().await?, "alerts-broker", &pair).await?;
+    let prometheus = Prometheus::start(&Promtool::find()?, "alerts-broker", &pair).await?;
     let known = async || {
         let lengths = prometheus.values(QUEUES).await?;
         ensure!(lengths == [0.0; 4], "{lengths:?}");

@@ -8,15 +8,14 @@ use tests::crowd::{Delivery, all_recorded, ids};
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY};
 use tests::harness::{
-    Balance, Pair, Process, Setup, TestEnv, USAGE_TOKEN, eventually, report, report_key, repository, unix_now,
+    Balance, Pair, Process, Setup, TestEnv, USAGE_TOKEN, eventually, installed, report, report_key, repository,
+    unix_now,
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
 const DEADLINE: Duration = Duration::from_mins(1);
-/// To fetch packages, where they are not there yet.
-const GETTING: Duration = Duration::from_mins(10);
 /// What a basic plan includes.
 const TOKENS: i64 = 5_000_000;
 /// What each program reports: 600 input tokens, and 100 output tokens that count six times.
@@ -24,16 +23,17 @@ const UNITS: i64 = 1_200;
 
 #[tokio::test]
 async fn the_python_program_asks_before_and_reports_after() -> Result<()> {
-    let folder = examples().join("python");
-    let interpreter = interpreter("python").await?;
+    let [interpreter] = installed("psycopg")?;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let file = written(&folder.join("usage.py"), &block("python")?)?;
     tell("python", &[interpreter, file]).await
 }
 
 #[tokio::test]
 async fn the_node_program_asks_before_and_reports_after() -> Result<()> {
-    let folder = examples().join("node");
-    let interpreter = interpreter("node").await?;
+    let [interpreter] = installed("node")?;
+    // Node looks for the package beside the program.
+    let [folder] = installed("pg")?;
     let file = written(&folder.join("usage.mjs"), &block("javascript")?)?;
     tell("node", &[interpreter, file]).await
 }
@@ -277,26 +277,6 @@ async fn expect(env: &TestEnv, user: &str, units: i64) -> Result<()> {
     let left = Balance::new(TOKENS, units, 0, 0, TOKENS - units);
     ensure!(seen.get("tokens") == Some(&left), "{user}: {seen:?}");
     Ok(())
-}
-
-/// Where the programs, and what they run on, are kept from one run to the next.
-fn examples() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("examples")
-}
-
-/// The interpreter of `language`, with what the program imports.
-async fn interpreter(language: &str) -> Result<PathBuf> {
-    let mut script = Command::new("python3");
-    script.arg(repository().join("deploy/local/examples.py"));
-    script
-        .arg(language)
-        .arg(examples())
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(GETTING, script.output()).await??;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "no {language}: {complaint}");
-    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim_end()))
 }
 
 fn written(path: &Path, text: &str) -> Result<PathBuf> {

@@ -30,7 +30,7 @@ stop: ## end all that was left running; the data stays
 	$(SERVERS) stop --all
 
 test: install-tests build ## run every test
-	$(SERVERS) run --name test -- cargo test --workspace
+	$(SERVERS) run --name test -- python3 deploy/local/test_report.py cargo test --workspace --no-fail-fast
 
 bench: install-bench ## measure throughput and latency (BENCH=--pages: the console; BENCH='--reconcile 100000'): a table, and target/bench/report.json
 	cargo build --release -p ingest -p worker -p tests --bins

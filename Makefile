@@ -15,7 +15,7 @@ export SQLX_OFFLINE := true
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up stop test bench fmt lint deny sqlx-prepare sqlx-check tools ci build
-.PHONY: install-servers install-bench install-tests
+.PHONY: install-servers install-bench install-tests prove-install
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ install-bench: ## install what the benchmark needs beyond that
 install-tests: ## install everything that the tests need (deploy/local/wanted.py lists it); test does it too
 install-servers install-bench install-tests:
 	@$(INSTALL) get $(@:install-%=%)
+
+prove-install: ## prove in a throw-away root that a machine with nothing installed gets everything
+	@python3 deploy/local/prove_install.py
 
 ci: ## everything a change must pass
 	bash .ci/run

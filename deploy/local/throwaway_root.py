@@ -18,6 +18,7 @@ from system import Failure
 # What is written there, 1.6 GB so far, is in memory.
 BYTES_MAX = 4_000_000_000
 TRIAL = "trial"
+PREFIX = "tollbridge-root-"
 
 
 def obstacle(script):
@@ -48,7 +49,7 @@ def run(script, action, **options):
     """Runs `script ACTION FOLDER` in namespaces of its own; returns its exit code.
 
     The script turns the empty FOLDER into the root, with `enter`."""
-    with tempfile.TemporaryDirectory(prefix="tollbridge-root-") as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
                    sys.executable, script, action, folder]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)

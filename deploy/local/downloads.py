@@ -9,7 +9,6 @@ import io
 import json
 import platform
 import shutil
-import subprocess
 import sys
 import tarfile
 import urllib.request
@@ -110,10 +109,9 @@ class PythonPackage(Download):
     def find(self):
         if not is_marked(self.mark, self.requirement) or not self.python.exists():
             return []
-        # A newer Python of the machine does not see the packages of the older one.
-        code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{self.name}') is None)"
-        done = subprocess.run([self.python, "-c", code], capture_output=True, check=False)
-        return [self.python] if done.returncode == 0 else []
+        # Its link leads to python3.11, say, which does not see the packages of an older Python.
+        packages = self.folder / "venv" / "lib" / self.python.resolve().name / "site-packages"
+        return [self.python] if (packages / self.name).is_dir() else []
 
     def fetch(self):
         start_over(self.folder)

@@ -14,7 +14,7 @@ SQLX_CLI := 0.9.0
 export SQLX_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up stop test bench fmt lint deny sqlx-prepare sqlx-check tools ci build
+.PHONY: help demo up stop test bench docs fmt lint deny sqlx-prepare sqlx-check tools ci build
 .PHONY: install-servers install-bench install-tests prove-install
 
 help: ## list the commands
@@ -35,6 +35,9 @@ test: install-tests build ## run every test
 bench: install-bench ## measure throughput and latency (BENCH=--pages: the console; BENCH='--reconcile 100000'): a table, and target/bench/report.json
 	cargo build --release -p ingest -p worker -p tests --bins
 	$(SERVERS) run --name bench -- cargo run --release --quiet -p tests --bin bench -- $(BENCH)
+
+docs: ## write docs/configure.md and docs/metrics.md from the code
+	UPDATE_DOCS=1 cargo test -p tests --test architecture generated_docs
 
 fmt: ## format the code
 	cargo fmt --all

@@ -3,28 +3,18 @@
 
 use crate::{
     domain::{
-        explain::{Chapter, Entry, Meter, Moment, Question, Row, Story, story},
+        explain::{
+            EntitlementRow, ExplainRequest, Explanation, HistoryEntry, Meter, Moment, SubscriptionHistory,
+            explain as explanation,
+        },
         ids::UserId,
     },
     store,
-    terminal::printable,
 };
 use anyhow::Context;
-use shared::{catalog::FREE_TIER, message::now_ms};
+use shared::{catalog::FREE_TIER, message::now_ms, terminal::printable};
 use sqlx::PgPool;
 use std::io::{self, Write};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-/// Reads a moment: RFC 3339, or seconds since 1970.
-pub fn moment(text: &str) -> Result<i64, String> {
-    let seconds = text.parse::<i64>().ok();
-    let time = seconds.map_or_else(
-        || OffsetDateTime::parse(text, &Rfc3339).ok(),
-        |s| OffsetDateTime::from_unix_timestamp(s).ok(),
-    );
-    time.map(OffsetDateTime::unix_timestamp)
-        .ok_or_else(|| "write RFC 3339, such as 2026-11-23T15:00:00Z, or seconds since 1970".to_owned())
-}
 
 /// Prints the story of a user as of a moment, else as of now: text, or one JSON object.
 pub async fn explain(
@@ -40,14 +30,14 @@ pub async fn explain(
     let (facts, types) = store::explain::told_of(&mut snapshot, &accounts).await?;
     let recorded = store::explain::recorded_of(&mut snapshot, &user).await?;
     snapshot.commit().await?;
-    let question = Question {
+    let question = ExplainRequest {
         user: &user,
         at: at.unwrap_or_else(|| now_ms() / 1_000),
         is_past: at.is_some(),
         free_tier: FREE_TIER,
         types: &types,
     };
-    let story = story(&facts, &recorded, &question).with_context(|| unknown(&user))?;
+    let story = explanation(&facts, &recorded, &question).with_context(|| unknown(&user))?;
     if json {
         serde_json::to_writer_pretty(&mut *out, &story)?;
         writeln!(out)?;
@@ -68,7 +58,7 @@ fn unknown(user: &UserId) -> String {
 /// Where the words of an entry begin, below its time.
 const INDENT: &str = "                      ";
 
-fn text(story: &Story, out: &mut impl Write) -> io::Result<()> {
+fn text(story: &Explanation, out: &mut impl Write) -> io::Result<()> {
     for sentence in &story.summary {
         writeln!(out, "{}", printable(sentence))?;
     }
@@ -92,7 +82,7 @@ fn text(story: &Story, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// The columns that have a value, one below the other.
-fn table(row: &Row, out: &mut impl Write) -> io::Result<()> {
+fn table(row: &EntitlementRow, out: &mut impl Write) -> io::Result<()> {
     let time = |at: &Option<Moment>| at.map(|at| at.to_string());
     let columns = [
         ("entitled", Some(row.entitled.to_string())),
@@ -120,7 +110,7 @@ fn table(row: &Row, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn heading(chapter: &Chapter, out: &mut impl Write) -> io::Result<()> {
+fn heading(chapter: &SubscriptionHistory, out: &mut impl Write) -> io::Result<()> {
     let current = if chapter.is_current { ", the current one" } else { "" };
     let (id, customer) = (
         printable(chapter.subscription.as_str()),
@@ -133,7 +123,7 @@ fn heading(chapter: &Chapter, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn entries(entries: &[Entry], out: &mut impl Write) -> io::Result<()> {
+fn entries(entries: &[HistoryEntry], out: &mut impl Write) -> io::Result<()> {
     for entry in entries {
         let event = entry.event.as_ref().map_or("-", |id| id.as_str());
         let kind = entry.event_type.as_deref().unwrap_or_default();
@@ -171,25 +161,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_rfc_3339_or_seconds() {
-        for (text, expected) in [
-            ("2026-11-23T15:00:00Z", Some(1_795_446_000)),
-            ("2026-11-23T16:00:00.9+01:00", Some(1_795_446_000)),
-            ("1795446000", Some(1_795_446_000)),
-            ("-1", Some(-1)),
-            ("2026-11-23", None),
-            ("now", None),
-            ("", None),
-            ("9999999999999999999", None),
-            ("999999999999999", None),
-        ] {
-            assert_eq!(moment(text).ok(), expected, "{text}");
-        }
-    }
-
-    #[test]
     fn no_control_character_of_an_event_reaches_the_terminal() {
-        let entry = Entry {
+        let entry = HistoryEntry {
             at: Moment(0),
             event: None,
             event_type: Some("a\u{1b}[2Jb".to_owned()),

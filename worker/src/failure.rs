@@ -1,7 +1,6 @@
 //! The taxonomy of failures: what is the event's fault, what may pass, and what
 //! is nobody's.
 
-use crate::domain::fact::Fact;
 use std::time::Duration;
 
 /// Reasons that no retry can mend: the message is dead at once. A closed list,
@@ -35,7 +34,7 @@ impl Permanent {
 
     /// The word for it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
             Self::UnknownPrice => "unknown_price",
@@ -54,8 +53,6 @@ pub struct Refusal {
     pub reason: Permanent,
     /// What, where, and what to do; never the payload.
     pub detail: String,
-    /// What the event says, where only Stripe can tell the rest: see `lookup`.
-    pub look_up: Option<Box<Fact>>,
 }
 
 impl Refusal {
@@ -64,8 +61,12 @@ impl Refusal {
         Self {
             reason,
             detail: detail.into(),
-            look_up: None,
         }
+    }
+
+    /// A payload that is not of the shape it should be.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(Permanent::Malformed, detail)
     }
 
     /// The same, with a detail that fits into a header and into a line: it may

@@ -1,36 +1,26 @@
 //! Consumes Stripe's events from RabbitMQ and keeps in PostgreSQL what each
-//! customer may use. `ARCHITECTURE.md` has the map.
+//! customer may use.
+//!
+//! Begin reading at [`consume`]: it takes a delivery from the queue, and follows
+//! it to its acknowledgement. [`read`] turns its bytes into a fact, [`apply`]
+//! writes it in one transaction, [`domain`] decides what it changes.
+//! `ARCHITECTURE.md` has the map.
 
 pub mod apply;
 pub mod audit;
-pub mod balances;
-pub mod batch;
 pub mod cli;
 pub mod config;
 mod console;
-pub mod consumer;
-pub mod database;
+pub mod consume;
 pub mod dead_letters;
-mod deal;
 pub mod domain;
 pub mod explain;
 pub mod failure;
-pub mod fold;
-pub mod lane;
-mod lookup;
 pub mod metrics;
-pub mod outlet;
-pub mod packs;
-pub mod process;
+pub mod read;
 mod recent;
 pub mod recovery;
-mod report;
 pub mod run;
-pub mod settle;
 pub mod store;
-pub mod stripe;
-pub mod terminal;
-mod traced;
-pub mod usage;
+pub mod tuning;
 pub mod watch;
-pub mod watchdog;

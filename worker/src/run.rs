@@ -1,20 +1,18 @@
 //! `worker run`: the pieces, put together and taken apart in order.
 
 use crate::{
-    config::{Config, Reading},
+    config::{self, Config},
     console::{self, Console},
-    consumer,
+    consume::{acks::InFlight, consumer, context::Context, watchdog::Watchdog},
     dead_letters::Tools,
-    deal::Holdings,
-    lane::Context,
     metrics,
-    outlet::Outlet,
+    read::prepared::EventReader,
     recovery,
     store::pool,
     watch,
-    watchdog::Watchdog,
 };
 use anyhow::Context as _;
+use shared::work_queue::WorkQueue;
 use shared::{http, ops, publisher::Publisher, shutdown::CancellationToken};
 use sqlx::PgPool;
 use std::{
@@ -33,9 +31,13 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     metrics::init(&config.topology);
     let database = pool::open(&config.database)?;
-    let listener = http::bind("OPS_ADDR", &config.ops_addr).await?;
+    let listener = http::bind(&config::OPS_ADDR, &config.ops_addr).await?;
     let publish_stop = CancellationToken::new();
     let topology = Arc::new(config.topology.clone());
+    let reader = EventReader {
+        catalog: Arc::clone(&config.catalog),
+        mode: config.mode,
+    };
     let (publisher, publishing) = Publisher::start(
         config.broker.clone(),
         config.topology.clone(),
@@ -45,7 +47,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let publishing = tokio::spawn(publishing);
     let consuming = Arc::new(AtomicBool::new(false));
     let limits = http::Limits {
-        connections_most: 64,
+        connections_max: 64,
         ..http::Limits::default()
     };
     let check = readiness(database.clone(), publisher.clone(), Arc::clone(&consuming));
@@ -57,14 +59,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             topology: config.topology.clone(),
             publisher: publisher.clone(),
         };
-        let reading = Reading {
-            catalog: Arc::clone(&config.catalog),
-            mode: config.mode,
-        };
-        routes = routes.merge(console::router(Console::new(token, tools, reading), &publish_stop));
+        routes = routes.merge(console::router(
+            Console::new(token, tools, reader.clone()),
+            &publish_stop,
+        ));
     }
     let ops = tokio::spawn(http::serve(listener, routes, limits, publish_stop.clone()));
-    let holdings = Holdings::default();
+    let in_flight = InFlight::default();
     tokio::spawn(watch::database(
         database.clone(),
         config.catalog.tiers().to_vec(),
@@ -72,17 +73,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         stop.clone(),
     ));
     tokio::spawn(watch::queues(publisher.clone(), config.topology.clone(), stop.clone()));
-    tokio::spawn(watch::age(holdings.clone(), Arc::clone(&consuming), stop.clone()));
+    tokio::spawn(watch::age(in_flight.clone(), Arc::clone(&consuming), stop.clone()));
 
     if let Some(api) = config.stripe.clone() {
         let tools = recovery::Tools {
             api,
             pool: database.clone(),
-            reading: Reading {
-                catalog: Arc::clone(&config.catalog),
-                mode: config.mode,
-            },
-            outlet: Some(Outlet::new(publisher.clone(), &config.topology)),
+            reader: reader.clone(),
+            work_queue: Some(WorkQueue::new(publisher.clone(), &config.topology)),
             stop: stop.clone(),
         };
         tokio::spawn(recovery::ask::run(tools.clone()));
@@ -94,10 +92,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         pool: database.clone(),
         publisher,
         topology,
-        catalog: Arc::clone(&config.catalog),
-        mode: config.mode,
+        reader,
         tuning: config.tuning,
-        holdings,
+        in_flight,
         watchdog: watchdog.clone(),
         lock_timeout: config.database.lock_timeout,
         stripe: config.stripe,

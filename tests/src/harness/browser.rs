@@ -1,7 +1,8 @@
 //! A real browser without a window: Chromium, driven through chromedriver by the `WebDriver`
 //! protocol, of which this is the part that tests need.
 
-use crate::harness::process::{free_address, fresh_folder};
+use crate::harness::ports::free_address;
+use crate::harness::process::fresh_folder;
 use crate::harness::{Client, installed, wait_for};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! The pair as real processes, on real servers, in a database and queues of its own.
+//! The pair of ingest and worker as real processes, on real servers, with a database and queues of its own.
 //!
 //! A test makes a [`TestEnv`], starts a [`Pair`] in it, talks to it through a [`Client`],
 //! and waits with [`eventually`]. Everything it started or made is gone when it ends.
@@ -14,6 +14,7 @@ mod installed;
 mod metrics;
 mod pair;
 mod poll;
+mod ports;
 mod process;
 mod prometheus;
 mod queues;
@@ -30,6 +31,7 @@ pub use installed::installed;
 pub use metrics::Metrics;
 pub use pair::{Pair, Setup};
 pub use poll::{eventually, wait_for};
+pub use ports::free_address;
 pub use process::{Process, repository};
 pub use prometheus::{Prometheus, Promtool};
 pub use queues::{Queues, header};

@@ -1,6 +1,7 @@
 //! A real Prometheus, with the rules that we ship.
 
-use crate::harness::process::{free_address, fresh_folder};
+use crate::harness::ports::free_address;
+use crate::harness::process::fresh_folder;
 use crate::harness::{Client, Pair, installed, repository, wait_for};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -154,7 +155,7 @@ fn hasty(alerts: &str) -> Result<String> {
     Ok(hasty.join("\n"))
 }
 
-/// The configuration, looking every second, at these targets; nobody audits.
+/// The configuration with these targets, scraped every second, and no target for audits.
 fn aimed(config: &str, ingest: SocketAddr, workers: &[SocketAddr]) -> Result<String> {
     let list = |addresses: &[SocketAddr]| {
         let quoted: Vec<String> = addresses.iter().map(|a| format!("\"{a}\"")).collect();

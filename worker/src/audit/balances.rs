@@ -3,9 +3,9 @@
 use super::{Auditor, PAGE, compare, credits, sums};
 use crate::{
     domain::{
+        balance::timeline::Timeline,
         fact::{Fact, Seconds},
         ids::{AccountId, EventId, UserId},
-        wallet::Story,
     },
     store::{
         self,
@@ -86,14 +86,14 @@ impl<W: Write> Auditor<'_, W> {
 }
 
 /// The stories of users, but of those who await a migration: it may change them.
-async fn stories(moment: &mut PgConnection, users: &[UserId]) -> Result<BTreeMap<UserId, Story>, sqlx::Error> {
+async fn stories(moment: &mut PgConnection, users: &[UserId]) -> Result<BTreeMap<UserId, Timeline>, sqlx::Error> {
     let accounts = rows::accounts_of(moment, users).await?;
     let ids: BTreeSet<&AccountId> = accounts.iter().map(|(_, account)| account).collect();
     let ids: Vec<AccountId> = ids.into_iter().cloned().collect();
     let outdated: BTreeSet<AccountId> = rows::outdated(moment, &ids).await?.into_iter().collect();
     // What cannot be read is told with its account's own page.
     let (mut facts, _) = compare::read(&stored::facts(moment, &ids).await?);
-    let payments: BTreeSet<&str> = facts.iter().filter_map(|f| f.said.payment()).collect();
+    let payments: BTreeSet<&str> = facts.iter().filter_map(|f| f.body.payment()).collect();
     if !payments.is_empty() {
         let payments: Vec<&str> = payments.into_iter().collect();
         let elsewhere = rows::facts_of_payments(moment, &payments, &ids).await?;
@@ -103,7 +103,7 @@ async fn stories(moment: &mut PgConnection, users: &[UserId]) -> Result<BTreeMap
     let mut by_payment: BTreeMap<&str, Vec<&Fact>> = BTreeMap::new();
     for fact in &facts {
         by_account.entry(&fact.account).or_default().push(fact);
-        if let Some(payment) = fact.said.payment() {
+        if let Some(payment) = fact.body.payment() {
             by_payment.entry(payment).or_default().push(fact);
         }
     }
@@ -115,10 +115,10 @@ async fn stories(moment: &mut PgConnection, users: &[UserId]) -> Result<BTreeMap
     let story = |user: &UserId, accounts: &BTreeSet<&AccountId>| {
         let own = accounts.iter().filter_map(|a| by_account.get(a)).flatten();
         let own: BTreeMap<&EventId, &Fact> = own.map(|f| (&f.event_id, *f)).collect();
-        let paid = own.values().filter_map(|f| by_payment.get(f.said.payment()?)).flatten();
+        let paid = own.values().filter_map(|f| by_payment.get(f.body.payment()?)).flatten();
         let mut known: BTreeMap<&EventId, &Fact> = paid.map(|f| (&f.event_id, *f)).collect();
         known.extend(own);
-        Story::of(user, known.into_values())
+        Timeline::of(user, known.into_values())
     };
     Ok(theirs
         .into_iter()

@@ -2,12 +2,14 @@
 
 use crate::{
     domain::{
-        account::Account,
-        entitlement::Entitlement,
         explain::Moment,
         fact::Fact,
         ids::{AccountId, SubscriptionId, UserId},
-        subscription::{Subscription, VERSION},
+        subscription::{
+            account::Account,
+            entitlement::Entitlement,
+            state::{Subscription, VERSION},
+        },
     },
     store::audit::{StoredAccount, StoredEntitlement, StoredFact, StoredSubscription},
 };

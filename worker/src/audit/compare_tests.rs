@@ -3,11 +3,13 @@
 use super::{Difference, accounts, entitlement, outdated, read, row, subscriptions, users};
 use crate::{
     domain::{
-        account::{Account, fold_all},
-        entitlement::{Entitlement, of_user},
-        fact::{Fact, Period, Phase, Plan, Said, Snapshot, SubscriptionFact},
+        fact::{Fact, FactBody, Period, Phase, Plan, Snapshot, SubscriptionFact},
         ids::{AccountId, EventId, SubscriptionId, UserId},
-        subscription::{Subscription, VERSION},
+        subscription::{
+            account::{Account, fold_all},
+            entitlement::{Entitlement, of_user},
+            state::{Subscription, VERSION},
+        },
     },
     store::audit::{StoredAccount, StoredEntitlement, StoredFact, StoredSubscription},
 };
@@ -48,7 +50,7 @@ fn fact() -> Fact {
         event_id: EventId::new("evt_1"),
         created: 0,
         account: AccountId::new("cus_1"),
-        said: Said::Subscription(Box::new(said)),
+        body: FactBody::Subscription(Box::new(said)),
     }
 }
 

@@ -4,16 +4,18 @@
 use super::compare::{Difference, differing};
 use crate::{
     domain::{
-        account::Account,
+        balance::{
+            grants::{Sale, sales},
+            ledger::RecordedLines,
+            replay::{Replayed, replay},
+            terms::Window,
+            timeline::{Balance, EntryKind, Timeline},
+            waterfall::{BalanceChange, Limit},
+        },
         explain::Moment,
         fact::Fact,
-        grants::{Sale, sales},
         ids::{AccountId, UserId},
-        ledger::Held,
-        purse::{Change, Limit},
-        replay::{Replayed, replay},
-        terms::Window,
-        wallet::{Balance, Kind, Story},
+        subscription::account::Account,
     },
     store::audit::credits::{Bare, OddLine, StoredPack, Untold},
 };
@@ -57,15 +59,15 @@ impl Row {
 #[must_use]
 pub fn balances(
     user: &UserId,
-    story: &Story,
+    story: &Timeline,
     stored: &BTreeMap<String, Balance>,
-    held: &BTreeMap<String, Held>,
+    held: &BTreeMap<String, RecordedLines>,
 ) -> (Vec<Difference>, Vec<Untold>) {
     let (mut found, mut untold) = (Vec::new(), Vec::new());
     let told = story.meters();
     let meters: BTreeSet<&String> = told.iter().chain(held.keys()).chain(stored.keys()).collect();
     for meter in meters {
-        let none = Held::default();
+        let none = RecordedLines::default();
         let name = format!("{user} {meter}");
         let row = stored.get(meter);
         let own = held.get(meter);
@@ -85,10 +87,10 @@ pub fn balances(
             continue;
         };
         found.extend(ledger(&format!("ledger of {name}"), own, &replayed));
-        let unknown = |(kind, cause): &&(Kind, String)| {
+        let unknown = |(kind, cause): &&(EntryKind, String)| {
             let is_said = replayed.entries.iter().any(|e| (e.kind, &e.cause) == (*kind, cause));
             // A period of which nothing is left to come in any more.
-            let is_closed = *kind == Kind::Rollover && story.closings.iter().any(|c| c.invoice == *cause);
+            let is_closed = *kind == EntryKind::Rollover && story.closings.iter().any(|c| c.invoice == *cause);
             !is_said && !is_closed
         };
         untold.extend(own.causes.iter().filter(unknown).map(|(kind, cause)| Untold {
@@ -112,7 +114,7 @@ fn balance(name: &str, stored: Option<&Balance>, said: &Balance, is_told: bool) 
     }
 }
 
-fn ledger(name: &str, held: &Held, said: &Replayed) -> Vec<Difference> {
+fn ledger(name: &str, held: &RecordedLines, said: &Replayed) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut differs = |what: &str, sum: i64, said: i64| {
         if sum != said {
@@ -132,7 +134,9 @@ fn ledger(name: &str, held: &Held, said: &Replayed) -> Vec<Difference> {
         differs(&what, sum, said.used.get(window).copied().unwrap_or_default());
     }
     let mut sums = held.sums.values();
-    let total = sums.try_fold(Change::default(), |total, sum| total.and(Change { used: 0, ..*sum }));
+    let total = sums.try_fold(BalanceChange::default(), |total, sum| {
+        total.and(BalanceChange { used: 0, ..*sum })
+    });
     if let Ok(total) = total {
         differs("rollover", total.rollover, said.balance.purse.rollover);
         differs("purchased", total.purchased, said.balance.purse.purchased);

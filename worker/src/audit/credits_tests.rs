@@ -4,23 +4,25 @@ use super::{balances, bare, odd_lines, packs, unaccounted};
 use crate::{
     audit::compare::Difference,
     domain::{
-        account::fold_all,
-        closing::Closing,
-        fact::{Fact, Grant, Period, Said, SessionFact, SessionStep},
-        grants::{Bought, Taken},
+        balance::{
+            closing::Closing,
+            grants::{Bought, Taken},
+            ledger::RecordedLines,
+            replay::replay,
+            terms::Term,
+            timeline::{Balance, EntryKind, Spent, Timeline},
+            waterfall::{BalanceChange, Limits},
+        },
+        fact::{Fact, FactBody, Grant, Period, SessionFact, SessionStep},
         ids::{AccountId, EventId, SubscriptionId, UserId},
-        ledger::Held,
-        purse::{Change, Limits},
-        replay::replay,
-        terms::Term,
-        wallet::{Balance, Kind, Spent, Story},
+        subscription::account::fold_all,
     },
     store::audit::credits::{Bare, OddLine, StoredPack, Untold},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 type Balances = BTreeMap<String, Balance>;
-type Ledger = BTreeMap<String, Held>;
+type Ledger = BTreeMap<String, RecordedLines>;
 
 fn term(start: i64) -> Term {
     let limits = Limits {
@@ -45,8 +47,8 @@ fn term(start: i64) -> Term {
 
 /// A period of which 6 of 10 roll over, a pack of 30 of which 10 are refunded,
 /// and a second period.
-fn story() -> Story {
-    Story {
+fn story() -> Timeline {
+    Timeline {
         terms: vec![term(0), term(100)],
         closings: vec![Closing {
             at: 100,
@@ -70,8 +72,8 @@ fn story() -> Story {
     }
 }
 
-fn change(used: i64, rollover: i64, purchased: i64) -> Change {
-    Change {
+fn change(used: i64, rollover: i64, purchased: i64) -> BalanceChange {
+    BalanceChange {
         used,
         rollover,
         purchased,
@@ -92,11 +94,11 @@ fn stored() -> (Balances, Ledger) {
     balance.purse.rollover = 6;
     balance.purse.purchased = 20;
     let causes = [
-        (Kind::Rollover, "in_1"),
-        (Kind::Grant, "cs_1"),
-        (Kind::TakenBack, "evt_9"),
+        (EntryKind::Rollover, "in_1"),
+        (EntryKind::Grant, "cs_1"),
+        (EntryKind::TakenBack, "evt_9"),
     ];
-    let held = Held {
+    let held = RecordedLines {
         sums: BTreeMap::from([
             (None, change(0, 6, 20)),
             (Some(term(0).window()), change(4, 0, 0)),
@@ -119,7 +121,7 @@ fn check(found: &[Difference], expected: &[&str]) {
 }
 
 #[track_caller]
-fn check_stored(change: fn(&mut Balance, &mut Held), expected: &[&str]) {
+fn check_stored(change: fn(&mut Balance, &mut RecordedLines), expected: &[&str]) {
     let (mut balance, mut ledger) = stored();
     let of = |meter: &str| meter.to_owned();
     change(
@@ -200,7 +202,7 @@ fn a_ledger_is_summed_up_and_searched_for_every_cause() {
         &["ledger of u1 tokens: it sums up to more than 64 bits hold"],
     );
     check_stored(
-        |_, held| held.causes.retain(|(kind, _)| *kind != Kind::Grant),
+        |_, held| held.causes.retain(|(kind, _)| *kind != EntryKind::Grant),
         &["ledger of u1 tokens: there is no grant of cs_1, the events tell of it"],
     );
     check_stored(
@@ -224,12 +226,12 @@ fn rows_that_are_missing_or_of_nobody_are_found() {
         &balances(&user, &story(), &none, &ledger).0,
         &["balance of u1 tokens: there is no row, the events tell of it"],
     );
-    let (found, untold) = balances(&user, &Story::default(), &balance, &none_held());
+    let (found, untold) = balances(&user, &Timeline::default(), &balance, &none_held());
     check(&found, &["balance of u1 tokens: there is a row, no event tells of it"]);
     assert!(untold.is_empty());
     // It was theirs once, and is all taken back.
     let empty = BTreeMap::from([("tokens".to_owned(), Balance::default())]);
-    check(&balances(&user, &Story::default(), &empty, &none_held()).0, &[]);
+    check(&balances(&user, &Timeline::default(), &empty, &none_held()).0, &[]);
     let nothing = balances(&user, &story(), &none, &none_held()).0;
     assert!(
         nothing
@@ -247,9 +249,9 @@ fn none_held() -> Ledger {
 fn a_cause_that_the_story_does_not_tell_of_is_asked_about() {
     let (balance, mut ledger) = stored();
     if let Some(held) = ledger.get_mut("tokens") {
-        held.causes.insert((Kind::Grant, "cs_2".to_owned()));
-        held.causes.insert((Kind::Rollover, "in_2".to_owned()));
-        held.causes.insert((Kind::Returned, "evt_9".to_owned()));
+        held.causes.insert((EntryKind::Grant, "cs_2".to_owned()));
+        held.causes.insert((EntryKind::Rollover, "in_2".to_owned()));
+        held.causes.insert((EntryKind::Returned, "evt_9".to_owned()));
     }
     let (found, untold) = balances(&UserId::new("u1"), &story(), &balance, &ledger);
     check(&found, &[]);
@@ -266,7 +268,7 @@ fn a_cause_that_the_story_does_not_tell_of_is_asked_about() {
     let held = ledger.entry("tokens".to_owned()).or_default();
     held.usage.push(Spent { at: 11, amount: 6 });
     let replayed = replay(&story(), "tokens", &held.usage).expect("in range");
-    assert!(replayed.entries.iter().all(|e| e.kind != Kind::Rollover));
+    assert!(replayed.entries.iter().all(|e| e.kind != EntryKind::Rollover));
     let asked: Vec<Untold> = balances(&UserId::new("u1"), &story(), &balance, &ledger).1;
     assert!(asked.is_empty(), "{asked:?}");
 }
@@ -321,7 +323,7 @@ fn bought(user: Option<&str>) -> [Fact; 2] {
         event_id: EventId::new(id),
         created: 0,
         account: AccountId::new("cus_1"),
-        said: Said::Session(SessionFact {
+        body: FactBody::Session(SessionFact {
             session: session.to_owned(),
             step: SessionStep::Completed,
             mode: "payment".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::{eprint_line, to_read, with_tools};
 use crate::{
-    config::{Database, Reading},
+    config,
     dead_letters::{
         Selection, Tools, discard, list,
         rehearse::{self, rehearse},
@@ -12,8 +12,9 @@ use crate::{
     failure::Permanent,
     store::{
         action::{Operator, Standing, Via},
-        letters::Filter,
+        dead_letter_queries::Filter,
         pool,
+        settings::Database,
     },
 };
 use anyhow::{Context, ensure};
@@ -137,7 +138,7 @@ impl By {
     fn operator(self, settings: &Settings) -> Operator {
         let of_shell = ["SUDO_USER", "USER", "LOGNAME"]
             .into_iter()
-            .find_map(|name| settings.text(name));
+            .find_map(|name| settings.variable(name));
         Operator {
             name: self.by.unwrap_or_else(|| of_shell.unwrap_or("unknown").to_owned()),
             via: Via::Command,
@@ -216,7 +217,7 @@ fn wrong_usage(what: &str) -> anyhow::Error {
 }
 
 async fn dry(settings: &Settings, selection: &Selection) -> anyhow::Result<()> {
-    let reading = Reading::from_settings(settings)?;
+    let reader = config::reader(settings)?;
     let database = pool::open(&Database::from_settings(settings)?)?;
     pool::ready(&database).await?;
     let ids = selection.open(&mut *database.acquire().await?).await?;
@@ -235,7 +236,7 @@ async fn dry(settings: &Settings, selection: &Selection) -> anyhow::Result<()> {
                 ids.len()
             )?;
         }
-        let rehearsal = rehearse(&database, &reading, some).await?;
+        let rehearsal = rehearse(&database, &reader, some).await?;
         rehearsal.write(&mut out)?;
         nothing &= rehearsal.changes_nothing();
     }

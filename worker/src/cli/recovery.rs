@@ -2,18 +2,17 @@
 
 use super::{eprint_line, with_tools};
 use crate::{
-    config::{self, Database, Reading, Recovery},
+    config,
     domain::fact::Seconds,
-    outlet::Outlet,
+    read::prepared::EventReader,
     recovery::{
         RecoveryError, Tools,
         backfill::{self, LISTED_FOR, Which},
         jobs::lead,
         reconcile::{self, Found, Manner, Report, Told},
+        schedule::Schedule,
     },
-    store::{job, pool},
-    stripe::api::Api,
-    terminal::printable,
+    store::{job, pool, settings::Database},
 };
 use anyhow::ensure;
 use shared::{
@@ -21,10 +20,12 @@ use shared::{
     settings::{SettingError, Settings},
     shutdown::{self, CancellationToken},
 };
+use shared::{terminal::printable, work_queue::WorkQueue};
 use std::{
     io::{Write, stdout},
     time::{Duration, Instant},
 };
+use stripe_api::Api;
 
 /// How often progress is told.
 const SAY_EVERY: Duration = Duration::from_secs(2);
@@ -59,20 +60,20 @@ impl Progress {
     }
 }
 
-fn api(settings: &Settings, reading: &Reading) -> anyhow::Result<Api> {
+fn api(settings: &Settings, reader: &EventReader) -> anyhow::Result<Api> {
     let missing = || SettingError::new("STRIPE_SECRET_KEY", "is not set; this command asks Stripe");
-    Ok(config::stripe(settings, reading.mode)?.ok_or_else(missing)?)
+    Ok(config::stripe(settings, reader.mode)?.ok_or_else(missing)?)
 }
 
 /// What a command does without putting anything anywhere.
-async fn to_look(settings: &Settings, reading: Reading, stop: CancellationToken) -> anyhow::Result<Tools> {
+async fn to_look(settings: &Settings, reader: EventReader, stop: CancellationToken) -> anyhow::Result<Tools> {
     let database = pool::open(&Database::from_settings(settings)?)?;
     pool::ready(&database).await?;
     Ok(Tools {
-        api: api(settings, &reading)?,
+        api: api(settings, &reader)?,
         pool: database,
-        reading,
-        outlet: None,
+        reader,
+        work_queue: None,
         stop,
     })
 }
@@ -80,18 +81,18 @@ async fn to_look(settings: &Settings, reading: Reading, stop: CancellationToken)
 /// Runs `work` with what puts messages on the work queue.
 async fn to_put(
     settings: &Settings,
-    reading: Reading,
+    reader: EventReader,
     stop: CancellationToken,
     work: impl AsyncFnOnce(Tools) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let api = api(settings, &reading)?;
+    let api = api(settings, &reader)?;
     with_tools(settings, async |tools| {
-        let outlet = Outlet::new(tools.publisher, &tools.topology);
+        let outlet = WorkQueue::new(tools.publisher, &tools.topology);
         work(Tools {
             api,
             pool: tools.pool,
-            reading,
-            outlet: Some(outlet),
+            reader,
+            work_queue: Some(outlet),
             stop,
         })
         .await
@@ -112,8 +113,8 @@ async fn until_stopped<T>(
 
 pub(super) async fn reconcile(settings: &Settings, dry_run: bool, json: bool, end_gone: bool) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    let reading = Reading::from_settings(settings)?;
-    let settle = Recovery::from_settings(settings)?.settle;
+    let reader = config::reader(settings)?;
+    let settle = Schedule::from_settings(settings)?.settle;
     let work = async |tools: Tools| {
         let mut session = lead(&tools, reconcile::JOB).await?;
         if !dry_run {
@@ -141,9 +142,9 @@ pub(super) async fn reconcile(settings: &Settings, dry_run: bool, json: bool, en
         Ok(())
     };
     if dry_run {
-        return work(to_look(settings, reading, stop).await?).await;
+        return work(to_look(settings, reader, stop).await?).await;
     }
-    to_put(settings, reading, stop, work).await
+    Box::pin(to_put(settings, reader, stop, work)).await
 }
 
 #[expect(clippy::print_stdout, reason = "a line of the result, while it goes on")]
@@ -203,7 +204,7 @@ fn in_words(report: &Report, dry_run: bool, took: Duration) -> String {
 
 pub(super) async fn backfill(settings: &Settings, since: Option<Seconds>) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    let reading = Reading::from_settings(settings)?;
+    let reader = config::reader(settings)?;
     if let Some(since) = since {
         let first = now_ms() / 1_000 - LISTED_FOR;
         if since < first {
@@ -214,7 +215,7 @@ pub(super) async fn backfill(settings: &Settings, since: Option<Seconds>) -> any
         }
     }
     let which = since.map_or(Which::Undelivered, Which::Since);
-    to_put(settings, reading, stop, async |tools: Tools| {
+    to_put(settings, reader, stop, async |tools: Tools| {
         let mut session = lead(&tools, which.job()).await?;
         job::begin(&mut session, which.job()).await?;
         let (mut progress, began) = (Progress::new(), Instant::now());

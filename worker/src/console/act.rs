@@ -17,7 +17,7 @@ use crate::{
     },
     store::{
         action::{Deed, Operator, Via},
-        letters,
+        dead_letter_queries,
     },
 };
 use axum::{
@@ -47,7 +47,7 @@ pub(super) async fn ask_replay(
     let (selection, ids) = chosen(&console, &fields, visitor.now_ms).await?;
     let shown = &ids[..ids.len().min(rehearse::AT_ONCE)];
     let turn = console.reader.turn().await?;
-    let rehearsal = rehearse(&console.tools.pool, &console.reading, shown).await?;
+    let rehearsal = rehearse(&console.tools.pool, &console.event_reader, shown).await?;
     drop(turn);
     let what = html! {
         p {
@@ -67,7 +67,7 @@ pub(super) async fn ask_discard(
 ) -> Result<Markup, Problem> {
     let (selection, ids) = chosen(&console, &fields, visitor.now_ms).await?;
     let mut look = console.reader.look().await?;
-    let elsewhere = letters::elsewhere(&mut look, &ids).await?;
+    let elsewhere = dead_letter_queries::elsewhere(&mut look, &ids).await?;
     look.end().await?;
     let what = html! {
         @if let Some(warning) = warning(elsewhere) { p.alert { (warning) "." } }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     failure::Permanent,
-    store::letters::{self, DeadLetter, Filter},
+    store::dead_letter_queries::{self, DeadLetter, Filter},
 };
 use axum::{Extension, extract::State};
 use maud::{Markup, html};
@@ -33,7 +33,7 @@ pub(super) async fn show(
         limit: i64::try_from(PAGE + 1).ok(),
         ..filter.clone()
     };
-    let mut found = letters::list(&mut look, &page).await?;
+    let mut found = dead_letter_queries::list(&mut look, &page).await?;
     let counted = Filter {
         after: None,
         limit: Some(COUNTED_MOST),

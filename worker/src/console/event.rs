@@ -15,13 +15,13 @@ use crate::{
         show::{Shown, look},
     },
     domain::{
-        explain::{Entry, Story},
+        explain::{Explanation, HistoryEntry},
         ids::UserId,
     },
     store::{
         self,
         console::{Event, Used},
-        letters,
+        dead_letter_queries,
     },
 };
 use axum::{
@@ -52,7 +52,9 @@ pub(super) async fn show(
     }
     let used = store::console::used_by(&mut reading, &name).await?;
     let letter = look(&mut reading, &name).await?;
-    let body = letters::received(&mut reading, &name).await?.and_then(|r| r.body);
+    let body = dead_letter_queries::received(&mut reading, &name)
+        .await?
+        .and_then(|r| r.body);
     reading.end().await?;
     let title = format!("Event {name}");
     let content = html! {
@@ -94,7 +96,7 @@ fn made(event: &Event) -> &'static str {
 }
 
 /// What the event is told to have changed, in each user's story, or in the ledger.
-fn effects(event: &Event, stories: &[Story], used: &[Used], visitor: &Visitor) -> Markup {
+fn effects(event: &Event, stories: &[Explanation], used: &[Used], visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="effects" {
             h2 #effects { "Effects" }
@@ -145,7 +147,7 @@ fn none(event: &Event) -> &'static str {
     }
 }
 
-fn entries<'a>(event: &Event, story: &'a Story) -> Vec<&'a Entry> {
+fn entries<'a>(event: &Event, story: &'a Explanation) -> Vec<&'a HistoryEntry> {
     let chapters = story.subscriptions.iter().flat_map(|c| &c.entries);
     let all = chapters.chain(&story.others);
     all.filter(|e| e.event.as_ref().is_some_and(|of| of.as_str() == event.id))
@@ -153,7 +155,7 @@ fn entries<'a>(event: &Event, story: &'a Story) -> Vec<&'a Entry> {
 }
 
 /// What it moved of balances, under its own name.
-fn lines<'a>(event: &Event, story: &'a Story) -> Vec<&'a str> {
+fn lines<'a>(event: &Event, story: &'a Explanation) -> Vec<&'a str> {
     let lines = story.meters.iter().flat_map(|m| m.lines.iter().chain(&m.corrections));
     lines
         .filter(|l| l.cause == event.id)

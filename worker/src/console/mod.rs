@@ -23,7 +23,7 @@ mod story;
 mod throttle;
 mod user;
 
-use crate::{config::Reading, dead_letters::Tools};
+use crate::{dead_letters::Tools, read::prepared::EventReader};
 use axum::{
     Router,
     extract::Request,
@@ -48,13 +48,13 @@ pub(crate) struct Console {
     reader: Reader,
     rates: Rates,
     tools: Tools,
-    reading: Reading,
+    event_reader: EventReader,
 }
 
 impl Console {
     /// A console that `token` unlocks, that moves dead letters with `tools` and
-    /// reads what they say with `reading`.
-    pub(crate) fn new(token: Token, tools: Tools, reading: Reading) -> Self {
+    /// reads what they say with `event_reader`.
+    pub(crate) fn new(token: Token, tools: Tools, event_reader: EventReader) -> Self {
         Self {
             keys: Keys::of(&token),
             token,
@@ -62,7 +62,7 @@ impl Console {
             reader: Reader::new(tools.pool.clone()),
             rates: Rates::default(),
             tools,
-            reading,
+            event_reader,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! and strokes are the style sheet's, so that they follow the scheme.
 
 use super::layout::{grouped, rfc3339};
-use crate::domain::explain::{Chapter, Meter};
+use crate::domain::explain::{Meter, SubscriptionHistory};
 use maud::{Markup, html};
 use std::fmt::Write;
 
@@ -150,8 +150,8 @@ fn rows(caption: &str, steps: &[Step]) -> Markup {
 }
 
 /// The tiers that each subscription gave, as bands of one length of time.
-pub(super) fn tiers(chapters: &[Chapter], now: i64) -> Markup {
-    let bands: Vec<(&Chapter, Vec<(i64, &str)>)> = chapters
+pub(super) fn tiers(chapters: &[SubscriptionHistory], now: i64) -> Markup {
+    let bands: Vec<(&SubscriptionHistory, Vec<(i64, &str)>)> = chapters
         .iter()
         .map(|chapter| (chapter, changes(chapter, now)))
         .filter(|(_, changes)| !changes.is_empty())
@@ -196,7 +196,7 @@ pub(super) fn tiers(chapters: &[Chapter], now: i64) -> Markup {
     }
 }
 
-fn changes(chapter: &Chapter, now: i64) -> Vec<(i64, &str)> {
+fn changes(chapter: &SubscriptionHistory, now: i64) -> Vec<(i64, &str)> {
     let given = chapter.entries.iter().filter(|e| e.at.0 <= now);
     let given: Vec<(i64, &str)> = given.filter_map(|e| Some((e.at.0, e.gives.as_deref()?))).collect();
     given[given.len().saturating_sub(STEPS_MOST)..].to_vec()

@@ -12,7 +12,7 @@ use super::{
 use crate::store::{
     self,
     console::{Event, Found},
-    letters::DeadLetter,
+    dead_letter_queries::DeadLetter,
 };
 use axum::{
     Extension,

@@ -4,7 +4,7 @@ use super::{fields::Fields, layout::rfc3339, problem::Problem};
 use crate::{
     dead_letters::Selection,
     failure::Permanent,
-    store::letters::{DeadLetter, Filter},
+    store::dead_letter_queries::{DeadLetter, Filter},
 };
 use shared::settings::parse_duration;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};

@@ -3,10 +3,10 @@
 use super::{problem::Problem, reader::Look};
 use crate::{
     domain::{
-        explain::{Question, Story, story},
+        balance::timeline,
+        explain::{ExplainRequest, Explanation, explain},
         fact::Fact,
         ids::UserId,
-        wallet,
     },
     store::explain::{accounts_of, recorded_in_short, told_of},
 };
@@ -17,7 +17,7 @@ use std::sync::Arc;
 const USAGES_MOST: i64 = 200;
 
 /// The story of a user as of `now`, in seconds; none if nothing tells of them.
-pub(super) async fn of_user(look: &mut Look, user: &UserId, now: i64) -> Result<Option<Story>, Problem> {
+pub(super) async fn of_user(look: &mut Look, user: &UserId, now: i64) -> Result<Option<Explanation>, Problem> {
     let accounts = accounts_of(look, user).await?;
     let (facts, types) = told_of(look, &accounts).await?;
     let facts = Arc::new(facts);
@@ -28,21 +28,21 @@ pub(super) async fn of_user(look: &mut Look, user: &UserId, now: i64) -> Result<
     let recorded = recorded_in_short(look, user, &cuts, USAGES_MOST).await?;
     let user = user.clone();
     think(move || {
-        let question = Question {
+        let question = ExplainRequest {
             user: &user,
             at: now,
             is_past: false,
             free_tier: FREE_TIER,
             types: &types,
         };
-        story(&facts, &recorded, &question)
+        explain(&facts, &recorded, &question)
     })
     .await
 }
 
 /// The moments between which the story allows usage to be summed up.
 fn cuts(facts: &[Fact], user: &UserId, now: i64) -> Vec<i64> {
-    wallet::Story::of(user, facts.iter().filter(|f| f.created <= now)).cuts()
+    timeline::Timeline::of(user, facts.iter().filter(|f| f.created <= now)).cuts()
 }
 
 /// A long story takes its time, which is not that of the lanes.

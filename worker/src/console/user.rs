@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     domain::{
-        explain::{Chapter, Entry, Meter, Moment, Story},
+        explain::{Explanation, HistoryEntry, Meter, Moment, SubscriptionHistory},
         ids::{AccountId, UserId},
     },
-    store::{self, console::Balance, letters::DeadLetter},
+    store::{self, console::Balance, dead_letter_queries::DeadLetter},
 };
 use axum::{
     Extension,
@@ -85,7 +85,7 @@ async fn letters_of(look: &mut Look, user: &UserId) -> Result<Vec<DeadLetter>, P
 }
 
 /// What they have, in words and as applications see it.
-fn has(story: &Story, row: &[(String, String)], balances: &[Balance]) -> Markup {
+fn has(story: &Explanation, row: &[(String, String)], balances: &[Balance]) -> Markup {
     let columns: Vec<(&str, Markup)> = row.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
     html! {
         section.summary aria-label="In short" { @for sentence in &story.summary { p { (text(sentence)) } } }
@@ -102,7 +102,7 @@ fn has(story: &Story, row: &[(String, String)], balances: &[Balance]) -> Markup 
     }
 }
 
-fn pictures(story: &Story, now: i64) -> Markup {
+fn pictures(story: &Explanation, now: i64) -> Markup {
     html! {
         section aria-labelledby="time" {
             h2 #time { "Over time" }
@@ -123,7 +123,7 @@ struct Pages<'a> {
 }
 
 impl Pages<'_> {
-    fn subscriptions(&self, story: &Story) -> Markup {
+    fn subscriptions(&self, story: &Explanation) -> Markup {
         html! {
             section aria-labelledby="story" {
                 h2 #story { "Why: the subscriptions" }
@@ -137,7 +137,7 @@ impl Pages<'_> {
         }
     }
 
-    fn chapter(&self, chapter: &Chapter) -> Markup {
+    fn chapter(&self, chapter: &SubscriptionHistory) -> Markup {
         html! {
             h3 {
                 "Subscription " (id(chapter.subscription.as_str()))
@@ -149,7 +149,7 @@ impl Pages<'_> {
         }
     }
 
-    fn entries(&self, entries: &[Entry]) -> Markup {
+    fn entries(&self, entries: &[HistoryEntry]) -> Markup {
         let skipped = entries.len().saturating_sub(self.entries_most);
         html! {
             @if skipped > 0 {
@@ -159,7 +159,7 @@ impl Pages<'_> {
         }
     }
 
-    fn meters(&self, story: &Story) -> Markup {
+    fn meters(&self, story: &Explanation) -> Markup {
         html! {
             section aria-labelledby="meters" {
                 h2 #meters { "Why: the balances" }
@@ -189,7 +189,7 @@ impl Pages<'_> {
 }
 
 /// What an event told and changed.
-pub(super) fn told(entry: &Entry, visitor: &Visitor) -> Markup {
+pub(super) fn told(entry: &HistoryEntry, visitor: &Visitor) -> Markup {
     html! {
         (when_seconds(entry.at.0, visitor))
         @if let Some(event) = &entry.event { " " (Thing::Event.link(event.as_str())) }

@@ -3,7 +3,7 @@
 use super::{MoveError, Selection, Tools, Turn, take::Shelf};
 use crate::store::{
     action::{self, Deed, Operator},
-    letters,
+    dead_letter_queries,
 };
 use std::{collections::HashSet, fmt::Write};
 
@@ -40,7 +40,7 @@ pub async fn discard(
         .await?;
     // First the record: a message whose dead letter is resolved is removed by
     // whoever comes by next, if this process does not live to do it.
-    let elsewhere = letters::elsewhere(&mut turn.0, &ids).await?;
+    let elsewhere = dead_letter_queries::elsewhere(&mut turn.0, &ids).await?;
     let letters = action::discard(&mut turn.0, action, &ids).await?;
     let removed = remove(&mut shelf, &mut turn, ids.into_iter().collect()).await;
     let mut outcome = match &removed {

@@ -1,16 +1,14 @@
 //! `worker dead-letters list`: reads the record in PostgreSQL and touches no queue.
 
 use super::at_second;
-use crate::{
-    store::letters::{self, DeadLetter, Filter},
-    terminal::printable,
-};
+use crate::store::dead_letter_queries::{self, DeadLetter, Filter};
+use shared::terminal::printable;
 use sqlx::PgPool;
 use std::io::{self, Write};
 
 /// Prints the open dead letters, oldest first: a table, or one JSON array.
 pub async fn list(pool: &PgPool, filter: &Filter, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let letters = letters::list(&mut *pool.acquire().await?, filter).await?;
+    let letters = dead_letter_queries::list(&mut *pool.acquire().await?, filter).await?;
     if json {
         serde_json::to_writer_pretty(&mut *out, &letters)?;
         writeln!(out)?;

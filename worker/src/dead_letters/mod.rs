@@ -13,7 +13,7 @@ mod take;
 use crate::store::{
     self,
     action::{self, Deed, Intent, Operator},
-    letters::{DeadLetter, Filter},
+    dead_letter_queries::{DeadLetter, Filter},
 };
 use shared::{
     broker::{Broker, BrokerError},
@@ -102,10 +102,10 @@ impl Selection {
     /// Names the given ids that no open dead letter has.
     pub async fn open(&self, connection: &mut PgConnection) -> Result<Vec<String>, MoveError> {
         let ids = match self {
-            Self::Matching(filter) => return Ok(store::letters::ids(connection, filter).await?),
+            Self::Matching(filter) => return Ok(store::dead_letter_queries::ids(connection, filter).await?),
             Self::Ids(ids) | Self::Seen(_, ids) => ids,
         };
-        let mut letters = store::letters::letters(connection, ids).await?;
+        let mut letters = store::dead_letter_queries::letters(connection, ids).await?;
         if matches!(self, Self::Seen(..)) {
             letters.retain(|l| l.resolved_at.is_none());
             return Ok(in_order(letters));

@@ -2,16 +2,18 @@
 //! by applying them for real and taking it back.
 
 use crate::{
-    config::Reading,
+    apply::transaction::{self, Rows, Verdict},
     failure::Fault,
-    process::{self, Prepared, Rows, Verdict},
-    store::letters::{self, Stored},
-    stripe::Meaning,
-    terminal::printable,
+    read::{
+        meaning::Meaning,
+        prepared::{EventReader, Prepared},
+    },
+    store::dead_letter_queries::{self, Stored},
 };
 use serde::Serialize;
 use serde_json::Value;
 use shared::message::{Meta, Source, now_ms};
+use shared::terminal::printable;
 use sqlx::PgPool;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -61,8 +63,8 @@ pub struct RowChange {
 ///
 /// # Errors
 /// PostgreSQL's or the network's.
-pub async fn rehearse(pool: &PgPool, reading: &Reading, ids: &[String]) -> Result<Rehearsal, sqlx::Error> {
-    match together(pool, reading, ids).await {
+pub async fn rehearse(pool: &PgPool, reader: &EventReader, ids: &[String]) -> Result<Rehearsal, sqlx::Error> {
+    match together(pool, reader, ids).await {
         Err(error) if error.as_database_error().is_some() && ids.len() > 1 => {
             let mut all = Rehearsal {
                 letters: Vec::new(),
@@ -70,7 +72,7 @@ pub async fn rehearse(pool: &PgPool, reading: &Reading, ids: &[String]) -> Resul
             };
             for id in ids {
                 let id = std::slice::from_ref(id);
-                let one = match together(pool, reading, id).await {
+                let one = match together(pool, reader, id).await {
                     Err(error) if error.as_database_error().is_some() => Rehearsal::failed(id, &error),
                     one => one?,
                 };
@@ -84,14 +86,14 @@ pub async fn rehearse(pool: &PgPool, reading: &Reading, ids: &[String]) -> Resul
     }
 }
 
-async fn together(pool: &PgPool, reading: &Reading, ids: &[String]) -> Result<Rehearsal, sqlx::Error> {
-    let stored = letters::stored(&mut *pool.acquire().await?, ids, false).await?;
+async fn together(pool: &PgPool, reader: &EventReader, ids: &[String]) -> Result<Rehearsal, sqlx::Error> {
+    let stored = dead_letter_queries::stored(&mut *pool.acquire().await?, ids, false).await?;
     let items: BTreeMap<String, Prepared> = stored
         .into_iter()
-        .map(|stored| (stored.id.clone(), prepared(stored, reading)))
+        .map(|stored| (stored.id.clone(), prepared(stored, reader)))
         .collect();
     let readable: Vec<&Prepared> = items.values().filter(|item| item.meaning.is_ok()).collect();
-    let rehearsed = process::rehearse(pool, &readable, now_ms()).await?;
+    let rehearsed = transaction::rehearse(pool, &readable, now_ms()).await?;
     let events = readable.iter().map(|item| item.envelope.id.as_str());
     let verdicts = events.zip(rehearsed.verdicts).collect();
     Ok(Rehearsal {
@@ -100,16 +102,16 @@ async fn together(pool: &PgPool, reading: &Reading, ids: &[String]) -> Result<Re
     })
 }
 
-fn prepared(stored: Stored, reading: &Reading) -> Prepared {
+fn prepared(stored: Stored, reader: &EventReader) -> Prepared {
     let mut meta = Meta::received(stored.received_at_ms);
     meta.source = Source::named(&stored.source).unwrap_or(Source::Direct);
-    Prepared::read(stored.body, meta, &reading.catalog, reading.mode)
+    reader.read(stored.body, meta)
 }
 
 fn letter(id: &str, item: Option<&Prepared>, verdicts: &BTreeMap<&str, Verdict>) -> Letter {
     let (would_be, why) = match item.map(|item| (&item.meaning, verdicts.get(item.envelope.id.as_str()))) {
         None => ("unknown", Some("its body is not stored any more".to_owned())),
-        Some((Err(refusal), _)) if refusal.look_up.is_some() => {
+        Some((Ok(Meaning::NeedsLookup(_)), _)) => {
             let why = "only Stripe can tell; a worker that has STRIPE_SECRET_KEY asks it";
             ("unknown", Some(why.to_owned()))
         }

@@ -5,7 +5,7 @@
 use super::{MoveError, Selection, Tools, Turn, take::Shelf};
 use crate::store::{
     action::{self, Deed, Operator, Standing},
-    letters,
+    dead_letter_queries,
 };
 use futures_util::future::join_all;
 use lapin::message::Delivery;
@@ -77,7 +77,7 @@ impl Again {
         }
     }
 
-    fn stored(stored: letters::Stored) -> Self {
+    fn stored(stored: dead_letter_queries::Stored) -> Self {
         let mut meta = Meta::received(stored.received_at_ms);
         meta.source = Source::named(&stored.source).unwrap_or(Source::Direct);
         Self {
@@ -180,7 +180,7 @@ impl<P: FnMut(&Replayed) + Send> Replay<'_, P> {
     /// who is asked for by its id is, wherever its message may be.
     async fn recover(&mut self, missing: Vec<String>, only_queued: bool) -> Result<(), MoveError> {
         for ids in missing.chunks(AT_ONCE) {
-            let stored = letters::stored(&mut self.turn.0, ids, only_queued).await?;
+            let stored = dead_letter_queries::stored(&mut self.turn.0, ids, only_queued).await?;
             self.publish(stored.into_iter().map(Again::stored).collect()).await?;
         }
         self.so_far.elsewhere = missing.len() - self.so_far.recovered;

@@ -1,15 +1,13 @@
 //! `worker dead-letters show ID`: all that is known of one, from the record.
 
 use super::{at_second, redact::redacted};
-use crate::{
-    store::{
-        action::{self, Action},
-        letters::{self, DeadLetter, Failure, Received},
-    },
-    terminal::printable,
+use crate::store::{
+    action::{self, Action},
+    dead_letter_queries::{self, DeadLetter, Failure, Received},
 };
 use anyhow::Context;
 use serde_json::json;
+use shared::terminal::printable;
 use sqlx::{PgConnection, PgPool};
 use std::io::{self, Write};
 use time::OffsetDateTime;
@@ -52,15 +50,15 @@ impl Step<'_> {
 /// # Errors
 /// PostgreSQL's or the network's.
 pub async fn look(connection: &mut PgConnection, id: &str) -> Result<Option<Shown>, sqlx::Error> {
-    let letters = letters::letters(&mut *connection, &[id.to_owned()]).await?;
+    let letters = dead_letter_queries::letters(&mut *connection, &[id.to_owned()]).await?;
     let Some(letter) = letters.into_iter().next() else {
         return Ok(None);
     };
     Ok(Some(Shown {
         letter,
-        failures: letters::failures_of(&mut *connection, id).await?,
+        failures: dead_letter_queries::failures_of(&mut *connection, id).await?,
         actions: action::actions_on(&mut *connection, id).await?,
-        received: letters::received(connection, id).await?,
+        received: dead_letter_queries::received(connection, id).await?,
     }))
 }
 

@@ -127,7 +127,10 @@ impl Shelf {
         let mut removed = 0;
         for some in held.chunks(AT_ONCE) {
             let ids: Vec<String> = some.iter().map(|(id, _)| id.clone()).collect();
-            let resolved: HashSet<String> = store::letters::resolved(record, &ids).await?.into_iter().collect();
+            let resolved: HashSet<String> = store::dead_letter_queries::resolved(record, &ids)
+                .await?
+                .into_iter()
+                .collect();
             for (_, acker) in some.iter().filter(|(id, _)| resolved.contains(id)) {
                 self.remove(acker).await?;
                 removed += 1;

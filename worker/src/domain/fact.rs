@@ -18,14 +18,14 @@ pub struct Fact {
     pub created: Seconds,
     /// Whose account it belongs to.
     pub account: AccountId,
-    /// What was said.
-    pub said: Said,
+    /// What the event tells, by the kind of its object.
+    pub body: FactBody,
 }
 
 /// The kinds of facts, one per kind of object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Said {
+pub enum FactBody {
     /// `customer.subscription.*`
     Subscription(Box<SubscriptionFact>),
     /// `checkout.session.*`
@@ -57,14 +57,14 @@ pub struct SubscriptionFact {
     pub request: Option<String>,
     /// What the whole objects looked like, where it was noted.
     #[serde(default)]
-    pub prints: Option<Prints>,
+    pub prints: Option<Digests>,
 }
 
 /// Digests of the whole object in an event, the fields that we do not read
 /// included: whether one event continues another can be told by more than we
 /// know of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Prints {
+pub struct Digests {
     /// Before the change, where `previous_attributes` says so.
     pub before: Option<i64>,
     /// After it.
@@ -380,7 +380,7 @@ pub struct DisputeFact {
     pub withdrawn: bool,
 }
 
-impl Said {
+impl FactBody {
     /// The subscription that a fact is about, if any.
     #[must_use]
     pub fn subscription(&self) -> Option<&SubscriptionId> {

@@ -1,27 +1,15 @@
 //! Billing decisions: total functions of values. **Nothing here knows IO, a
 //! clock, a database or Stripe's JSON**; time is an argument, or the time of an
 //! event.
+//!
+//! [`fact`] holds what events tell. [`subscription`] folds facts into states and
+//! entitlements, [`balance`] into balances; [`explain`] puts both into words.
 
-pub mod account;
-pub mod books;
-pub mod closing;
-pub mod drift;
-pub mod entitlement;
+pub mod balance;
 pub mod explain;
 pub mod fact;
-pub mod grace;
-pub mod grants;
 pub mod ids;
-pub mod ledger;
-pub mod link;
-pub mod order;
-pub mod purse;
-pub mod replay;
 pub mod subscription;
-pub mod terms;
-pub mod trail;
-pub mod usage;
-pub mod wallet;
 
 #[cfg(test)]
 mod testkit;

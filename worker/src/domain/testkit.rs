@@ -1,14 +1,16 @@
 //! Builders of facts, and the stories made of them: `(when, what was said)`.
 
 use super::{
-    account::Account,
-    entitlement::{self, Entitlement},
     fact::{
-        ChargeRefundedFact, DisputeFact, Fact, Grant, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period,
-        Phase, Plan, RefundFailedFact, Said, Seconds, SessionFact, SessionStep, Snapshot, SubscriptionFact,
+        ChargeRefundedFact, DisputeFact, Fact, FactBody, Grant, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep,
+        Period, Phase, Plan, RefundFailedFact, Seconds, SessionFact, SessionStep, Snapshot, SubscriptionFact,
     },
     ids::{AccountId, EventId, SubscriptionId, UserId},
-    subscription::Subscription,
+    subscription::{
+        account::Account,
+        entitlement::{self, Entitlement},
+        state::Subscription,
+    },
 };
 use proptest::{prelude::ProptestConfig, test_runner::RngSeed};
 use std::{
@@ -21,7 +23,7 @@ pub(super) const DAY: Seconds = 86_400;
 pub(super) const T0: Seconds = 1_700_000_000;
 
 /// What was said, and how many seconds after [`T0`].
-pub(super) type Told = (Seconds, Said);
+pub(super) type Told = (Seconds, FactBody);
 
 /// A plan of the shipped tiers, monthly.
 pub(super) fn plan(tier: &str) -> Plan {
@@ -80,8 +82,8 @@ pub(super) fn user(id: &str) -> Option<UserId> {
     (!id.is_empty()).then(|| UserId::new(id))
 }
 
-fn said(phase: Phase, now: Snapshot) -> Said {
-    Said::Subscription(Box::new(SubscriptionFact {
+fn said(phase: Phase, now: Snapshot) -> FactBody {
+    FactBody::Subscription(Box::new(SubscriptionFact {
         subscription: SubscriptionId::new("sub_1"),
         phase,
         now,
@@ -91,16 +93,16 @@ fn said(phase: Phase, now: Snapshot) -> Said {
     }))
 }
 
-pub(super) fn created(now: Snapshot) -> Said {
+pub(super) fn created(now: Snapshot) -> FactBody {
     said(Phase::Created, now)
 }
 
 /// A change; [`facts`] fills in what it changed.
-pub(super) fn changed(now: Snapshot) -> Said {
+pub(super) fn changed(now: Snapshot) -> FactBody {
     said(Phase::Changed, now)
 }
 
-pub(super) fn deleted(now: Snapshot) -> Said {
+pub(super) fn deleted(now: Snapshot) -> FactBody {
     said(Phase::Deleted, now)
 }
 
@@ -110,19 +112,21 @@ pub(super) fn read(at: Seconds, now: Snapshot) -> Fact {
         event_id: EventId::new(format!("snapshot:sub_1:{at}")),
         created: T0 + at,
         account: AccountId::new("cus_1"),
-        said: said(Phase::Read, now),
+        body: said(Phase::Read, now),
     }
 }
 
 /// The same, said of another subscription than `sub_1`.
-pub(super) fn of(id: &str, mut said: Said) -> Said {
+pub(super) fn of(id: &str, mut said: FactBody) -> FactBody {
     let id = SubscriptionId::new(id);
     match &mut said {
-        Said::Subscription(s) => s.subscription = id,
-        Said::Session(s) => s.subscription = Some(id),
-        Said::Invoice(s) => s.subscription = Some(id),
-        Said::InvoiceItem(s) => s.subscription = Some(id),
-        Said::ChargeRefunded(_) | Said::RefundFailed(_) | Said::Dispute(_) => panic!("names no subscription"),
+        FactBody::Subscription(s) => s.subscription = id,
+        FactBody::Session(s) => s.subscription = Some(id),
+        FactBody::Invoice(s) => s.subscription = Some(id),
+        FactBody::InvoiceItem(s) => s.subscription = Some(id),
+        FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => {
+            panic!("names no subscription")
+        }
     }
     said
 }
@@ -147,28 +151,28 @@ pub(super) fn invoice(id: &str, step: InvoiceStep, reason: &str, pays_for: Perio
 }
 
 /// The cycle invoice of a period is paid.
-pub(super) fn renewed(pays_for: Period) -> Said {
+pub(super) fn renewed(pays_for: Period) -> FactBody {
     let id = format!("in_{}", pays_for.start);
-    Said::Invoice(invoice(&id, InvoiceStep::Paid, "subscription_cycle", pays_for))
+    FactBody::Invoice(invoice(&id, InvoiceStep::Paid, "subscription_cycle", pays_for))
 }
 
 /// The cycle invoice of a period could not be collected.
-pub(super) fn not_renewed(pays_for: Period) -> Said {
+pub(super) fn not_renewed(pays_for: Period) -> FactBody {
     let id = format!("in_{}", pays_for.start);
-    Said::Invoice(invoice(&id, InvoiceStep::Failed, "subscription_cycle", pays_for))
+    FactBody::Invoice(invoice(&id, InvoiceStep::Failed, "subscription_cycle", pays_for))
 }
 
 /// A paid invoice of a change, with one proration line of this amount.
-pub(super) fn prorated(amount: i64) -> Said {
+pub(super) fn prorated(amount: i64) -> FactBody {
     let mut invoice = invoice("in_change", InvoiceStep::Paid, "subscription_update", month(0));
     invoice.lines[0].amount = amount;
     invoice.lines[0].proration = true;
     invoice.total = amount.max(0);
-    Said::Invoice(invoice)
+    FactBody::Invoice(invoice)
 }
 
-pub(super) fn item(amount: i64, proration: bool) -> Said {
-    Said::InvoiceItem(InvoiceItemFact {
+pub(super) fn item(amount: i64, proration: bool) -> FactBody {
+    FactBody::InvoiceItem(InvoiceItemFact {
         item: "ii_1".to_owned(),
         subscription: Some(SubscriptionId::new("sub_1")),
         amount,
@@ -178,8 +182,8 @@ pub(super) fn item(amount: i64, proration: bool) -> Said {
 }
 
 /// The checkout session that started `sub_1`.
-pub(super) fn session(user: Option<UserId>, reference: Option<UserId>) -> Said {
-    Said::Session(SessionFact {
+pub(super) fn session(user: Option<UserId>, reference: Option<UserId>) -> FactBody {
+    FactBody::Session(SessionFact {
         session: "cs_1".to_owned(),
         step: SessionStep::Completed,
         mode: "subscription".to_owned(),
@@ -194,9 +198,9 @@ pub(super) fn session(user: Option<UserId>, reference: Option<UserId>) -> Said {
 }
 
 /// A session of the same customer that bought something else.
-pub(super) fn other_session(user: Option<UserId>, reference: Option<UserId>) -> Said {
+pub(super) fn other_session(user: Option<UserId>, reference: Option<UserId>) -> FactBody {
     match session(user, reference) {
-        Said::Session(s) => Said::Session(SessionFact {
+        FactBody::Session(s) => FactBody::Session(SessionFact {
             session: "cs_2".to_owned(),
             mode: "payment".to_owned(),
             subscription: None,
@@ -213,7 +217,7 @@ pub(super) fn facts(story: &[Told]) -> Vec<Fact> {
     let mut facts = Vec::with_capacity(story.len());
     for (index, (after, said)) in story.iter().enumerate() {
         let mut said = said.clone();
-        if let Said::Subscription(s) = &mut said {
+        if let FactBody::Subscription(s) = &mut said {
             let before = latest.insert(s.subscription.clone(), s.now.clone());
             if s.phase == Phase::Changed {
                 s.before = before;
@@ -224,7 +228,7 @@ pub(super) fn facts(story: &[Told]) -> Vec<Fact> {
             event_id: EventId::new(format!("evt_{:05}", story.len() - index)),
             created: T0 + after,
             account: AccountId::new("cus_1"),
-            said,
+            body: said,
         });
     }
     facts
@@ -302,17 +306,17 @@ pub(super) fn has(key: &str, period: Period) -> Snapshot {
 }
 
 /// What became of the cycle invoice at the end of a period.
-pub(super) fn cycle(step: InvoiceStep, ended: Period, begins: Period) -> Said {
+pub(super) fn cycle(step: InvoiceStep, ended: Period, begins: Period) -> FactBody {
     let id = format!("in_{}", begins.start);
     let mut invoice = invoice(&id, step, "subscription_cycle", begins);
     invoice.period = Some(ended);
-    Said::Invoice(invoice)
+    FactBody::Invoice(invoice)
 }
 
 /// A paid session of `u1` for 10.00, which grants credits; its payment is `pi_`
 /// and the session's name.
 pub(super) fn pack(session: &str, meter: &str, credits: i64) -> SessionFact {
-    let Said::Session(other) = other_session(user("u1"), None) else {
+    let FactBody::Session(other) = other_session(user("u1"), None) else {
         panic!("a session")
     };
     SessionFact {
@@ -329,8 +333,8 @@ pub(super) fn pack(session: &str, meter: &str, credits: i64) -> SessionFact {
 }
 
 /// So much of a session's 10.00 is refunded in all.
-pub(super) fn refunded(session: &str, amount_refunded: i64) -> Said {
-    Said::ChargeRefunded(ChargeRefundedFact {
+pub(super) fn refunded(session: &str, amount_refunded: i64) -> FactBody {
+    FactBody::ChargeRefunded(ChargeRefundedFact {
         charge: format!("ch_{session}"),
         payment_intent: Some(format!("pi_{session}")),
         amount: 1_000,
@@ -338,8 +342,8 @@ pub(super) fn refunded(session: &str, amount_refunded: i64) -> Said {
     })
 }
 
-pub(super) fn refund_failed(session: &str, refund: &str, amount: i64) -> Said {
-    Said::RefundFailed(RefundFailedFact {
+pub(super) fn refund_failed(session: &str, refund: &str, amount: i64) -> FactBody {
+    FactBody::RefundFailed(RefundFailedFact {
         refund: refund.to_owned(),
         charge: None,
         payment_intent: Some(format!("pi_{session}")),
@@ -348,8 +352,8 @@ pub(super) fn refund_failed(session: &str, refund: &str, amount: i64) -> Said {
 }
 
 /// The money of a dispute was withdrawn, or came back.
-pub(super) fn disputed(session: &str, dispute: &str, amount: i64, withdrawn: bool) -> Said {
-    Said::Dispute(DisputeFact {
+pub(super) fn disputed(session: &str, dispute: &str, amount: i64, withdrawn: bool) -> FactBody {
+    FactBody::Dispute(DisputeFact {
         dispute: dispute.to_owned(),
         charge: None,
         payment_intent: Some(format!("pi_{session}")),

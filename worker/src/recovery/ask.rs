@@ -5,13 +5,14 @@
 
 use super::{RecoveryError, Tools};
 use crate::{
-    outlet::Message,
+    read::stripe::snapshot,
     store::question::{self, Question},
-    stripe::{api::AskError, snapshot},
 };
 use serde_json::value::RawValue;
 use shared::message::Source;
+use shared::work_queue::Message;
 use std::time::Duration;
+use stripe_api::ApiError;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// As many as are asked, one by one, within the lease.
@@ -48,21 +49,21 @@ async fn some(tools: &Tools) -> Result<(), RecoveryError> {
 
 async fn one(tools: &Tools, question: &Question) -> Result<(), RecoveryError> {
     let id = &question.subscription;
-    let Some(outlet) = &tools.outlet else { return Ok(()) };
-    match tools.api.subscription_once(id).await {
+    let Some(outlet) = &tools.work_queue else { return Ok(()) };
+    match tools.api.subscription_once(id.as_str()).await {
         // Of the same second it may be from before the changes in question.
         Ok(answer) if answer.at <= question.after => {
             return Ok(question::postpone(&mut *tools.pool.acquire().await?, question, SOON_S).await?);
         }
         Ok(answer) => {
             let object: &RawValue = answer.json()?;
-            if let Ok(shown) = snapshot::read(object, &tools.reading.catalog) {
+            if let Ok(shown) = snapshot::read(object, &tools.reader.catalog) {
                 let (id, body) = snapshot::message(&shown, object, answer.at, &[])?;
                 let kind = snapshot::KIND.to_owned();
                 outlet.put(&[Message { id, kind, body }], Source::Snapshot).await?;
             }
         }
-        Err(AskError::NotFound | AskError::NoId) => {
+        Err(ApiError::NotFound | ApiError::NoId) => {
             tracing::warn!(
                 subscription = id.as_str(),
                 "Stripe does not know a subscription that events told of"

@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     domain::fact::Seconds,
-    outlet::Message,
     store::{job, reconcile as store},
-    stripe::api::{Answer, AskError, Form},
 };
 use serde::{Deserialize, Serialize};
 use shared::message::{Source, now_ms};
+use shared::work_queue::Message;
 use sqlx::PgConnection;
+use stripe_api::{Answer, ApiError, Form};
 
 /// The job's name: that of what is done by itself.
 pub const JOB: &str = "backfill";
@@ -147,7 +147,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
             .await
         {
             Ok(_) => Ok(true),
-            Err(AskError::NotFound) => Ok(false),
+            Err(ApiError::NotFound) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -241,7 +241,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
         let mut heads = Vec::with_capacity(page.data.len());
         for object in &page.data {
             let head: Head = serde_json::from_str(object.get())
-                .map_err(|error| AskError::Unavailable(format!("an event of its list: {error}")))?;
+                .map_err(|error| ApiError::Unavailable(format!("an event of its list: {error}")))?;
             heads.push((head, object.get()));
         }
         let ids: Vec<&str> = heads.iter().map(|(head, _)| head.id.as_str()).collect();
@@ -253,7 +253,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
         let missed: Vec<&(Head, &str)> = missed.collect();
         self.report.listed += heads.len() as u64;
         self.report.missed += missed.len() as u64;
-        if let (Some(outlet), Some((oldest, _))) = (&self.tools.outlet, missed.first()) {
+        if let (Some(outlet), Some((oldest, _))) = (&self.tools.work_queue, missed.first()) {
             let message = |(head, body): &&(Head, &str)| Message {
                 id: head.id.clone(),
                 kind: head.kind.clone(),

@@ -3,13 +3,15 @@
 
 use crate::{
     domain::{
-        drift::{Drift, drift},
         fact::Seconds,
         ids::UserId,
-        subscription::Subscription,
+        subscription::{
+            drift::{Drift, drift},
+            state::Subscription,
+        },
     },
     failure::Refusal,
-    stripe::snapshot::Shown,
+    read::stripe::snapshot::Shown,
 };
 use serde_json::value::RawValue;
 use std::{collections::VecDeque, time::Duration};

@@ -9,14 +9,13 @@ mod candidates;
 pub mod jobs;
 pub mod page;
 pub mod reconcile;
+pub mod schedule;
 
-use crate::{
-    config::Reading,
-    outlet::Outlet,
-    stripe::api::{Api, AskError},
-};
+use crate::read::prepared::EventReader;
+use shared::work_queue::WorkQueue;
 use shared::{publisher::PublishError, shutdown::CancellationToken};
 use sqlx::PgPool;
+use stripe_api::{Api, ApiError};
 
 /// What recovery works with.
 #[derive(Debug, Clone)]
@@ -26,9 +25,9 @@ pub struct Tools {
     /// What we know.
     pub pool: PgPool,
     /// What a subscription is read with.
-    pub reading: Reading,
+    pub reader: EventReader,
     /// Where what we missed goes; none: it is only looked for.
-    pub outlet: Option<Outlet>,
+    pub work_queue: Option<WorkQueue>,
     /// Tells when to stop.
     pub stop: CancellationToken,
 }
@@ -42,7 +41,7 @@ pub enum RecoveryError {
     Busy,
     /// Stripe.
     #[error(transparent)]
-    Stripe(#[from] AskError),
+    Stripe(#[from] ApiError),
     /// PostgreSQL.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),

@@ -1,8 +1,8 @@
 //! Pages of Stripe's lists: its API reference, "Pagination".
 
-use crate::stripe::api::{Answer, Api, AskError, Form};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use stripe_api::{Answer, Api, ApiError, Form};
 
 /// Objects of a page; Stripe's most.
 pub const LIMIT: u8 = 100;
@@ -27,7 +27,7 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     /// When it is no list.
-    pub fn of(answer: &'a Answer) -> Result<Self, AskError> {
+    pub fn of(answer: &'a Answer) -> Result<Self, ApiError> {
         answer.json()
     }
 
@@ -35,7 +35,7 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     /// When that has none.
-    pub fn first_id(&self) -> Result<Option<String>, AskError> {
+    pub fn first_id(&self) -> Result<Option<String>, ApiError> {
         self.data.first().map(|object| id(object)).transpose()
     }
 
@@ -43,22 +43,22 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     /// When that has none.
-    pub fn last_id(&self) -> Result<Option<String>, AskError> {
+    pub fn last_id(&self) -> Result<Option<String>, ApiError> {
         self.data.last().map(|object| id(object)).transpose()
     }
 }
 
-fn id(object: &RawValue) -> Result<String, AskError> {
+fn id(object: &RawValue) -> Result<String, ApiError> {
     let read = serde_json::from_str::<Identified>(object.get());
     read.map(|object| object.id)
-        .map_err(|error| AskError::Unavailable(format!("an object of its list: {error}")))
+        .map_err(|error| ApiError::Unavailable(format!("an object of its list: {error}")))
 }
 
 /// Asks for a page of the list at `path`, whatever it takes.
 ///
 /// # Errors
 /// Stripe's.
-pub async fn get(api: &Api, path: &str, filter: &Form) -> Result<Answer, AskError> {
+pub async fn get(api: &Api, path: &str, filter: &Form) -> Result<Answer, ApiError> {
     api.get(path, &filter.clone().with("limit", &LIMIT)).await
 }
 

@@ -8,24 +8,23 @@ use super::{
 };
 use crate::{
     domain::{
-        drift::Drift,
         fact::{Seconds, Snapshot},
         ids::{SubscriptionId, UserId},
-        subscription::Subscription,
+        subscription::{drift::Drift, state::Subscription},
     },
-    outlet::Message,
+    read::{
+        meaning::Mode,
+        stripe::snapshot::{self, Shown},
+    },
     store::reconcile as store,
-    stripe::{
-        Mode,
-        api::{AskError, Form},
-        snapshot::{self, Shown},
-    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::message::Source;
+use shared::work_queue::Message;
 use sqlx::PgConnection;
 use std::{collections::BTreeMap, time::Duration};
+use stripe_api::{ApiError, Form};
 use tokio::time::Instant;
 
 /// Subscriptions that are walked through at once.
@@ -151,9 +150,9 @@ impl Run<'_, '_> {
         }
         for id in &known {
             self.report.requests += 1;
-            match self.tools.api.subscription(id).await {
+            match self.tools.api.subscription(id.as_str()).await {
                 Ok(_) => return Ok(()),
-                Err(AskError::NotFound | AskError::NoId) => {}
+                Err(ApiError::NotFound | ApiError::NoId) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -186,7 +185,7 @@ impl Run<'_, '_> {
     async fn compare(&mut self, objects: &[&RawValue]) -> Result<(), RecoveryError> {
         let mut shown = Vec::with_capacity(objects.len());
         for object in objects {
-            match snapshot::read(object, &self.tools.reading.catalog) {
+            match snapshot::read(object, &self.tools.reader.catalog) {
                 Ok(one) => shown.push((one, *object)),
                 Err(refusal) => {
                     tracing::warn!(
@@ -210,7 +209,7 @@ impl Run<'_, '_> {
 
     /// Keeps what differs, to be looked at once more.
     fn weigh(&mut self, ours: Option<&Subscription>, one: Shown, object: &RawValue) {
-        let other_mode = match self.tools.reading.mode {
+        let other_mode = match self.tools.reader.mode {
             Mode::Any => false,
             Mode::Live => !one.live,
             Mode::Test => one.live,
@@ -240,17 +239,17 @@ impl Run<'_, '_> {
     async fn ask_for(&mut self, id: SubscriptionId, ours: &Subscription) -> Result<(), RecoveryError> {
         self.report.asked += 1;
         self.report.requests += 1;
-        match self.tools.api.subscription(&id).await {
+        match self.tools.api.subscription(id.as_str()).await {
             Ok(answer) => {
                 self.at = answer.at;
                 let object: &RawValue = answer.json()?;
-                if let Ok(one) = snapshot::read(object, &self.tools.reading.catalog) {
+                if let Ok(one) = snapshot::read(object, &self.tools.reader.catalog) {
                     self.weigh(Some(ours), one, object);
                 } else {
                     self.report.refused += 1;
                 }
             }
-            Err(AskError::NotFound) => self.gone.extend(ours.latest.clone().map(|last| (id, last))),
+            Err(ApiError::NotFound) => self.gone.extend(ours.latest.clone().map(|last| (id, last))),
             Err(error) if error.passes() => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, subscription = id.as_str(), "Stripe does not tell of a subscription");
@@ -265,7 +264,7 @@ impl Run<'_, '_> {
     /// accident, and needs somebody's word.
     fn end_gone(&mut self) -> Result<(), RecoveryError> {
         let gone = std::mem::take(&mut self.gone);
-        let mode = self.tools.reading.mode;
+        let mode = self.tools.reader.mode;
         if mode == Mode::Any {
             self.report.unknown += gone.len() as u64;
             return Ok(());
@@ -280,7 +279,7 @@ impl Run<'_, '_> {
         }
         for (id, last) in gone {
             let object = snapshot::gone(&id, &last, mode == Mode::Live)?;
-            if let Ok(one) = snapshot::read(&object, &self.tools.reading.catalog) {
+            if let Ok(one) = snapshot::read(&object, &self.tools.reader.catalog) {
                 self.report.ended += 1;
                 self.waiting.add(one, object, self.at);
             }
@@ -350,7 +349,7 @@ impl Run<'_, '_> {
     }
 
     async fn put(&mut self, mut messages: Vec<Message>) -> Result<(), RecoveryError> {
-        let Some(outlet) = &self.tools.outlet else {
+        let Some(outlet) = &self.tools.work_queue else {
             return Ok(());
         };
         // One that was refused has the same id each time.

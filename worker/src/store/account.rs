@@ -1,7 +1,7 @@
 //! Accounts: what was folded of each, and the lock under which that is done.
 
 use super::{accounts_as_text, subscription, unreadable};
-use crate::domain::{account::Account, ids::AccountId};
+use crate::domain::{ids::AccountId, subscription::account::Account};
 use sqlx::PgConnection;
 use std::{collections::BTreeMap, time::Duration};
 

@@ -2,12 +2,14 @@
 
 use super::{column, users_as_text};
 use crate::domain::{
+    balance::{
+        ledger::{LedgerLine, RecordedLines},
+        terms::Window,
+        timeline::{Balance, EntryKind, Spent},
+        waterfall::{BalanceChange, CarriedBalance, Limits},
+    },
     fact::Seconds,
     ids::{SubscriptionId, UserId},
-    ledger::{Held, Line},
-    purse::{Change, Limits, Purse},
-    terms::Window,
-    wallet::{Balance, Kind, Spent},
 };
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -38,7 +40,7 @@ pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByM
                 lifted: row.lifted_until.map(|until| (row.lifted_limit, until)),
             },
             used: row.used,
-            purse: Purse {
+            purse: CarriedBalance {
                 rollover: row.rollover,
                 purchased: row.purchased,
             },
@@ -56,23 +58,27 @@ pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByM
 /// What the ledger holds of users: its sums by period, its causes, and usage
 /// summed up between the cuts of each user's story, which must be sorted. Of the
 /// lines of usage it reads those of hours that have a cut in them.
-pub async fn held(
+pub async fn recorded(
     connection: &mut PgConnection,
     users: &[UserId],
     cuts: &[(&UserId, Seconds)],
-) -> Result<ByMeter<Held>, sqlx::Error> {
-    let mut held = ByMeter::<Held>::new();
-    sums(connection, users, &mut held).await?;
-    usage(connection, users, cuts, &mut held).await?;
-    causes(connection, users, &mut held).await?;
-    Ok(held)
+) -> Result<ByMeter<RecordedLines>, sqlx::Error> {
+    let mut recorded = ByMeter::<RecordedLines>::new();
+    sums(connection, users, &mut recorded).await?;
+    usage(connection, users, cuts, &mut recorded).await?;
+    causes(connection, users, &mut recorded).await?;
+    Ok(recorded)
 }
 
-pub(super) fn of_meter(held: &mut ByMeter<Held>, user: String, meter: String) -> &mut Held {
-    held.entry(UserId::new(user)).or_default().entry(meter).or_default()
+pub(super) fn of_meter(recorded: &mut ByMeter<RecordedLines>, user: String, meter: String) -> &mut RecordedLines {
+    recorded.entry(UserId::new(user)).or_default().entry(meter).or_default()
 }
 
-async fn sums(connection: &mut PgConnection, users: &[UserId], held: &mut ByMeter<Held>) -> Result<(), sqlx::Error> {
+async fn sums(
+    connection: &mut PgConnection,
+    users: &[UserId],
+    recorded: &mut ByMeter<RecordedLines>,
+) -> Result<(), sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT user_id, meter, period, sum(used)::bigint AS "used!", sum(rollover)::bigint AS "rollover!",
                   sum(purchased)::bigint AS "purchased!"
@@ -82,12 +88,12 @@ async fn sums(connection: &mut PgConnection, users: &[UserId], held: &mut ByMete
     .fetch_all(connection)
     .await?;
     for row in rows {
-        let sum = Change {
+        let sum = BalanceChange {
             used: row.used,
             rollover: row.rollover,
             purchased: row.purchased,
         };
-        of_meter(held, row.user_id, row.meter)
+        of_meter(recorded, row.user_id, row.meter)
             .sums
             .insert(window(&row.period), sum);
     }
@@ -98,7 +104,7 @@ async fn usage(
     connection: &mut PgConnection,
     users: &[UserId],
     cuts: &[(&UserId, Seconds)],
-    held: &mut ByMeter<Held>,
+    recorded: &mut ByMeter<RecordedLines>,
 ) -> Result<(), sqlx::Error> {
     // OFFSET 0 has each hour looked up by itself: whatever PostgreSQL takes the tables
     // for, it must not read all lines and search the hours for each.
@@ -131,7 +137,7 @@ async fn usage(
     .fetch_all(connection)
     .await?;
     for row in rows {
-        of_meter(held, row.user, row.meter).usage.push(Spent {
+        of_meter(recorded, row.user, row.meter).usage.push(Spent {
             at: row.at,
             amount: row.amount,
         });
@@ -139,7 +145,11 @@ async fn usage(
     Ok(())
 }
 
-async fn causes(connection: &mut PgConnection, users: &[UserId], held: &mut ByMeter<Held>) -> Result<(), sqlx::Error> {
+async fn causes(
+    connection: &mut PgConnection,
+    users: &[UserId],
+    recorded: &mut ByMeter<RecordedLines>,
+) -> Result<(), sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT user_id, meter, kind, cause FROM billing.ledger
          WHERE user_id = ANY($1) AND kind NOT IN ('usage', 'correction')",
@@ -149,20 +159,20 @@ async fn causes(connection: &mut PgConnection, users: &[UserId], held: &mut ByMe
     .await?;
     for row in rows {
         let cause = kind(&row.kind).map(|kind| (kind, row.cause));
-        of_meter(held, row.user_id, row.meter).causes.extend(cause);
+        of_meter(recorded, row.user_id, row.meter).causes.extend(cause);
     }
     Ok(())
 }
 
 /// A kind by its word.
-pub(super) fn kind(word: &str) -> Option<Kind> {
+pub(super) fn kind(word: &str) -> Option<EntryKind> {
     let all = [
-        Kind::Usage,
-        Kind::Rollover,
-        Kind::Grant,
-        Kind::TakenBack,
-        Kind::Returned,
-        Kind::Correction,
+        EntryKind::Usage,
+        EntryKind::Rollover,
+        EntryKind::Grant,
+        EntryKind::TakenBack,
+        EntryKind::Returned,
+        EntryKind::Correction,
     ];
     all.into_iter().find(|k| k.as_str() == word)
 }
@@ -190,7 +200,7 @@ pub struct Written<'a> {
     /// Of which meter.
     pub meter: String,
     /// The line.
-    pub line: Line,
+    pub line: LedgerLine,
 }
 
 /// Adds lines to the ledger, and to its sums.

@@ -4,10 +4,9 @@
 
 use super::{column, dead_letter, written};
 use crate::domain::{
-    account,
     fact::Fact,
     ids::{AccountId, EventId},
-    subscription::VERSION,
+    subscription::{account, state::VERSION},
 };
 use sqlx::PgConnection;
 use std::collections::HashSet;
@@ -146,7 +145,7 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
         VERSION,
         &accounts as &[&str],
         &owners as &[Option<String>],
-        &column(&facts, |f| f.said.payment()) as &[Option<&str>],
+        &column(&facts, |f| f.body.payment()) as &[Option<&str>],
     )
     .fetch_all(&mut *connection)
     .await?;

@@ -1,7 +1,7 @@
 //! What the console shows beyond what commands print: look-ups by key, on a
 //! transaction that only reads.
 
-use super::letters::{DeadLetter, Filter};
+use super::dead_letter_queries::{DeadLetter, Filter};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 /// A dead letter to record.
 #[derive(Debug, Clone)]
-pub struct Burial<'a> {
+pub struct DeadLetter<'a> {
     /// The event's id, or the hash of its body.
     pub event: &'a EventId,
     /// Its type; empty where it has none.
@@ -28,8 +28,8 @@ pub struct Burial<'a> {
 }
 
 /// Records dead letters that were not known.
-pub async fn insert(connection: &mut PgConnection, burials: &[Burial<'_>]) -> Result<(), sqlx::Error> {
-    if burials.is_empty() {
+pub async fn insert(connection: &mut PgConnection, letters: &[DeadLetter<'_>]) -> Result<(), sqlx::Error> {
+    if letters.is_empty() {
         return Ok(());
     }
     sqlx::query!(
@@ -46,15 +46,15 @@ pub async fn insert(connection: &mut PgConnection, burials: &[Burial<'_>]) -> Re
          )
          INSERT INTO billing.failure (event_id, at, reason, detail, attempts)
          SELECT event_id, last_failed, reason, detail, attempts FROM input JOIN buried USING (event_id)",
-        &column(burials, |b| b.event.as_str()) as &[&str],
-        &column(burials, |b| b.kind) as &[&str],
-        &column(burials, |b| b.reason) as &[&str],
-        &column(burials, |b| b.detail) as &[&str],
-        &column(burials, |b| b.attempts),
-        &column(burials, |b| b.first_failed_ms),
-        &column(burials, |b| b.last_failed_ms),
-        &column(burials, |b| b.source) as &[&str],
-        &column(burials, |b| b.customer.clone()) as &[Option<String>],
+        &column(letters, |b| b.event.as_str()) as &[&str],
+        &column(letters, |b| b.kind) as &[&str],
+        &column(letters, |b| b.reason) as &[&str],
+        &column(letters, |b| b.detail) as &[&str],
+        &column(letters, |b| b.attempts),
+        &column(letters, |b| b.first_failed_ms),
+        &column(letters, |b| b.last_failed_ms),
+        &column(letters, |b| b.source) as &[&str],
+        &column(letters, |b| b.customer.clone()) as &[Option<String>],
     )
     .execute(connection)
     .await
@@ -76,8 +76,8 @@ pub async fn unqueued(connection: &mut PgConnection, events: &[String]) -> Resul
 /// The messages of these events were taken from the dead-letter queue, and have
 /// failed again, perhaps for another reason: they have to go back. The time is
 /// the database's, as that of the replay before it, whatever the workers' clocks.
-pub async fn return_to_queue(connection: &mut PgConnection, burials: &[Burial<'_>]) -> Result<(), sqlx::Error> {
-    if burials.is_empty() {
+pub async fn return_to_queue(connection: &mut PgConnection, letters: &[DeadLetter<'_>]) -> Result<(), sqlx::Error> {
+    if letters.is_empty() {
         return Ok(());
     }
     sqlx::query!(
@@ -93,9 +93,9 @@ pub async fn return_to_queue(connection: &mut PgConnection, burials: &[Burial<'_
              WHERE event.event_id = back.event_id AND outcome = 'dead'
          )
          INSERT INTO billing.failure (event_id, at, reason, detail, attempts) SELECT * FROM back",
-        &column(burials, |b| b.event.as_str()) as &[&str],
-        &column(burials, |b| b.reason) as &[&str],
-        &column(burials, |b| b.detail) as &[&str],
+        &column(letters, |b| b.event.as_str()) as &[&str],
+        &column(letters, |b| b.reason) as &[&str],
+        &column(letters, |b| b.detail) as &[&str],
     )
     .execute(connection)
     .await

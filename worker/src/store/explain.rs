@@ -2,11 +2,10 @@
 
 use super::{accounts_as_text, balance, unreadable};
 use crate::domain::{
+    balance::{timeline::TimelineEntry, waterfall::BalanceChange},
     explain::{EARLIER, Recorded},
     fact::{Fact, Seconds},
     ids::{AccountId, EventId, UserId},
-    purse::Change,
-    wallet::Entry,
 };
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -152,12 +151,12 @@ impl Line {
     fn entry(self) -> Option<Recorded> {
         Some(Recorded {
             meter: self.meter,
-            entry: Entry {
+            entry: TimelineEntry {
                 at: self.at,
                 kind: balance::kind(&self.kind)?,
                 cause: self.cause,
                 amount: self.amount,
-                change: Change {
+                change: BalanceChange {
                     used: self.used,
                     rollover: self.rollover,
                     purchased: self.purchased,

@@ -3,7 +3,7 @@
 use super::subscription::read;
 use crate::domain::{
     ids::{EventId, SubscriptionId},
-    subscription::Subscription,
+    subscription::state::Subscription,
 };
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};

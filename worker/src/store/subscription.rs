@@ -3,8 +3,10 @@
 use super::{accounts_as_text, column, unreadable, users_as_text, written};
 use crate::domain::{
     ids::{AccountId, UserId},
-    link::Claim,
-    subscription::{Subscription, VERSION},
+    subscription::{
+        link::Claim,
+        state::{Subscription, VERSION},
+    },
 };
 use sqlx::PgConnection;
 use std::collections::HashSet;

@@ -1,7 +1,7 @@
 //! Entitlements: a row per user.
 
 use super::{column, users_as_text};
-use crate::domain::{entitlement::Entitlement, ids::UserId};
+use crate::domain::{ids::UserId, subscription::entitlement::Entitlement};
 use shared::catalog::FREE_TIER;
 use sqlx::PgConnection;
 

@@ -2,17 +2,19 @@
 //! of the facts so far, and what the one has that the one before it had not.
 
 use super::{
-    Entry, Question,
-    change::{Change, Kind, Step, gives, linked},
+    ExplainRequest, HistoryEntry,
+    step::{ChangeKind, ChangeNote, Transition, gives, linked},
     words::{Moment, tells},
 };
 use crate::domain::{
-    fact::{Fact, Said, Seconds},
-    grace::Grace,
+    fact::{Fact, FactBody, Seconds},
     ids::{SubscriptionId, UserId},
-    link::{self, Claim},
-    order::in_order,
-    subscription::Subscription,
+    subscription::{
+        grace::Grace,
+        link::{self, Claim},
+        order::in_order,
+        state::Subscription,
+    },
 };
 
 /// A life that was told.
@@ -25,12 +27,17 @@ pub(super) struct Life {
     /// Whether it ever was the asking user's.
     pub(super) ever_theirs: bool,
     /// What happened, in order.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<HistoryEntry>,
 }
 
 /// Tells the life of a subscription. `own` are the facts about it, `others` the
 /// further ones of its account: of these, the first to name a user tells whose the customer is.
-pub(super) fn tell<'a>(id: &SubscriptionId, own: &[&'a Fact], others: &[&'a Fact], question: &Question<'a>) -> Life {
+pub(super) fn tell<'a>(
+    id: &SubscriptionId,
+    own: &[&'a Fact],
+    others: &[&'a Fact],
+    question: &ExplainRequest<'a>,
+) -> Life {
     let named = others.iter().filter_map(|f| Some((link::of_customer(f)?, *f)));
     let teller = Teller {
         question,
@@ -50,7 +57,7 @@ pub(super) fn tell<'a>(id: &SubscriptionId, own: &[&'a Fact], others: &[&'a Fact
 }
 
 struct Teller<'q, 'a> {
-    question: &'q Question<'a>,
+    question: &'q ExplainRequest<'a>,
     /// The best word of another fact about whose the customer is.
     neighbour: Option<(Claim, &'a Fact)>,
     /// How many seconds stay undecided, with all facts known.
@@ -67,7 +74,7 @@ struct Teller<'q, 'a> {
     ever_theirs: bool,
     /// The grace that was told to run.
     grace: Option<Grace>,
-    entries: Vec<Entry>,
+    entries: Vec<HistoryEntry>,
 }
 
 impl<'a> Teller<'_, 'a> {
@@ -77,7 +84,7 @@ impl<'a> Teller<'_, 'a> {
         let twins: Vec<&Fact> = own
             .iter()
             .copied()
-            .filter(|f| matches!(f.said, Said::Subscription(_)))
+            .filter(|f| matches!(f.body, FactBody::Subscription(_)))
             .filter(|f| !ordered.facts.iter().any(|o| o.event_id == f.event_id))
             .collect();
         for fact in ordered.facts {
@@ -85,7 +92,7 @@ impl<'a> Teller<'_, 'a> {
             self.take(fact);
             for twin in twins.iter().filter(|t| are_twins(fact, t)) {
                 let words = format!("changes nothing: twin of {}", fact.event_id);
-                self.entries.push(self.entry(twin, vec![Kind::Nothing.is(words)]));
+                self.entries.push(self.entry(twin, vec![ChangeKind::Nothing.is(words)]));
             }
         }
         self.time_passes(self.question.at);
@@ -116,14 +123,14 @@ impl<'a> Teller<'_, 'a> {
         if let Some(grace) = self.grace.take_if(|g| g.until <= until) {
             let old = &grace.plan.tier;
             let new = gives(&self.state, grace.until, self.question.free_tier);
-            between.push(Entry {
+            between.push(HistoryEntry {
                 at: Moment(grace.until),
                 event: None,
                 event_type: None,
                 tells: Some("the period that was paid for has ended".to_owned()),
                 changes: vec![
-                    Kind::GraceEnded.is(format!("grace of {old} is over: its time has come")),
-                    Kind::Access.is(format!("gives {new} (before: {old})")),
+                    ChangeKind::GraceEnded.is(format!("grace of {old} is over: its time has come")),
+                    ChangeKind::Access.is(format!("gives {new} (before: {old})")),
                 ],
                 gives: Some(new.to_owned()),
             });
@@ -143,7 +150,7 @@ impl<'a> Teller<'_, 'a> {
         self.now = self.now.max(fact.created);
         let advanced = self.settled.advance(&self.second);
         let after = advanced.unwrap_or_else(|| Subscription::refold(self.state.id.clone(), &self.so_far));
-        let step = Step {
+        let step = Transition {
             fact,
             before: &self.state,
             after: &after,
@@ -152,7 +159,7 @@ impl<'a> Teller<'_, 'a> {
         let (mut changes, gives) = (step.changes(), step.gives().map(str::to_owned));
         if self.undecided > 0 && after.undecided > self.state.undecided {
             let words = "no evidence orders the changes of this second: the event ids decide";
-            changes.push(Kind::Undecided.is(words));
+            changes.push(ChangeKind::Undecided.is(words));
         }
         let neighbour = self.neighbour.as_ref().filter(|(_, f)| f.created <= self.now);
         let claim = after
@@ -161,9 +168,9 @@ impl<'a> Teller<'_, 'a> {
             .or_else(|| neighbour.map(|(claim, _)| claim.clone()));
         changes.extend(self.link_to(claim));
         if changes.is_empty() {
-            changes.push(Kind::Nothing.is(self.nothing(fact, was_known)));
+            changes.push(ChangeKind::Nothing.is(self.nothing(fact, was_known)));
         }
-        self.entries.push(Entry {
+        self.entries.push(HistoryEntry {
             gives,
             ..self.entry(fact, changes)
         });
@@ -171,7 +178,7 @@ impl<'a> Teller<'_, 'a> {
         self.state = after;
     }
 
-    fn link_to(&mut self, claim: Option<Claim>) -> Option<Change> {
+    fn link_to(&mut self, claim: Option<Claim>) -> Option<ChangeNote> {
         let change = linked(self.link.as_ref(), claim.as_ref());
         self.ever_theirs |= claim.as_ref().is_some_and(|c| c.user == *self.question.user);
         self.link = claim;
@@ -180,37 +187,37 @@ impl<'a> Teller<'_, 'a> {
 
     /// Why a fact changes nothing.
     fn nothing(&self, fact: &Fact, was_known: bool) -> String {
-        let shown = |state: &Subscription, said: &Said| match said {
-            Said::Subscription(s) => state.latest.as_ref().is_some_and(|latest| latest.shows_same(&s.now)),
+        let shown = |state: &Subscription, said: &FactBody| match said {
+            FactBody::Subscription(s) => state.latest.as_ref().is_some_and(|latest| latest.shows_same(&s.now)),
             _ => false,
         };
-        let why = match &fact.said {
-            Said::Subscription(_) if self.state.ended => ": it is told after the end",
+        let why = match &fact.body {
+            FactBody::Subscription(_) if self.state.ended => ": it is told after the end",
             said if was_known || shown(&self.state, said) => ": it repeats what was known",
             _ => " by itself",
         };
         format!("changes nothing{why}")
     }
 
-    fn entry(&self, fact: &Fact, changes: Vec<Change>) -> Entry {
+    fn entry(&self, fact: &Fact, changes: Vec<ChangeNote>) -> HistoryEntry {
         self.question.entry(fact, tells(fact), changes)
     }
 }
 
 /// Whether two facts tell the same of the same object, but for a snapshot.
 fn repeats(known: &Fact, fact: &Fact) -> bool {
-    match (&known.said, &fact.said) {
-        (Said::Invoice(a), Said::Invoice(b)) => (&a.invoice, a.step) == (&b.invoice, b.step),
-        (Said::InvoiceItem(a), Said::InvoiceItem(b)) => a.item == b.item,
-        (Said::Session(a), Said::Session(b)) => (&a.session, a.step) == (&b.session, b.step),
+    match (&known.body, &fact.body) {
+        (FactBody::Invoice(a), FactBody::Invoice(b)) => (&a.invoice, a.step) == (&b.invoice, b.step),
+        (FactBody::InvoiceItem(a), FactBody::InvoiceItem(b)) => a.item == b.item,
+        (FactBody::Session(a), FactBody::Session(b)) => (&a.session, a.step) == (&b.session, b.step),
         _ => false,
     }
 }
 
 /// Whether two snapshots are of one change, as the order of facts sees it.
 fn are_twins(stands: &Fact, twin: &Fact) -> bool {
-    match (&stands.said, &twin.said) {
-        (Said::Subscription(a), Said::Subscription(b)) if stands.created == twin.created => match b.prints {
+    match (&stands.body, &twin.body) {
+        (FactBody::Subscription(a), FactBody::Subscription(b)) if stands.created == twin.created => match b.prints {
             Some(_) => (a.phase, a.prints, &a.request) == (b.phase, b.prints, &b.request),
             None => a == b,
         },

@@ -1,14 +1,13 @@
 //! What is told of each event: the words for what it changed.
 
 use crate::domain::{
-    account::Account,
-    entitlement,
     explain::{
-        Entry, Question, story,
+        ExplainRequest, HistoryEntry, explain,
         tests::{basic, told},
     },
-    fact::{Fact, InvoiceStep, Said, Seconds, Snapshot},
+    fact::{Fact, FactBody, InvoiceStep, Seconds, Snapshot},
     ids::UserId,
+    subscription::{account::Account, entitlement},
     testkit::{
         DAY, T0, Told, active, changed, created, deleted, facts, invoice, item, month, not_renewed, prorated, renewed,
         sub, user,
@@ -23,7 +22,7 @@ use std::{
 #[track_caller]
 fn check(life: &[Told], after: Seconds, expected: &[&[&str]]) {
     let story = told(life, after);
-    let words = |entry: &Entry| -> Vec<String> { entry.changes.iter().map(|c| c.words.clone()).collect() };
+    let words = |entry: &HistoryEntry| -> Vec<String> { entry.changes.iter().map(|c| c.words.clone()).collect() };
     let entries: Vec<Vec<String>> = story.subscriptions[0].entries.iter().map(words).collect();
     assert_eq!(entries, expected, "{story:#?}");
 }
@@ -59,7 +58,7 @@ fn a_life_is_told_event_by_event() {
         (1, changed(sub("active", "max"))),
         (
             1,
-            Said::Invoice(invoice("in_0", InvoiceStep::Paid, "subscription_create", month(0))),
+            FactBody::Invoice(invoice("in_0", InvoiceStep::Paid, "subscription_create", month(0))),
         ),
         (5 * DAY, basic()),
         (30 * DAY + 60, changed(active("basic", month(1)))),
@@ -132,7 +131,7 @@ fn a_downgrade_without_grace_says_why() {
         ],
     );
     for credit in [item(-300, true), prorated(-300)] {
-        let paid = matches!(credit, Said::Invoice(_));
+        let paid = matches!(credit, FactBody::Invoice(_));
         let told: &[&str] = &[
             "changes nothing by itself",
             tier,
@@ -219,7 +218,7 @@ fn a_failed_upgrade_is_held_until_it_is_paid() {
         latest_invoice: Some("in_up".to_owned()),
         ..sub("active", "max")
     });
-    let bill = |step| Said::Invoice(invoice("in_up", step, "subscription_update", month(0)));
+    let bill = |step| FactBody::Invoice(invoice("in_up", step, "subscription_update", month(0)));
     let held = "the upgrade to max is held, since its payment failed (in_up): plus counts until that is paid";
     let life = [
         (0, created(sub("active", "plus"))),
@@ -320,7 +319,7 @@ fn long() -> Vec<Fact> {
     }
     let mut facts = facts(&life);
     for fact in &mut facts {
-        if let Said::Subscription(s) = &mut fact.said {
+        if let FactBody::Subscription(s) = &mut fact.body {
             s.now.user = user("u1");
         }
     }
@@ -330,7 +329,7 @@ fn long() -> Vec<Fact> {
 #[test]
 fn a_long_history_is_told_fast_and_ends_as_it_is_folded() {
     let facts = long();
-    let question = Question {
+    let question = ExplainRequest {
         user: &UserId::new("u1"),
         at: T0 + 9_999 * DAY,
         is_past: true,
@@ -338,7 +337,7 @@ fn a_long_history_is_told_fast_and_ends_as_it_is_folded() {
         types: &BTreeMap::new(),
     };
     let begin = Instant::now();
-    let story = story(&facts, &[], &question).expect("it is theirs");
+    let story = explain(&facts, &[], &question).expect("it is theirs");
     let took = begin.elapsed();
     // About a second, unoptimised, beside other tests.
     assert!(

@@ -1,17 +1,19 @@
 //! What a fact did to the grace, and why a downgrade left none.
 
 use super::{
-    change::{Change, Kind, Step},
+    step::{ChangeKind, ChangeNote, Transition},
     words::Moment,
 };
 use crate::domain::{
-    books,
-    fact::{InvoiceStep, Said, Seconds, SubscriptionFact},
-    grace::Grace,
-    subscription::{Counts, Subscription},
+    fact::{FactBody, InvoiceStep, Seconds, SubscriptionFact},
+    subscription::{
+        grace::Grace,
+        invoices,
+        state::{Counts, Subscription},
+    },
 };
 
-pub(super) fn changes(step: &Step<'_>) -> Vec<Change> {
+pub(super) fn changes(step: &Transition<'_>) -> Vec<ChangeNote> {
     // One whose time has passed is over without any event.
     fn running(state: &Subscription, at: Seconds) -> Option<&Grace> {
         state.grace.as_ref().filter(|g| g.until > at)
@@ -24,41 +26,41 @@ pub(super) fn changes(step: &Step<'_>) -> Vec<Change> {
         (_, Some(new)) => told.push(began(step, new)),
         (Some(old), None) => {
             let words = format!("grace of {} ends: {}", old.plan.tier, ended(step, old));
-            told.push(Kind::GraceEnded.is(words));
+            told.push(ChangeKind::GraceEnded.is(words));
         }
         (None, None) => {}
     }
-    if !told.iter().any(|c| c.kind == Kind::GraceBegan) {
+    if !told.iter().any(|c| c.kind == ChangeKind::GraceBegan) {
         told.extend(none(step, new));
     }
     told
 }
 
-fn began(step: &Step<'_>, grace: &Grace) -> Change {
-    let why = match &step.fact.said {
-        Said::Subscription(_) => "what was paid for stays until its period ends".to_owned(),
-        Said::Invoice(i) if i.step == InvoiceStep::Paid => {
+fn began(step: &Transition<'_>, grace: &Grace) -> ChangeNote {
+    let why = match &step.fact.body {
+        FactBody::Subscription(_) => "what was paid for stays until its period ends".to_owned(),
+        FactBody::Invoice(i) if i.step == InvoiceStep::Paid => {
             format!("the period before the downgrade of {} is paid now", Moment(grace.since))
         }
         _ => format!("since the downgrade of {}", Moment(grace.since)),
     };
-    Kind::GraceBegan.is(format!(
+    ChangeKind::GraceBegan.is(format!(
         "grace begins: {} until {}; {why}",
         grace.plan.tier,
         Moment(grace.until)
     ))
 }
 
-fn ended(step: &Step<'_>, grace: &Grace) -> String {
+fn ended(step: &Transition<'_>, grace: &Grace) -> String {
     if !step.after.entitled() {
         return "the subscription gives no access any more".to_owned();
     }
-    match &step.fact.said {
-        Said::Invoice(i) if i.step == InvoiceStep::Paid && i.renews() => "the renewal is paid".to_owned(),
-        Said::Invoice(i) if i.step == InvoiceStep::Paid && i.credits() => "the change was credited".to_owned(),
-        Said::InvoiceItem(_) => "the change was credited".to_owned(),
-        Said::Invoice(_) => "the period was not paid after all".to_owned(),
-        Said::Subscription(_) => match step.after.counting_plan() {
+    match &step.fact.body {
+        FactBody::Invoice(i) if i.step == InvoiceStep::Paid && i.renews() => "the renewal is paid".to_owned(),
+        FactBody::Invoice(i) if i.step == InvoiceStep::Paid && i.credits() => "the change was credited".to_owned(),
+        FactBody::InvoiceItem(_) => "the change was credited".to_owned(),
+        FactBody::Invoice(_) => "the period was not paid after all".to_owned(),
+        FactBody::Subscription(_) => match step.after.counting_plan() {
             Some(plan) if plan.rank >= grace.plan.rank => format!("the tier is {} again", plan.tier),
             _ => "a new period began".to_owned(),
         },
@@ -67,8 +69,8 @@ fn ended(step: &Step<'_>, grace: &Grace) -> String {
 }
 
 /// Why a downgrade begins no grace of its own, if this is one.
-fn none(step: &Step<'_>, running: Option<&Grace>) -> Option<Change> {
-    let Said::Subscription(fact) = &step.fact.said else {
+fn none(step: &Transition<'_>, running: Option<&Grace>) -> Option<ChangeNote> {
+    let FactBody::Subscription(fact) = &step.fact.body else {
         return None;
     };
     let old = counts_before(step.before, fact)?;
@@ -82,7 +84,7 @@ fn none(step: &Step<'_>, running: Option<&Grace>) -> Option<Change> {
             grace.plan.tier,
             Moment(grace.until)
         );
-        return Some(Kind::NoGrace.is(words));
+        return Some(ChangeKind::NoGrace.is(words));
     }
     let start = fact.now.period.map_or(step.at(), |p| p.start);
     let why = match old.status.as_str() {
@@ -91,10 +93,10 @@ fn none(step: &Step<'_>, running: Option<&Grace>) -> Option<Change> {
         status if status != "active" => format!("the subscription was {status}"),
         _ if start >= old.period.end => "the lower tier begins with a new period".to_owned(),
         _ if step.after.grace.is_some() => "its period is over".to_owned(),
-        _ if books::unpaid(&step.after.failed, old.period) => "its period was not paid".to_owned(),
+        _ if invoices::unpaid(&step.after.failed, old.period) => "its period was not paid".to_owned(),
         _ => "the change was credited".to_owned(),
     };
-    Some(Kind::NoGrace.is(format!("no grace for {}: {why}", old.plan.tier)))
+    Some(ChangeKind::NoGrace.is(format!("no grace for {}: {why}", old.plan.tier)))
 }
 
 /// What decided before a snapshot: its own word for it where an event before it is missing.

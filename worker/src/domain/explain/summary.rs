@@ -2,19 +2,21 @@
 //! subscription.
 
 use super::{
-    Question,
+    ExplainRequest,
     words::{Moment, tier},
 };
 use crate::domain::{
-    entitlement::{Entitlement, precedence},
     fact::{Seconds, Snapshot},
     ids::UserId,
-    subscription::Subscription,
+    subscription::{
+        entitlement::{Entitlement, precedence},
+        state::Subscription,
+    },
 };
 
 /// The first lines of a story; `first` is when the first fact of all was told.
 pub(super) fn sentences(
-    question: &Question<'_>,
+    question: &ExplainRequest<'_>,
     has: Option<&Entitlement>,
     current: Option<&Subscription>,
     first: Seconds,
@@ -90,7 +92,7 @@ pub(super) fn notes(
     subscription: &Subscription,
     user: Option<&UserId>,
     current: Option<&Subscription>,
-    question: &Question<'_>,
+    question: &ExplainRequest<'_>,
 ) -> Vec<String> {
     let mut told = Vec::new();
     let is_current = current.is_some_and(|c| c.id == subscription.id);

@@ -2,17 +2,19 @@
 //! paid from or came into, and why. The story replayed, use by use, as of a moment.
 
 use super::{
-    Question,
+    ExplainRequest,
     wallet_words::{self, Teller},
     words::Moment,
 };
 use crate::domain::{
-    closing::Closing,
+    balance::{
+        closing::Closing,
+        replay::replay,
+        terms::{Term, Window},
+        timeline::{self, Balance, Spent, Timeline, TimelineEntry},
+        waterfall::{BalanceChange, Limit, Overflow},
+    },
     fact::{Fact, Seconds},
-    purse::{Change, Limit, Overflow},
-    replay::replay,
-    terms::{Term, Window},
-    wallet::{self, Balance, Entry, Spent, Story},
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +31,7 @@ pub struct Recorded {
     /// Of which meter.
     pub meter: String,
     /// The entry.
-    pub entry: Entry,
+    pub entry: TimelineEntry,
 }
 
 /// A meter; its columns by the names that they have in `billing.balances`.
@@ -108,17 +110,18 @@ pub struct Paid {
 }
 
 /// All meters of the user in these facts and entries, as of the question's moment.
-pub(super) fn meters(facts: &[Fact], recorded: &[Recorded], question: &Question<'_>) -> Vec<Meter> {
+pub(super) fn meters(facts: &[Fact], recorded: &[Recorded], question: &ExplainRequest<'_>) -> Vec<Meter> {
     let facts: Vec<&Fact> = facts.iter().filter(|f| f.created <= question.at).collect();
-    let mut story = Story::of(question.user, facts.iter().copied());
+    let mut story = Timeline::of(question.user, facts.iter().copied());
     if question.is_past {
         cut(&mut story, question.at);
     }
-    let mut by_meter: BTreeMap<String, Vec<&Entry>> = story.meters().into_iter().map(|m| (m, Vec::new())).collect();
+    let mut by_meter: BTreeMap<String, Vec<&TimelineEntry>> =
+        story.meters().into_iter().map(|m| (m, Vec::new())).collect();
     for Recorded { meter, entry } in recorded.iter().filter(|r| r.entry.at <= question.at) {
         by_meter.entry(meter.clone()).or_default().push(entry);
     }
-    let tell = |(meter, entries): (String, Vec<&Entry>)| {
+    let tell = |(meter, entries): (String, Vec<&TimelineEntry>)| {
         let teller = Teller {
             story: &story,
             facts: &facts,
@@ -131,7 +134,7 @@ pub(super) fn meters(facts: &[Fact], recorded: &[Recorded], question: &Question<
 
 /// Leaves of a story what has begun by a moment: the events of a test clock tell
 /// of times that are long after they are told.
-fn cut(story: &mut Story, at: Seconds) {
+fn cut(story: &mut Timeline, at: Seconds) {
     story.terms.retain(|t| t.since <= at);
     story.closings.retain(|c| c.at <= at);
     story.bought.retain(|b| b.at <= at);
@@ -149,8 +152,8 @@ enum Step<'a> {
     /// A closing of which nothing came in.
     Nothing(&'a Closing),
     /// An entry of the replay.
-    Entry(&'a Entry),
-    Usage(&'a Entry),
+    TimelineEntry(&'a TimelineEntry),
+    Usage(&'a TimelineEntry),
 }
 
 impl Step<'_> {
@@ -159,9 +162,9 @@ impl Step<'_> {
         match self {
             Self::Term(_) => 0,
             Self::Over(_) | Self::Nothing(_) => 1,
-            Self::Entry(entry) => match entry.kind {
-                wallet::Kind::Rollover => 1,
-                wallet::Kind::Grant => 2,
+            Self::TimelineEntry(entry) => match entry.kind {
+                timeline::EntryKind::Rollover => 1,
+                timeline::EntryKind::Grant => 2,
                 _ => 3,
             },
             Self::Usage(_) => 4,
@@ -169,9 +172,9 @@ impl Step<'_> {
     }
 }
 
-fn told(teller: &Teller<'_>, recorded: &[&Entry], at: Seconds) -> Result<Meter, Overflow> {
-    let is_usage = |e: &&&Entry| e.kind == wallet::Kind::Usage;
-    let usage: Vec<&Entry> = recorded.iter().filter(is_usage).copied().collect();
+fn told(teller: &Teller<'_>, recorded: &[&TimelineEntry], at: Seconds) -> Result<Meter, Overflow> {
+    let is_usage = |e: &&&TimelineEntry| e.kind == timeline::EntryKind::Usage;
+    let usage: Vec<&TimelineEntry> = recorded.iter().filter(is_usage).copied().collect();
     let spent = usage.iter().map(|e| Spent {
         at: e.at,
         amount: e.amount,
@@ -188,7 +191,7 @@ fn told(teller: &Teller<'_>, recorded: &[&Entry], at: Seconds) -> Result<Meter, 
     }
     let balance = replayed.balance;
     let plan_limit = balance.limits.at(at);
-    let corrections = recorded.iter().filter(|e| e.kind == wallet::Kind::Correction);
+    let corrections = recorded.iter().filter(|e| e.kind == timeline::EntryKind::Correction);
     Ok(Meter {
         meter: teller.meter.to_owned(),
         summary: wallet_words::summary(&balance, plan_limit),
@@ -204,7 +207,12 @@ fn told(teller: &Teller<'_>, recorded: &[&Entry], at: Seconds) -> Result<Meter, 
     })
 }
 
-fn steps<'a>(teller: &Teller<'a>, entries: &'a [Entry], usage: &[&'a Entry], at: Seconds) -> Vec<(Seconds, Step<'a>)> {
+fn steps<'a>(
+    teller: &Teller<'a>,
+    entries: &'a [TimelineEntry],
+    usage: &[&'a TimelineEntry],
+    at: Seconds,
+) -> Vec<(Seconds, Step<'a>)> {
     let story = teller.story;
     let mut steps: Vec<(Seconds, Step<'a>)> = Vec::new();
     for (place, term) in story.terms.iter().enumerate() {
@@ -218,12 +226,12 @@ fn steps<'a>(teller: &Teller<'a>, entries: &'a [Entry], usage: &[&'a Entry], at:
     }
     let came: BTreeSet<&str> = entries
         .iter()
-        .filter(|e| e.kind == wallet::Kind::Rollover)
+        .filter(|e| e.kind == timeline::EntryKind::Rollover)
         .map(|e| e.cause.as_str())
         .collect();
     let nothing = story.closings.iter().filter(|c| !came.contains(c.invoice.as_str()));
     steps.extend(nothing.map(|c| (c.at, Step::Nothing(c))));
-    steps.extend(entries.iter().map(|e| (e.at, Step::Entry(e))));
+    steps.extend(entries.iter().map(|e| (e.at, Step::TimelineEntry(e))));
     steps.extend(usage.iter().map(|e| (e.at, Step::Usage(e))));
     steps.sort_by_key(|(at, step)| (*at, step.rank()));
     steps
@@ -249,7 +257,7 @@ impl Player<'_, '_> {
                 .teller
                 .nothing(closing)
                 .map(|words| Line::telling(at, LineKind::NoRollover, &closing.invoice, words)),
-            Step::Entry(entry) => {
+            Step::TimelineEntry(entry) => {
                 let words = self.teller.entry(entry, self.balance.purse);
                 self.balance.purse = self.balance.purse.after(entry.change)?;
                 Some(Line::of(entry, kind(entry.kind), words))
@@ -282,7 +290,7 @@ impl Player<'_, '_> {
         ))
     }
 
-    fn spend(&mut self, at: Seconds, entry: &Entry) -> Result<Line, Overflow> {
+    fn spend(&mut self, at: Seconds, entry: &TimelineEntry) -> Result<Line, Overflow> {
         let before = self.balance.purse;
         let change = self.balance.spend(at, entry.amount)?;
         *self.used.entry(self.balance.window.clone()).or_default() += change.used;
@@ -293,7 +301,7 @@ impl Player<'_, '_> {
             purchased: -change.purchased,
             debt: -change.rollover - rolled,
         };
-        let entry = Entry {
+        let entry = TimelineEntry {
             change,
             ..entry.clone()
         };
@@ -306,20 +314,20 @@ impl Player<'_, '_> {
     }
 }
 
-fn kind(of: wallet::Kind) -> LineKind {
+fn kind(of: timeline::EntryKind) -> LineKind {
     match of {
-        wallet::Kind::Rollover => LineKind::Rollover,
-        wallet::Kind::Grant => LineKind::Grant,
-        wallet::Kind::TakenBack => LineKind::TakenBack,
-        wallet::Kind::Returned => LineKind::Returned,
-        wallet::Kind::Usage => LineKind::Usage,
-        wallet::Kind::Correction => LineKind::Correction,
+        timeline::EntryKind::Rollover => LineKind::Rollover,
+        timeline::EntryKind::Grant => LineKind::Grant,
+        timeline::EntryKind::TakenBack => LineKind::TakenBack,
+        timeline::EntryKind::Returned => LineKind::Returned,
+        timeline::EntryKind::Usage => LineKind::Usage,
+        timeline::EntryKind::Correction => LineKind::Correction,
     }
 }
 
 impl Line {
-    fn of(entry: &Entry, kind: LineKind, words: String) -> Self {
-        let Change {
+    fn of(entry: &TimelineEntry, kind: LineKind, words: String) -> Self {
+        let BalanceChange {
             used,
             rollover,
             purchased,

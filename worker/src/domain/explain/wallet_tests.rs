@@ -2,25 +2,27 @@
 
 use super::{LineKind, Meter, Paid, Recorded};
 use crate::domain::{
-    explain::{Question, Story, story},
-    fact::{ChargeRefundedFact, Fact, Grant, InvoiceStep, RefundFailedFact, Said, Seconds},
+    balance::{
+        timeline::{EntryKind, TimelineEntry},
+        waterfall::BalanceChange,
+    },
+    explain::{ExplainRequest, Explanation, explain},
+    fact::{ChargeRefundedFact, Fact, FactBody, Grant, InvoiceStep, RefundFailedFact, Seconds},
     ids::UserId,
-    purse::Change,
     testkit::{DAY, T0, Told, active, changed, created, facts, invoice, month, other_session, sub, user},
-    wallet::{Entry, Kind},
 };
 use std::collections::BTreeMap;
 
 /// What is told of `u1` as of a day.
-fn told(facts: &[Fact], recorded: &[Recorded], day: i64, is_past: bool) -> Option<Story> {
-    let question = Question {
+fn told(facts: &[Fact], recorded: &[Recorded], day: i64, is_past: bool) -> Option<Explanation> {
+    let question = ExplainRequest {
         user: &UserId::new("u1"),
         at: T0 + day * DAY,
         is_past,
         free_tier: "free",
         types: &BTreeMap::new(),
     };
-    story(facts, recorded, &question)
+    explain(facts, recorded, &question)
 }
 
 fn meter(life: &[Told], recorded: &[Recorded], day: i64) -> Meter {
@@ -30,13 +32,13 @@ fn meter(life: &[Told], recorded: &[Recorded], day: i64) -> Meter {
 }
 
 fn used(id: &str, at: Seconds, amount: i64) -> Recorded {
-    recorded(Kind::Usage, id, at, amount, Change::default())
+    recorded(EntryKind::Usage, id, at, amount, BalanceChange::default())
 }
 
-fn recorded(kind: Kind, cause: &str, at: Seconds, amount: i64, change: Change) -> Recorded {
+fn recorded(kind: EntryKind, cause: &str, at: Seconds, amount: i64, change: BalanceChange) -> Recorded {
     Recorded {
         meter: "tokens".to_owned(),
-        entry: Entry {
+        entry: TimelineEntry {
             at: T0 + at,
             kind,
             cause: cause.to_owned(),
@@ -47,9 +49,9 @@ fn recorded(kind: Kind, cause: &str, at: Seconds, amount: i64, change: Change) -
 }
 
 /// `cs_2` buys 500 tokens for 10.00.
-fn pack() -> Said {
+fn pack() -> FactBody {
     match other_session(user("u1"), None) {
-        Said::Session(mut session) => {
+        FactBody::Session(mut session) => {
             session.payment_intent = Some("pi_1".to_owned());
             session.amount_total = Some(1_000);
             session.grant = Some(Grant {
@@ -57,14 +59,14 @@ fn pack() -> Said {
                 meter: "tokens".to_owned(),
                 credits: 500,
             });
-            Said::Session(session)
+            FactBody::Session(session)
         }
         other => other,
     }
 }
 
-fn refunded(amount_refunded: i64) -> Said {
-    Said::ChargeRefunded(ChargeRefundedFact {
+fn refunded(amount_refunded: i64) -> FactBody {
+    FactBody::ChargeRefunded(ChargeRefundedFact {
         charge: "ch_1".to_owned(),
         payment_intent: Some("pi_1".to_owned()),
         amount: 1_000,
@@ -72,8 +74,8 @@ fn refunded(amount_refunded: i64) -> Said {
     })
 }
 
-fn refund_failed(amount: i64) -> Said {
-    Said::RefundFailed(RefundFailedFact {
+fn refund_failed(amount: i64) -> FactBody {
+    FactBody::RefundFailed(RefundFailedFact {
         refund: "re_1".to_owned(),
         charge: Some("ch_1".to_owned()),
         payment_intent: Some("pi_1".to_owned()),
@@ -91,7 +93,10 @@ fn renewal(number: i64) -> [Told; 2] {
     );
     cycle.period = Some(month(number - 1));
     let at = 30 * number * DAY;
-    [(at, changed(active("plus", month(number)))), (at, Said::Invoice(cycle))]
+    [
+        (at, changed(active("plus", month(number)))),
+        (at, FactBody::Invoice(cycle)),
+    ]
 }
 
 /// A plan of 1,000 a month, of which 2,000 may roll over; and a pack of 500.
@@ -264,12 +269,12 @@ fn of_many_usages_those_that_follow_each_other_are_summed_up() {
 #[test]
 fn a_correction_is_told_beside_the_lines_that_have_it_in_them() {
     let mut all = usage();
-    let change = Change {
+    let change = BalanceChange {
         used: -5,
         rollover: 1_005,
         purchased: 0,
     };
-    all.push(recorded(Kind::Correction, "evt_00005", 5 * DAY, 0, change));
+    all.push(recorded(EntryKind::Correction, "evt_00005", 5 * DAY, 0, change));
     let tokens = meter(&life(), &all, 6);
     assert_eq!(tokens.rollover, -200, "it is no change of its own");
     let words: Vec<&str> = tokens.corrections.iter().map(|l| l.words.as_str()).collect();

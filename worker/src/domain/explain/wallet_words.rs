@@ -5,17 +5,19 @@ use super::{
     words::{Moment, span, tells, units},
 };
 use crate::domain::{
-    closing::Closing,
+    balance::{
+        closing::Closing,
+        terms::Term,
+        timeline::{Balance, EntryKind, Timeline, TimelineEntry},
+        waterfall::{CarriedBalance, Limit, Limits},
+    },
     fact::Fact,
-    purse::{Limit, Limits, Purse},
-    terms::Term,
-    wallet::{Balance, Entry, Kind, Story},
 };
 
 /// What there is to know of the changes of one meter.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Teller<'a> {
-    pub(super) story: &'a Story,
+    pub(super) story: &'a Timeline,
     pub(super) facts: &'a [&'a Fact],
     pub(super) meter: &'a str,
 }
@@ -71,33 +73,33 @@ impl Teller<'_> {
     }
 
     /// An entry other than usage, given the purse before it.
-    pub(super) fn entry(&self, entry: &Entry, before: Purse) -> String {
+    pub(super) fn entry(&self, entry: &TimelineEntry, before: CarriedBalance) -> String {
         let (amount, cause) = (units(entry.amount), &entry.cause);
         let (rollover, purchased) = (entry.change.rollover, entry.change.purchased);
         match entry.kind {
-            Kind::Rollover => self.rolled(entry, before),
-            Kind::Grant => {
+            EntryKind::Rollover => self.rolled(entry, before),
+            EntryKind::Grant => {
                 let bought = self.story.bought.iter().find(|b| b.session == *cause);
                 let pack = bought.map_or(String::new(), |b| format!(", pack {}", b.pack));
                 format!("grant of {cause}{pack}: {}", came(rollover, purchased))
             }
-            Kind::TakenBack => {
+            EntryKind::TakenBack => {
                 let parts = parts(&[
                     (-purchased, "from what was purchased"),
                     (-rollover, "are spent already and become debt"),
                 ]);
                 format!("{amount} taken back by {cause}{}: {parts}", self.because(cause))
             }
-            Kind::Returned => format!(
+            EntryKind::Returned => format!(
                 "{amount} returned by {cause}{}: {}",
                 self.because(cause),
                 came(rollover, purchased)
             ),
-            Kind::Usage | Kind::Correction => format!("{amount} by {cause}"),
+            EntryKind::Usage | EntryKind::Correction => format!("{amount} by {cause}"),
         }
     }
 
-    fn rolled(&self, entry: &Entry, before: Purse) -> String {
+    fn rolled(&self, entry: &TimelineEntry, before: CarriedBalance) -> String {
         let closing = self.story.closings.iter().find(|c| c.invoice == entry.cause);
         let of = closing.map_or(String::new(), |c| format!(" of {}", span(c.ended)));
         let came = entry.change.rollover;
@@ -117,7 +119,7 @@ impl Teller<'_> {
     }
 
     /// What the ledger was corrected by, and why.
-    pub(super) fn correction(&self, entry: &Entry) -> String {
+    pub(super) fn correction(&self, entry: &TimelineEntry) -> String {
         let signed = |(by, what): (i64, &str)| {
             let sign = if by > 0 { "+" } else { "" };
             (by != 0).then(|| format!("{what} {sign}{}", units(by)))

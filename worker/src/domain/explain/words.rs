@@ -1,8 +1,8 @@
 //! Times and facts in words.
 
 use crate::domain::fact::{
-    ChargeRefundedFact, DisputeFact, Fact, InvoiceFact, InvoiceItemFact, InvoiceStep, Period, Phase, Plan,
-    RefundFailedFact, Said, Seconds, SessionFact, SessionStep,
+    ChargeRefundedFact, DisputeFact, Fact, FactBody, InvoiceFact, InvoiceItemFact, InvoiceStep, Period, Phase, Plan,
+    RefundFailedFact, Seconds, SessionFact, SessionStep,
 };
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -41,17 +41,17 @@ pub(super) fn tier(plan: Option<&Plan>) -> &str {
 /// What a fact tells, where its event's type does not say it all. A snapshot of
 /// the subscription is told by what it changes.
 pub(super) fn tells(fact: &Fact) -> Option<String> {
-    match &fact.said {
-        Said::Subscription(s) if s.phase == Phase::Read => {
+    match &fact.body {
+        FactBody::Subscription(s) if s.phase == Phase::Read => {
             Some("no event: so Stripe showed it when it was asked".to_owned())
         }
-        Said::Subscription(_) => None,
-        Said::Session(session) => Some(of_session(session)),
-        Said::Invoice(invoice) => Some(of_invoice(invoice)),
-        Said::InvoiceItem(item) => Some(of_item(item)),
-        Said::ChargeRefunded(refund) => Some(of_refund(refund)),
-        Said::RefundFailed(refund) => Some(of_failed_refund(refund)),
-        Said::Dispute(dispute) => Some(of_dispute(dispute)),
+        FactBody::Subscription(_) => None,
+        FactBody::Session(session) => Some(of_session(session)),
+        FactBody::Invoice(invoice) => Some(of_invoice(invoice)),
+        FactBody::InvoiceItem(item) => Some(of_item(item)),
+        FactBody::ChargeRefunded(refund) => Some(of_refund(refund)),
+        FactBody::RefundFailed(refund) => Some(of_failed_refund(refund)),
+        FactBody::Dispute(dispute) => Some(of_dispute(dispute)),
     }
 }
 

@@ -3,9 +3,9 @@
 use super::StoredFact;
 use crate::{
     domain::{
+        balance::timeline::EntryKind,
         ids::{AccountId, UserId},
-        subscription::VERSION,
-        wallet::Kind,
+        subscription::state::VERSION,
     },
     store::{accounts_as_text, column, users_as_text},
 };
@@ -184,7 +184,7 @@ pub struct Untold {
     /// Of which meter.
     pub meter: String,
     /// Why it was entered.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// By what.
     pub cause: String,
 }

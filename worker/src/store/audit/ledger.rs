@@ -2,11 +2,13 @@
 
 use crate::{
     domain::{
+        balance::{
+            ledger::RecordedLines,
+            timeline::{EntryKind, Spent},
+            waterfall::BalanceChange,
+        },
         fact::Seconds,
         ids::UserId,
-        ledger::Held,
-        purse::Change,
-        wallet::{Kind, Spent},
     },
     store::{
         balance::{self, ByMeter},
@@ -22,7 +24,7 @@ pub async fn held(
     connection: &mut PgConnection,
     users: &[UserId],
     cuts: &[(&UserId, Seconds)],
-) -> Result<ByMeter<Held>, sqlx::Error> {
+) -> Result<ByMeter<RecordedLines>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"WITH cut AS (
                SELECT user_id, array_agg(cut ORDER BY cut) AS cuts
@@ -43,11 +45,11 @@ pub async fn held(
     )
     .fetch_all(connection)
     .await?;
-    let mut by_meter = ByMeter::<Held>::new();
+    let mut by_meter = ByMeter::<RecordedLines>::new();
     for row in rows {
         let held = balance::of_meter(&mut by_meter, row.user, row.meter);
         let sum = held.sums.entry(balance::window(&row.period)).or_default();
-        let change = Change {
+        let change = BalanceChange {
             used: row.used,
             rollover: row.rollover,
             purchased: row.purchased,
@@ -60,7 +62,8 @@ pub async fn held(
             });
         }
         let causes = row.kinds.iter().filter_map(|k| balance::kind(k)).zip(row.causes);
-        held.causes.extend(causes.filter(|(kind, _)| *kind != Kind::Correction));
+        held.causes
+            .extend(causes.filter(|(kind, _)| *kind != EntryKind::Correction));
     }
     Ok(by_meter)
 }

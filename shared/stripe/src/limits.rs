@@ -1,0 +1,6 @@
+//! Limits that all requests share.
+
+use std::time::Duration;
+
+/// How long one request may take, answer included.
+pub const TIME_LIMIT: Duration = Duration::from_secs(10);

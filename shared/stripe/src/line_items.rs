@@ -1,0 +1,70 @@
+//! What a checkout session sold.
+
+use crate::{client::Api, error::ApiError, form::Form, path::is_id};
+use serde::Deserialize;
+use std::collections::HashMap;
+
+/// What one line of a checkout session sold: Stripe's API reference, "The line
+/// item object".
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LineItem {
+    /// How many; absent is one.
+    pub quantity: Option<i64>,
+    /// Of what.
+    pub price: Option<Price>,
+}
+
+/// The price of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Price {
+    /// `price_…`
+    pub id: Option<String>,
+    /// Our own name for it.
+    pub lookup_key: Option<String>,
+    /// What was noted on it.
+    pub metadata: Option<HashMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct List {
+    data: Vec<LineItem>,
+}
+
+impl Api {
+    /// `GET /v1/checkout/sessions/{id}/line_items`, once; a session has 100 at the most.
+    pub async fn line_items(&self, session: &str) -> Result<Vec<LineItem>, ApiError> {
+        if !is_id(session) {
+            return Err(ApiError::NoId);
+        }
+        let path = format!("/checkout/sessions/{session}/line_items");
+        let answer = self.get_once(&path, &Form::new().with("limit", &100)).await?;
+        Ok(answer.json::<List>()?.data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_with_what_it_has_and_without_what_it_lacks() {
+        let read = |json: &str| serde_json::from_str::<List>(json).expect("Stripe's shape").data;
+        let lines = read(
+            r#"{"object":"list","url":"/v1/x","has_more":false,"data":[
+                {"id":"li_1","object":"item","amount_total":500,"quantity":3,"taxes":[{"amount":1}],
+                 "price":{"id":"price_1","lookup_key":"k","metadata":{"pack":"p"},"product":"prod_1","tiers":null}},
+                {"quantity":null,"price":{"lookup_key":null,"metadata":{}}},
+                {"price":null}, {}]}"#,
+        );
+        assert_eq!(lines.len(), 4);
+        let price = lines[0].price.as_ref().expect("a price");
+        assert_eq!((lines[0].quantity, price.lookup_key.as_deref()), (Some(3), Some("k")));
+        assert_eq!(
+            price.metadata.as_ref().and_then(|m| m.get("pack")).map(String::as_str),
+            Some("p")
+        );
+        assert_eq!(lines[1].quantity, None);
+        assert!(lines[2].price.is_none() && lines[3].price.is_none());
+        assert!(read(r#"{"data":[]}"#).is_empty());
+    }
+}

@@ -1,0 +1,157 @@
+//! Reading from Stripe. The one raw request beside async-stripe's client, which
+//! drops the headers of an answer (`Date` says as of when a snapshot is,
+//! `Retry-After` how long to wait), opens a connection for each request, and
+//! whose typed answers refuse shapes of other API versions.
+
+use crate::{
+    error::{ApiError, ErrorBody},
+    form::Form,
+    limits::TIME_LIMIT,
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, Response, Uri, body::Bytes, body::Incoming, header, header::HeaderValue};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use serde::Deserialize;
+use std::time::{Duration, Instant};
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+
+/// A page of 100 subscriptions has some hundred KB.
+const BYTES_MOST: usize = 64 << 20;
+const IDLE_MOST: Duration = Duration::from_secs(30);
+
+/// What Stripe said, and when.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// JSON.
+    pub body: Bytes,
+    /// By Stripe's clock, a second at which it stood so: the answer's `Date`, less
+    /// the time that the answer took. What is read for a page of a list may
+    /// change before the page is sent.
+    pub at: i64,
+}
+
+impl Answer {
+    /// As a value.
+    ///
+    /// # Errors
+    /// When it is not JSON of this shape.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
+        serde_json::from_slice(&self.body).map_err(|error| ApiError::Unavailable(format!("its JSON: {error}")))
+    }
+}
+
+/// The version of the API that all requests ask for, as async-stripe names it.
+#[must_use]
+pub fn version() -> &'static str {
+    stripe_client_core::VERSION.as_str()
+}
+
+/// A client that reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    base: String,
+    key: HeaderValue,
+}
+
+impl Reader {
+    /// `base` ends with a slash.
+    pub(crate) fn new(base: String, mut key: HeaderValue) -> Self {
+        key.set_sensitive(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_webpki_roots()
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_MOST)
+            .build(connector);
+        Self { client, base, key }
+    }
+
+    pub(crate) async fn get(&self, path: &str, query: &Form) -> Result<Answer, ApiError> {
+        let request = self.request(path, query)?;
+        let sent = Instant::now();
+        let answered = async {
+            let response = self.client.request(request).await.map_err(|e| unavailable(&e))?;
+            read(response, sent.elapsed()).await
+        };
+        tokio::time::timeout(TIME_LIMIT, answered)
+            .await
+            .unwrap_or(Err(ApiError::TooSlow))
+    }
+
+    fn request(&self, path: &str, query: &Form) -> Result<Request<Full<Bytes>>, ApiError> {
+        let query = query.encoded().map(|query| format!("?{query}")).unwrap_or_default();
+        let uri: Uri = format!("{}v1{path}{query}", self.base)
+            .parse()
+            .map_err(|_| ApiError::NoId)?;
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(uri)
+            .header(header::AUTHORIZATION, self.key.clone())
+            .header(header::USER_AGENT, concat!("Tollbridge/", env!("CARGO_PKG_VERSION")))
+            .header("stripe-version", version());
+        request.body(Full::default()).map_err(|e| unavailable(&e))
+    }
+}
+
+async fn read(response: Response<Incoming>, took: Duration) -> Result<Answer, ApiError> {
+    let (head, body) = response.into_parts();
+    let text = |name| {
+        head.headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let at = text(header::DATE).and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
+    let retry_after = text(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
+    let body = Limited::new(body, BYTES_MOST).collect().await;
+    let body = body.map_err(|e| unavailable(e.as_ref()))?.to_bytes();
+    if !head.status.is_success() {
+        let said = serde_json::from_slice(&body).map(|Failed { error }| error);
+        let wait = retry_after.map(Duration::from_secs);
+        return Err(ApiError::answered(head.status.as_u16(), said.unwrap_or_default(), wait));
+    }
+    let at = at.ok_or_else(|| ApiError::Unavailable("it has no Date".to_owned()))?;
+    Ok(Answer {
+        body,
+        at: begun(at.unix_timestamp(), took),
+    })
+}
+
+/// The last whole second before an answer of this `Date` was asked for.
+fn begun(date: i64, took: Duration) -> i64 {
+    let took_s = i64::try_from(took.as_secs()).unwrap_or(i64::MAX);
+    date.saturating_sub(took_s).saturating_sub(1)
+}
+
+#[derive(Deserialize)]
+struct Failed {
+    error: ErrorBody,
+}
+
+/// hyper's errors tell the cause in their sources alone.
+fn unavailable(error: &(dyn std::error::Error + 'static)) -> ApiError {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let words: Vec<String> = chain.map(ToString::to_string).collect();
+    ApiError::Unavailable(words.join(": "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_an_answer_is_read() {
+        let at = OffsetDateTime::parse("Wed, 25 Nov 2026 15:52:36 GMT", &Rfc2822).expect("as HTTP writes it");
+        assert_eq!(at.unix_timestamp(), 1_795_621_956);
+        for (took_ms, expected) in [(0, 99), (999, 99), (1_000, 98), (2_500, 97)] {
+            assert_eq!(begun(100, Duration::from_millis(took_ms)), expected, "{took_ms}");
+        }
+    }
+}

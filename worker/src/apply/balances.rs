@@ -1,0 +1,282 @@
+//! Balances under lock: usage is paid for, and what Stripe's events change is settled
+//! with what was used.
+
+use crate::{
+    domain::{
+        balance::{
+            ledger::{LedgerLine, RecordedLines},
+            replay::{Replayed, replay},
+            timeline::{Balance, EntryKind, Timeline, TimelineEntry},
+            usage::Usage,
+            waterfall::Overflow,
+        },
+        fact::{Fact, Seconds},
+        ids::{AccountId, UserId},
+    },
+    store::{
+        self,
+        balance::{ByMeter, Written},
+    },
+};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// What happened to the balances of users, who are locked.
+#[derive(Debug, Default)]
+pub struct BalanceChanges<'a> {
+    /// Users with events that concern their balances, and the first of these events.
+    pub caused_by: BTreeMap<UserId, String>,
+    /// Usage that was reported, sorted by user and time.
+    pub usage: Vec<&'a Usage>,
+    /// Users of whom anything was known before.
+    pub known: HashSet<UserId>,
+    /// Users all of whose facts are these.
+    pub fresh: BTreeMap<UserId, Vec<&'a Fact>>,
+}
+
+/// Everything that is known of the users in question.
+struct Settling<'a> {
+    balances: ByMeter<Balance>,
+    /// Who had balances before.
+    had: BTreeSet<UserId>,
+    stories: BTreeMap<UserId, Timeline>,
+    lines: Vec<Written<'a>>,
+    changed: BTreeSet<(&'a UserId, String)>,
+}
+
+/// Takes the news in.
+///
+/// # Errors
+/// PostgreSQL's or the network's; or that a balance would be beyond 64 bits.
+pub async fn settle(connection: &mut PgConnection, news: &BalanceChanges<'_>) -> Result<(), sqlx::Error> {
+    let users: BTreeSet<&UserId> = news
+        .caused_by
+        .keys()
+        .chain(news.usage.iter().map(|u| &u.user))
+        .collect();
+    let known: Vec<UserId> = users
+        .iter()
+        .copied()
+        .filter(|u| news.known.contains(*u))
+        .cloned()
+        .collect();
+    let balances = if known.is_empty() {
+        ByMeter::new()
+    } else {
+        store::balance::load(connection, &known).await?
+    };
+    let mut settling = Settling {
+        had: balances.keys().cloned().collect(),
+        balances,
+        stories: BTreeMap::new(),
+        lines: Vec::new(),
+        changed: BTreeSet::new(),
+    };
+    let mut caused_by = news.caused_by.clone();
+    for usage in settling.late(&news.usage, &news.known) {
+        caused_by.entry(usage.user.clone()).or_insert_with(|| usage.key.clone());
+    }
+    settling.stories = stories(connection, &caused_by, news).await?;
+    settling.spend(&news.usage).map_err(refused)?;
+    if !caused_by.is_empty() {
+        settling.redo(connection, &caused_by, news).await?;
+    }
+    settling.write(connection).await
+}
+
+fn refused(overflow: Overflow) -> sqlx::Error {
+    sqlx::Error::Encode(overflow.into())
+}
+
+/// The stories of users.
+async fn stories(
+    connection: &mut PgConnection,
+    caused_by: &BTreeMap<UserId, String>,
+    news: &BalanceChanges<'_>,
+) -> Result<BTreeMap<UserId, Timeline>, sqlx::Error> {
+    let fresh = |user: &&UserId| news.fresh.contains_key(*user);
+    let stored: Vec<UserId> = caused_by.keys().filter(|u| !fresh(u)).cloned().collect();
+    let mut stories = load_stories(connection, &stored).await?;
+    for (user, facts) in news.fresh.iter().filter(|(user, _)| caused_by.contains_key(*user)) {
+        stories.insert(user.clone(), Timeline::of(user, facts.iter().copied()));
+    }
+    Ok(stories)
+}
+
+/// The stories of users, from all facts of their accounts and payments.
+pub async fn load_stories(
+    connection: &mut PgConnection,
+    users: &[UserId],
+) -> Result<BTreeMap<UserId, Timeline>, sqlx::Error> {
+    if users.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let accounts = store::pack::accounts_of(connection, users).await?;
+    let ids: BTreeSet<&AccountId> = accounts.iter().map(|(_, account)| account).collect();
+    let ids: Vec<AccountId> = ids.into_iter().cloned().collect();
+    let facts = store::fact::of_accounts(connection, &ids).await?;
+    let payments: BTreeSet<&str> = facts.iter().filter_map(|f| f.body.payment()).collect();
+    let payments: Vec<&str> = payments.into_iter().collect();
+    let elsewhere = if payments.is_empty() {
+        Vec::new()
+    } else {
+        store::fact::of_payments(connection, &payments, &ids).await?
+    };
+    let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
+    let mut by_payment: BTreeMap<&str, Vec<&Fact>> = BTreeMap::new();
+    for fact in &facts {
+        by_account.entry(&fact.account).or_default().push(fact);
+    }
+    for fact in facts.iter().chain(&elsewhere) {
+        if let Some(payment) = fact.body.payment() {
+            by_payment.entry(payment).or_default().push(fact);
+        }
+    }
+    let story = |user: &UserId| {
+        let own: BTreeSet<&AccountId> = accounts.iter().filter(|(of, _)| of == user).map(|(_, id)| id).collect();
+        let mut known: Vec<&Fact> = own
+            .iter()
+            .filter_map(|id| by_account.get(id))
+            .flatten()
+            .copied()
+            .collect();
+        let paid: BTreeSet<&str> = known.iter().filter_map(|f| f.body.payment()).collect();
+        let paid = paid.into_iter().filter_map(|p| by_payment.get(p)).flatten();
+        known.extend(paid.filter(|f| !own.contains(&f.account)));
+        Timeline::of(user, known)
+    };
+    Ok(users.iter().map(|user| (user.clone(), story(user))).collect())
+}
+
+impl<'a> Settling<'a> {
+    fn balance(&self, user: &UserId, meter: &str) -> Option<&Balance> {
+        self.balances.get(user)?.get(meter)
+    }
+
+    /// Usage that lies before something that is decided, or is the first of its
+    /// meter where other things are known of the user.
+    fn late<'u>(&self, usage: &[&'u Usage], known: &HashSet<UserId>) -> Vec<&'u Usage> {
+        let late = |u: &&&Usage| match self.balance(&u.user, &u.meter) {
+            Some(balance) => u.time < balance.since,
+            None => known.contains(&u.user),
+        };
+        usage.iter().filter(late).copied().collect()
+    }
+
+    /// Pays for usage from what is there; what lies before something that is
+    /// decided is corrected after.
+    fn spend(&mut self, usage: &[&'a Usage]) -> Result<(), Overflow> {
+        for usage in usage {
+            let at = self
+                .stories
+                .get(&usage.user)
+                .map_or(usage.time, |s| s.counts_at(usage.time));
+            let by_meter = self.balances.entry(usage.user.clone()).or_default();
+            let balance = by_meter.entry(usage.meter.clone()).or_default();
+            let change = balance.spend(at, usage.amount)?;
+            let line = LedgerLine {
+                entry: TimelineEntry {
+                    at,
+                    kind: EntryKind::Usage,
+                    cause: usage.key.clone(),
+                    amount: usage.amount,
+                    change,
+                },
+                window: balance.window.clone(),
+            };
+            self.changed.insert((&usage.user, usage.meter.clone()));
+            self.lines.push(Written {
+                user: &usage.user,
+                meter: usage.meter.clone(),
+                line,
+            });
+        }
+        Ok(())
+    }
+
+    /// Goes through the stories of users again, and notes what that changes.
+    async fn redo(
+        &mut self,
+        connection: &mut PgConnection,
+        caused_by: &'a BTreeMap<UserId, String>,
+        news: &BalanceChanges<'_>,
+    ) -> Result<(), sqlx::Error> {
+        let known: Vec<UserId> = caused_by.keys().filter(|u| news.known.contains(*u)).cloned().collect();
+        let mut recorded = ByMeter::new();
+        if !known.is_empty() {
+            let cuts = |user| self.stories.get(user).map(Timeline::cuts).unwrap_or_default();
+            let cuts: Vec<(&UserId, Seconds)> = known
+                .iter()
+                .flat_map(|u| cuts(u).into_iter().map(move |c| (u, c)))
+                .collect();
+            recorded = store::balance::recorded(connection, &known, &cuts).await?;
+        }
+        for written in self.lines.iter().filter(|l| caused_by.contains_key(l.user)) {
+            let by_meter = recorded.entry(written.user.clone()).or_default();
+            by_meter
+                .entry(written.meter.clone())
+                .or_default()
+                .add(&written.line)
+                .map_err(refused)?;
+        }
+        for (user, cause) in caused_by {
+            let recorded = recorded.remove(user).unwrap_or_default();
+            self.redo_one(user, cause, recorded).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    fn redo_one(
+        &mut self,
+        user: &'a UserId,
+        cause: &str,
+        mut recorded: BTreeMap<String, RecordedLines>,
+    ) -> Result<(), Overflow> {
+        let story = self.stories.remove(user).unwrap_or_default();
+        let balances = self.balances.entry(user.clone()).or_default();
+        let mut meters = story.meters();
+        meters.extend(recorded.keys().cloned().chain(balances.keys().cloned()));
+        let at = story.cuts().last().copied().unwrap_or_default();
+        for meter in meters {
+            let recorded = recorded.remove(&meter).unwrap_or_default();
+            let replayed: Replayed = replay(&story, &meter, &recorded.usage)?;
+            let lines = recorded.missing(&replayed, cause, at)?;
+            let known = balances.get(&meter);
+            if known != Some(&replayed.balance) {
+                self.changed.insert((user, meter.clone()));
+                balances.insert(meter.clone(), replayed.balance);
+            }
+            self.lines.extend(lines.into_iter().map(|line| Written {
+                user,
+                meter: meter.clone(),
+                line,
+            }));
+        }
+        Ok(())
+    }
+
+    async fn write(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if !self.lines.is_empty() {
+            store::balance::enter(connection, &self.lines).await?;
+        }
+        let balance = |(user, meter): &(&'a UserId, String)| self.balance(user, meter);
+        let changed: Vec<_> = self
+            .changed
+            .iter()
+            .filter_map(|c| Some((c.0, c.1.as_str(), balance(c)?)))
+            .collect();
+        if !changed.is_empty() {
+            store::balance::write(connection, &changed).await?;
+        }
+        let new: BTreeSet<&UserId> = self
+            .changed
+            .iter()
+            .map(|c| c.0)
+            .filter(|u| !self.had.contains(*u))
+            .collect();
+        if !new.is_empty() {
+            store::user::known_by_balance(connection, &new.into_iter().cloned().collect::<Vec<_>>()).await?;
+        }
+        Ok(())
+    }
+}

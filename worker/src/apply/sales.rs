@@ -1,0 +1,101 @@
+//! Sessions that bought credits, under lock: kept, and whose balances they concern.
+
+use crate::{
+    domain::{
+        balance::grants,
+        fact::{Fact, FactBody},
+        ids::{AccountId, EventId, UserId},
+        subscription::account::Account,
+    },
+    store::{
+        self,
+        pack::{Concerned, Sold},
+    },
+};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Locks the payments that facts are about, until the transaction ends.
+pub(super) async fn lock(connection: &mut PgConnection, facts: &[&Fact]) -> Result<(), sqlx::Error> {
+    let payments = payments(facts);
+    if payments.is_empty() {
+        return Ok(());
+    }
+    store::pack::lock_payments(connection, &payments).await
+}
+
+/// Keeps the sessions that these facts tell of, and gives those of accounts
+/// whose owner is new to them. Returns each user whose balances that concerns,
+/// with the event that does.
+pub(super) async fn keep_new(
+    connection: &mut PgConnection,
+    facts: &[&Fact],
+    folded: &BTreeMap<AccountId, Account>,
+    owners: &[(&AccountId, Option<&UserId>)],
+) -> Result<Vec<(UserId, String)>, sqlx::Error> {
+    let (payments, buying) = (payments(facts), buying(facts));
+    if owners.is_empty() && payments.is_empty() && buying.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut concerned = Vec::new();
+    if !buying.is_empty() {
+        concerned = keep(connection, facts, &buying, folded).await?;
+    }
+    concerned.extend(store::pack::concerned(connection, owners, &payments).await?);
+    let caused = |pack: Concerned| Some((cause_of(&pack, facts)?, UserId::new(pack.user)));
+    let caused = concerned.into_iter().filter_map(caused);
+    Ok(caused.map(|(cause, user)| (user, cause)).collect())
+}
+
+/// Keeps sessions as all facts of their accounts tell of them.
+async fn keep(
+    connection: &mut PgConnection,
+    new: &[&Fact],
+    accounts: &[AccountId],
+    folded: &BTreeMap<AccountId, Account>,
+) -> Result<Vec<Concerned>, sqlx::Error> {
+    let facts = store::fact::of_accounts(connection, accounts).await?;
+    let facts: Vec<&Fact> = facts.iter().collect();
+    let ids: BTreeSet<&EventId> = new.iter().map(|f| &f.event_id).collect();
+    let agreed = grants::agreed(&facts, &ids);
+    if !agreed.is_empty() {
+        store::fact::rewrite(connection, &agreed).await?;
+    }
+    let sales = grants::sales(&facts);
+    let sold = sales.iter().map(|sale| {
+        let account = &sale.first.account;
+        let owner = folded.get(account).and_then(|a| a.claim.as_ref());
+        Sold {
+            session: sale.session,
+            account,
+            payment: sale.payment,
+            user: sale.named.or(owner.map(|claim| &claim.user)),
+            named: sale.named.is_some(),
+        }
+    });
+    store::pack::keep(connection, &sold.collect::<Vec<_>>()).await
+}
+
+/// Each payment once, sorted.
+fn payments<'a>(facts: &[&'a Fact]) -> Vec<&'a str> {
+    let payments: BTreeSet<&str> = facts.iter().filter_map(|f| f.body.payment()).collect();
+    payments.into_iter().collect()
+}
+
+/// The accounts of sessions that bought credits, sorted.
+fn buying(facts: &[&Fact]) -> Vec<AccountId> {
+    let accounts: BTreeSet<&AccountId> = facts.iter().filter(|f| f.body.buys()).map(|f| &f.account).collect();
+    accounts.into_iter().cloned().collect()
+}
+
+/// The event that concerns the balances of a session's user: what tells of it,
+/// or else of its account.
+fn cause_of(pack: &Concerned, facts: &[&Fact]) -> Option<String> {
+    let about = |fact: &&&Fact| match &fact.body {
+        FactBody::Session(session) => session.session == pack.session,
+        said => said.payment().is_some() && said.payment() == pack.payment.as_deref(),
+    };
+    let same_account = |fact: &&&Fact| fact.account.as_str() == pack.account;
+    let cause = facts.iter().find(about).or_else(|| facts.iter().find(same_account));
+    cause.map(|fact| fact.event_id.to_string())
+}

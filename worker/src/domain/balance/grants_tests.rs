@@ -1,0 +1,333 @@
+//! Packs and what becomes of their money: whatever events tell of it, in any order.
+
+use super::{Bought, of_user};
+use crate::domain::{
+    fact::{Fact, FactBody, Grant, Seconds, SessionFact},
+    ids::{EventId, UserId},
+    testkit::{T0, Told, disputed, facts, pack, refund_failed, refunded},
+};
+
+/// A session for 1,000 credits at 10.00: a credit per cent.
+fn session() -> SessionFact {
+    pack("cs", "tokens", 1_000)
+}
+
+fn paid() -> Told {
+    (0, FactBody::Session(session()))
+}
+
+/// What `u1` bought; no arrival order or second delivery changes it.
+#[track_caller]
+fn bought(story: &[Told]) -> Vec<Bought> {
+    of_u1(&facts(story), None)
+}
+
+#[track_caller]
+fn of_u1(facts: &[Fact], customer: Option<&str>) -> Vec<Bought> {
+    let customer = customer.map(UserId::new);
+    let of = |told: &[&Fact]| of_user(&UserId::new("u1"), told, |_| customer.as_ref());
+    let mut arrived: Vec<&Fact> = facts.iter().collect();
+    let known = of(&arrived);
+    for _ in 0..facts.len() {
+        arrived.rotate_left(1);
+        assert_eq!(of(&arrived), known);
+        arrived.reverse();
+        assert_eq!(of(&arrived), known);
+        arrived.reverse();
+    }
+    arrived.extend(facts);
+    assert_eq!(of(&arrived), known, "delivered twice");
+    known
+}
+
+/// How many credits are taken back after each moment: (seconds, in all).
+#[track_caller]
+fn check(story: &[Told], expected: &[(Seconds, i64)]) {
+    let bought = bought(story);
+    assert_eq!(bought.len(), 1, "one session");
+    let taken: Vec<_> = bought[0].taken.iter().map(|t| (t.at - T0, t.credits)).collect();
+    assert_eq!(taken, expected, "{story:#?}");
+}
+
+#[test]
+fn a_paid_session_grants_its_credits_when_it_is_first_told() {
+    let [one] = &bought(&[paid()])[..] else {
+        panic!("one session")
+    };
+    assert_eq!((one.session.as_str(), one.at, one.credits), ("cs", T0, 1_000));
+    assert_eq!((one.pack.as_str(), one.meter.as_str()), ("a_pack", "tokens"));
+    assert!(one.taken.is_empty());
+}
+
+#[test]
+fn whatever_events_tell_of_a_session_it_is_one() {
+    let again = |at| (at, FactBody::Session(session()));
+    let known = bought(&[paid(), again(0), again(9), again(500)]);
+    assert_eq!(known, bought(&[paid()]));
+    assert_eq!(bought(&[again(500), again(9)])[0].at, T0 + 9);
+}
+
+#[test]
+fn a_session_that_is_told_twice_grants_what_the_catalog_sold_first() {
+    let mut later = session();
+    later.grant = Some(Grant {
+        credits: 2_000,
+        ..later.grant.expect("a grant")
+    });
+    assert_eq!(bought(&[paid(), (9, FactBody::Session(later))])[0].credits, 1_000);
+}
+
+#[test]
+fn what_is_not_paid_yet_grants_nothing_until_it_is() {
+    let unpaid = SessionFact {
+        grant: None,
+        ..session()
+    };
+    assert_eq!(bought(&[(0, FactBody::Session(unpaid.clone()))]), []);
+    let later = bought(&[(0, FactBody::Session(unpaid)), (90, FactBody::Session(session()))]);
+    assert_eq!((later.len(), later[0].at), (1, T0 + 90));
+}
+
+#[test]
+fn a_payment_that_two_sessions_name_is_taken_back_once_from_the_first() {
+    let mut second = pack("cs_0", "tokens", 1_000);
+    second.payment_intent = session().payment_intent;
+    let story = [paid(), (5, FactBody::Session(second)), (9, refunded("cs", 400))];
+    let taken: Vec<(String, usize)> = bought(&story).into_iter().map(|b| (b.session, b.taken.len())).collect();
+    assert_eq!(taken, [("cs".to_owned(), 1), ("cs_0".to_owned(), 0)]);
+}
+
+#[test]
+fn each_session_is_its_own_and_the_first_comes_first() {
+    let other = FactBody::Session(pack("cs_0", "voice_chars", 500));
+    let known = bought(&[(5, other.clone()), paid()]);
+    let shown: Vec<_> = known
+        .iter()
+        .map(|b| (b.session.as_str(), b.meter.as_str(), b.credits))
+        .collect();
+    assert_eq!(shown, [("cs", "tokens", 1_000), ("cs_0", "voice_chars", 500)]);
+    // Of one second, the same whatever comes first.
+    assert_eq!(bought(&[(0, other), paid()])[0].session, "cs");
+}
+
+#[test]
+fn the_credits_are_of_the_named_user_else_the_reference_else_the_customer() {
+    let named = |user: Option<&str>, reference: Option<&str>| {
+        let session = SessionFact {
+            user: user.map(UserId::new),
+            reference: reference.map(UserId::new),
+            ..session()
+        };
+        facts(&[(0, FactBody::Session(session))])
+    };
+    for (user, reference, customer, whose) in [
+        (Some("u1"), Some("u2"), Some("u2"), true),
+        (Some("u2"), Some("u1"), Some("u1"), false),
+        (None, Some("u1"), Some("u2"), true),
+        (None, Some("u2"), Some("u1"), false),
+        (None, None, Some("u1"), true),
+        (None, None, Some("u2"), false),
+        (None, None, None, false),
+    ] {
+        let told = named(user, reference);
+        assert_eq!(
+            of_u1(&told, customer).len(),
+            usize::from(whose),
+            "{user:?} {reference:?} {customer:?}"
+        );
+    }
+    // One of its events may not name anyone.
+    let mut told = named(None, None);
+    told.extend(named(Some("u1"), None));
+    told[1].created += 5;
+    assert_eq!(of_u1(&told, Some("u2")).len(), 1);
+}
+
+#[test]
+fn a_refund_takes_back_in_proportion_and_in_all() {
+    check(&[paid(), (5, refunded("cs", 250))], &[(5, 250)]);
+    check(
+        &[paid(), (5, refunded("cs", 250)), (9, refunded("cs", 700))],
+        &[(5, 250), (9, 700)],
+    );
+    check(&[paid(), (5, refunded("cs", 1_000))], &[(5, 1_000)]);
+}
+
+#[test]
+fn a_part_of_a_credit_is_not_taken_back() {
+    let few = FactBody::Session(pack("cs", "tokens", 7));
+    check(&[(0, few.clone()), (5, refunded("cs", 499))], &[(5, 3)]);
+    check(&[(0, few.clone()), (5, refunded("cs", 142))], &[]);
+    check(&[(0, few), (5, refunded("cs", 143))], &[(5, 1)]);
+}
+
+#[test]
+fn what_is_refunded_in_all_only_grows_so_that_the_greater_of_a_second_is_the_later() {
+    let both = [(5, refunded("cs", 300)), (5, refunded("cs", 600))];
+    let last = |story: &[Told]| bought(story)[0].taken.last().expect("a refund").credits;
+    assert_eq!(last(&[paid(), both[0].clone(), both[1].clone()]), 600);
+    assert_eq!(last(&[paid(), both[1].clone(), both[0].clone()]), 600);
+}
+
+#[test]
+fn a_failed_refund_is_returned_and_the_next_one_is_told_without_it() {
+    let fails = |at, refund, amount| (at, refund_failed("cs", refund, amount));
+    let story = [paid(), (5, refunded("cs", 400)), fails(9, "re_1", 400)];
+    check(&story, &[(5, 400), (9, 0)]);
+    // Each failure counts once.
+    check(&[&story[..], &[fails(9, "re_1", 400)]].concat(), &[(5, 400), (9, 0)]);
+    let part = [
+        paid(),
+        (5, refunded("cs", 400)),
+        fails(9, "re_1", 150),
+        fails(10, "re_2", 50),
+    ];
+    check(&part, &[(5, 400), (9, 250), (10, 200)]);
+    check(
+        &[&part[..], &[(20, refunded("cs", 300)), fails(30, "re_3", 100)]].concat(),
+        &[(5, 400), (9, 250), (10, 200), (20, 300), (30, 200)],
+    );
+    // Within one second, a refund comes before its failure.
+    check(
+        &[paid(), fails(5, "re_1", 400), (5, refunded("cs", 400))],
+        &[(5, 400), (5, 0)],
+    );
+}
+
+#[test]
+fn a_failure_never_returns_more_than_was_taken() {
+    check(&[paid(), (5, refund_failed("cs", "re_1", 400))], &[]);
+    check(
+        &[paid(), (5, refunded("cs", 100)), (9, refund_failed("cs", "re_1", 400))],
+        &[(5, 100), (9, 0)],
+    );
+}
+
+#[test]
+fn a_dispute_takes_back_and_returns() {
+    let withdrawn = |at, id| (at, disputed("cs", id, 600, true));
+    let reinstated = |at, id| (at, disputed("cs", id, 600, false));
+    check(&[paid(), withdrawn(5, "dp_1")], &[(5, 600)]);
+    check(&[paid(), withdrawn(5, "dp_1"), withdrawn(7, "dp_1")], &[(5, 600)]);
+    check(
+        &[paid(), withdrawn(5, "dp_1"), reinstated(9, "dp_1")],
+        &[(5, 600), (9, 0)],
+    );
+    check(
+        &[paid(), reinstated(5, "dp_1"), withdrawn(5, "dp_1")],
+        &[(5, 600), (5, 0)],
+    );
+    // Whatever the seconds say, what came back went before.
+    check(&[paid(), reinstated(5, "dp_1"), withdrawn(9, "dp_1")], &[]);
+    check(
+        &[
+            paid(),
+            withdrawn(5, "dp_1"),
+            withdrawn(7, "dp_2"),
+            reinstated(9, "dp_1"),
+        ],
+        &[(5, 600), (7, 1_000), (9, 600)],
+    );
+}
+
+#[test]
+fn a_refund_and_a_dispute_together_never_take_more_than_the_grant() {
+    let story = [
+        paid(),
+        (5, refunded("cs", 500)),
+        (6, disputed("cs", "dp_1", 1_000, true)),
+        (7, refunded("cs", 700)),
+        (8, disputed("cs", "dp_1", 1_000, false)),
+        (9, refund_failed("cs", "re_1", 700)),
+    ];
+    check(&story, &[(5, 500), (6, 1_000), (8, 700), (9, 0)]);
+}
+
+#[test]
+fn a_dispute_alone_is_in_proportion_to_the_sessions_price() {
+    let priced = |amount_total| {
+        FactBody::Session(SessionFact {
+            amount_total,
+            ..session()
+        })
+    };
+    check(
+        &[(0, priced(Some(2_000))), (5, disputed("cs", "dp", 500, true))],
+        &[(5, 250)],
+    );
+    // What the charge says was charged goes before.
+    let charge = [
+        (0, priced(Some(2_000))),
+        (5, disputed("cs", "dp", 500, true)),
+        (9, refunded("cs", 0)),
+    ];
+    check(&charge, &[(5, 500)]);
+    // Nobody says how much was charged: all of it.
+    check(&[(0, priced(None)), (5, disputed("cs", "dp", 1, true))], &[(5, 1_000)]);
+    check(
+        &[(0, priced(Some(0))), (5, disputed("cs", "dp", 1, true))],
+        &[(5, 1_000)],
+    );
+    let returned = [(5, disputed("cs", "dp", 1, true)), (9, disputed("cs", "dp", 1, false))];
+    check(&[&[(0, priced(None))], &returned[..]].concat(), &[(5, 1_000), (9, 0)]);
+}
+
+#[test]
+fn a_refund_that_is_told_before_its_session_waits_for_it() {
+    let early = (-500, refunded("cs", 250));
+    assert_eq!(bought(std::slice::from_ref(&early)), []);
+    check(&[early, paid()], &[(-500, 250)]);
+}
+
+#[test]
+fn the_money_of_another_payment_or_of_none_takes_nothing() {
+    let others = [
+        (5, refunded("cs_2", 250)),
+        (6, disputed("cs_2", "dp", 250, true)),
+        (7, refund_failed("cs_2", "re", 250)),
+    ];
+    check(&[&[paid()], &others[..]].concat(), &[]);
+    let free = FactBody::Session(SessionFact {
+        payment_intent: None,
+        amount_total: Some(0),
+        ..session()
+    });
+    let mut stray = facts(&[(0, free), (5, refunded("cs", 250))]);
+    if let FactBody::ChargeRefunded(charge) = &mut stray[1].body {
+        charge.payment_intent = None;
+    }
+    assert!(of_u1(&stray, None)[0].taken.is_empty());
+}
+
+#[test]
+fn the_payment_may_be_named_by_any_of_the_sessions_events() {
+    let unnamed = SessionFact {
+        payment_intent: None,
+        amount_total: None,
+        ..session()
+    };
+    let story = [
+        (0, FactBody::Session(unnamed)),
+        (2, FactBody::Session(session())),
+        (5, disputed("cs", "dp", 250, true)),
+    ];
+    check(&story, &[(5, 250)]);
+}
+
+#[test]
+fn the_largest_amounts_are_taken_in_proportion_too() {
+    let most = [
+        (0, FactBody::Session(pack("cs", "tokens", i64::MAX))),
+        (5, refunded("cs", 500)),
+        (6, disputed("cs", "dp_1", i64::MAX, true)),
+        (7, disputed("cs", "dp_2", i64::MAX, true)),
+    ];
+    check(&most, &[(5, i64::MAX / 2), (6, i64::MAX)]);
+}
+
+#[test]
+fn an_entry_of_what_is_taken_names_the_event_that_said_so() {
+    let mut told = facts(&[paid(), (5, refunded("cs", 250))]);
+    told[1].event_id = EventId::new("evt_refund");
+    assert_eq!(of_u1(&told, None)[0].taken[0].event, EventId::new("evt_refund"));
+}

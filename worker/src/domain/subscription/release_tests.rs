@@ -1,0 +1,165 @@
+//! What becomes of a held upgrade: its payment, a later cycle, what counts meanwhile.
+
+use super::*;
+
+#[test]
+fn the_payment_of_its_invoice_releases_it_for_good() {
+    for day in [10, 14, 40] {
+        let story = with(&failed_upgrade(), &[settles("in_1", Paid, day)]);
+        check(&story, "max", "max", None);
+        // Both are told in one second.
+        let told_again = with(&story, &[settles("in_1", Failed, day)]);
+        check(&told_again, "max", "max", None);
+    }
+}
+
+#[test]
+fn a_later_cycle_invoice_releases_it_and_an_earlier_or_unpaid_one_does_not() {
+    let next = on(
+        30,
+        changed(Snapshot {
+            period: Some(month(1)),
+            ..names("in_2", "max")
+        }),
+    );
+    let told = |said: FactBody| with(&failed_upgrade(), &[next.clone(), on(30, said)]);
+    check(&told(renewed(month(1))), "max", "max", None);
+    check(&told(not_renewed(month(1))), "max", "basic", None);
+    check(&told(renewed(month(0))), "max", "basic", None);
+    let manual = invoice("in_9", Paid, "manual", month(1));
+    check(&told(FactBody::Invoice(manual)), "max", "basic", None);
+    let another = settling("in_9", Paid, days(31, 60));
+    check(&told(FactBody::Invoice(another)), "max", "basic", None);
+    // It was paid before the upgrade.
+    let before = with(&failed_upgrade(), &[on(1, renewed(month(0)))]);
+    check(&before, "max", "basic", None);
+}
+
+#[test]
+fn what_it_gives_after_its_payment_it_gives_from_then_on() {
+    let paid = with(&failed_upgrade(), &[settles("in_1", Paid, 12)]);
+    check(
+        &with(&paid, &[to("basic", 20, "in_1")]),
+        "basic",
+        "basic",
+        Some(("max", 30)),
+    );
+    // Also where the payment is told after the downgrade.
+    let late = with(&failed_upgrade(), &[to("basic", 12, "in_1"), settles("in_1", Paid, 20)]);
+    check(&late, "basic", "basic", Some(("max", 30)));
+    let renewed = with(
+        &failed_upgrade(),
+        &[
+            on(
+                30,
+                changed(Snapshot {
+                    period: Some(month(1)),
+                    ..names("in_2", "max")
+                }),
+            ),
+            on(30, renewed(month(1))),
+            on(
+                40,
+                changed(Snapshot {
+                    period: Some(month(1)),
+                    ..names("in_2", "basic")
+                }),
+            ),
+        ],
+    );
+    check(&renewed, "basic", "basic", Some(("max", 60)));
+}
+
+#[test]
+fn the_cycle_that_releases_it_does_not_make_it_paid_before() {
+    // Yearly Basic; an upgrade to yearly Max fails, and is left for monthly Basic.
+    let story = [
+        on(0, created(active("basic", days(0, 365)))),
+        on(10, changed(active("max", days(0, 365)))),
+        settles("in_1", Failed, 10),
+        on(20, changed(active("basic", days(20, 50)))),
+        on(50, changed(active("basic", days(50, 80)))),
+        on(50, renewed(days(50, 80))),
+    ];
+    check(&story, "basic", "basic", None);
+    // A grace that was running ends with its release, as with any rise to its tier.
+    let story = [
+        on(0, created(active("max", days(0, 365)))),
+        on(10, changed(active("basic", days(10, 40)))),
+        on(20, changed(active("max", days(10, 40)))),
+        settles("in_1", Failed, 20),
+        on(40, changed(active("max", days(40, 70)))),
+        on(41, renewed(days(40, 70))),
+    ];
+    check(&story[..5], "max", "basic", Some(("max", 365)));
+    check(&story, "max", "max", None);
+}
+
+#[test]
+fn a_cycle_before_it_does_not_settle_an_invoice_that_names_no_time() {
+    let mut timeless = settling("in_1", Failed, days(10, 30));
+    timeless.lines.clear();
+    let upgrade = [
+        starts("basic"),
+        to("max", 10, "in_1"),
+        on(10, FactBody::Invoice(timeless)),
+    ];
+    check(&with(&upgrade, &[on(1, renewed(month(0)))]), "max", "basic", None);
+    check(&with(&upgrade, &[on(30, renewed(month(1)))]), "max", "max", None);
+}
+
+#[test]
+fn an_upgrade_after_the_cycle_that_settled_a_failure_is_another() {
+    let at = 30 * DAY;
+    let story = [
+        starts("basic"),
+        (at - 10, FactBody::Invoice(settling("in_9", Failed, days(29, 30)))),
+        (at, changed(active("basic", month(1)))),
+        (at, renewed(month(1))),
+        (at + 20, changed(active("max", month(1)))),
+    ];
+    check(&story, "max", "max", None);
+    // Without that cycle, it is the nearest.
+    let unsettled = [0, 1, 2, 4].map(|place: usize| story[place].clone());
+    check(&unsettled, "max", "basic", None);
+}
+
+#[test]
+fn a_late_word_about_a_settled_failure_changes_the_time_before() {
+    // The cycle releases the upgrade; its own payment makes it paid from the start.
+    let story = with(
+        &failed_upgrade(),
+        &[
+            to("basic", 12, "in_1"),
+            on(20, renewed(days(20, 50))),
+            on(21, changed(active("basic", days(20, 50)))),
+        ],
+    );
+    check(&story, "basic", "basic", None);
+    let paid = with(&story, &[settles("in_1", Paid, 22)]);
+    check(&paid, "basic", "basic", Some(("max", 30)));
+    let told = facts(&paid);
+    let (last, known) = told.split_last().expect("a story");
+    let account = Account::fold(&known.iter().collect::<Vec<_>>());
+    assert_eq!(account.advance(&[last]), None, "it does not only add");
+}
+
+#[test]
+fn what_counts_while_it_is_held_goes_on_with_the_subscription() {
+    let held = [starts("plus"), to("max", 10, "in_1"), settles("in_1", Failed, 10)];
+    let down = |status: &str| {
+        let unpaid = on(11, changed(sub(status, "max")));
+        with(&held, &[unpaid, on(12, changed(sub("active", "basic")))])
+    };
+    check(&down("past_due"), "basic", "basic", Some(("plus", 30)));
+    check(&down("unpaid"), "basic", "basic", None);
+    // A new period is one of what counts.
+    let next = |tier| Snapshot {
+        period: Some(month(1)),
+        ..names("in_1", tier)
+    };
+    let later = with(&held, &[on(30, changed(next("max"))), on(40, changed(next("basic")))]);
+    check(&later[..4], "max", "plus", None);
+    check(&later, "basic", "basic", Some(("plus", 60)));
+    check(&with(&later, &[on(41, not_renewed(month(1)))]), "basic", "basic", None);
+}

@@ -1,0 +1,348 @@
+//! One subscription: whose it is, what its snapshots and invoices make of it,
+//! and that nothing revives it.
+
+use crate::domain::{
+    fact::{Fact, FactBody, InvoiceFact, InvoiceStep, Snapshot},
+    ids::EventId,
+    subscription::state::Subscription,
+    testkit::{
+        Told, changed, created, deleted, facts, fold, fold_all, invoice, item, month, not_renewed, of, other_session,
+        plan, prorated, renewed, session, sub, user,
+    },
+};
+
+/// A snapshot that names a user.
+fn named(id: &str) -> Snapshot {
+    Snapshot {
+        user: user(id),
+        ..sub("active", "plus")
+    }
+}
+
+fn bare() -> Snapshot {
+    sub("active", "plus")
+}
+
+mod who {
+    use super::*;
+
+    /// The user of `sub_1` after a story, whatever the order of its telling.
+    #[track_caller]
+    fn check(story: &[Told], expected: Option<&str>) {
+        let known = fold(story).user;
+        assert_eq!(
+            known.as_ref().map(crate::domain::ids::UserId::as_str),
+            expected,
+            "{story:#?}"
+        );
+    }
+
+    #[test]
+    fn nobody_is_known_without_a_word() {
+        check(
+            &[(0, created(bare())), (1, session(None, None)), (2, renewed(month(0)))],
+            None,
+        );
+    }
+
+    #[test]
+    fn each_witness_is_believed_when_no_better_one_speaks() {
+        let own = (9, changed(named("own")));
+        let by_session = (8, session(user("session"), user("reference")));
+        let by_reference = (7, session(None, user("reference")));
+        let by_customer = (6, of("sub_2", created(named("customer"))));
+        let begin = (5, created(bare()));
+        let story = [begin, by_customer, by_reference, by_session, own];
+        check(&story, Some("own"));
+        check(&story[..4], Some("session"));
+        check(&story[..3], Some("reference"));
+        check(&story[..2], Some("customer"));
+        check(&story[..1], None);
+    }
+
+    #[test]
+    fn among_equal_witnesses_the_earliest_word_counts() {
+        check(
+            &[(0, created(bare())), (1, changed(named("a"))), (2, changed(named("b")))],
+            Some("a"),
+        );
+        check(
+            &[
+                (0, created(bare())),
+                (1, session(user("a"), None)),
+                (2, session(user("b"), None)),
+            ],
+            Some("a"),
+        );
+        check(
+            &[
+                (0, created(bare())),
+                (1, session(None, user("a"))),
+                (2, session(None, user("b"))),
+            ],
+            Some("a"),
+        );
+        let others = [
+            (0, created(bare())),
+            (1, of("sub_2", created(named("a")))),
+            (2, of("sub_3", created(named("b")))),
+        ];
+        check(&others, Some("a"));
+    }
+
+    #[test]
+    fn every_word_about_the_customer_is_one_about_the_subscription() {
+        for told in [
+            other_session(user("u1"), user("other")),
+            other_session(None, user("u1")),
+            of("sub_2", session(user("u1"), user("other"))),
+            of("sub_2", session(None, user("u1"))),
+            of("sub_2", created(named("u1"))),
+        ] {
+            check(&[(0, created(bare())), (1, told.clone())], Some("u1"));
+            // Also when it came long before.
+            check(&[(0, told), (1, created(bare()))], Some("u1"));
+        }
+    }
+
+    #[test]
+    fn a_deleted_account_takes_no_link_away() {
+        let story = [
+            (0, created(named("u1"))),
+            (1, changed(bare())),
+            (2, deleted(sub("canceled", "plus"))),
+        ];
+        check(&story, Some("u1"));
+    }
+
+    #[test]
+    fn each_subscription_of_a_customer_keeps_its_own_user() {
+        let story = [(0, created(named("u1"))), (1, of("sub_2", created(named("u2"))))];
+        let users: Vec<_> = fold_all(&story)
+            .into_iter()
+            .map(|s| (s.id.to_string(), s.user))
+            .collect();
+        assert_eq!(users, [("sub_1".into(), user("u1")), ("sub_2".into(), user("u2"))]);
+    }
+}
+
+#[test]
+fn only_what_names_a_subscription_makes_one() {
+    let no_subscription = FactBody::Invoice(InvoiceFact {
+        subscription: None,
+        ..invoice("in_1", InvoiceStep::Paid, "manual", month(0))
+    });
+    assert_eq!(
+        fold_all(&[(0, other_session(user("u1"), None)), (1, no_subscription)]),
+        []
+    );
+}
+
+#[test]
+fn an_invoice_or_session_before_its_subscription_takes_effect_with_it() {
+    let early = fold(&[(0, renewed(month(0))), (0, session(user("u1"), None))]);
+    assert_eq!((early.latest, early.ever_paid, early.user), (None, true, user("u1")));
+    let whole = fold(&[
+        (0, renewed(month(0))),
+        (0, session(user("u1"), None)),
+        (1, created(bare())),
+    ]);
+    assert!(whole.entitled() && whole.ever_paid);
+    assert_eq!(whole.user, user("u1"));
+}
+
+#[test]
+fn the_latest_status_alone_gives_access() {
+    for (status, entitled) in [
+        ("trialing", true),
+        ("active", true),
+        ("past_due", true),
+        ("incomplete", false),
+        ("incomplete_expired", false),
+        ("unpaid", false),
+        ("paused", false),
+        ("canceled", false),
+        ("a_word_of_next_year", false),
+        ("ACTIVE", false),
+        ("", false),
+    ] {
+        for told in [created(sub(status, "plus")), changed(sub(status, "plus"))] {
+            let story = [(0, created(sub("incomplete", "plus"))), (1, told)];
+            assert_eq!(fold(&story).entitled(), entitled, "{status}");
+        }
+    }
+}
+
+#[test]
+fn an_invoice_never_sets_the_entitlement() {
+    let story = [(0, created(bare())), (1, not_renewed(month(0)))];
+    assert!(fold(&story).entitled());
+    let story = [(0, created(sub("unpaid", "plus"))), (1, renewed(month(0)))];
+    assert!(!fold(&story).entitled());
+}
+
+#[test]
+fn plan_and_period_keep_their_last_values() {
+    let without = Snapshot {
+        plan: None,
+        period: None,
+        ..sub("unpaid", "plus")
+    };
+    let ended = fold(&[(0, created(sub("active", "max"))), (1, changed(without.clone()))]);
+    assert_eq!((ended.plan, ended.period), (Some(plan("max")), Some(month(0))));
+    let known_later = fold(&[(0, created(without)), (1, changed(sub("active", "max")))]);
+    assert_eq!(
+        (known_later.plan, known_later.period),
+        (Some(plan("max")), Some(month(0)))
+    );
+}
+
+#[test]
+fn what_was_canceled_is_not_revived() {
+    let over = sub("canceled", "plus");
+    for story in [
+        vec![(0, created(bare())), (2, deleted(over.clone())), (3, changed(bare()))],
+        vec![(0, created(bare())), (2, deleted(over.clone())), (2, changed(bare()))],
+        vec![(2, deleted(over.clone())), (3, created(bare())), (4, changed(bare()))],
+        vec![
+            (0, created(bare())),
+            (1, changed(over.clone())),
+            (2, changed(bare())),
+            (3, deleted(bare())),
+        ],
+    ] {
+        let folded = fold(&story);
+        assert!(folded.ended && !folded.entitled(), "{story:#?}");
+        assert_eq!(folded.latest, Some(over.clone()), "{story:#?}");
+    }
+}
+
+#[test]
+fn a_late_payment_of_what_was_canceled_still_counts_as_paid() {
+    assert!(
+        fold(&[
+            (0, created(bare())),
+            (1, deleted(sub("canceled", "plus"))),
+            (2, renewed(month(0)))
+        ])
+        .ever_paid
+    );
+}
+
+#[test]
+fn a_burst_at_checkout_ends_active() {
+    let incomplete = sub("incomplete", "plus");
+    let with_card = Snapshot {
+        latest_invoice: Some("in_1".to_owned()),
+        ..incomplete.clone()
+    };
+    let paid = Snapshot {
+        latest_invoice: Some("in_1".to_owned()),
+        ..bare()
+    };
+    let folded = fold(&[
+        (0, session(user("u1"), None)),
+        (0, renewed(month(0))),
+        (0, created(incomplete)),
+        (0, changed(with_card.clone())),
+        // Something changed that we do not read.
+        (0, changed(with_card)),
+        (0, changed(paid.clone())),
+        (0, changed(paid)),
+    ]);
+    assert!(folded.entitled() && folded.ever_paid);
+    assert_eq!(folded.highest, Some(plan("plus")));
+}
+
+#[test]
+fn ever_paid_needs_a_paid_invoice_above_zero() {
+    let of_total = |total, step| {
+        FactBody::Invoice(InvoiceFact {
+            total,
+            ..invoice("in_1", step, "subscription_create", month(0))
+        })
+    };
+    for (said, ever_paid) in [
+        (of_total(1, InvoiceStep::Paid), true),
+        (of_total(0, InvoiceStep::Paid), false),
+        (of_total(-500, InvoiceStep::Paid), false),
+        (of_total(1_000, InvoiceStep::Failed), false),
+        (of_total(1_000, InvoiceStep::ActionRequired), false),
+        (prorated(500), true),
+        (prorated(-500), false),
+        (item(500, true), false),
+        (session(None, None), false),
+    ] {
+        let story = [(0, created(bare())), (1, said)];
+        assert_eq!(fold(&story).ever_paid, ever_paid, "{story:#?}");
+        let later = [&story[..], &[(2, changed(sub("canceled", "plus")))]].concat();
+        assert_eq!(fold(&later).ever_paid, ever_paid, "for ever");
+    }
+}
+
+#[test]
+fn the_highest_plan_counts_trials_and_never_falls() {
+    let at = |n, status: &str, tier: &str| (n, changed(sub(status, tier)));
+    for (story, expected) in [
+        (vec![at(0, "trialing", "plus")], Some("plus")),
+        (vec![at(0, "active", "max"), at(1, "active", "basic")], Some("max")),
+        (vec![at(0, "trialing", "max"), at(1, "canceled", "max")], Some("max")),
+        (vec![at(0, "paused", "plus")], Some("plus")),
+        (vec![at(0, "incomplete", "plus")], None),
+        (
+            vec![at(0, "incomplete", "plus"), at(1, "incomplete_expired", "plus")],
+            None,
+        ),
+        (vec![at(0, "incomplete", "plus"), at(1, "canceled", "plus")], None),
+        (
+            vec![
+                at(0, "incomplete", "plus"),
+                at(1, "active", "plus"),
+                at(2, "canceled", "plus"),
+            ],
+            Some("plus"),
+        ),
+        // Its life before was never seen.
+        (vec![at(0, "canceled", "plus")], Some("plus")),
+    ] {
+        assert_eq!(
+            fold(&story).highest.map(|p| p.tier),
+            expected.map(str::to_owned),
+            "{story:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_fact_is_written_and_read_back_as_it_was() {
+    let story = [
+        (0, session(user("u1"), user("u2"))),
+        (0, created(bare())),
+        (1, changed(named("u1"))),
+        (2, prorated(-300)),
+        (3, item(-300, true)),
+    ];
+    for fact in facts(&story) {
+        let text = serde_json::to_string(&fact).expect("plain data");
+        assert_eq!(serde_json::from_str::<Fact>(&text).expect("what was written"), fact);
+    }
+    let folded = fold(&story);
+    let text = serde_json::to_string(&folded).expect("plain data");
+    assert_eq!(
+        serde_json::from_str::<Subscription>(&text).expect("what was written"),
+        folded
+    );
+}
+
+#[test]
+fn two_words_of_one_second_are_told_apart_by_id_in_any_order() {
+    let mut told = facts(&[(0, created(named("a"))), (0, changed(named("b")))]);
+    told[0].event_id = EventId::new("evt_a");
+    told[1].event_id = EventId::new("evt_b");
+    for arrived in [[&told[0], &told[1]], [&told[1], &told[0]]] {
+        assert_eq!(
+            crate::domain::subscription::account::Account::fold(&arrived).subscriptions[0].user,
+            user("a")
+        );
+    }
+}

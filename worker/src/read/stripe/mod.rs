@@ -1,0 +1,152 @@
+//! From Stripe's JSON to our facts. We read only the fields we need, in every
+//! shape Stripe has given them, from the raw bytes: no event may fail for a
+//! field that we do not read.
+
+mod invoice;
+mod json;
+pub mod kind;
+mod money;
+mod session;
+pub mod snapshot;
+mod subscription;
+mod tree;
+
+use crate::{
+    domain::{
+        fact::{Fact, FactBody, Phase, Seconds},
+        ids::{AccountId, EventId},
+    },
+    failure::Refusal,
+    read::meaning::{Envelope, Meaning, Mode, hash_id},
+};
+use json::Object;
+pub use kind::EventKind;
+use shared::catalog::Catalog;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tree::Json;
+
+/// Reads an event. A refused one still has an envelope, so that it can be
+/// recorded and found.
+pub fn read(body: &[u8], catalog: &Catalog, mode: Mode) -> (Envelope, Result<Meaning, Refusal>) {
+    read_as(body, EventKind::of, catalog, mode)
+}
+
+/// Reads a [`snapshot`] of ours. No event may pass for one: what it is, its
+/// message's source says.
+pub fn read_snapshot(body: &[u8], catalog: &Catalog, mode: Mode) -> (Envelope, Result<Meaning, Refusal>) {
+    let kind = |name: &str| (name == snapshot::KIND).then_some(EventKind::Subscription(Phase::Read));
+    read_as(body, kind, catalog, mode)
+}
+
+fn read_as(
+    body: &[u8],
+    kind: impl Fn(&str) -> Option<EventKind>,
+    catalog: &Catalog,
+    mode: Mode,
+) -> (Envelope, Result<Meaning, Refusal>) {
+    let mut envelope = Envelope {
+        id: EventId::new(""),
+        kind: String::new(),
+        created: None,
+    };
+    let meaning = read_into(&mut envelope, body, kind, catalog, mode);
+    if envelope.id.as_str().is_empty() {
+        envelope.id = hash_id(body);
+    }
+    (envelope, meaning)
+}
+
+fn read_into(
+    envelope: &mut Envelope,
+    body: &[u8],
+    kind_of: impl Fn(&str) -> Option<EventKind>,
+    catalog: &Catalog,
+    mode: Mode,
+) -> Result<Meaning, Refusal> {
+    let value: Json<'_> =
+        serde_json::from_slice(body).map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
+    let event = Object::of(&value, "the event")?;
+    // An id that cannot be a key is as good as none: the hash stays.
+    let id = event.required_text("id")?;
+    if id.len() > 255 || id.chars().any(char::is_control) {
+        return Err(Refusal::malformed(
+            "the event.id is longer than 255 bytes or holds control characters",
+        ));
+    }
+    envelope.id = EventId::new(id);
+    let kind = event.required_text("type")?;
+    // It goes into headers and logs.
+    if kind.len() > 255 || kind.chars().any(char::is_control) {
+        return Err(Refusal::malformed(
+            "the event.type is longer than 255 bytes or holds control characters",
+        ));
+    }
+    kind.clone_into(&mut envelope.kind);
+    envelope.created = Some(created(event)?);
+    let Some(kind) = kind_of(&envelope.kind) else {
+        return Ok(Meaning::Ignored("not_handled"));
+    };
+    let live = event.flag("livemode")?;
+    if matches!((mode, live), (Mode::Live, false) | (Mode::Test, true)) {
+        return Ok(Meaning::Ignored("other_mode"));
+    }
+    let data = event.required_object("data", "data")?;
+    let object = data.required_object("object", "data.object")?;
+    let (account, body) = read_object(kind, event, data, object, catalog)?;
+    let fact = Fact {
+        event_id: envelope.id.clone(),
+        created: envelope.created.unwrap_or_default(),
+        account,
+        body,
+    };
+    Ok(session::complete(fact))
+}
+
+/// The closed list of all that we react to.
+fn read_object(
+    kind: EventKind,
+    event: Object<'_>,
+    data: Object<'_>,
+    object: Object<'_>,
+    catalog: &Catalog,
+) -> Result<(AccountId, FactBody), Refusal> {
+    let body = match kind {
+        EventKind::Subscription(phase) => {
+            FactBody::Subscription(Box::new(subscription::read(phase, event, data, object, catalog)?))
+        }
+        EventKind::Session(step) => FactBody::Session(session::read(step, object, catalog)?),
+        EventKind::Invoice(step) => FactBody::Invoice(invoice::read(step, event, object)?),
+        EventKind::InvoiceItem => FactBody::InvoiceItem(invoice::read_item(event, object)?),
+        EventKind::ChargeRefunded => FactBody::ChargeRefunded(money::charge_refunded(object)?),
+        EventKind::RefundFailed => FactBody::RefundFailed(money::refund_failed(object)?),
+        EventKind::Dispute { withdrawn } => FactBody::Dispute(money::dispute(object, withdrawn)?),
+    };
+    let account = match object.id("customer")? {
+        Some(customer) => customer.to_owned(),
+        // Folded apart from its customer's other facts, it would be told of two accounts.
+        None if body.subscription().is_some() => {
+            return Err(Refusal::malformed("data.object names a subscription but no customer"));
+        }
+        None => object.own_id()?.to_owned(),
+    };
+    Ok((AccountId::new(account), body))
+}
+
+/// `created`: seconds since 1970, or RFC 3339 in a thin event.
+fn created(event: Object<'_>) -> Result<Seconds, Refusal> {
+    if let Ok(Some(text)) = event.text("created") {
+        return OffsetDateTime::parse(text, &Rfc3339)
+            .map(OffsetDateTime::unix_timestamp)
+            .map_err(|e| {
+                Refusal::malformed(format!(
+                    "the event.created is neither a number nor an RFC 3339 time: {e}"
+                ))
+            });
+    }
+    event
+        .seconds("created")?
+        .ok_or_else(|| Refusal::malformed("the event.created is missing"))
+}
+
+#[cfg(test)]
+mod tests;

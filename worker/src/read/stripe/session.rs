@@ -1,0 +1,88 @@
+//! `checkout.session.*`
+
+use super::json::Object;
+use crate::{
+    domain::{
+        fact::{Fact, FactBody, Grant, SessionFact, SessionStep},
+        ids::SubscriptionId,
+    },
+    failure::{Permanent, Refusal},
+    read::meaning::{Lookup, Meaning},
+};
+use shared::catalog::Catalog;
+
+pub(super) fn read(step: SessionStep, object: Object<'_>, catalog: &Catalog) -> Result<SessionFact, Refusal> {
+    let mode = object.required_text("mode")?.to_owned();
+    let payment_status = object.text("payment_status")?.unwrap_or_default().to_owned();
+    Ok(SessionFact {
+        session: object.own_id()?.to_owned(),
+        step,
+        grant: if sells(step, &mode, &payment_status) {
+            grant(object, catalog)?
+        } else {
+            None
+        },
+        mode,
+        payment_status,
+        subscription: object.id("subscription")?.map(SubscriptionId::new),
+        user: object.metadata_user()?,
+        reference: object.user("client_reference_id")?,
+        payment_intent: object.id("payment_intent")?.map(str::to_owned),
+        amount_total: object.number("amount_total")?,
+    })
+}
+
+/// Whether a session sold credits: it is paid, and for once.
+fn sells(step: SessionStep, mode: &str, payment_status: &str) -> bool {
+    let paid = match step {
+        SessionStep::Completed => matches!(payment_status, "paid" | "no_payment_required"),
+        SessionStep::PaymentSucceeded => true,
+        SessionStep::PaymentFailed | SessionStep::Expired => false,
+    };
+    paid && mode == "payment"
+}
+
+/// What a session means. A paid session that names no pack has to be looked up:
+/// its line items say what it sold, and they are not in the event.
+pub(super) fn complete(fact: Fact) -> Meaning {
+    let names_no_pack = match &fact.body {
+        FactBody::Session(s) => s.grant.is_none() && sells(s.step, &s.mode, &s.payment_status),
+        _ => false,
+    };
+    if !names_no_pack {
+        return Meaning::Fact(Box::new(fact));
+    }
+    let unanswered = Refusal::new(
+        Permanent::UnknownPack,
+        "the session was paid, but does not say for which pack; set STRIPE_SECRET_KEY and restart the workers, so that its line items are read (or set metadata.pack of your sessions), then replay",
+    );
+    Meaning::NeedsLookup(Box::new(Lookup { fact, unanswered }))
+}
+
+/// The credits of a paid session: `metadata.pack`, times `metadata.quantity`;
+/// none if it names no pack.
+fn grant(object: Object<'_>, catalog: &Catalog) -> Result<Option<Grant>, Refusal> {
+    let metadata = object.object("metadata", "data.object.metadata")?;
+    let text = |key| metadata.map_or(Ok(None), |m| m.text(key));
+    let Some(name) = text("pack")?.filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let pack = catalog.pack(name).ok_or_else(|| {
+        let detail = format!(
+            "the catalog has no pack '{name}'; set metadata.pack of the session to a pack of CATALOG_FILE (or add the pack there and restart the workers), then replay"
+        );
+        Refusal::new(Permanent::UnknownPack, detail)
+    })?;
+    let quantity = text("quantity")?
+        .map_or(Ok(1), str::parse::<i64>)
+        .ok()
+        .filter(|q| *q >= 1);
+    let credits = quantity
+        .and_then(|q| pack.credits.checked_mul(q))
+        .ok_or_else(|| Refusal::malformed("data.object.metadata.quantity is not a whole number of packs, 1 or more"))?;
+    Ok(Some(Grant {
+        pack: pack.name.clone(),
+        meter: pack.meter.clone(),
+        credits,
+    }))
+}

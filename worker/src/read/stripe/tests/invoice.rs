@@ -1,0 +1,194 @@
+//! `invoice.*` and `invoiceitem.created`, before and since 2025-03-31.
+
+use super::*;
+use crate::domain::{
+    fact::{InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period},
+    ids::SubscriptionId,
+};
+
+fn before_basil() -> Value {
+    json!({
+        "id": "in_1", "object": "invoice", "customer": "cus_1", "subscription": "sub_1", "total": 1_250,
+        "billing_reason": "subscription_cycle", "period_start": 100, "period_end": 200, "issuer": {"type": "self"},
+        "lines": {"object": "list", "has_more": false, "data": [
+            {"id": "il_1", "type": "invoiceitem", "amount": -750, "proration": true, "period": {"start": 150, "end": 200},
+             "price": {"id": "price_1"}},
+            {"id": "il_2", "type": "subscription", "amount": 2_000, "proration": false, "period": {"start": 200, "end": 300},
+             "price": {"id": "price_2"}},
+        ]},
+    })
+}
+
+fn since_basil() -> Value {
+    let details = |key: &str, proration| json!({"type": key, key: {"subscription": "sub_1", "proration": proration}});
+    json!({
+        "id": "in_1", "object": "invoice", "customer": {"id": "cus_1", "email": "someone"}, "total": 1_250,
+        "parent": {"type": "subscription_details", "quote_details": null, "subscription_details": {"subscription": "sub_1"}},
+        "billing_reason": "subscription_cycle", "period_start": 100, "period_end": 200, "issuer": {"type": "self"},
+        "lines": {"object": "list", "has_more": false, "data": [
+            {"id": "il_1", "amount": -750, "period": {"start": 150, "end": 200},
+             "parent": details("invoice_item_details", true), "pricing": {"price_details": {"price": "price_1"}}},
+            {"id": "il_2", "amount": 2_000, "period": {"start": 200, "end": 300},
+             "parent": details("subscription_item_details", false), "pricing": {"price_details": {"price": "price_2"}}},
+        ]},
+    })
+}
+
+#[track_caller]
+fn invoice(object: &Value) -> InvoiceFact {
+    match said(&event("invoice.paid", object)) {
+        FactBody::Invoice(fact) => fact,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn line(amount: i64, proration: bool, start: i64, end: i64) -> InvoiceLine {
+    InvoiceLine {
+        amount,
+        proration,
+        period: Some(Period { start, end }),
+    }
+}
+
+#[test]
+fn both_shapes_say_the_same() {
+    let expected = InvoiceFact {
+        invoice: "in_1".to_owned(),
+        step: InvoiceStep::Paid,
+        subscription: Some(SubscriptionId::new("sub_1")),
+        billing_reason: Some("subscription_cycle".to_owned()),
+        total: 1_250,
+        period: Some(Period { start: 100, end: 200 }),
+        lines: vec![line(-750, true, 150, 200), line(2_000, false, 200, 300)],
+        issued_by_self: true,
+        request: Some("req_1".to_owned()),
+    };
+    assert_eq!(invoice(&before_basil()), expected);
+    assert_eq!(invoice(&since_basil()), expected);
+    assert_eq!(expected.pays_for(), Some(Period { start: 200, end: 300 }));
+    assert_eq!(fact(&event("invoice.paid", &since_basil())).account.as_str(), "cus_1");
+}
+
+#[test]
+fn paid_and_payment_succeeded_say_the_same() {
+    for (kind, expected) in [
+        ("invoice.paid", InvoiceStep::Paid),
+        ("invoice.payment_succeeded", InvoiceStep::Paid),
+        ("invoice.payment_failed", InvoiceStep::Failed),
+        ("invoice.payment_action_required", InvoiceStep::ActionRequired),
+    ] {
+        let FactBody::Invoice(fact) = said(&event(kind, &before_basil())) else {
+            panic!("{kind} is about an invoice")
+        };
+        assert_eq!(
+            fact,
+            InvoiceFact {
+                step: expected,
+                ..invoice(&before_basil())
+            }
+        );
+    }
+}
+
+#[test]
+fn a_line_is_a_proration_in_each_shape() {
+    let details = |key: &str, value: Value| json!({"amount": 1, "parent": {key: {"proration": value}}});
+    for (line, expected) in [
+        (json!({"amount": 1}), false),
+        (json!({"amount": 1, "proration": true}), true),
+        (json!({"amount": 1, "proration": false, "parent": null}), false),
+        (details("subscription_item_details", json!(true)), true),
+        (details("invoice_item_details", json!(true)), true),
+        (details("invoice_item_details", json!(false)), false),
+        (details("subscription_item_details", json!(null)), false),
+        (details("details_of_next_year", json!(true)), false),
+    ] {
+        let read = invoice(&with(&since_basil(), "/lines/data", json!([line])));
+        assert_eq!(read.lines[0].proration, expected, "{line}");
+    }
+}
+
+#[test]
+fn the_subscription_is_named_in_each_shape_or_not_at_all() {
+    let bare = json!({"id": "in_1", "customer": "cus_1"});
+    for (pointer, value, expected) in [
+        ("/subscription", json!("sub_1"), Some("sub_1")),
+        (
+            "/subscription",
+            json!({"id": "sub_1", "status": "active"}),
+            Some("sub_1"),
+        ),
+        (
+            "/parent",
+            json!({"subscription_details": {"subscription": "sub_1"}}),
+            Some("sub_1"),
+        ),
+        (
+            "/parent",
+            json!({"subscription_details": {"subscription": {"id": "sub_1"}}}),
+            Some("sub_1"),
+        ),
+        ("/parent", json!({"subscription_details": {"subscription": null}}), None),
+        (
+            "/parent",
+            json!({"subscription_details": null, "quote_details": {"quote": "qt_1"}}),
+            None,
+        ),
+        ("/parent", json!(null), None),
+        ("/subscription", json!(null), None),
+    ] {
+        let object = with(&bare, pointer, value);
+        let expected = expected.map(SubscriptionId::new);
+        assert_eq!(invoice(&object).subscription, expected, "{object}");
+        let FactBody::InvoiceItem(item) = said(&event("invoiceitem.created", &object)) else {
+            panic!("an item")
+        };
+        assert_eq!(item.subscription, expected, "{object}");
+    }
+}
+
+#[test]
+fn a_bare_invoice_says_little_and_is_not_refused() {
+    let read = invoice(&json!({"id": "in_1"}));
+    assert_eq!(
+        (read.total, read.period, read.lines.len(), read.issued_by_self),
+        (0, None, 0, false)
+    );
+    assert_eq!(read.billing_reason, None);
+    assert_eq!(
+        fact(&event("invoice.paid", &json!({"id": "in_1"}))).account.as_str(),
+        "in_1"
+    );
+    let stripe = with(&before_basil(), "/issuer", json!({"type": "stripe"}));
+    assert!(!invoice(&stripe).issued_by_self);
+    let new_reason = with(&before_basil(), "/billing_reason", json!("a_reason_of_next_year"));
+    assert_eq!(
+        invoice(&new_reason).billing_reason.as_deref(),
+        Some("a_reason_of_next_year")
+    );
+}
+
+#[test]
+fn an_invoice_of_prorations_alone_pays_for_no_period() {
+    let first = before_basil()["lines"]["data"][0].clone();
+    assert_eq!(
+        invoice(&with(&before_basil(), "/lines/data", json!([first]))).pays_for(),
+        None
+    );
+}
+
+#[test]
+fn an_invoice_item_tells_its_amount_and_whether_it_is_a_proration() {
+    let object = json!({"id": "ii_1", "customer": "cus_1", "subscription": "sub_1", "amount": -300, "proration": true});
+    let expected = InvoiceItemFact {
+        item: "ii_1".to_owned(),
+        subscription: Some(SubscriptionId::new("sub_1")),
+        amount: -300,
+        proration: true,
+        request: Some("req_1".to_owned()),
+    };
+    assert_eq!(
+        said(&event("invoiceitem.created", &object)),
+        FactBody::InvoiceItem(expected)
+    );
+}

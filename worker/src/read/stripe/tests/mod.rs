@@ -1,0 +1,83 @@
+//! Events as Stripe writes them, and what is read of them.
+
+mod envelope;
+mod invoice;
+mod malformed;
+mod print;
+mod session;
+mod subscription;
+
+use super::read;
+use crate::read::meaning::{Envelope, Meaning, Mode};
+use crate::{
+    domain::fact::{Fact, FactBody},
+    failure::{Permanent, Refusal},
+};
+use serde_json::{Value, json};
+use shared::catalog::Catalog;
+
+/// When the fixtures' events were created.
+const CREATED: i64 = 1_700_000_000;
+
+fn catalog() -> Catalog {
+    Catalog::parse(include_str!("../../../../../deploy/catalog.toml")).expect("the shipped catalog")
+}
+
+/// An event of this type about this object.
+fn event(kind: &str, object: &Value) -> Value {
+    json!({
+        "id": "evt_1",
+        "object": "event",
+        "type": kind,
+        "created": CREATED,
+        "livemode": false,
+        "request": {"id": "req_1", "idempotency_key": null},
+        "data": {"object": object},
+    })
+}
+
+fn read_bytes(body: &[u8]) -> (Envelope, Result<Meaning, Refusal>) {
+    read(body, &catalog(), Mode::Any)
+}
+
+fn meaning(event: &Value) -> Result<Meaning, Refusal> {
+    read_bytes(event.to_string().as_bytes()).1
+}
+
+/// The fact that an event says.
+#[track_caller]
+fn fact(event: &Value) -> Fact {
+    match meaning(event) {
+        Ok(Meaning::Fact(fact)) => *fact,
+        other => panic!("{other:?} of {event:#}"),
+    }
+}
+
+#[track_caller]
+fn said(event: &Value) -> FactBody {
+    fact(event).body
+}
+
+/// Why an event is refused.
+#[track_caller]
+fn refusal(event: &Value) -> (Permanent, String) {
+    match meaning(event) {
+        Err(refusal) => (refusal.reason, refusal.detail),
+        other => panic!("{other:?} of {event:#}"),
+    }
+}
+
+/// A copy in which the value at `pointer` is another; what is missing on the
+/// way is made.
+fn with(value: &Value, pointer: &str, new: Value) -> Value {
+    let mut copy = value.clone();
+    let mut place = &mut copy;
+    for key in pointer.split('/').skip(1) {
+        place = match key.parse::<usize>() {
+            Ok(index) => &mut place[index],
+            Err(_) => &mut place[key],
+        };
+    }
+    *place = new;
+    copy
+}

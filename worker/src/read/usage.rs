@@ -1,0 +1,138 @@
+//! From a report of usage to what it means: weighted by the catalog.
+
+use crate::{
+    domain::{
+        balance::usage::Usage,
+        ids::{EventId, UserId},
+    },
+    failure::{Permanent, Refusal},
+    read::meaning::{Envelope, Meaning, hash_id},
+};
+use shared::{
+    catalog::{Catalog, Meter},
+    usage::{AMOUNT_MAX, Amount, USAGE_TYPE, UsageEvent},
+};
+
+/// Reads a report of usage. A refused one still has an envelope, so that it can
+/// be recorded and found. One that says no time was used when it was received.
+pub fn read(body: &[u8], received_at_ms: Option<i64>, catalog: &Catalog) -> (Envelope, Result<Meaning, Refusal>) {
+    let mut envelope = Envelope {
+        id: hash_id(body),
+        kind: USAGE_TYPE.to_owned(),
+        created: None,
+    };
+    let event = match UsageEvent::read(body) {
+        Ok(event) => event,
+        Err(error) => return (envelope, Err(Refusal::malformed(error.to_string()))),
+    };
+    envelope.id = EventId::new(event.key());
+    envelope.created = event.time.or(received_at_ms.map(|ms| ms.div_euclid(1_000)));
+    let meaning = weighted(event, envelope.created, catalog);
+    (envelope, meaning)
+}
+
+fn weighted(event: UsageEvent, time: Option<i64>, catalog: &Catalog) -> Result<Meaning, Refusal> {
+    let Some(meter) = catalog.meter(&event.meter) else {
+        let detail = format!(
+            "data.meter: the catalog has no meter '{}'; add it to CATALOG_FILE and restart the workers, or correct the reporter, then replay",
+            event.meter
+        );
+        return Err(Refusal::new(Permanent::UnknownMeter, detail));
+    };
+    let time =
+        time.ok_or_else(|| Refusal::malformed("time: is missing, and nobody noted when the event was received"))?;
+    Ok(Meaning::Usage(Box::new(Usage {
+        key: event.key(),
+        user: UserId::new(event.subject),
+        meter: event.meter,
+        amount: units(&event.what, meter)?,
+        time,
+    })))
+}
+
+/// Quantities by kind are weighted: Σ quantity × weight, no more than an amount may be.
+fn units(what: &Amount, meter: &Meter) -> Result<i64, Refusal> {
+    let quantities = match what {
+        Amount::Units(units) => return Ok(*units),
+        Amount::Quantities(quantities) => quantities,
+    };
+    quantities.iter().try_fold(0_i64, |sum, (kind, quantity)| {
+        let weight = meter.weights.get(kind).ok_or_else(|| {
+            Refusal::malformed(format!(
+                "data.quantities.{kind}: the catalog has no such weight for the meter {}; add it to CATALOG_FILE and restart the workers, or correct the reporter, then replay",
+                meter.name
+            ))
+        })?;
+        let more = quantity.checked_mul(*weight).and_then(|units| sum.checked_add(units));
+        more.filter(|units| *units <= AMOUNT_MAX).ok_or_else(|| {
+            let detail = format!("data.quantities: weighted, they are more than {AMOUNT_MAX}; correct the reporter");
+            Refusal::malformed(detail)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../../deploy/catalog.toml");
+
+    fn read_data(data: &str) -> Result<Meaning, Refusal> {
+        let body =
+            format!(r#"{{"specversion":"1.0","type":"usage","source":"app","id":"1","subject":"u1","data":{data}}}"#);
+        let catalog = Catalog::parse(SHIPPED).expect("the shipped catalog");
+        let (envelope, meaning) = read(body.as_bytes(), Some(1_700_000_000_999), &catalog);
+        assert_eq!((envelope.id.as_str(), envelope.kind.as_str()), ("app 1", "usage"));
+        meaning
+    }
+
+    #[test]
+    fn quantities_are_weighted_by_the_catalog() {
+        for (data, amount) in [
+            (r#"{"meter":"tokens","amount":1200}"#, 1_200),
+            (r#"{"meter":"tokens","amount":0}"#, 0),
+            (r#"{"meter":"tokens","quantities":{"input":600,"output":100}}"#, 1_200),
+            (r#"{"meter":"tokens","quantities":{"output":7}}"#, 42),
+            (
+                r#"{"meter":"tokens","quantities":{"output":1501199875790165}}"#,
+                9_007_199_254_740_990,
+            ),
+        ] {
+            let Ok(Meaning::Usage(usage)) = read_data(data) else {
+                panic!("{data}")
+            };
+            assert_eq!((usage.amount, usage.time), (amount, 1_700_000_000), "{data}");
+        }
+    }
+
+    #[test]
+    fn what_the_catalog_does_not_know_is_refused_by_name() {
+        for (data, reason, names) in [
+            (r#"{"meter":"tea","amount":1}"#, Permanent::UnknownMeter, "'tea'"),
+            (
+                r#"{"meter":"tokens","quantities":{"inptu":1}}"#,
+                Permanent::Malformed,
+                "data.quantities.inptu",
+            ),
+            (
+                r#"{"meter":"voice_chars","quantities":{"input":1}}"#,
+                Permanent::Malformed,
+                "data.quantities.input",
+            ),
+            (
+                r#"{"meter":"tokens","quantities":{"output":1501199875790166}}"#,
+                Permanent::Malformed,
+                "more than 9007199254740991",
+            ),
+            (
+                r#"{"meter":"tokens","quantities":{"input":9007199254740991,"output":1}}"#,
+                Permanent::Malformed,
+                "more than 9007199254740991",
+            ),
+        ] {
+            let refusal = read_data(data).expect_err(data);
+            assert_eq!(refusal.reason, reason, "{data}");
+            assert!(refusal.detail.contains(names), "{data}: {}", refusal.detail);
+        }
+    }
+}

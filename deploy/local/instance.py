@@ -185,7 +185,7 @@ class Instance:
     def _create(self, kind, throwaway):
         make_folder(self.home)
         source = sources.choose(kind)
-        installed, _, container, _ = sources.SERVERS[kind]
+        installed, _, container = sources.SERVERS[kind]
         port_names = (container if source == "docker" else installed).port_names
         with choosing_ports():
             ports = free_ports(port_names)

@@ -22,7 +22,7 @@ const LOOKS: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn every_alert_has_tests_of_when_it_fires_and_a_page_in_the_runbook() -> Result<()> {
-    let promtool = Promtool::get().await?;
+    let promtool = Promtool::find()?;
     let config = deploy("prometheus/prometheus.yml").display().to_string();
     promtool.run(&["check", "config", &config], "").await?;
     let mut cases = String::new();
@@ -67,7 +67,7 @@ async fn every_alert_has_tests_of_when_it_fires_and_a_page_in_the_runbook() -> R
 
 #[tokio::test]
 async fn every_metric_in_the_rules_the_dashboard_and_the_runbook_is_exported() -> Result<()> {
-    let promtool = Promtool::get().await?;
+    let promtool = Promtool::find()?;
     let env = TestEnv::new("alerts_names").await?;
     // With a key, so that the recovery jobs exist and export their last end.
     let setup = Setup::default()
@@ -128,7 +128,7 @@ async fn every_metric_in_the_rules_the_dashboard_and_the_runbook_is_exported() -
 
 #[tokio::test]
 async fn every_query_of_the_dashboard_is_valid() -> Result<()> {
-    let promtool = Promtool::get().await?;
+    let promtool = Promtool::find()?;
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(deploy("grafana/tollbridge.json"))?)?;
     ensure!(dashboard["schemaVersion"].is_u64() && dashboard["uid"] == "tollbridge");
     let panels = dashboard["panels"].as_array().context("no panels")?;
@@ -176,7 +176,7 @@ async fn an_unknown_price_raises_an_alert_that_clears_after_the_catalog_is_repai
     let shop = Shop::new("alerts_price")?;
     let env = TestEnv::new("alerts_price").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
-    let prometheus = Prometheus::start(&Promtool::get().await?, "alerts-price", &pair).await?;
+    let prometheus = Prometheus::start(&Promtool::find()?, "alerts-price", &pair).await?;
     eventually(DEADLINE, "Prometheus scrapes both", async || {
         let up = prometheus.values("up%7Bjob=~%22tollbridge-.%2B%22%7D").await?;
         ensure!(up == [1.0, 1.0], "{up:?}");
@@ -239,7 +239,7 @@ async fn without_a_database_the_age_of_the_oldest_event_grows_and_an_alert_fires
     let servers = OwnServers::up("alerts-database").await?;
     let env = TestEnv::on(servers.servers().clone(), "alerts_database").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
-    let prometheus = Prometheus::start(&Promtool::get().await?, "alerts-database", &pair).await?;
+    let prometheus = Prometheus::start(&Promtool::find()?, "alerts-database", &pair).await?;
     eventually(DEADLINE, "all is well", async || {
         ensure!(prometheus.values("tollbridge_worker_database_up").await? == [1.0]);
         ensure!(prometheus.values(OLDEST).await? == [0.0]);
@@ -293,7 +293,7 @@ async fn without_a_broker_queue_lengths_are_absent_and_alerts_fire_until_it_is_b
     let servers = OwnServers::up("alerts-broker").await?;
     let env = TestEnv::on(servers.servers().clone(), "alerts_broker").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
-    let prometheus = Prometheus::start(&Promtool::get().await?, "alerts-broker", &pair).await?;
+    let prometheus = Prometheus::start(&Promtool::find()?, "alerts-broker", &pair).await?;
     let known = async || {
         let lengths = prometheus.values(QUEUES).await?;
         ensure!(lengths == [0.0; 4], "{lengths:?}");

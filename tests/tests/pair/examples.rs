@@ -1,22 +1,21 @@
 //! The programs of `docs/examples` and the commands of `docs/usage.md`, run as they are against a real pair.
 
 use anyhow::{Context, Result, bail, ensure};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 use tests::crowd::{Delivery, all_recorded, ids};
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY};
 use tests::harness::{
-    Balance, Pair, Process, Setup, TestEnv, USAGE_TOKEN, eventually, report, report_key, repository, unix_now,
+    Balance, Pair, Process, Setup, TestEnv, USAGE_TOKEN, eventually, installed, report, report_key, repository,
+    unix_now,
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
 const DEADLINE: Duration = Duration::from_mins(1);
-/// To fetch packages, where they are not there yet.
-const GETTING: Duration = Duration::from_mins(10);
 /// What a basic plan includes.
 const TOKENS: i64 = 5_000_000;
 /// What each program reports: 600 input tokens, and 100 output tokens that count six times.
@@ -24,15 +23,16 @@ const UNITS: i64 = 1_200;
 
 #[tokio::test]
 async fn the_python_program_asks_before_and_reports_after() -> Result<()> {
-    let interpreter = interpreter("python").await?;
+    let [interpreter] = installed("psycopg")?;
     run("python", &[interpreter, source("usage.py")]).await
 }
 
 #[tokio::test]
 async fn the_node_program_asks_before_and_reports_after() -> Result<()> {
-    let interpreter = interpreter("node").await?;
+    let [interpreter] = installed("node")?;
     // Node looks for packages beside the program.
-    let copy = examples().join("node/usage.mjs");
+    let [folder] = installed("pg")?;
+    let copy = folder.join("usage.mjs");
     std::fs::copy(source("usage.mjs"), &copy).with_context(|| copy.display().to_string())?;
     run("node", &[interpreter, copy]).await
 }
@@ -276,26 +276,6 @@ async fn expect(env: &TestEnv, user: &str, units: i64) -> Result<()> {
     let left = Balance::new(TOKENS, units, 0, 0, TOKENS - units);
     ensure!(seen.get("tokens") == Some(&left), "{user}: {seen:?}");
     Ok(())
-}
-
-/// Where the interpreters and packages are kept from one run to the next.
-fn examples() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("examples")
-}
-
-/// The interpreter of `language`, with what the program imports.
-async fn interpreter(language: &str) -> Result<PathBuf> {
-    let mut script = Command::new("python3");
-    script.arg(repository().join("deploy/local/examples.py"));
-    script
-        .arg(language)
-        .arg(examples())
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(GETTING, script.output()).await??;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "no {language}: {complaint}");
-    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim_end()))
 }
 
 /// The path of a program in the documentation.

@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
-use tests::harness::{Client, Entitlement, Pair, SECRET, Setup, TestEnv, eventually, free_address, repository};
+use tests::harness::{Client, Entitlement, Pair, SECRET, Setup, TestEnv, eventually, free_address, installed};
 use tokio::process::{Child, Command};
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// To fetch it, where it is not there yet.
-const GETTING: Duration = Duration::from_mins(5);
 const KEY: &str = "sk_test_localstripe";
 const USER: &str = "user_local";
 
@@ -25,19 +23,10 @@ struct LocalStripe {
 
 impl LocalStripe {
     async fn start(env: &TestEnv) -> Result<Self> {
-        let mut script = Command::new("python3");
-        script.arg(repository().join("deploy/local/local_stripe.py"));
-        script
-            .arg(repository().join("target/localstripe"))
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let output = tokio::time::timeout(GETTING, script.output()).await??;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "no localstripe: {complaint}");
-        let python = String::from_utf8(output.stdout)?;
+        let [python] = installed("localstripe")?;
         let address = free_address()?;
         let log = std::fs::File::create(env.logs().join("localstripe.log"))?;
-        let child = Command::new(python.trim())
+        let child = Command::new(python)
             .args([
                 "-m",
                 "localstripe",

@@ -23,4 +23,5 @@ mod recent;
 pub mod recovery;
 pub mod run;
 pub mod store;
+pub mod tuning;
 pub mod watch;

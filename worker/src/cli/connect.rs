@@ -1,9 +1,11 @@
 //! The connections that commands use.
 
 use crate::{
-    config::Database,
     dead_letters::tools::MoveTools,
-    store::pool::{self, NotReady},
+    store::{
+        pool::{self, NotReady},
+        settings::Database,
+    },
 };
 use shared::{broker::Broker, settings::Settings, topology::Topology, work_queue};
 use sqlx::PgPool;

@@ -143,7 +143,7 @@ impl OperatorArgs {
     fn operator(self, settings: &Settings) -> Operator {
         let of_shell = ["SUDO_USER", "USER", "LOGNAME"]
             .into_iter()
-            .find_map(|name| settings.text(name));
+            .find_map(|name| settings.variable(name));
         Operator {
             name: self.by.unwrap_or_else(|| of_shell.unwrap_or("unknown").to_owned()),
             via: Via::Command,

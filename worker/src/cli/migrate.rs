@@ -2,8 +2,8 @@
 
 use crate::{
     apply::transaction,
-    config::{ConfigError, Database},
-    store::{catalog, pool},
+    config::ConfigError,
+    store::{catalog, pool, settings::Database},
 };
 use anyhow::Context;
 use shared::{catalog::Catalog, settings::Settings};

@@ -27,7 +27,7 @@ use usage_error::UsageError;
 
 // No doc comment: clap prints the description in Cargo.toml.
 #[derive(Debug, Parser)]
-#[command(name = "worker", version, about, after_help = config::HELP)]
+#[command(name = "worker", version, about, after_help = config::PROGRAM.help())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,7 +36,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Consume until SIGTERM or SIGINT, then drain
-    #[command(after_help = config::HELP)]
+    #[command(after_help = config::PROGRAM.help())]
     Run,
     /// Bring the schema up to date; several replicas may run it at once
     Migrate,
@@ -97,7 +97,7 @@ Exit codes: 0 no difference, 1 a difference, or failed, 2 wrong usage or configu
 pub async fn main() -> ExitCode {
     // clap itself exits with 0 for --help, and with 2 for wrong usage.
     let cli = Cli::parse();
-    let settings = Settings::from_process();
+    let settings = Settings::of(&config::PROGRAM);
     let started = telemetry::init(&settings).and_then(|()| trace::init(&settings, "tollbridge-worker"));
     let done = match started {
         Ok(()) => execute(cli.command, &settings).await,

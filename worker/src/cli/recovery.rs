@@ -5,7 +5,7 @@ use super::{
     print::eprint_line,
 };
 use crate::{
-    config::{self, Recovery},
+    config,
     domain::fact::Seconds,
     plural::counted,
     read::prepared::EventReader,
@@ -14,6 +14,7 @@ use crate::{
         backfill::{self, LISTED_FOR, Which},
         jobs::lead,
         reconcile::{self, Found, Manner, Report, Told},
+        schedule::Schedule,
     },
     store::job,
 };
@@ -118,7 +119,7 @@ async fn until_stopped<T>(
 pub(super) async fn reconcile(settings: &Settings, dry_run: bool, json: bool, end_gone: bool) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let reader = config::reader(settings)?;
-    let settle = Recovery::from_settings(settings)?.settle;
+    let settle = Schedule::from_settings(settings)?.settle;
     let work = async |tools: Tools| {
         let mut session = lead(&tools, reconcile::JOB).await?;
         if !dry_run {

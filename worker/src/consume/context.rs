@@ -1,9 +1,9 @@
 //! What all lanes share.
 
 use crate::{
-    config::Tuning,
     consume::{acks::InFlight, watchdog::Watchdog},
     read::prepared::EventReader,
+    tuning::Tuning,
 };
 use shared::{publisher::Publisher, shutdown::CancellationToken, topology::Topology};
 use sqlx::PgPool;

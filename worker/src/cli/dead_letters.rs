@@ -1,9 +1,9 @@
 //! `worker dead-letters …`: its arguments and its output.
 
 use super::{
+    argument_error::ArgumentError,
     connect::{database, database_to_read, with_tools},
     print::eprint_line,
-    usage_error::UsageError,
 };
 use crate::{
     config,
@@ -38,7 +38,7 @@ Each message is published to the work queue. Once the broker has confirmed that,
 the dead-letter queue. The replay is on record with your name and your reason. A replay that is cut off loses
 nothing: run it again. At the end it waits for the workers, and prints how many events are applied and how many
 are dead again.
-Exit codes: 0 all are applied, ignored or on their way, 1 some are dead again, or failed, 2 wrong usage
+Exit codes: 0 all are applied, ignored or on the way, 1 some are dead again, or failed, 2 wrong usage
 or configuration.";
 
 #[derive(Debug, Subcommand)]
@@ -207,7 +207,7 @@ fn selection(ids: Vec<String>, all: bool, filter: Filter) -> anyhow::Result<Sele
 }
 
 fn wrong_selection(message: &'static str) -> anyhow::Error {
-    let error = UsageError {
+    let error = ArgumentError {
         subcommand: &["dead-letters", "replay"],
         message,
     };
@@ -299,5 +299,5 @@ fn in_words(standing: Standing) -> String {
     } else {
         ""
     };
-    format!("So far {resolved} applied or ignored, {dead} dead again, {pending} on their way{waiting}.")
+    format!("So far {resolved} applied or ignored, {dead} dead again, {pending} on the way{waiting}.")
 }

@@ -1,19 +1,19 @@
 //! The command line of `worker`. The exit codes of every command: 0 done, 1 failed,
 //! 2 wrong usage or configuration.
 
+mod argument_error;
 mod connect;
 mod dead_letters;
 mod migrate;
 mod print;
 mod recovery;
-mod usage_error;
-
 use crate::{
     audit,
     config::{self, Config, ConfigError},
     explain, run,
 };
 use anyhow::Context;
+use argument_error::ArgumentError;
 use clap::{CommandFactory, Parser, Subcommand};
 use connect::database_to_read;
 use print::eprint_line;
@@ -23,18 +23,17 @@ use shared::{
     shutdown, telemetry, trace,
 };
 use std::{io::stdout, path::PathBuf, process::ExitCode};
-use usage_error::UsageError;
 
 // No doc comment: clap prints the description in Cargo.toml.
 #[derive(Debug, Parser)]
 #[command(name = "worker", version, about, after_help = config::PROGRAM.help())]
-struct Cli {
+struct WorkerCli {
     #[command(subcommand)]
-    command: Command,
+    command: WorkerCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum WorkerCommand {
     /// Consume until SIGTERM or SIGINT, then drain
     #[command(after_help = config::PROGRAM.help())]
     Run,
@@ -55,7 +54,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Compare every subscription with Stripe, and repair differences; needs STRIPE_SECRET_KEY
+    /// Compare every subscription with Stripe, and repair differences; needs a Stripe API key
     #[command(after_help = recovery::RECONCILE_HELP)]
     Reconcile {
         /// Only print the differences
@@ -68,7 +67,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch the events that Stripe could not deliver; needs STRIPE_SECRET_KEY
+    /// Fetch the events that Stripe could not deliver; needs a Stripe API key
     #[command(after_help = recovery::BACKFILL_HELP)]
     Backfill {
         /// Fetch all events since this time instead: RFC 3339, or seconds since 1970
@@ -96,7 +95,7 @@ Exit codes: 0 no difference, 1 a difference, or failed, 2 wrong usage or configu
 /// Runs the command that the arguments name, and returns its exit code.
 pub async fn main() -> ExitCode {
     // clap itself exits with 0 for --help, and with 2 for wrong usage.
-    let cli = Cli::parse();
+    let cli = WorkerCli::parse();
     let settings = Settings::of(&config::PROGRAM);
     let started = telemetry::init(&settings).and_then(|()| trace::init(&settings, "tollbridge-worker"));
     let done = match started {
@@ -107,8 +106,8 @@ pub async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if let Some(usage) = error.downcast_ref::<UsageError>() {
-                usage.with_usage(Cli::command()).exit();
+            if let Some(usage) = error.downcast_ref::<ArgumentError>() {
+                usage.with_usage(WorkerCli::command()).exit();
             }
             let is_configuration = error.is::<SettingError>() || error.is::<ConfigError>();
             eprint_line(&format!("worker: {error:#}"));
@@ -117,25 +116,25 @@ pub async fn main() -> ExitCode {
     }
 }
 
-async fn execute(command: Command, settings: &Settings) -> anyhow::Result<()> {
+async fn execute(command: WorkerCommand, settings: &Settings) -> anyhow::Result<()> {
     match command {
-        Command::Run => {
+        WorkerCommand::Run => {
             let stop = shutdown::on_signal().context("cannot install signal handlers")?;
             run::run(Config::from_settings(settings)?, stop).await
         }
-        Command::Migrate => migrate::migrate(settings).await,
-        Command::DeadLetters(command) => dead_letters::execute(command, settings).await,
-        Command::Explain { user, at, json } => {
+        WorkerCommand::Migrate => migrate::migrate(settings).await,
+        WorkerCommand::DeadLetters(command) => dead_letters::execute(command, settings).await,
+        WorkerCommand::Explain { user, at, json } => {
             let database = database_to_read(settings).await?;
             explain::explain(&database, &user, at, json, &mut stdout().lock()).await
         }
-        Command::Reconcile {
+        WorkerCommand::Reconcile {
             dry_run,
             end_gone,
             json,
         } => Box::pin(recovery::reconcile(settings, dry_run, json, end_gone)).await,
-        Command::Backfill { since } => recovery::backfill(settings, since).await,
-        Command::Audit { metrics } => {
+        WorkerCommand::Backfill { since } => recovery::backfill(settings, since).await,
+        WorkerCommand::Audit { metrics } => {
             let database = database_to_read(settings).await?;
             audit::audit(&database, metrics.as_deref(), &mut stdout().lock()).await
         }
@@ -148,16 +147,16 @@ mod tests {
 
     #[test]
     fn the_arguments_are_defined_without_contradictions() {
-        Cli::command().debug_assert();
+        WorkerCli::command().debug_assert();
     }
 
     #[test]
-    fn a_usage_error_prints_the_usage_of_its_subcommand() {
-        let error = UsageError {
+    fn a_wrong_argument_prints_the_usage_of_its_subcommand() {
+        let error = ArgumentError {
             subcommand: &["dead-letters", "replay"],
             message: "name the dead letters",
         };
-        let printed = error.with_usage(Cli::command()).to_string();
+        let printed = error.with_usage(WorkerCli::command()).to_string();
         assert!(printed.contains("error: name the dead letters"), "{printed}");
         assert!(printed.contains("Usage: worker dead-letters replay"), "{printed}");
     }

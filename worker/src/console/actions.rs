@@ -154,7 +154,7 @@ fn progress(action: &Action, standing: Standing, is_running: bool) -> Markup {
                 (grouped(settled + pending)) " of " (grouped(action.letters)) " put back to work: "
                 strong { (grouped(resolved)) " applied or ignored" } ", "
                 @if dead > 0 { strong { (grouped(dead)) " dead again" } } @else { "none dead again" }
-                ", " (grouped(pending)) " on their way."
+                ", " (grouped(pending)) " on the way."
             }
             @if dead > 0 { p.alert { "The " a href="/console/dead-letters" { "list of dead letters" } " says why they are dead again." } }
         }
@@ -165,7 +165,7 @@ fn touched(dead_letters: &[Touched], all: i64) -> Markup {
     let state = |dead_letter: &Touched| match &dead_letter.resolution {
         Some(how) => how.clone(),
         None if dead_letter.queued => "dead".to_owned(),
-        None => "on its way".to_owned(),
+        None => "on the way".to_owned(),
     };
     let row = |dead_letter: &Touched| {
         vec![

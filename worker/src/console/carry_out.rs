@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The number of an action, as soon as it is on record, or its error.
-type Begun = Result<i64, MoveError>;
+type BegunAction = Result<i64, MoveError>;
 
 /// `POST /console/replay`
 pub(super) async fn replay(
@@ -70,7 +70,7 @@ pub(super) async fn discard(
 }
 
 /// Logs an error, because the handler that waits for it may be gone.
-fn report(done: Begun, sender: &mpsc::UnboundedSender<Begun>) {
+fn report(done: BegunAction, sender: &mpsc::UnboundedSender<BegunAction>) {
     if let Err(error) = &done {
         tracing::error!(%error, "an action of the console failed");
     }
@@ -94,7 +94,7 @@ fn why(fields: &FormFields) -> Result<Option<String>, PageError> {
 }
 
 /// Redirects to the action's page as soon as the action is on record.
-async fn answer(mut receiver: mpsc::UnboundedReceiver<Begun>) -> Result<Response, PageError> {
+async fn answer(mut receiver: mpsc::UnboundedReceiver<BegunAction>) -> Result<Response, PageError> {
     match tokio::time::timeout(BEGIN_TIMEOUT, receiver.recv()).await {
         Ok(Some(Ok(action))) => Ok(Redirect::to(&format!("/console/actions/{action}")).into_response()),
         Ok(Some(Err(error))) => Err(page_error(error)),

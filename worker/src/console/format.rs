@@ -92,6 +92,11 @@ pub(super) fn grouped(number: i64) -> String {
     grouped
 }
 
+/// A count and its noun: "1 event", "2,000 events".
+pub(super) fn counted(count: i64, singular: &str, plural: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { singular } else { plural })
+}
+
 /// A text of the console's own.
 pub(super) fn plain(of: &str) -> Markup {
     html! { (of) }

@@ -5,7 +5,7 @@ use super::{
     fields::FormFields,
     links::with_query,
     page_error::PageError,
-    session::{COOKIE, Session},
+    session::{COOKIE, ConsoleSession},
     state::Console,
     visitor::Visitor,
 };
@@ -91,12 +91,12 @@ async fn answer(console: &Console, request: Request, next: Next) -> Result<Respo
 }
 
 /// The session of the first cookie that opens one.
-fn session(console: &Console, headers: &HeaderMap, now: i64) -> Option<Session> {
+fn session(console: &Console, headers: &HeaderMap, now: i64) -> Option<ConsoleSession> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
     let mut pairs = cookies
         .flat_map(|v| v.split(';'))
         .filter_map(|p| p.trim().split_once('='));
-    pairs.find_map(|(name, value)| (name == COOKIE).then(|| Session::open(value, &console.keys, now))?)
+    pairs.find_map(|(name, value)| (name == COOKIE).then(|| ConsoleSession::open(value, &console.keys, now))?)
 }
 
 /// The login page's path. After the login it leads to the page that was requested.

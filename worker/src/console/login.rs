@@ -4,7 +4,7 @@ use super::{
     fields::FormFields,
     guard::is_secure,
     layout,
-    session::{self, COOKIE, Session},
+    session::{self, COOKIE, ConsoleSession},
     state::Console,
 };
 use crate::metrics::LOGINS;
@@ -60,7 +60,7 @@ pub(super) async fn log_in(
                 tracing::error!(%error, "the system has no random bytes for a session");
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             }
-            let session = Session::new(operator, now_ms() / 1_000, nonce);
+            let session = ConsoleSession::new(operator, now_ms() / 1_000, nonce);
             let cookie = cookie(&session.seal(&console.keys), session::DURATION_S, &headers);
             ([(header::SET_COOKIE, cookie)], Redirect::to(next(&fields))).into_response()
         }

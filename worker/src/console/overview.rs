@@ -1,7 +1,7 @@
 //! The first page: the state of the system, and what needs an operator.
 
 use super::{
-    format::{duration, grouped, plain, text, when, when_seconds, word},
+    format::{counted, duration, grouped, plain, text, when, when_seconds, word},
     layout::{self, NavItem, list, table},
     links::DetailPage,
     page_error::PageError,
@@ -79,14 +79,27 @@ fn state(console: &Console) -> Markup {
         "in use"
     };
     let waiting = [
-        (&metrics::UNLINKED, "subscriptions without a user"),
-        (&metrics::UNSEEN, "subscriptions whose own events have not arrived"),
-        (&metrics::UNLINKED_PACKS, "paid packs without a user"),
+        (
+            &metrics::UNLINKED,
+            "subscription without a user",
+            "subscriptions without a user",
+        ),
+        (
+            &metrics::UNSEEN,
+            "subscription without events of its own",
+            "subscriptions without events of their own",
+        ),
+        (
+            &metrics::UNLINKED_PACKS,
+            "paid pack without a user",
+            "paid packs without a user",
+        ),
     ];
-    let waiting: Vec<(i64, &str)> = waiting
+    let waiting: Vec<String> = waiting
         .into_iter()
-        .filter_map(|(of, what)| Some((gauge(of)?, what)))
-        .filter(|(count, _)| *count > 0)
+        .filter_map(|(of, singular, plural)| Some((gauge(of)?, singular, plural)))
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, singular, plural)| counted(count, singular, plural))
         .collect();
     let oldest = oldest_in_words(
         gauge(&metrics::OLDEST_UNAPPLIED),
@@ -101,14 +114,14 @@ fn state(console: &Console) -> Markup {
         (
             "This worker settles",
             plain(&rate.map_or("unknown yet".to_owned(), |r| {
-                format!("{} deliveries a minute", grouped(r))
+                counted(r, "delivery a minute", "deliveries a minute")
             })),
         ),
         (
             "Waiting for Stripe",
             html! {
                 @if waiting.is_empty() { "nothing" }
-                @for (count, what) in waiting { span.line { (grouped(count)) " " (what) } }
+                @for line in waiting { span.line { (line) } }
             },
         ),
     ];

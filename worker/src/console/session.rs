@@ -31,19 +31,19 @@ impl SessionKeys {
     }
 
     /// The token that all forms of a session carry. No other site can know it.
-    pub(super) fn form_token(&self, session: &Session) -> String {
+    pub(super) fn form_token(&self, session: &ConsoleSession) -> String {
         hex::encode(mac(&self.form, &session.content()).finalize().into_bytes())
     }
 
     /// Whether `given` is the form token of this session, compared in constant time.
-    pub(super) fn admits(&self, session: &Session, given: &str) -> bool {
+    pub(super) fn admits(&self, session: &ConsoleSession, given: &str) -> bool {
         hex::decode(given).is_ok_and(|given| mac(&self.form, &session.content()).verify_slice(&given).is_ok())
     }
 }
 
 /// An operator that gave the right token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Session {
+pub(super) struct ConsoleSession {
     /// The name the operator gave. It goes on record with each action.
     pub(super) operator: String,
     /// When the session ends, in seconds since 1970.
@@ -52,7 +52,7 @@ pub(super) struct Session {
     pub(super) nonce: [u8; 16],
 }
 
-impl Session {
+impl ConsoleSession {
     pub(super) fn new(operator: String, now: i64, nonce: [u8; 16]) -> Self {
         Self {
             operator,
@@ -116,14 +116,14 @@ mod tests {
         SessionKeys::of(&Token::new(token).expect("long enough"))
     }
 
-    fn ada() -> Session {
-        Session::new("Ada <script>".to_owned(), NOW, [7; 16])
+    fn ada() -> ConsoleSession {
+        ConsoleSession::new("Ada <script>".to_owned(), NOW, [7; 16])
     }
 
     #[test]
     fn a_session_opens_with_the_same_token_until_it_ends() {
         let sealed = ada().seal(&keys("0123456789abcdef"));
-        let open = |token, now| Session::open(&sealed, &keys(token), now);
+        let open = |token, now| ConsoleSession::open(&sealed, &keys(token), now);
         assert_eq!(open("0123456789abcdef", NOW), Some(ada()));
         assert_eq!(open("0123456789abcdef", NOW + DURATION_S - 1), Some(ada()));
         assert_eq!(open("0123456789abcdef", NOW + DURATION_S), None);
@@ -140,7 +140,7 @@ mod tests {
             let mut forged = sealed.clone().into_bytes();
             forged[index] = if forged[index] == b'0' { b'1' } else { b'0' };
             let forged = String::from_utf8(forged).expect("ASCII");
-            assert_eq!(Session::open(&forged, &keys, NOW), None, "{forged}");
+            assert_eq!(ConsoleSession::open(&forged, &keys, NOW), None, "{forged}");
         }
         let later = sealed.replace(&(NOW + DURATION_S).to_string(), &(NOW + 2 * DURATION_S).to_string());
         for forged in [
@@ -151,7 +151,7 @@ mod tests {
             &sealed[..sealed.len() - 2],
             &format!("{sealed}00"),
         ] {
-            assert_eq!(Session::open(forged, &keys, NOW), None, "{forged}");
+            assert_eq!(ConsoleSession::open(forged, &keys, NOW), None, "{forged}");
         }
     }
 
@@ -160,7 +160,7 @@ mod tests {
         let keys = keys("0123456789abcdef");
         let form = keys.form_token(&ada());
         assert!(keys.admits(&ada(), &form));
-        let again = Session {
+        let again = ConsoleSession {
             nonce: [8; 16],
             ..ada()
         };

@@ -6,7 +6,7 @@ use super::{
     dead_letters::of_owner,
     explanation,
     fields::FormFields,
-    format::{grouped, id, text, when_seconds, word},
+    format::{counted, grouped, id, text, when_seconds, word},
     layout::{self, NavItem, list},
     links::{DetailPage, customer_link},
     page_error::PageError,
@@ -155,9 +155,19 @@ impl UserPage<'_> {
         let skipped = entries.len().saturating_sub(self.entries_max);
         html! {
             @if skipped > 0 {
-                p { (grouped(i64::try_from(skipped).unwrap_or(i64::MAX))) " earlier entries are not shown. " a href={ (self.path) "?all=1" } { "Show all" } }
+                (self.skipped_note(skipped))
             }
             ol.timeline { @for entry in &entries[skipped..] { li { (history_entry(entry, self.visitor)) } } }
+        }
+    }
+
+    fn skipped_note(&self, skipped: usize) -> Markup {
+        let skipped = i64::try_from(skipped).unwrap_or(i64::MAX);
+        html! {
+            p {
+                (counted(skipped, "earlier entry is not shown. ", "earlier entries are not shown. "))
+                a href={ (self.path) "?all=1" } { "Show all" }
+            }
         }
     }
 
@@ -179,7 +189,7 @@ impl UserPage<'_> {
             h3 { "Meter " code { (text(&meter.meter)) } }
             p { (text(&meter.summary)) }
             @if skipped > 0 {
-                p { (grouped(i64::try_from(skipped).unwrap_or(i64::MAX))) " earlier lines are not shown. " a href={ (self.path) "?all=1" } { "Show all" } }
+                (self.skipped_note(skipped))
             }
             ol.timeline { @for (at, words) in &lines[skipped..] { (line(*at, words)) } }
             @if !meter.corrections.is_empty() {

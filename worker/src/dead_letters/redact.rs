@@ -85,7 +85,7 @@ pub fn redacted(body: &[u8]) -> String {
     serde_json::to_string_pretty(&value).unwrap_or_default()
 }
 
-/// The fields that identify a usage report, which is a CloudEvent and so has a
+/// The fields that identify a usage report, a `CloudEvents` object with a
 /// `specversion`. Empty for any other payload.
 fn usage_id(value: &Value) -> Vec<(String, Value)> {
     if value.get("specversion").is_none() {

@@ -98,7 +98,7 @@ impl DeadLetterHistory {
         match (&dead_letter.resolution, dead_letter.resolved_at) {
             (Some(resolution), Some(at)) => format!("{resolution} at {}", rfc3339_seconds(at)),
             _ if dead_letter.queued => "waits for an operator".to_owned(),
-            _ => "on its way: a worker or a retry queue has it".to_owned(),
+            _ => "on the way: a worker or a retry queue has it".to_owned(),
         }
     }
 

@@ -52,7 +52,7 @@ pub(super) async fn show(
         }
     }
     let used = store::console::used_by(&mut snapshot, &name).await?;
-    let dead_letter = history_of(&mut snapshot, &name).await?;
+    let dead_letter_history = history_of(&mut snapshot, &name).await?;
     let body = dead_letter_queries::received(&mut snapshot, &name)
         .await?
         .and_then(|r| r.body);
@@ -60,7 +60,7 @@ pub(super) async fn show(
     let title = format!("Event {name}");
     let content = html! {
         h1 { "Event " (id(&name)) }
-        (history(&event, dead_letter.as_ref(), &visitor))
+        (history(&event, dead_letter_history.as_ref(), &visitor))
         (effects(&event, &explanations, &used, &visitor))
         @match &body {
             Some(body) => (dead_letter::redacted_payload(&redacted(body), &nothing())),
@@ -70,7 +70,7 @@ pub(super) async fn show(
     Ok(layout::page(&visitor, NavItem::None, &title, &content))
 }
 
-fn history(event: &Event, dead_letter: Option<&DeadLetterHistory>, visitor: &Visitor) -> Markup {
+fn history(event: &Event, dead_letter_history: Option<&DeadLetterHistory>, visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="history" {
             h2 #history { "History" }
@@ -79,9 +79,9 @@ fn history(event: &Event, dead_letter: Option<&DeadLetterHistory>, visitor: &Vis
                 @if let Some(created) = event.created { li { (when(created, visitor)) p { (created_in_words(event)) } } }
                 li { (when(event.received_at, visitor)) p { "Received." } }
             }
-            @if let Some(dead_letter) = dead_letter {
+            @if let Some(dead_letter_history) = dead_letter_history {
                 p { "It was a " @match DetailPage::DeadLetter.path(&event.id) { Some(path) => a href=(path) { "dead letter" }, None => "dead letter" } ":" }
-                (dead_letter::steps(dead_letter, visitor))
+                (dead_letter::steps(dead_letter_history, visitor))
             }
             p { "Outcome: " span.tag { (event.outcome) } @if let Some(reason) = &event.reason { " " code { (text(reason)) } } }
         }

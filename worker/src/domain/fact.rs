@@ -17,7 +17,7 @@ pub type Seconds = i64;
 pub struct Fact {
     /// The event's id.
     pub event_id: EventId,
-    /// The event's `created`. Stripe rounds it down to a second.
+    /// The event's `created`, in whole seconds.
     pub created: Seconds,
     /// The account that the fact belongs to.
     pub account: AccountId,
@@ -81,7 +81,7 @@ pub struct Digests {
 pub enum Phase {
     /// `customer.subscription.created`
     Created,
-    /// Any change between them.
+    /// Any change between `created` and `deleted`.
     Changed,
     /// An answer of Stripe's API, not an event. It shows the subscription at that
     /// time, even if the events of earlier changes never arrived.
@@ -100,8 +100,8 @@ pub struct Snapshot {
     /// `status` as Stripe wrote it, also one that this version does not know.
     pub status: String,
     /// The plan that the catalog named for the price when the event came. `None`
-    /// for a price that the catalog did not know; an event that gives access with
-    /// such a price is refused, so only one without access has none.
+    /// for a price that the catalog did not know. Such an event is refused if it
+    /// gives access, so only a snapshot without access has no plan.
     pub plan: Option<Plan>,
     /// The current billing period.
     pub period: Option<Period>,

@@ -77,7 +77,7 @@ impl Default for Account {
 }
 
 impl Account {
-    /// The slow way: folds all facts of one account, given in any order.
+    /// The slow path: folds all facts of one account, given in any order.
     #[must_use]
     pub fn fold(facts: &[&Fact]) -> Self {
         let subscriptions = by_subscription(facts)
@@ -93,7 +93,7 @@ impl Account {
         account
     }
 
-    /// The fast way: folds `new` facts, given in any order, on top of this state.
+    /// The fast path: folds `new` facts, given in any order, on top of this state.
     /// Returns `None` if a subscription declines ([`Subscription::advance`]) or the
     /// state is of another version. Then all facts must be folded again.
     #[must_use]

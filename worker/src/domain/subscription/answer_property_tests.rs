@@ -38,9 +38,9 @@ fn with_answers() -> impl Strategy<Value = (Vec<Fact>, Vec<Fact>)> {
     })
 }
 
-/// Checks after each batch that the fast way, unless it declines, gives the same as
-/// the slow way.
-pub(super) fn both_ways_agree<'a>(batches: impl Iterator<Item = &'a [Fact]>) -> Result<(), TestCaseError> {
+/// Checks after each batch that the fast path, unless it declines, gives the same as
+/// the slow path.
+pub(super) fn both_paths_agree<'a>(batches: impl Iterator<Item = &'a [Fact]>) -> Result<(), TestCaseError> {
     let mut known: Vec<Fact> = Vec::new();
     let mut account = Account::default();
     for batch in batches {
@@ -63,8 +63,8 @@ proptest! {
     }
 
     #[test]
-    fn the_fast_and_the_slow_way_agree_with_answers((_, arrived) in with_answers(), size in 1..5_usize) {
-        both_ways_agree(arrived.chunks(size))?;
+    fn the_fast_and_the_slow_path_agree_with_answers((_, arrived) in with_answers(), size in 1..5_usize) {
+        both_paths_agree(arrived.chunks(size))?;
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn a_downgrade_that_only_an_answer_shows_leaves_no_grace_if_it_was_credited() {
 }
 
 #[test]
-fn the_fast_and_the_slow_way_give_the_same_state() {
+fn the_fast_and_the_slow_path_give_the_same_state() {
     let events = facts(&[
         (0, created(active("max", month(0)))),
         (50, changed(active("plus", month(0)))),

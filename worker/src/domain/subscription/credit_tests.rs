@@ -1,4 +1,4 @@
-//! Credits: to which change money that is given back belongs.
+//! Credits: which change a credit belongs to.
 
 use super::*;
 
@@ -50,7 +50,7 @@ fn a_credit_belongs_to_the_change_that_names_its_invoice_within_an_hour() {
 
 #[test]
 fn a_credit_belongs_to_the_change_of_the_same_request_within_an_hour() {
-    // Each change has a request of its own, by its place in the story.
+    // The request of a change is `req_` and its index in the story.
     let downgrade = [starts("max"), to("basic", 10, "in_0")];
     for (request, after, grace) in [
         ("req_1", 3_600, NO_GRACE),
@@ -111,7 +111,7 @@ fn the_credit_of_an_upgrade_does_not_take_the_grace_of_a_downgrade_after_it() {
 
 #[test]
 fn a_credit_in_several_events_counts_at_the_time_of_the_first() {
-    // The upgrade's invoice fails first, and is paid beside the downgrade.
+    // The upgrade's invoice fails first, and is paid on the day of the downgrade.
     let story = [
         starts("plus"),
         to("max", 10, "in_0"),

@@ -44,7 +44,7 @@ fn each_field_that_differs_is_named() {
         (with(|s| s.subscribed_at = T0 - 1), "created"),
     ] {
         assert_eq!(fields(Some(&ours), &theirs), [expected], "{theirs:?}");
-        // The fold and the comparison read the same fields.
+        // `shows_same` compares the same fields.
         assert!(!same.shows_same(&theirs), "{expected}");
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::{
 };
 
 impl Subscription {
-    /// The slow way: folds all facts of the subscription, given in any order.
+    /// The slow path: folds all facts of the subscription, given in any order.
     #[must_use]
     pub fn refold(id: SubscriptionId, facts: &[&Fact]) -> Self {
         let mut folded = Self::fold(id, &in_order(facts.iter().copied(), None));
@@ -49,7 +49,7 @@ impl Subscription {
         folded
     }
 
-    /// The fast way: folds `new` facts, given in any order, on top of this state.
+    /// The fast path: folds `new` facts, given in any order, on top of this state.
     /// Returns `None` if a fact is late, has the same second as a known one, or may
     /// alter the effect of a known one. Then all facts must be folded again.
     #[must_use]

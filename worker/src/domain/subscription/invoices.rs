@@ -2,9 +2,9 @@
 //! failed or credited. It is computed from all facts, because an invoice may arrive
 //! long after the change that it bills.
 //!
-//! A change and its invoice are matched in three steps: the invoice that the
-//! snapshot names in `latest_invoice`, else the same API request, else the nearest
-//! in time.
+//! An invoice belongs to the change whose snapshot is the first to name it in
+//! `latest_invoice`. If there is none, the nearest change in time counts. A credit
+//! also belongs to the change of the same API request.
 //!
 //! Example: day 10 an upgrade from Basic to Max, whose snapshot is the first to
 //! name `in_1`; day 13 `invoice.payment_failed` of `in_1`, a `subscription_update`.

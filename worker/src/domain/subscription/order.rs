@@ -1,13 +1,13 @@
 //! The order of facts: by time, and within one second by evidence.
 //!
 //! Stripe's `created` counts whole seconds, and Stripe does not promise that
-//! events arrive in order ("Receive Stripe events in your webhook endpoint", event
-//! ordering). So many events of one second need another order. It depends on the
-//! set of facts only, never on the order of arrival.
+//! events arrive in order ("Receive Stripe events in your webhook endpoint", "Event
+//! ordering"). So events of one second need another order. It depends on the set of
+//! facts only, never on the order of arrival.
 //!
 //! Example: at second 5 one event shows a change from Basic to Plus, another one a
-//! change from Plus to Max. The second starts at the state where the first ends,
-//! so it comes later, whatever the ids of the events are.
+//! change from Plus to Max. The change to Max starts at Plus, where the other one
+//! ends, so it comes later, whatever the ids of the events are.
 
 use super::chain::{ChangeChain, Changes, find_chain};
 use crate::domain::fact::{Fact, FactBody, InvoiceStep, Phase, Seconds, Snapshot, SubscriptionFact, ended};
@@ -93,8 +93,9 @@ fn ends_life(fact: &Fact) -> bool {
 }
 
 /// Removes the second event of a change. Stripe sometimes makes two events of one
-/// change (same page, duplicate events): their object, second, content, previous
-/// content and request are equal. The event with the smaller id stays.
+/// change ("Handle duplicate events" on the page named above): their object, second,
+/// content, previous content and request are equal. The event with the smaller id
+/// stays.
 fn without_duplicates<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Vec<&'a Fact> {
     let mut sorted: Vec<&Fact> = facts.into_iter().collect();
     sorted.sort_by(|a, b| (a.created, &a.event_id).cmp(&(b.created, &b.event_id)));

@@ -117,7 +117,8 @@ fn live(status: &str, acts: &[(i64, Act)], ends: bool, returns: Returns) -> Vec<
         }
         let period = now.period.expect("every snapshot here has one");
         if let Some(body) = other_fact(act, &id, &failed, period) {
-            // An invoice comes before the snapshots of its second, so it begins one.
+            // Within a second, invoices come before snapshots. So an invoice after a
+            // snapshot needs a later second.
             at += pause.max(&1);
             story.push((at, body));
         }
@@ -284,12 +285,12 @@ proptest! {
     }
 
     #[test]
-    fn the_fast_and_the_slow_way_agree(batches in batches()) {
-        answers::both_ways_agree(batches.iter().map(Vec::as_slice))?;
+    fn the_fast_and_the_slow_path_agree(batches in batches()) {
+        answers::both_paths_agree(batches.iter().map(Vec::as_slice))?;
     }
 
     #[test]
-    fn in_order_the_fast_way_takes_every_second_that_alters_no_known_fact(
+    fn in_order_the_fast_path_takes_every_second_that_alters_no_known_fact(
         (happened, _) in arrivals(life(Returns::Never))
     ) {
         let quiet = happened.iter().all(|f| match &f.body {

@@ -86,8 +86,8 @@ impl Subscription {
         let mut suspended = self.suspended.clone()?;
         let shown = self.plan.as_ref();
         let stays = new.plan.as_ref().is_none_or(|new| {
-            let is_part = new.rank > suspended.base.plan.rank && shown.is_some_and(|s| new.rank <= s.rank);
-            shown.is_some_and(|s| s.price == new.price) || is_part && !evidence.paid
+            let is_between = new.rank > suspended.base.plan.rank && shown.is_some_and(|s| new.rank <= s.rank);
+            shown.is_some_and(|s| s.price == new.price) || is_between && !evidence.paid
         });
         if !stays {
             return None;

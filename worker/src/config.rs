@@ -1,10 +1,10 @@
 //! The worker's settings: all of them, read once at start.
 
 use crate::{
+    consume::tuning::{self, Tuning},
     read::{meaning::Mode, prepared::EventReader},
     recovery::schedule::{self, Schedule},
     store::settings::{self as database, Database},
-    tuning::{self, Tuning},
 };
 use shared::{
     broker::{self, Broker},

@@ -23,5 +23,4 @@ mod recent;
 pub mod recovery;
 pub mod run;
 pub mod store;
-pub mod tuning;
 pub mod watch;

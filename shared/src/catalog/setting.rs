@@ -1,6 +1,6 @@
 //! Where the catalog is.
 
-use super::{Catalog, CatalogError};
+use super::{contents::Catalog, load::CatalogError};
 use crate::settings::{Fallback, Group, Setting, Settings, Text};
 use std::path::Path;
 

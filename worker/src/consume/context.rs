@@ -1,9 +1,8 @@
 //! What all lanes share.
 
 use crate::{
-    consume::{acks::InFlight, watchdog::Watchdog},
+    consume::{acks::InFlight, tuning::Tuning, watchdog::Watchdog},
     read::prepared::EventReader,
-    tuning::Tuning,
 };
 use shared::{publisher::Publisher, shutdown::CancellationToken, topology::Topology};
 use sqlx::PgPool;

@@ -2,8 +2,9 @@
 //! of the facts so far, and what the one has that the one before it had not.
 
 use super::{
-    ExplainRequest, HistoryEntry,
-    step::{ChangeKind, ChangeNote, Transition, gives, linked},
+    changes::{gives, linked},
+    explanation::{ExplainRequest, HistoryEntry},
+    transition::{ChangeKind, ChangeNote, Transition},
     words::{Moment, tells},
 };
 use crate::domain::{
@@ -226,5 +227,5 @@ fn are_twins(stands: &Fact, twin: &Fact) -> bool {
 }
 
 #[cfg(test)]
-#[path = "chapter_tests.rs"]
+#[path = "history_tests.rs"]
 mod tests;

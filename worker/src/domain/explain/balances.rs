@@ -2,8 +2,9 @@
 //! paid from or came into, and why. The story replayed, use by use, as of a moment.
 
 use super::{
-    ExplainRequest,
-    wallet_words::{self, Teller},
+    balance_words::{self, Teller},
+    explanation::ExplainRequest,
+    meter_history::{EARLIER, Line, LineKind, Meter, Paid, Recorded},
     words::Moment,
 };
 use crate::domain::{
@@ -12,102 +13,14 @@ use crate::domain::{
         replay::replay,
         terms::{Term, Window},
         timeline::{self, Balance, Spent, Timeline, TimelineEntry},
-        waterfall::{BalanceChange, Limit, Overflow},
+        waterfall::{BalanceChange, Overflow},
     },
     fact::{Fact, Seconds},
 };
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// More usages than these are summed up where they follow each other.
 const USAGES_MOST: usize = 50;
-
-/// The cause of usage that is a sum of any number of earlier reports.
-pub const EARLIER: &str = "(earlier reports, summed up)";
-
-/// What the ledger recorded of a meter that no fact tells: usage and corrections.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    /// Of which meter.
-    pub meter: String,
-    /// The entry.
-    pub entry: TimelineEntry,
-}
-
-/// A meter; its columns by the names that they have in `billing.balances`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the columns are described in the README")]
-pub struct Meter {
-    pub meter: String,
-    /// What is left, in words.
-    pub summary: String,
-    pub plan_limit: Limit,
-    pub used: i64,
-    pub rollover: i64,
-    pub purchased: i64,
-    pub available: Option<i64>,
-    /// What happened, in order, as it counts by now: what they changed adds up
-    /// to the balance.
-    pub lines: Vec<Line>,
-    /// What late events corrected in the ledger; the lines have it in them.
-    pub corrections: Vec<Line>,
-}
-
-/// The kinds of lines: those of the ledger, and what decides about them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "those of the ledger are described with it")]
-pub enum LineKind {
-    Usage,
-    Rollover,
-    Grant,
-    TakenBack,
-    Returned,
-    Correction,
-    /// What is included, from here on.
-    Limit,
-    /// A period is over, and nothing of it came in.
-    NoRollover,
-}
-
-/// One change, or what decides about later ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Line {
-    /// When it counts.
-    pub at: Moment,
-    /// What kind.
-    pub kind: LineKind,
-    /// The invoice, session or event that caused it; of usage its source and id.
-    pub cause: String,
-    /// What it was about, in units.
-    pub amount: i64,
-    /// Of usage: which bucket paid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub paid: Option<Paid>,
-    /// Added to what the period has used.
-    pub used: i64,
-    /// Added to the rollover.
-    pub rollover: i64,
-    /// Added to what was purchased.
-    pub purchased: i64,
-    /// What was left after it; none where that is unlimited, and of corrections.
-    pub available: Option<i64>,
-    /// The change in words.
-    pub words: String,
-}
-
-/// Which bucket paid how much.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Paid {
-    /// The period's limit.
-    pub limit: i64,
-    /// What had rolled over.
-    pub rollover: i64,
-    /// What was purchased.
-    pub purchased: i64,
-    /// Nothing: it is owed.
-    pub debt: i64,
-}
 
 /// All meters of the user in these facts and entries, as of the question's moment.
 pub(super) fn meters(facts: &[Fact], recorded: &[Recorded], question: &ExplainRequest<'_>) -> Vec<Meter> {
@@ -194,12 +107,12 @@ fn told(teller: &Teller<'_>, recorded: &[&TimelineEntry], at: Seconds) -> Result
     let corrections = recorded.iter().filter(|e| e.kind == timeline::EntryKind::Correction);
     Ok(Meter {
         meter: teller.meter.to_owned(),
-        summary: wallet_words::summary(&balance, plan_limit),
+        summary: balance_words::summary(&balance, plan_limit),
         plan_limit,
         used: balance.used,
         rollover: balance.purse.rollover,
         purchased: balance.purse.purchased,
-        available: wallet_words::available(&balance, plan_limit),
+        available: balance_words::available(&balance, plan_limit),
         lines: player.lines,
         corrections: corrections
             .map(|e| Line::of(e, LineKind::Correction, teller.correction(e)))
@@ -264,7 +177,7 @@ impl Player<'_, '_> {
             }
             Step::Usage(entry) => Some(self.spend(at, entry)?),
         };
-        let left = wallet_words::available(&self.balance, self.balance.limits.at(at));
+        let left = balance_words::available(&self.balance, self.balance.limits.at(at));
         self.lines.extend(line.map(|line| Line {
             available: left,
             ..line
@@ -305,7 +218,7 @@ impl Player<'_, '_> {
             change,
             ..entry.clone()
         };
-        let words = format!("usage {}: {}", entry.cause, wallet_words::paid(paid));
+        let words = format!("usage {}: {}", entry.cause, balance_words::paid(paid));
         let line = Line::of(&entry, LineKind::Usage, words);
         Ok(Line {
             paid: Some(paid),
@@ -391,7 +304,7 @@ impl Meter {
                 first.words.clone()
             } else {
                 let count = run.iter().all(|l| l.cause != EARLIER).then_some(run.len());
-                wallet_words::run(run.iter().filter_map(|l| l.paid), count, first.at, last.at)
+                balance_words::run(run.iter().filter_map(|l| l.paid), count, first.at, last.at)
             };
             Some((first.at, words))
         })
@@ -400,5 +313,5 @@ impl Meter {
 }
 
 #[cfg(test)]
-#[path = "wallet_tests.rs"]
+#[path = "balances_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! What moved a balance, in words.
 
 use super::{
-    wallet::Paid,
+    meter_history::Paid,
     words::{Moment, span, tells, units},
 };
 use crate::domain::{

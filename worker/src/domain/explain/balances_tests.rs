@@ -184,7 +184,7 @@ fn what_the_lines_change_adds_up_to_the_balance_as_of_any_moment() {
             "day {day}"
         );
         assert_eq!(tokens.plan_limit, Some(1_000));
-        let sum = |of: fn(&super::Line) -> i64| tokens.lines.iter().map(of).sum::<i64>();
+        let sum = |of: fn(&crate::domain::explain::Line) -> i64| tokens.lines.iter().map(of).sum::<i64>();
         assert_eq!(
             (sum(|l| l.rollover), sum(|l| l.purchased)),
             (rollover, purchased),

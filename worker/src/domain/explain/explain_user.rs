@@ -4,7 +4,7 @@ use super::{
     balances,
     explanation::{EntitlementRow, ExplainRequest, Explanation, HistoryEntry, SubscriptionHistory},
     history::{self, Life},
-    meter_history::Recorded,
+    meter_history::LedgerRecord,
     summary,
     transition::ChangeKind,
     words::{self, Moment},
@@ -30,7 +30,7 @@ struct Told<'a> {
 /// theirs, and of the payments of these, in any order; and in what the ledger
 /// recorded of them, in order. None if nothing, of whatever time, tells of them.
 #[must_use]
-pub fn explain(facts: &[Fact], recorded: &[Recorded], question: &ExplainRequest<'_>) -> Option<Explanation> {
+pub fn explain(facts: &[Fact], recorded: &[LedgerRecord], question: &ExplainRequest<'_>) -> Option<Explanation> {
     let mut accounts: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
     for fact in facts {
         accounts.entry(&fact.account).or_default().push(fact);

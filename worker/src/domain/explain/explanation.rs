@@ -1,6 +1,6 @@
 //! What an explanation is asked for, and what it holds.
 
-use super::{meter_history::Meter, transition::ChangeNote, words::Moment};
+use super::{meter_history::MeterHistory, transition::ChangeNote, words::Moment};
 use crate::domain::{
     fact::{Fact, Seconds},
     ids::{AccountId, EventId, SubscriptionId, UserId},
@@ -41,7 +41,7 @@ pub struct Explanation {
     /// What else is known of their customers: purchases, refunds, disputes.
     pub others: Vec<HistoryEntry>,
     /// Their balances, meter by meter.
-    pub meters: Vec<Meter>,
+    pub meters: Vec<MeterHistory>,
 }
 
 /// A row of `billing.entitlements`, by the names of its columns.
@@ -93,23 +93,23 @@ pub struct HistoryEntry {
     /// Its type, where it is known.
     pub event_type: Option<String>,
     /// What it tells, where its type does not say it all.
-    pub tells: Option<String>,
+    pub detail: Option<String>,
     /// What it changed.
     pub changes: Vec<ChangeNote>,
     /// The tier that the subscription gives from here on, where that changed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gives: Option<String>,
+    pub access_tier: Option<String>,
 }
 
 impl ExplainRequest<'_> {
-    pub(super) fn entry(&self, fact: &Fact, tells: Option<String>, changes: Vec<ChangeNote>) -> HistoryEntry {
+    pub(super) fn entry(&self, fact: &Fact, detail: Option<String>, changes: Vec<ChangeNote>) -> HistoryEntry {
         HistoryEntry {
             at: Moment(fact.created),
             event: Some(fact.event_id.clone()),
             event_type: self.types.get(&fact.event_id).cloned(),
-            tells,
+            detail,
             changes,
-            gives: None,
+            access_tier: None,
         }
     }
 }

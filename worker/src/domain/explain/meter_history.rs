@@ -1,15 +1,15 @@
 //! How the balance of one meter came about, change by change.
 
 use super::words::Moment;
-use crate::domain::balance::{timeline::TimelineEntry, waterfall::Limit};
+use crate::domain::balance::{timeline::TimelineEntry, waterfall::UnitLimit};
 use serde::Serialize;
 
 /// The cause of usage that is a sum of any number of earlier reports.
-pub const EARLIER: &str = "(earlier reports, summed up)";
+pub const EARLIER_USAGE: &str = "(earlier reports, summed up)";
 
 /// What the ledger recorded of a meter that no fact tells: usage and corrections.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct LedgerRecord {
     /// Of which meter.
     pub meter: String,
     /// The entry.
@@ -19,20 +19,20 @@ pub struct Recorded {
 /// A meter; its columns by the names that they have in `billing.balances`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the columns are described in the README")]
-pub struct Meter {
+pub struct MeterHistory {
     pub meter: String,
     /// What is left, in words.
     pub summary: String,
-    pub plan_limit: Limit,
+    pub plan_limit: UnitLimit,
     pub used: i64,
     pub rollover: i64,
     pub purchased: i64,
     pub available: Option<i64>,
     /// What happened, in order, as it counts by now: what they changed adds up
     /// to the balance.
-    pub lines: Vec<Line>,
+    pub lines: Vec<BalanceLine>,
     /// What late events corrected in the ledger; the lines have it in them.
-    pub corrections: Vec<Line>,
+    pub corrections: Vec<BalanceLine>,
 }
 
 /// The kinds of lines: those of the ledger, and what decides about them.
@@ -54,7 +54,7 @@ pub enum LineKind {
 
 /// One change, or what decides about later ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Line {
+pub struct BalanceLine {
     /// When it counts.
     pub at: Moment,
     /// What kind.
@@ -65,7 +65,7 @@ pub struct Line {
     pub amount: i64,
     /// Of usage: which bucket paid.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub paid: Option<Paid>,
+    pub paid: Option<PaidFrom>,
     /// Added to what the period has used.
     pub used: i64,
     /// Added to the rollover.
@@ -80,7 +80,7 @@ pub struct Line {
 
 /// Which bucket paid how much.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Paid {
+pub struct PaidFrom {
     /// The period's limit.
     pub limit: i64,
     /// What had rolled over.

@@ -16,6 +16,6 @@ mod words;
 
 pub use explain_user::explain;
 pub use explanation::{EntitlementRow, ExplainRequest, Explanation, HistoryEntry, SubscriptionHistory};
-pub use meter_history::{EARLIER, Line, LineKind, Meter, Paid, Recorded};
+pub use meter_history::{BalanceLine, EARLIER_USAGE, LedgerRecord, LineKind, MeterHistory, PaidFrom};
 pub use transition::{ChangeKind, ChangeNote};
 pub use words::Moment;

@@ -37,7 +37,7 @@ pub enum ChangeKind {
     Cancellation,
     /// Whether invoices are collected.
     Collection,
-    /// Paid for the first time.
+    /// PaidFrom for the first time.
     FirstPayment,
     /// The highest tier so far.
     Highest,

@@ -1,10 +1,10 @@
-//! Balances beyond one subscription that is renewed: odd invoices, ends and
-//! returns, several subscriptions, late usage, and the largest amounts.
+//! Balances in unusual cases: odd invoices, cancelled and new subscriptions, several
+//! subscriptions, late usage, and the largest amounts.
 
 use super::*;
 
 #[test]
-fn what_is_not_a_paid_cycle_rolls_nothing_over() {
+fn only_a_paid_renewal_rolls_units_over() {
     for (step, reason) in [
         (Failed, "subscription_cycle"),
         (ActionRequired, "subscription_cycle"),
@@ -14,50 +14,50 @@ fn what_is_not_a_paid_cycle_rolls_nothing_over() {
     ] {
         let mut other = invoice("in_1", step, reason, month(1));
         other.period = Some(month(0));
-        rolled(&[starts("basic_monthly"), on(30, FactBody::Invoice(other))], &[], &[]);
+        check_rollover(&[starts("basic_monthly"), on(30, FactBody::Invoice(other))], &[], &[]);
     }
     let mut empty = invoice("in_1", Paid, "subscription_cycle", month(1));
     empty.period = Some(days(30, 30));
-    rolled(&[starts("basic_monthly"), on(30, FactBody::Invoice(empty))], &[], &[]);
+    check_rollover(&[starts("basic_monthly"), on(30, FactBody::Invoice(empty))], &[], &[]);
 }
 
 #[test]
-fn two_cycle_invoices_of_one_period_roll_it_over_once() {
+fn two_renewal_invoices_of_one_period_roll_it_over_once() {
     let mut again = invoice("in_again", Paid, "subscription_cycle", month(1));
     again.period = Some(month(0));
-    let story = all(&[
+    let events = all(&[
         &[starts("basic_monthly")],
         &renews("basic_monthly", 1, Paid),
         &[on(40, FactBody::Invoice(again))],
     ]);
-    rolled(&story, &[], &[5 * M]);
+    check_rollover(&events, &[], &[5 * M]);
 }
 
 #[test]
-fn an_invoice_whose_events_differ_in_its_period_counts_as_the_first_told() {
+fn if_events_of_an_invoice_differ_in_the_period_the_first_one_counts() {
     let mut odd = invoice(&format!("in_{}", month(1).start), Paid, "subscription_cycle", month(1));
     odd.period = Some(days(20, 30));
-    let story = all(&[
+    let events = all(&[
         &[starts("basic_monthly")],
         &renews("basic_monthly", 1, Paid),
         &[on(40, FactBody::Invoice(odd))],
     ]);
-    rolled(&story, &[], &[5 * M]);
+    check_rollover(&events, &[], &[5 * M]);
 }
 
 #[test]
-fn who_is_not_entitled_has_no_limit_and_keeps_the_rest() {
+fn a_canceled_user_has_no_limit_and_keeps_rollover_and_purchases() {
     let ends = on(40, deleted(status("canceled", has("basic_monthly", month(1)))));
-    let story = all(&[
+    let events = all(&[
         &[starts("basic_monthly")],
         &renews("basic_monthly", 1, Paid),
-        &[bought(31, "cs", 2 * M), ends],
+        &[purchase(31, "cs", 2 * M), ends],
     ]);
-    check(&story, &[(35, 2 * M)], (0, 2 * M, 5 * M, 2 * M));
-    check(&story, &[(35, 2 * M), (41, 6 * M)], (0, 2 * M, 0, M));
-    // Back again: a period of its own, and what was left.
+    check(&events, &[(35, 2 * M)], (0, 2 * M, 5 * M, 2 * M));
+    check(&events, &[(35, 2 * M), (41, 6 * M)], (0, 2 * M, 0, M));
+    // A new subscription has a new period; the carried units stay.
     let back = all(&[
-        &story,
+        &events,
         &[on(50, of("sub_2", created(has("plus_monthly", days(50, 80)))))],
     ]);
     check(&back, &[(35, 2 * M), (41, 6 * M), (60, 3 * M)], (10 * M, 3 * M, 0, M));
@@ -73,47 +73,47 @@ fn usage_between_the_end_of_a_period_and_its_cancellation_is_within_its_limit() 
 }
 
 #[test]
-fn of_two_parallel_subscriptions_the_one_that_counts_is_used() {
-    let second = |day, said| on(day, of("sub_2", said));
-    let story = [
+fn of_two_parallel_subscriptions_usage_takes_from_the_one_that_counts() {
+    let second = |day, body| on(day, of("sub_2", body));
+    let events = [
         starts("basic_monthly"),
         second(10, created(has("max_monthly", days(10, 40)))),
         second(20, deleted(status("canceled", has("max_monthly", days(10, 40))))),
     ];
-    check(&story[..2], &[(5, 2 * M), (15, 9 * M)], (15 * M, 9 * M, 0, 0));
-    // Back in the first one's month, with what was used of it.
-    check(&story, &[(5, 2 * M), (15, 9 * M), (25, 4 * M)], (5 * M, 5 * M, -M, 0));
-    // It gave 5M for 20 of its 30 days.
-    let story = all(&[&story, &renews("basic_monthly", 1, Paid)]);
-    rolled(&story, &[(5, 2 * M), (15, 9 * M)], &[3_333_333 - 2 * M]);
+    check(&events[..2], &[(5, 2 * M), (15, 9 * M)], (15 * M, 9 * M, 0, 0));
+    // The month of the first one goes on, with its earlier usage.
+    check(&events, &[(5, 2 * M), (15, 9 * M), (25, 4 * M)], (5 * M, 5 * M, -M, 0));
+    // The first one counted for 20 of its 30 days.
+    let events = all(&[&events, &renews("basic_monthly", 1, Paid)]);
+    check_rollover(&events, &[(5, 2 * M), (15, 9 * M)], &[3_333_333 - 2 * M]);
 }
 
 #[test]
-fn a_failed_upgrade_begins_no_new_count() {
+fn an_unpaid_upgrade_begins_no_new_counting_period() {
     let mut year = has("max_yearly", days(10, 375));
     year.latest_invoice = Some("in_up".to_owned());
     let fails = FactBody::Invoice(invoice("in_up", Failed, "subscription_update", days(10, 375)));
-    let story = [starts("basic_monthly"), on(10, changed(year)), (10 * DAY + 1, fails)];
-    check(&story, &[(5, 5 * M), (15, M)], (5 * M, 5 * M, -M, 0));
+    let events = [starts("basic_monthly"), on(10, changed(year)), (10 * DAY + 1, fails)];
+    check(&events, &[(5, 5 * M), (15, M)], (5 * M, 5 * M, -M, 0));
 }
 
 #[test]
-fn a_late_usage_counts_in_the_current_period_once_its_own_is_closed() {
-    let story = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
-    let at = |story: &[Told], time| story_of(&facts(story)).counts_at(T0 + time) - T0;
+fn late_usage_counts_in_the_current_period_once_its_own_is_closed() {
+    let events = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
+    let at = |events: &[Told], time| timeline_of(&facts(events)).counts_at(T0 + time) - T0;
     let closed = 30 * DAY + HOUR;
-    assert_eq!(at(&story, 0), closed);
-    assert_eq!(at(&story, 29 * DAY), closed);
-    assert_eq!(at(&story, 30 * DAY - 1), closed);
+    assert_eq!(at(&events, 0), closed);
+    assert_eq!(at(&events, 29 * DAY), closed);
+    assert_eq!(at(&events, 30 * DAY - 1), closed);
     for open in [-1, 30 * DAY, 40 * DAY, 70 * DAY] {
-        assert_eq!(at(&story, open), open);
+        assert_eq!(at(&events, open), open);
     }
-    // Nobody paid for the next period yet: it is open.
+    // The renewal is not paid yet, so the period is open.
     let unpaid = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Failed)]);
     assert_eq!(at(&unpaid, 29 * DAY), 29 * DAY);
-    // Two periods later, and after a change: in the current one.
+    // Two periods later, and after a change, it counts in the current one.
     let later = all(&[
-        &story,
+        &events,
         &renews("basic_monthly", 2, Paid),
         &[on(70, changed(has("max_monthly", month(2))))],
     ]);
@@ -122,101 +122,105 @@ fn a_late_usage_counts_in_the_current_period_once_its_own_is_closed() {
 }
 
 #[test]
-fn a_late_usage_of_a_closed_period_of_which_nothing_else_is_known_counts_in_the_current_one() {
-    let story = [
+fn late_usage_of_a_closed_period_without_terms_counts_in_the_current_one() {
+    let events = [
         on(30, created(has("basic_monthly", month(1)))),
         on(30, cycle(Paid, month(0), month(1))),
     ];
-    assert_eq!(story_of(&facts(&story)).counts_at(T0 + 10 * DAY), T0 + 30 * DAY);
+    assert_eq!(timeline_of(&facts(&events)).counts_at(T0 + 10 * DAY), T0 + 30 * DAY);
 }
 
 #[test]
-fn a_period_that_began_by_a_change_is_paid_unless_an_invoice_of_it_failed() {
+fn a_period_that_began_with_a_change_counts_as_paid_unless_its_invoice_failed() {
     let (year, next) = (days(40, 405), days(405, 770));
     let begins = on(40, changed(has("basic_yearly", year)));
     let ends = [
         on(405, changed(has("basic_yearly", next))),
         on(405, cycle(Paid, year, next)),
     ];
-    let story = all(&[
+    let events = all(&[
         &[starts("basic_monthly")],
         &renews("basic_monthly", 1, Paid),
         &[begins],
         &ends,
     ]);
-    rolled(&story, &[(50, 57 * M)], &[5 * M, 3 * M]);
+    check_rollover(&events, &[(50, 57 * M)], &[5 * M, 3 * M]);
     let fails = on(
         40,
         FactBody::Invoice(invoice("in_year", Failed, "subscription_update", year)),
     );
-    rolled(&all(&[&story, &[fails]]), &[(50, 57 * M)], &[5 * M]);
+    check_rollover(&all(&[&events, &[fails]]), &[(50, 57 * M)], &[5 * M]);
 }
 
 #[test]
-fn a_failure_that_is_told_after_its_payment_leaves_it_paid() {
-    let mut story = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
-    story.push(on(31, cycle(Failed, month(0), month(1))));
-    rolled(&all(&[&story, &renews("basic_monthly", 2, Paid)]), &[], &[5 * M, 5 * M]);
+fn a_failure_event_after_the_payment_leaves_the_period_paid() {
+    let mut events = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
+    events.push(on(31, cycle(Failed, month(0), month(1))));
+    check_rollover(
+        &all(&[&events, &renews("basic_monthly", 2, Paid)]),
+        &[],
+        &[5 * M, 5 * M],
+    );
 }
 
 #[test]
-fn a_payment_that_a_test_clock_told_early_counts_when_its_period_begins() {
-    let story = [starts("basic_monthly"), on(1, cycle(Paid, month(0), month(1)))];
-    assert_eq!(meter(&story, "tokens", &[(20, 2 * M)]).entries[0].at, month(1).start);
-    rolled(&story, &[(20, 2 * M)], &[3 * M]);
+fn an_early_payment_by_a_test_clock_counts_when_its_period_begins() {
+    let events = [starts("basic_monthly"), on(1, cycle(Paid, month(0), month(1)))];
+    assert_eq!(meter(&events, "tokens", &[(20, 2 * M)]).entries[0].at, month(1).start);
+    check_rollover(&events, &[(20, 2 * M)], &[3 * M]);
 }
 
 #[test]
-fn what_rolls_over_is_there_for_the_usage_of_its_second() {
+fn rollover_pays_for_usage_of_the_same_second() {
     let renewal = [
         on(30, changed(has("basic_monthly", month(1)))),
         on(30, cycle(Paid, month(0), month(1))),
     ];
-    let story = all(&[&[starts("basic_monthly"), bought(1, "cs", 2 * M)], &renewal]);
-    check(&story, &[(10, M), (30, 7 * M)], (5 * M, 5 * M, 2 * M, 2 * M));
+    let events = all(&[&[starts("basic_monthly"), purchase(1, "cs", 2 * M)], &renewal]);
+    check(&events, &[(10, M), (30, 7 * M)], (5 * M, 5 * M, 2 * M, 2 * M));
 }
 
 #[test]
-fn usage_is_not_summed_up_over_the_end_of_what_was_lent() {
-    let story = story_of(&facts(&[starts("max_monthly"), to("basic_monthly", 10)]));
-    assert_eq!(story.boundaries(), [T0, T0 + 10 * DAY, month(0).end]);
+fn usage_is_not_summed_up_across_the_end_of_a_grace() {
+    let timeline = timeline_of(&facts(&[starts("max_monthly"), to("basic_monthly", 10)]));
+    assert_eq!(timeline.boundaries(), [T0, T0 + 10 * DAY, month(0).end]);
 }
 
 #[test]
 fn a_paid_renewal_closes_no_period_of_another_subscription() {
-    // The year of `sub_2` counts; months of `sub_1` are closed beside it.
-    let second = |day, said| on(day, of("sub_2", said));
-    let mut story = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
-    story.push(second(10, created(has("max_yearly", days(10, 375)))));
-    let story = story_of(&facts(&story));
-    assert_eq!(story.counts_at(T0 + 20 * DAY), T0 + 20 * DAY);
-    assert_eq!(story.counts_at(T0 + 5 * DAY), T0 + 30 * DAY + HOUR);
+    // The year of `sub_2` counts, while months of `sub_1` are closed.
+    let second = |day, body| on(day, of("sub_2", body));
+    let mut events = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
+    events.push(second(10, created(has("max_yearly", days(10, 375)))));
+    let timeline = timeline_of(&facts(&events));
+    assert_eq!(timeline.counts_at(T0 + 20 * DAY), T0 + 20 * DAY);
+    assert_eq!(timeline.counts_at(T0 + 5 * DAY), T0 + 30 * DAY + HOUR);
 }
 
 #[test]
-fn what_is_told_before_its_subscription_waits_for_it() {
-    let story = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
-    let facts = facts(&story);
+fn an_invoice_before_its_subscription_waits_for_it() {
+    let events = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
+    let facts = facts(&events);
     let invoice: Vec<Fact> = facts
         .iter()
         .filter(|f| matches!(f.body, FactBody::Invoice(_)))
         .cloned()
         .collect();
-    assert!(story_of(&invoice).is_empty());
-    assert!(!story_of(&facts).is_empty());
-    // Usage that nothing covered yet is a debt until it is known what does.
+    assert!(timeline_of(&invoice).is_empty());
+    assert!(!timeline_of(&facts).is_empty());
+    // Usage is a debt until a term for its time is known.
     let used = [UsageSum {
         at: T0 + DAY,
         amount: M,
     }];
     let none = replay(&Timeline::default(), "tokens", &used).expect("in range");
     assert_eq!((none.balance.used, none.balance.carried.rollover), (0, -M));
-    let known = replay(&story_of(&facts), "tokens", &used).expect("in range");
+    let known = replay(&timeline_of(&facts), "tokens", &used).expect("in range");
     assert_eq!((known.balance.used, known.balance.carried.rollover), (0, 4 * M));
 }
 
 #[test]
-fn what_is_another_users_changes_nothing() {
+fn another_users_subscription_changes_nothing() {
     let mut theirs = has("max_monthly", month(0));
     theirs.user = Some(UserId::new("u2"));
     let other = of("sub_2", created(theirs));
@@ -224,13 +228,13 @@ fn what_is_another_users_changes_nothing() {
 }
 
 #[test]
-fn the_balance_names_its_window_and_from_when_usage_is_newest() {
-    let story = all(&[
+fn the_balance_names_its_counting_period_and_its_latest_event() {
+    let events = all(&[
         &[starts("basic_monthly")],
         &renews("basic_monthly", 1, Paid),
-        &[bought(40, "cs", M)],
+        &[purchase(40, "cs", M)],
     ]);
-    let balance = meter(&story, "tokens", &[(50, M)]).balance;
+    let balance = meter(&events, "tokens", &[(50, M)]).balance;
     let window = balance.window.expect("a period");
     assert_eq!(
         (window.subscription, window.start),
@@ -244,24 +248,24 @@ fn the_balance_names_its_window_and_from_when_usage_is_newest() {
 }
 
 #[test]
-fn what_64_bits_do_not_hold_is_refused_and_changes_nothing() {
-    let most = |session, day| bought(day, session, i64::MAX);
-    let story = story_of(&facts(&[most("cs_1", 0), most("cs_2", 1)]));
-    assert_eq!(replay(&story, "tokens", &[]), Err(Overflow));
-    assert!(replay(&story, "voice_chars", &[]).is_ok());
+fn purchases_beyond_64_bits_are_refused() {
+    let largest = |session, day| purchase(day, session, i64::MAX);
+    let timeline = timeline_of(&facts(&[largest("cs_1", 0), largest("cs_2", 1)]));
+    assert_eq!(replay(&timeline, "tokens", &[]), Err(Overflow));
+    assert!(replay(&timeline, "voice_chars", &[]).is_ok());
 }
 
 #[test]
-fn usage_has_an_end_in_all_whatever_pays_for_it() {
-    let most = 1 << 62;
-    let bought_much = [bought(0, "cs_1", i64::MAX)];
-    for (story, name) in [
-        (&bought_much[..], "tokens"),
+fn total_usage_has_a_maximum_whatever_pays_for_it() {
+    let units_max = 1 << 62;
+    let large_purchase = [purchase(0, "cs_1", i64::MAX)];
+    for (events, name) in [
+        (&large_purchase[..], "tokens"),
         (&[starts("basic_monthly")], "basic_chars"),
         (&[], "tokens"),
     ] {
-        let mut balance = meter(story, name, &[(1, most - 1)]).balance;
-        assert_eq!(balance.reported, most - 1);
+        let mut balance = meter(events, name, &[(1, units_max - 1)]).balance;
+        assert_eq!(balance.reported, units_max - 1);
         let before = balance.clone();
         for amount in [2, i64::MAX] {
             assert_eq!(balance.spend(T0 + DAY, amount), Err(Overflow));
@@ -274,19 +278,19 @@ fn usage_has_an_end_in_all_whatever_pays_for_it() {
 
 #[test]
 fn the_largest_limit_over_the_longest_time_rolls_over_up_to_its_cap() {
-    let mut most = has("basic_monthly", month(0));
-    let plan = most.plan.insert(shipped("basic_monthly"));
+    let mut largest = has("basic_monthly", month(0));
+    let plan = largest.plan.insert(shipped("basic_monthly"));
     plan.limits.insert("tokens".to_owned(), Some(i64::MAX));
     plan.caps.insert("tokens".to_owned(), i64::MAX);
     let ended = Period {
         start: T0,
         end: T0 + 36_500 * DAY,
     };
-    most.period = Some(ended);
+    largest.period = Some(ended);
     let next = Period {
         start: ended.end,
         end: ended.end + DAY,
     };
-    let story = [on(0, created(most)), on(36_500, cycle(Paid, ended, next))];
-    rolled(&story, &[(1, 5)], &[i64::MAX - 5]);
+    let events = [on(0, created(largest)), on(36_500, cycle(Paid, ended, next))];
+    check_rollover(&events, &[(1, 5)], &[i64::MAX - 5]);
 }

@@ -1,6 +1,6 @@
-//! The law of balances, over generated lives: a story is a function of the set
-//! of facts, a balance of the story and the usage, and no unit is lost.
-//! `PROPTEST_CASES` makes more of them; `PROPTEST_RNG_SEED` repeats a run.
+//! Properties of balances, over generated histories: a timeline is a function of the
+//! set of facts, a balance is a function of the timeline and the usage, and no unit
+//! is lost. `PROPTEST_CASES` makes more histories; `PROPTEST_RNG_SEED` repeats a run.
 
 use crate::domain::{
     balance::{
@@ -29,23 +29,23 @@ const M: i64 = 1_000_000;
 /// Generated histories per property: with eight of them, 24,000.
 const CASES: u32 = 3_000;
 
-/// What may happen next in a life.
+/// What may happen next in a history.
 #[derive(Debug, Clone)]
 enum Act {
     Price(&'static str),
     FailedUpgrade(&'static str),
     Status(&'static str),
-    /// The next period begins; its invoice is paid, fails, is paid days later,
-    /// or is never heard of.
+    /// The next period begins. Its invoice is paid, fails, is paid days later, or
+    /// never has an event.
     Renew(Bill),
-    /// A pack of so many millions.
+    /// A pack with this many millions of credits.
     Buy(i64),
-    /// So much of the last pack's 10.00 is refunded in all.
+    /// The total refund of the last pack, in cents of its 10.00.
     Refund(i64),
     RefundFails(i64),
-    /// A dispute of the last pack's payment begins or is won.
+    /// A dispute of the last pack's payment begins (true) or is won.
     Dispute(bool),
-    /// A proration gives money back.
+    /// A proration credits money.
     Credit,
 }
 
@@ -84,57 +84,58 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn life(most: usize) -> impl Strategy<Value = Vec<Told>> {
+fn history(acts_max: usize) -> impl Strategy<Value = Vec<Told>> {
     let pause = prop_oneof![1 => Just(0), 1 => 1..90_i64, 3 => DAY..20 * DAY];
     let begins = select(vec!["trialing", "active", "active", "incomplete"]);
-    (begins, vec((pause, act()), 1..most), any::<bool>()).prop_map(|(status, acts, ends)| live(status, &acts, ends))
+    (begins, vec((pause, act()), 1..acts_max), any::<bool>())
+        .prop_map(|(status, acts, ends)| events_of(status, &acts, ends))
 }
 
-fn live(status: &str, acts: &[(i64, Act)], ends: bool) -> Vec<Told> {
+fn events_of(status: &str, acts: &[(i64, Act)], ends: bool) -> Vec<Told> {
     let mut now = has("plus_monthly", month(0));
     status.clone_into(&mut now.status);
     let mut at = 0;
     let mut session = String::new();
-    let mut story = vec![(at, created(now.clone()))];
+    let mut events = vec![(at, created(now.clone()))];
     for (number, (pause, act)) in acts.iter().enumerate() {
         at += pause;
         match act {
             Act::Price(key) => {
                 price(&mut now, key, T0 + at);
-                story.push((at, changed(now.clone())));
+                events.push((at, changed(now.clone())));
             }
             Act::FailedUpgrade(key) => {
                 price(&mut now, key, T0 + at);
                 let (id, period) = (format!("in_{number}"), now.period.expect("a period"));
                 now.latest_invoice = Some(id.clone());
-                story.push((at, changed(now.clone())));
+                events.push((at, changed(now.clone())));
                 let mut bill = invoice(&id, Failed, "subscription_update", period);
                 bill.lines[0].proration = !key.ends_with("yearly");
-                story.push((at + 1, FactBody::Invoice(bill)));
+                events.push((at + 1, FactBody::Invoice(bill)));
             }
             Act::Status(word) => {
                 (*word).clone_into(&mut now.status);
-                story.push((at, changed(now.clone())));
+                events.push((at, changed(now.clone())));
             }
-            Act::Renew(bill) => at = renew(&mut story, &mut now, at, *bill),
+            Act::Renew(bill) => at = renew(&mut events, &mut now, at, *bill),
             Act::Buy(millions) => {
                 session = format!("cs_{number}");
-                story.push((at, FactBody::Session(pack(&session, "tokens", millions * M))));
+                events.push((at, FactBody::Session(pack(&session, "tokens", millions * M))));
             }
-            Act::Refund(cents) => story.push((at, refunded(&session, *cents))),
-            Act::RefundFails(cents) => story.push((at, refund_failed(&session, &format!("re_{number}"), *cents))),
-            Act::Dispute(begins) => story.push((at, disputed(&session, "dp", 700, *begins))),
-            Act::Credit => story.push((at, item(-300, true))),
+            Act::Refund(cents) => events.push((at, refunded(&session, *cents))),
+            Act::RefundFails(cents) => events.push((at, refund_failed(&session, &format!("re_{number}"), *cents))),
+            Act::Dispute(begins) => events.push((at, disputed(&session, "dp", 700, *begins))),
+            Act::Credit => events.push((at, item(-300, true))),
         }
     }
     if ends {
         "canceled".clone_into(&mut now.status);
-        story.push((at, deleted(now)));
+        events.push((at, deleted(now)));
     }
-    story
+    events
 }
 
-/// A new price; one of another interval begins a period of its own.
+/// A new price. A price of another interval begins a new period.
 fn price(now: &mut Snapshot, key: &str, at: Seconds) {
     let plan = shipped(key);
     let interval = |key: &str| key.split_once('_').map(|(_, interval)| interval.to_owned());
@@ -151,8 +152,8 @@ fn length(key: &str) -> Seconds {
     if key.ends_with("yearly") { 365 * DAY } else { 30 * DAY }
 }
 
-/// Returns when it happened: not before the period was over.
-fn renew(story: &mut Vec<Told>, now: &mut Snapshot, at: Seconds, bill: Bill) -> Seconds {
+/// Returns the time of the renewal, which is not before the end of the period.
+fn renew(events: &mut Vec<Told>, now: &mut Snapshot, at: Seconds, bill: Bill) -> Seconds {
     let ended = now.period.expect("a period");
     let begins = Period {
         start: ended.end,
@@ -160,31 +161,31 @@ fn renew(story: &mut Vec<Told>, now: &mut Snapshot, at: Seconds, bill: Bill) -> 
     };
     let at = at.max(begins.start - T0);
     now.period = Some(begins);
-    story.push((at, changed(now.clone())));
+    events.push((at, changed(now.clone())));
     match bill {
-        Bill::Paid => story.push((at + 3_600, cycle(Paid, ended, begins))),
-        Bill::Fails => story.push((at + 3_600, cycle(Failed, ended, begins))),
+        Bill::Paid => events.push((at + 3_600, cycle(Paid, ended, begins))),
+        Bill::Fails => events.push((at + 3_600, cycle(Failed, ended, begins))),
         Bill::Late(days) => {
-            story.push((at + 3_600, cycle(Failed, ended, begins)));
-            story.push((at + days * DAY, cycle(Paid, ended, begins)));
+            events.push((at + 3_600, cycle(Failed, ended, begins)));
+            events.push((at + days * DAY, cycle(Paid, ended, begins)));
         }
         Bill::Silent => {}
     }
     at
 }
 
-/// One or two subscriptions of a user, and their packs.
-fn lives() -> impl Strategy<Value = Vec<Fact>> {
-    let second = prop_oneof![2 => Just(Vec::new()), 1 => life(5)];
-    (life(12), second, any::<u32>()).prop_map(|(mut story, second, salt)| {
-        story.extend(second.into_iter().map(|(at, said)| match said {
+/// The facts of one or two subscriptions of a user, and of their packs.
+fn histories() -> impl Strategy<Value = Vec<Fact>> {
+    let second = prop_oneof![2 => Just(Vec::new()), 1 => history(5)];
+    (history(12), second, any::<u32>()).prop_map(|(mut events, second, salt)| {
+        events.extend(second.into_iter().map(|(at, body)| match body {
             FactBody::Subscription(_) | FactBody::Invoice(_) | FactBody::InvoiceItem(_) => {
-                (at + 3 * DAY, of("sub_2", renamed(said)))
+                (at + 3 * DAY, of("sub_2", renamed(body)))
             }
             other => (at, other),
         }));
-        let mut facts = facts(&story);
-        // Ids that say nothing of the order.
+        let mut facts = facts(&events);
+        // Event ids in an order of their own.
         for (number, fact) in (1_u32..).zip(&mut facts) {
             fact.event_id = EventId::new(format!("evt_{:08x}", number.wrapping_mul(0x9E37_79B1) ^ salt));
         }
@@ -192,12 +193,12 @@ fn lives() -> impl Strategy<Value = Vec<Fact>> {
     })
 }
 
-/// No two subscriptions share an invoice.
-fn renamed(mut said: FactBody) -> FactBody {
-    if let FactBody::Invoice(invoice) = &mut said {
+/// Gives the second subscription invoices of its own.
+fn renamed(mut body: FactBody) -> FactBody {
+    if let FactBody::Invoice(invoice) = &mut body {
         invoice.invoice.push_str("_2");
     }
-    said
+    body
 }
 
 fn usage() -> impl Strategy<Value = Vec<UsageSum>> {
@@ -209,20 +210,20 @@ fn usage_time() -> impl Strategy<Value = Seconds> {
     prop_oneof![-DAY..500 * DAY, 0..70 * DAY].prop_map(|after| T0 + after)
 }
 
-fn story<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Timeline {
+fn timeline<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Timeline {
     Timeline::of(&UserId::new("u1"), facts)
 }
 
-fn tokens(story: &Timeline, usage: &[UsageSum]) -> ReplayedMeter {
-    replay(story, "tokens", usage).expect("in range")
+fn tokens(timeline: &Timeline, usage: &[UsageSum]) -> ReplayedMeter {
+    replay(timeline, "tokens", usage).expect("in range")
 }
 
-/// Usage by what lies between two cuts.
-fn between_cuts(story: &Timeline, usage: &[UsageSum]) -> BTreeMap<usize, Vec<UsageSum>> {
-    let cuts = story.boundaries();
+/// The usage between each two neighbouring boundaries.
+fn between_boundaries(timeline: &Timeline, usage: &[UsageSum]) -> BTreeMap<usize, Vec<UsageSum>> {
+    let boundaries = timeline.boundaries();
     let mut between: BTreeMap<usize, Vec<UsageSum>> = BTreeMap::new();
     for spent in usage {
-        let place = cuts.partition_point(|cut| *cut <= spent.at);
+        let place = boundaries.partition_point(|boundary| *boundary <= spent.at);
         between.entry(place).or_default().push(*spent);
     }
     between
@@ -236,23 +237,23 @@ proptest! {
     #![proptest_config(random(CASES))]
 
     #[test]
-    fn any_arrival_and_any_second_delivery_tell_one_story(
-        (facts, arrived) in lives().prop_flat_map(|facts| (Just(facts.clone()), Just(facts).prop_shuffle())),
+    fn the_order_of_arrival_and_second_deliveries_change_nothing(
+        (facts, arrived) in histories().prop_flat_map(|facts| (Just(facts.clone()), Just(facts).prop_shuffle())),
         twice in vec(any::<bool>(), 40),
         usage in usage(),
     ) {
-        let told = story(&facts);
-        prop_assert_eq!(&story(&arrived), &told);
-        prop_assert!(told.terms.windows(2).all(|t| t[0].since < t[1].since), "{:?}", told.terms);
+        let expected = timeline(&facts);
+        prop_assert_eq!(&timeline(&arrived), &expected);
+        prop_assert!(expected.terms.windows(2).all(|t| t[0].since < t[1].since), "{:?}", expected.terms);
         let again = arrived.iter().zip(&twice).filter(|(_, twice)| **twice).map(|(f, _)| f);
-        let doubled = story(arrived.iter().chain(again));
-        prop_assert_eq!(&doubled, &told);
-        prop_assert_eq!(tokens(&doubled, &usage), tokens(&told, &usage));
+        let doubled = timeline(arrived.iter().chain(again));
+        prop_assert_eq!(&doubled, &expected);
+        prop_assert_eq!(tokens(&doubled, &usage), tokens(&expected, &usage));
     }
 
     #[test]
-    fn a_second_event_of_the_same_payment_has_no_effect(facts in lives(), later in 0..9_i64, usage in usage()) {
-        let told = story(&facts);
+    fn a_second_event_of_the_same_payment_changes_nothing(facts in histories(), later in 0..9_i64, usage in usage()) {
+        let expected = timeline(&facts);
         let payment = |f: &&Fact| match &f.body {
             FactBody::Session(_) => true,
             FactBody::Invoice(i) => i.step == Paid,
@@ -264,56 +265,56 @@ proptest! {
             ..f.clone()
         });
         let all: Vec<Fact> = facts.iter().cloned().chain(twins).collect();
-        prop_assert_eq!(tokens(&story(&all), &usage).entries, tokens(&told, &usage).entries);
+        prop_assert_eq!(tokens(&timeline(&all), &usage).entries, tokens(&expected, &usage).entries);
     }
 
     #[test]
-    fn no_unit_is_lost_and_each_cause_has_one_effect(facts in lives(), usage in usage()) {
-        let told = story(&facts);
-        let done = tokens(&told, &usage);
-        let purse = done.balance.carried;
-        prop_assert!(purse.purchased >= 0 && (purse.purchased == 0 || purse.rollover >= 0), "{:?}", purse);
-        // What the periods did not include came out of the purse.
-        let included: i64 = done.used.values().sum();
-        let entered: i64 = done.entries.iter().map(|e| e.change.rollover + e.change.purchased).sum();
-        prop_assert_eq!(entered - (total(&usage) - included), purse.rollover + purse.purchased);
-        prop_assert_eq!(done.used.get(&done.balance.window).copied().unwrap_or_default(), done.balance.used);
-        let causes: BTreeSet<_> = done.entries.iter().map(|e| (e.kind, &e.cause)).collect();
-        prop_assert_eq!(causes.len(), done.entries.len(), "a cause has two entries: {:?}", done.entries);
-        for bought in &told.purchases {
-            let of_it = |id: &str| bought.taken_back.iter().any(|t| t.event.as_str() == id);
+    fn no_unit_is_lost_and_each_cause_has_one_entry(facts in histories(), usage in usage()) {
+        let expected = timeline(&facts);
+        let replayed = tokens(&expected, &usage);
+        let carried = replayed.balance.carried;
+        prop_assert!(carried.purchased >= 0 && (carried.purchased == 0 || carried.rollover >= 0), "{:?}", carried);
+        // Usage above the limits was taken from the carried units.
+        let from_limits: i64 = replayed.used.values().sum();
+        let entered: i64 = replayed.entries.iter().map(|e| e.change.rollover + e.change.purchased).sum();
+        prop_assert_eq!(entered - (total(&usage) - from_limits), carried.rollover + carried.purchased);
+        prop_assert_eq!(replayed.used.get(&replayed.balance.window).copied().unwrap_or_default(), replayed.balance.used);
+        let causes: BTreeSet<_> = replayed.entries.iter().map(|e| (e.kind, &e.cause)).collect();
+        prop_assert_eq!(causes.len(), replayed.entries.len(), "a cause has two entries: {:?}", replayed.entries);
+        for purchase in &expected.purchases {
+            let takes_back = |id: &str| purchase.taken_back.iter().any(|t| t.event.as_str() == id);
             let sum = |kind| -> i64 {
-                let own = |e: &&TimelineEntry| e.kind == kind && (e.cause == bought.session || of_it(&e.cause));
-                done.entries.iter().filter(own).map(|e| e.amount).sum()
+                let own = |e: &&TimelineEntry| e.kind == kind && (e.cause == purchase.session || takes_back(&e.cause));
+                replayed.entries.iter().filter(own).map(|e| e.amount).sum()
             };
-            prop_assert_eq!(sum(EntryKind::Grant), bought.credits);
-            let taken = sum(EntryKind::TakenBack) - sum(EntryKind::Returned);
-            prop_assert_eq!(taken, bought.taken_back.last().map_or(0, |t| t.credits));
-            prop_assert!((0..=bought.credits).contains(&taken));
-            prop_assert!(bought.taken_back.iter().all(|t| (0..=bought.credits).contains(&t.credits)));
+            prop_assert_eq!(sum(EntryKind::Grant), purchase.credits);
+            let taken_back = sum(EntryKind::TakenBack) - sum(EntryKind::Returned);
+            prop_assert_eq!(taken_back, purchase.taken_back.last().map_or(0, |t| t.credits));
+            prop_assert!((0..=purchase.credits).contains(&taken_back));
+            prop_assert!(purchase.taken_back.iter().all(|t| (0..=purchase.credits).contains(&t.credits)));
         }
     }
 
     #[test]
-    fn only_paid_cycles_roll_over_and_never_more_than_a_limit(facts in lives(), usage in usage()) {
-        let done = tokens(&story(&facts), &usage);
-        for entry in done.entries.iter().filter(|e| e.kind == EntryKind::Rollover) {
-            let tells = |f: &&Fact| matches!(&f.body, FactBody::Invoice(i) if i.invoice == entry.cause && i.step == Paid && i.renews());
-            prop_assert!(facts.iter().any(|f| tells(&f)), "{:?}", entry);
+    fn only_paid_renewals_roll_over_and_never_more_than_a_limit(facts in histories(), usage in usage()) {
+        let replayed = tokens(&timeline(&facts), &usage);
+        for entry in replayed.entries.iter().filter(|e| e.kind == EntryKind::Rollover) {
+            let is_cause = |f: &&Fact| matches!(&f.body, FactBody::Invoice(i) if i.invoice == entry.cause && i.step == Paid && i.renews());
+            prop_assert!(facts.iter().any(|f| is_cause(&f)), "{:?}", entry);
             prop_assert!(entry.amount > 0 && entry.change.rollover <= entry.amount && entry.change.rollover >= 0);
             prop_assert!(entry.amount <= 180 * M && entry.change.purchased == 0 && entry.change.used == 0);
         }
     }
 
     #[test]
-    fn usage_that_comes_last_is_paid_at_once_as_if_all_were_told_again(
-        facts in lives(),
+    fn paying_the_newest_usage_at_once_equals_a_replay(
+        facts in histories(),
         usage in usage(),
         last in vec((0..45 * DAY, 0..9 * M), 1..5),
     ) {
-        let told = story(&facts);
+        let expected = timeline(&facts);
         let mut all = usage;
-        let before = tokens(&told, &all);
+        let before = tokens(&expected, &all);
         let mut fast: MeterBalance = before.balance.clone();
         let mut changed = (0, 0);
         let since = fast.since.max(T0);
@@ -325,7 +326,7 @@ proptest! {
             let change = fast.spend(spent.at, amount).expect("in range");
             changed = (changed.0 + change.rollover, changed.1 + change.purchased);
             all.push(spent);
-            let slow = tokens(&told, &all);
+            let slow = tokens(&expected, &all);
             prop_assert_eq!(&slow.balance, &fast);
             prop_assert_eq!(&slow.entries, &before.entries);
         }
@@ -334,12 +335,12 @@ proptest! {
     }
 
     #[test]
-    fn whatever_usage_was_taken_any_event_can_be_settled_with_it(
-        facts in lives(),
+    fn no_later_event_overflows_with_usage_that_was_accepted(
+        facts in histories(),
         usage in vec((usage_time(), 0..=1_i64 << 62), 1..12),
         known in 0..40_usize,
     ) {
-        let before = story(facts.iter().take(known));
+        let before = timeline(facts.iter().take(known));
         let mut accepted: Vec<UsageSum> = Vec::new();
         for (at, amount) in usage {
             let spent = UsageSum { at, amount };
@@ -348,7 +349,7 @@ proptest! {
             }
         }
         for known in known..=facts.len() {
-            let all = story(facts.iter().take(known));
+            let all = timeline(facts.iter().take(known));
             for meter in ["tokens", "basic_chars"] {
                 prop_assert!(replay(&all, meter, &accepted).is_ok(), "{:?} {:?}", all, accepted);
             }
@@ -356,11 +357,11 @@ proptest! {
     }
 
     #[test]
-    fn usage_between_two_cuts_may_change_places_and_be_summed_up(facts in lives(), usage in usage(), turn in 0..9_usize) {
-        let told = story(&facts);
-        let known = tokens(&told, &usage);
+    fn usage_between_two_boundaries_may_be_reordered_and_summed_up(facts in histories(), usage in usage(), turn in 0..9_usize) {
+        let expected = timeline(&facts);
+        let known = tokens(&expected, &usage);
         let (mut moved, mut summed) = (Vec::new(), Vec::new());
-        for mut spent in between_cuts(&told, &usage).into_values() {
+        for mut spent in between_boundaries(&expected, &usage).into_values() {
             summed.push(UsageSum { at: spent[turn % spent.len()].at, amount: total(&spent) });
             let amounts: Vec<i64> = spent.iter().map(|s| s.amount).collect();
             for (place, spent) in spent.iter_mut().enumerate() {
@@ -370,10 +371,10 @@ proptest! {
             moved.extend(spent);
         }
         moved.reverse();
-        prop_assert_eq!(tokens(&told, &moved), known.clone());
-        prop_assert_eq!(tokens(&told, &summed), known);
+        prop_assert_eq!(tokens(&expected, &moved), known.clone());
+        prop_assert_eq!(tokens(&expected, &summed), known);
     }
 }
 
-#[path = "timeline_settled_tests.rs"]
-mod settled;
+#[path = "timeline_unaffected_tests.rs"]
+mod unaffected;

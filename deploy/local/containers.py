@@ -36,7 +36,7 @@ class Container:
         self.data.mkdir()
         publish = f"127.0.0.1:{self.port}:{self.inner_port}"
         settings = [word for setting in self.environment for word in ("--env", setting)]
-        self._docker("create", "--name", self.name, "--publish", publish, *settings, self.image)
+        self._docker("create", "--name", self.name, "--publish", publish, *settings, self.image, *self.arguments)
 
     def remove(self):
         subprocess.run(["docker", "rm", "--force", "--volumes", self.name],
@@ -90,6 +90,7 @@ class PostgresContainer(Container):
         f"POSTGRES_DB={postgres.DATABASE}",
         "POSTGRES_HOST_AUTH_METHOD=trust",
     )
+    arguments = ("-c", f"max_connections={postgres.SETTINGS['max_connections']}")
 
 
 class RabbitMQContainer(Container):
@@ -99,3 +100,4 @@ class RabbitMQContainer(Container):
     image = "rabbitmq:4-alpine"
     inner_port = 5672
     environment = ()
+    arguments = ()

@@ -45,6 +45,27 @@ def short_hash(path):
     return hashlib.sha256(str(path).encode()).hexdigest()[:8]
 
 
+@contextlib.contextmanager
+def choosing_ports():
+    """One script at a time chooses ports, and notes them before the next one does: a port is free
+    until its server listens, and again while its server is stopped."""
+    with open(base() / "ports.lock", "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def free_ports(port_names):
+    """A port for each name, none of them another instance's."""
+    taken = set()
+    for name in names():
+        for its in Instance(name).state().values():
+            taken.update(its["ports"].values())
+    ports = {}
+    for name in port_names:
+        ports[name] = free_port(taken | set(ports.values()))
+    return ports
+
+
 def names():
     return sorted(path.parent.name for path in base().glob("*/state.json"))
 
@@ -115,7 +136,9 @@ class Instance:
             # A container's port was fixed when it was created: docker itself will complain.
             if its["source"] == "binaries" and not all(map(can_listen, its["ports"].values())):
                 say(f"{server.label}: its former port is taken, choosing another")
-                its["ports"] = {name: free_port() for name in server.port_names}
+                with choosing_ports():
+                    its["ports"] = free_ports(server.port_names)
+                    self._save(state)
             its["ends_with_run"] = for_run
             self._save(state)
             server = self.servers()[kind]
@@ -162,14 +185,15 @@ class Instance:
     def _create(self, kind, throwaway):
         make_folder(self.home)
         source = sources.choose(kind)
-        installed, _, container, _ = sources.SERVERS[kind]
+        installed, _, container = sources.SERVERS[kind]
         port_names = (container if source == "docker" else installed).port_names
-        ports = {name: free_port() for name in port_names}
-        server = sources.server(kind, source, self.home, self.identity, ports)
-        shutil.rmtree(server.data, ignore_errors=True)  # an earlier attempt that failed
-        server.create()
-        its = {"source": source, "ports": ports, "ends_with_run": False, "throwaway": throwaway}
-        self._save({**self.state(), kind: its})
+        with choosing_ports():
+            ports = free_ports(port_names)
+            server = sources.server(kind, source, self.home, self.identity, ports)
+            shutil.rmtree(server.data, ignore_errors=True)  # an earlier attempt that failed
+            server.create()
+            its = {"source": source, "ports": ports, "ends_with_run": False, "throwaway": throwaway}
+            self._save({**self.state(), kind: its})
         return its
 
     def _remove(self, kind):

@@ -18,7 +18,8 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "shared_buffers": "256MB",
-    "max_connections": "200",
+    # As many tests run at once as there are processors, each with up to 25 connections.
+    "max_connections": "1000",
     "max_wal_size": "2GB",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Private PostgreSQL and RabbitMQ servers for the demo, tests, benchmarks and fault tests.
 
-They come from installed binaries, else from Docker, else the distribution's packages are installed.
-Nothing system-wide is touched: an instance (--name) has its own directory below
+They come from installed binaries, else from Docker; install.py installs missing binaries. Nothing
+system-wide is touched: an instance (--name) has its own directory below
 ${TOLLBRIDGE_LOCAL_DIR:-/tmp/tollbridge-<uid>/<hash of this checkout>}, its own ports on 127.0.0.1
 that it keeps, its own Erlang node and port mapper. Results go to standard output, the rest to
 standard error.

@@ -185,12 +185,13 @@ def can_listen(port):
     return True
 
 
-def free_port():
-    """A free port below the range that outgoing connections take theirs from: there, a client
+def free_port(taken):
+    """A free port that is not in `taken`. It lies below the range that outgoing connections take theirs
+    from, and above that of the processes that tests start (tests/src/harness/ports.rs): there, a client
     that retries while its server is down would sooner or later be given the server's own port,
     connect to itself and so keep the server from coming back."""
     for _ in range(1000):
         port = random.randrange(20000, 32000)
-        if can_listen(port):
+        if port not in taken and can_listen(port):
             return port
     raise Failure("no free port between 20000 and 32000 on 127.0.0.1")

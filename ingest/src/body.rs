@@ -1,75 +1,75 @@
-//! A request's body, bounded in size and time.
+//! Reads a request's body, with limits for its size and its time.
 
 use axum::body::Body;
 use http_body_util::BodyExt;
 use std::time::Duration;
 
-/// A body over the limit is read on, and thrown away, up to so many bytes: a
-/// server that closes with bytes unread resets the connection, and the client
-/// loses the answer.
-const READ_BYTES_MOST: usize = 64 * 1024 * 1024;
+/// Most bytes to read and discard of a body that is over its limit. A server that closes a
+/// connection with unread bytes resets it, and then the client never gets the answer.
+const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How long the body of a request that is refused by its headers may take to
-/// pass by.
+/// Longest time to read and discard the body of a request that its headers already refuse.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Limits of a body.
+/// Limits of a request's body.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The most bytes that are accepted.
-    pub bytes_most: usize,
-    /// How long it may take from the headers to its end.
+pub struct BodyLimits {
+    /// Most bytes of an accepted body.
+    pub bytes_max: usize,
+    /// Longest time between the headers and the end of the body.
     pub timeout: Duration,
 }
 
-/// Why there is no body to work with.
+/// Why a body cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// Over the limit.
+    /// It is over the limit.
     #[error("the body is too large")]
     TooLarge,
-    /// Not there in time.
+    /// It did not arrive in time.
     #[error("the body did not arrive in time")]
     TooSlow,
-    /// The client went away or broke the protocol.
-    #[error("the body did not arrive whole")]
+    /// The client closed the connection or broke the protocol.
+    #[error("the body did not arrive completely")]
     Broken,
 }
 
 /// Reads all of `body`.
-pub async fn read(body: Body, limits: Limits) -> Result<Vec<u8>, BodyError> {
-    tokio::time::timeout(limits.timeout, collect(body, limits.bytes_most))
+///
+/// # Errors
+/// If it is over a limit, or the client does not send all of it.
+pub async fn read(body: Body, limits: BodyLimits) -> Result<Vec<u8>, BodyError> {
+    tokio::time::timeout(limits.timeout, collect(body, limits.bytes_max))
         .await
         .unwrap_or(Err(BodyError::TooSlow))
 }
 
-/// Lets `body` pass by unseen, for as long as an honest sender takes, so that it
-/// gets the answer to its headers.
+/// Reads and discards `body`, so that the client can read the answer. Gives up after a second.
 pub async fn discard(body: Body) {
     let _ = tokio::time::timeout(DISCARD_TIMEOUT, collect(body, 0)).await;
 }
 
-async fn collect(mut body: Body, bytes_most: usize) -> Result<Vec<u8>, BodyError> {
-    let mut held = Vec::new();
+async fn collect(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, BodyError> {
+    let mut kept = Vec::new();
     let mut bytes_seen = 0_usize;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
             continue; // trailers
         };
         bytes_seen = bytes_seen.saturating_add(data.len());
-        if bytes_seen <= bytes_most {
-            held.extend_from_slice(&data);
+        if bytes_seen <= bytes_max {
+            kept.extend_from_slice(&data);
         } else {
-            held = Vec::new();
-            if bytes_seen > READ_BYTES_MOST {
+            kept = Vec::new();
+            if bytes_seen > DISCARDED_BYTES_MAX {
                 break;
             }
         }
     }
-    if bytes_seen > bytes_most {
+    if bytes_seen > bytes_max {
         return Err(BodyError::TooLarge);
     }
-    Ok(held)
+    Ok(kept)
 }
 
 #[cfg(test)]
@@ -78,8 +78,8 @@ mod tests {
     use futures_util::stream;
     use std::convert::Infallible;
 
-    const LIMITS: Limits = Limits {
-        bytes_most: 10,
+    const LIMITS: BodyLimits = BodyLimits {
+        bytes_max: 10,
         timeout: Duration::from_millis(20),
     };
 
@@ -91,13 +91,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_never_ends_is_cut_off() {
+    async fn a_body_that_never_ends_is_refused() {
         let endless = stream::repeat_with(|| Ok::<_, Infallible>(vec![0; 1024 * 1024]));
         assert_eq!(read(Body::from_stream(endless), LIMITS).await, Err(BodyError::TooLarge));
     }
 
     #[tokio::test]
-    async fn a_body_that_stalls_is_cut_off() {
+    async fn a_body_that_stalls_is_refused() {
         let stalled = stream::pending::<Result<&str, Infallible>>();
         assert_eq!(read(Body::from_stream(stalled), LIMITS).await, Err(BodyError::TooSlow));
     }

@@ -1,49 +1,129 @@
 //! The settings of this process, read once at start.
 
-use crate::{body, signature::Secrets};
+use crate::{body::BodyLimits, signature::Secrets};
 use shared::{
-    broker::Broker,
-    http::Limits,
-    settings::{SettingError, Settings},
-    token::Token,
-    topology::Topology,
+    broker::{self, Broker},
+    http::{self, Limits},
+    settings::{
+        Fallback, Group, LENGTH_MAX, Length, Number, Program, SecretText, Setting, SettingError, Settings, Text,
+    },
+    telemetry,
+    token::{self, Token},
+    topology::{self, Topology},
+    trace,
 };
 use std::time::Duration;
 
-/// What `--help` says about the environment.
-pub const HELP: &str = "\
-Settings (environment; NAME_FILE names a file that holds a secret):
-  STRIPE_WEBHOOK_SECRET  required; one or more whsec_..., comma-separated: all
-                         are accepted while a secret is rolled (or ..._FILE)
-  USAGE_TOKEN            none; bearer token of POST /v1/usage, 16 characters or
-                         more; without it that route is off (or ..._FILE)
-  AMQP_URL               amqp://guest:guest@127.0.0.1:5672/%2f; several, comma-
-                         separated, are the nodes of one cluster (or ..._FILE)
-  QUEUE_NAMESPACE        billing; prefix of every queue, as for the worker
-  RETRY_DELAYS           2s,10s,1m,5m,30m,2h; as for the worker
-  INGEST_ADDR            127.0.0.1:8080; the public listener
-  OPS_ADDR               127.0.0.1:9101; /healthz, /readyz, /metrics
-  BODY_LIMIT_BYTES       1048576; a larger body is answered 413
-  BODY_TIMEOUT           10s; a body that takes longer is answered 408
-  HEADER_TIMEOUT         10s; for the headers of a request, and idle connections
-  MAX_CONNECTIONS        1024; public connections at once
-  PUBLISH_TIMEOUT        2s, at most 2500ms; without a confirm by then: 503
-  DRAIN_TIMEOUT          20s; for requests under way after SIGTERM or SIGINT
-  LOG_FORMAT             text; or json
-  RUST_LOG               info; lapin's are always off
-  OTEL_EXPORTER_OTLP_ENDPOINT  none; an http:// collector of spans, such as
-                         http://127.0.0.1:4318
+/// The webhook's signing secrets.
+pub static STRIPE_WEBHOOK_SECRET: Setting<SecretText> = Setting {
+    name: "STRIPE_WEBHOOK_SECRET",
+    group: Group::Stripe,
+    form: SecretText("one or more whsec_... from Stripe's dashboard, with commas between them, at most 16"),
+    default: Fallback::Required,
+    meaning: "The signing secrets of the webhook endpoint. A signature by any of them passes, so that a secret can be \
+              rolled: put the new one first.",
+};
+/// The token of usage reports.
+pub static USAGE_TOKEN: Setting<SecretText> = Setting {
+    name: "USAGE_TOKEN",
+    group: Group::Listeners,
+    form: token::FORM,
+    default: Fallback::None,
+    meaning: "Bearer token of POST /v1/usage. Without it that route is off and answers 404.",
+};
+/// The public listener.
+pub static INGEST_ADDR: Setting<Text> = Setting {
+    name: "INGEST_ADDR",
+    group: Group::Listeners,
+    form: Text,
+    default: Fallback::Value("127.0.0.1:8080"),
+    meaning: "Address and port of the public listener: /webhooks/stripe, /v1/usage.",
+};
+/// The private listener.
+pub static OPS_ADDR: Setting<Text> = Setting {
+    name: "OPS_ADDR",
+    group: Group::Listeners,
+    form: Text,
+    default: Fallback::Value("127.0.0.1:9101"),
+    meaning: "Address and port of the private listener: /healthz, /readyz, /metrics.",
+};
+/// The longest body.
+pub static BODY_LIMIT_BYTES: Setting<Number> = Setting {
+    name: "BODY_LIMIT_BYTES",
+    group: Group::Listeners,
+    // RabbitMQ 4 takes messages of up to 16 MiB by default ("max_message_size").
+    form: Number {
+        min: 1,
+        max: 16 * 1024 * 1024,
+    },
+    default: Fallback::Value("1048576"),
+    meaning: "Bytes of a body, at most. A longer one is answered 413.",
+};
+/// The time for a body.
+pub static BODY_TIMEOUT: Setting<Length> = Setting {
+    name: "BODY_TIMEOUT",
+    group: Group::Listeners,
+    form: Length { max: LENGTH_MAX },
+    default: Fallback::Value("10s"),
+    meaning: "How long a body may take to arrive. A slower one is answered 408.",
+};
+/// The time for headers.
+pub static HEADER_TIMEOUT: Setting<Length> = Setting {
+    name: "HEADER_TIMEOUT",
+    group: Group::Listeners,
+    form: Length { max: LENGTH_MAX },
+    default: Fallback::Value("10s"),
+    meaning: "How long the headers of a request may take, and how long a connection may be idle. Then it is closed.",
+};
+/// Public connections.
+pub static MAX_CONNECTIONS: Setting<Number> = Setting {
+    name: "MAX_CONNECTIONS",
+    group: Group::Listeners,
+    form: Number { min: 1, max: 65_536 },
+    default: Fallback::Value("1024"),
+    meaning: "Public connections at once, at most. More wait until one is closed.",
+};
+/// The time for a confirm.
+pub static PUBLISH_TIMEOUT: Setting<Length> = Setting {
+    name: "PUBLISH_TIMEOUT",
+    group: Group::Listeners,
+    // The 503 must be out within 3 s, with time left to read the body and to answer.
+    form: Length {
+        max: Duration::from_millis(2_500),
+    },
+    default: Fallback::Value("2s"),
+    meaning: "How long a publish may wait for the broker's confirm. Then the request is answered 503.",
+};
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+/// Every setting of ingest.
+pub static PROGRAM: Program = Program {
+    name: "ingest",
+    settings: &[
+        &broker::AMQP_URL,
+        &topology::QUEUE_NAMESPACE,
+        &topology::RETRY_DELAYS,
+        &STRIPE_WEBHOOK_SECRET,
+        &INGEST_ADDR,
+        &OPS_ADDR,
+        &USAGE_TOKEN,
+        &BODY_LIMIT_BYTES,
+        &BODY_TIMEOUT,
+        &HEADER_TIMEOUT,
+        &MAX_CONNECTIONS,
+        &PUBLISH_TIMEOUT,
+        &http::DRAIN_TIMEOUT,
+        &telemetry::LOG_FORMAT,
+        &telemetry::RUST_LOG,
+        &trace::OTEL_EXPORTER_OTLP_ENDPOINT,
+        &trace::OTEL_SERVICE_NAME,
+    ],
+    notes: "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.",
+};
 
-/// RabbitMQ 4 takes messages of up to 16 MiB unless told otherwise.
-const BODY_LIMIT_MOST: u32 = 16 * 1024 * 1024;
-/// 503 must be out within 3 s, with time left to read the body and to answer.
-const PUBLISH_TIMEOUT_MOST: Duration = Duration::from_millis(2_500);
 /// Each secret costs one HMAC over a body that none of them signed.
-const SECRETS_MOST: usize = 16;
+const SECRETS_MAX: usize = 16;
 
-/// Everything that this process is told.
+/// Everything that ingest needs to know.
 #[derive(Debug)]
 pub struct Config {
     /// The webhook's signing secrets.
@@ -63,68 +143,56 @@ pub struct Config {
     /// Limits of the public listener.
     pub limits: Limits,
     /// Limits of a request's body.
-    pub body_limits: body::Limits,
+    pub body_limits: BodyLimits,
 }
 
 impl Config {
     /// Reads and checks all of it.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        let defaults = Limits::default();
-        let publish_timeout = settings.duration("PUBLISH_TIMEOUT", Duration::from_secs(2))?;
-        if publish_timeout > PUBLISH_TIMEOUT_MOST {
-            return Err(SettingError::new(
-                "PUBLISH_TIMEOUT",
-                "is too long: Stripe must have its 503 within 3 s; allowed is up to 2500ms",
-            ));
-        }
-        let size = |name, default, most| {
-            let number = settings.number(name, default, 1..=most)?;
+        let size = |setting| {
+            let number: u32 = settings.get(setting)?;
             Ok(usize::try_from(number).unwrap_or(usize::MAX))
         };
         Ok(Self {
             secrets: secrets(settings)?,
-            usage_token: Token::from_settings(settings, "USAGE_TOKEN")?,
+            usage_token: Token::from_settings(settings, &USAGE_TOKEN)?,
             broker: Broker::from_settings(settings, "ingest")?,
             topology: Topology::from_settings(settings)?,
-            publish_timeout,
-            ingest_addr: settings.text("INGEST_ADDR").unwrap_or("127.0.0.1:8080").to_owned(),
-            ops_addr: settings.text("OPS_ADDR").unwrap_or("127.0.0.1:9101").to_owned(),
+            publish_timeout: settings.get(&PUBLISH_TIMEOUT)?,
+            ingest_addr: settings.get(&INGEST_ADDR)?,
+            ops_addr: settings.get(&OPS_ADDR)?,
             limits: Limits {
-                connections_most: size("MAX_CONNECTIONS", 1_024, 65_536)?,
-                header_timeout: settings.duration("HEADER_TIMEOUT", defaults.header_timeout)?,
-                drain_timeout: settings.duration("DRAIN_TIMEOUT", defaults.drain_timeout)?,
+                connections_max: size(&MAX_CONNECTIONS)?,
+                header_timeout: settings.get(&HEADER_TIMEOUT)?,
+                drain_timeout: settings.get(&http::DRAIN_TIMEOUT)?,
             },
-            body_limits: body::Limits {
-                bytes_most: size("BODY_LIMIT_BYTES", 1024 * 1024, BODY_LIMIT_MOST)?,
-                timeout: settings.duration("BODY_TIMEOUT", Duration::from_secs(10))?,
+            body_limits: BodyLimits {
+                bytes_max: size(&BODY_LIMIT_BYTES)?,
+                timeout: settings.get(&BODY_TIMEOUT)?,
             },
         })
     }
 }
 
-/// Reads `STRIPE_WEBHOOK_SECRET`. Errors say which entry is wrong, never what it holds.
+/// Reads the signing secrets. An error says which entry is wrong, never what it is.
 fn secrets(settings: &Settings) -> Result<Secrets, SettingError> {
-    const NAME: &str = "STRIPE_WEBHOOK_SECRET";
-    let all = settings.required_secret(NAME, "one or more whsec_… from Stripe's dashboard, comma-separated")?;
+    let all = settings.get(&STRIPE_WEBHOOK_SECRET)?;
     let all: Vec<&str> = all.expose().split(',').map(str::trim).collect();
     for (index, secret) in all.iter().enumerate() {
         let problem = match secret.strip_prefix("whsec_") {
             _ if secret.is_empty() => "is empty",
             None => "does not start with whsec_ (is it another kind of key?)",
             Some("") => "has nothing after whsec_",
-            Some(key) if !key.bytes().all(|b| b.is_ascii_graphic()) => "holds whitespace or other odd characters",
+            Some(key) if !key.bytes().all(|b| b.is_ascii_graphic()) => {
+                "has white space or other characters that no secret has"
+            }
             Some(_) => continue,
         };
-        return Err(SettingError::new(
-            NAME,
-            format!("entry {} of {} {problem}", index + 1, all.len()),
-        ));
+        let problem = format!("entry {} of {} {problem}", index + 1, all.len());
+        return Err(STRIPE_WEBHOOK_SECRET.error(problem));
     }
-    if all.len() > SECRETS_MOST {
-        return Err(SettingError::new(
-            NAME,
-            format!("holds {} secrets; {SECRETS_MOST} at most", all.len()),
-        ));
+    if all.len() > SECRETS_MAX {
+        return Err(STRIPE_WEBHOOK_SECRET.error(format!("has {} secrets; {SECRETS_MAX} at most", all.len())));
     }
     Ok(Secrets::new(&all))
 }
@@ -145,12 +213,19 @@ mod tests {
             (config.ingest_addr.as_str(), config.ops_addr.as_str()),
             ("127.0.0.1:8080", "127.0.0.1:9101")
         );
-        assert_eq!(config.body_limits.bytes_most, 1_048_576);
+        assert_eq!(config.body_limits.bytes_max, 1_048_576);
         assert_eq!(config.publish_timeout, Duration::from_secs(2));
         assert!(
             !format!("{config:?}").contains("whsec_old"),
             "a secret must not be printable"
         );
+    }
+
+    #[test]
+    fn every_default_is_a_value_that_its_setting_allows() {
+        for setting in PROGRAM.settings {
+            assert_eq!(setting.check_default(), Ok(()), "{}", setting.name());
+        }
     }
 
     #[test]
@@ -162,7 +237,7 @@ mod tests {
             ("whsec_a,,whsec_b", "entry 2 of 3 is empty"),
             ("whsec_a,", "entry 2 of 2 is empty"),
             ("whsec_", "has nothing after whsec_"),
-            ("whsec_hush hush", "holds whitespace"),
+            ("whsec_hush hush", "has white space"),
         ] {
             let error = config(&[("STRIPE_WEBHOOK_SECRET", value)]).expect_err(value);
             assert!(
@@ -187,7 +262,6 @@ mod tests {
             assert!(error.starts_with("USAGE_TOKEN: must be at least 16"), "{error}");
             assert!(!error.contains("hush"), "{error}");
         }
-        assert!(HELP.contains("USAGE_TOKEN"));
     }
 
     #[test]
@@ -203,7 +277,6 @@ mod tests {
         ] {
             let error = config(&[("STRIPE_WEBHOOK_SECRET", "whsec_a"), (name, value)]).expect_err(name);
             assert!(error.starts_with(&format!("{name}: ")), "{error}");
-            assert!(HELP.contains(name), "--help does not mention {name}");
         }
     }
 }

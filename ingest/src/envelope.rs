@@ -1,44 +1,49 @@
-//! The three fields of an event that ingest reads. All else is the worker's
-//! business: any API version, any type, also thin events.
+//! Reads id, type and creation time of a Stripe event: nothing else, so that any API version
+//! and any type passes, also thin events (Stripe's page "Event destinations"). The worker
+//! reads the rest.
 
 use serde::{Deserialize, Deserializer, de};
 use std::{borrow::Cow, fmt};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// `message_id` of AMQP is a short string.
-const ID_BYTES_MOST: usize = 255;
+/// Most bytes of an id: it becomes the AMQP property `message_id`, a short string (AMQP 0-9-1,
+/// "shortstr").
+const ID_BYTES_MAX: usize = 255;
 
-/// An event's head, borrowed from its body where it can be.
+/// The id and type of an event, borrowed from its body where possible.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Envelope<'a> {
-    /// Its id: not empty, at most 255 bytes, no control characters.
+pub struct EventHead<'a> {
+    /// The id, such as `evt_…`: 1 to 255 bytes without control characters.
     pub id: Cow<'a, str>,
-    /// Its type: not empty.
+    /// The type, such as `invoice.paid`; not empty.
     pub kind: Cow<'a, str>,
 }
 
-/// Why a body is not an event. Says nothing of its content.
+/// Why a body is not an event. The texts repeat nothing of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnEvent {
-    /// Not UTF-8, not JSON, or more than one value.
+    /// It is not UTF-8, not JSON, or more than one JSON value.
     #[error("the body is not JSON")]
     NotJson,
-    /// JSON, but not an object with the fields of an event.
+    /// It is JSON, but not an object with the fields of an event.
     #[error("the body is not an event: an object with id, type and created")]
     Fields,
-    /// An id that is empty, too long, or holds control characters.
-    #[error("the event's id is not usable")]
+    /// The id is empty, too long, or has control characters.
+    #[error("the event's id must be 1 to 255 bytes without control characters")]
     Id,
-    /// An empty type.
+    /// The type is empty.
     #[error("the event's type is empty")]
     Type,
 }
 
-impl<'a> Envelope<'a> {
-    /// Reads the head of `body`.
+impl<'a> EventHead<'a> {
+    /// Reads the head of an event from its JSON text.
+    ///
+    /// # Errors
+    /// If `body` is not an event.
     pub fn read(body: &'a [u8]) -> Result<Self, NotAnEvent> {
         #[derive(Deserialize)]
-        struct Fields<'a> {
+        struct HeadFields<'a> {
             #[serde(borrow)]
             id: Cow<'a, str>,
             #[serde(borrow, rename = "type")]
@@ -46,18 +51,22 @@ impl<'a> Envelope<'a> {
             #[serde(rename = "created")]
             _created: Created,
         }
-        // The whole body: serde_json does not look at the bytes of strings that it skips.
+        // Check the whole body: serde_json does not check the bytes of strings that it skips.
         let text = std::str::from_utf8(body).map_err(|_| NotAnEvent::NotJson)?;
-        // A struct would also be read from an array of its fields.
+        // serde would also read a struct from an array of its fields.
         if !text.trim_ascii_start().starts_with('{') {
-            let json = serde_json::from_str::<de::IgnoredAny>(text).is_ok();
-            return Err(if json { NotAnEvent::Fields } else { NotAnEvent::NotJson });
+            let is_json = serde_json::from_str::<de::IgnoredAny>(text).is_ok();
+            return Err(if is_json {
+                NotAnEvent::Fields
+            } else {
+                NotAnEvent::NotJson
+            });
         }
-        let Fields { id, kind, .. } = serde_json::from_str(text).map_err(|error| match error.classify() {
+        let HeadFields { id, kind, .. } = serde_json::from_str(text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => NotAnEvent::Fields,
             _ => NotAnEvent::NotJson,
         })?;
-        if id.is_empty() || id.len() > ID_BYTES_MOST || id.contains(char::is_control) {
+        if id.is_empty() || id.len() > ID_BYTES_MAX || id.contains(char::is_control) {
             return Err(NotAnEvent::Id);
         }
         if kind.is_empty() {
@@ -67,7 +76,8 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// When the event was made: Unix time, or RFC 3339 in thin events. Only checked.
+/// When Stripe created the event: seconds since 1970, or RFC 3339 in thin events. The value is
+/// checked and dropped.
 struct Created;
 
 impl<'de> Deserialize<'de> for Created {
@@ -82,7 +92,7 @@ impl de::Visitor<'_> for CreatedVisitor {
     type Value = Created;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Unix time in seconds or an RFC 3339 time")
+        f.write_str("seconds since 1970 or an RFC 3339 time")
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<Created, E> {

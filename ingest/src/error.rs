@@ -1,52 +1,47 @@
-//! Why a request is not accepted, and how it is answered instead.
+//! Why a request is refused, and its answer.
 
-use crate::{body::BodyError, envelope::NotAnEvent, signature};
+use crate::{body::BodyError, envelope::NotAnEvent, signature::SignatureError, usage::UsageRefusal};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use shared::{publisher::PublishError, usage::UsageError};
+use shared::publisher::PublishError;
 
-/// Work goes on within 5 s of the broker's return; Stripe has a schedule of its own.
+/// The process reconnects within 5 s after the broker is back. Stripe repeats on its own
+/// schedule (Stripe's page "Webhooks").
 const RETRY_AFTER_SECONDS: u16 = 5;
 
-/// A request that is not accepted.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The body did not come as it should.
+    /// The body is too large, too slow or incomplete.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// Not signed as it should be.
+    /// The signature is not valid.
     #[error(transparent)]
-    Signature(#[from] signature::Refusal),
-    /// Signed, but not an event.
+    Signature(#[from] SignatureError),
+    /// The body is signed, but it is not an event.
     #[error(transparent)]
     NotAnEvent(#[from] NotAnEvent),
-    /// An event that is not known to be stored.
+    /// The broker did not confirm that it stored the event.
     #[error(transparent)]
     NotPublished(#[from] PublishError),
-    /// Without the token that reports of use need.
+    /// A usage report came without the right token.
     #[error("the bearer token is missing or wrong")]
     Unauthorized,
-    /// Neither a CloudEvents event nor a batch, by its content type.
-    #[error("the content type must be application/cloudevents+json or application/cloudevents-batch+json")]
-    MediaType,
-    /// Not a report of use.
+    /// The body is not a usage report or a batch of them.
     #[error(transparent)]
-    Usage(#[from] UsageError),
-    /// More events than a batch may have.
-    #[error("the batch holds more than {} events; send it in parts", crate::usage::EVENTS_MOST)]
-    BatchTooLong,
-    /// No such path.
+    Usage(#[from] UsageRefusal),
+    /// There is no such path.
     #[error("not found")]
     NotFound,
-    /// The path is there, for POST only.
+    /// The path exists, but only for POST.
     #[error("only POST is allowed here")]
     MethodNotAllowed,
 }
 
 impl Refusal {
-    /// Every [`reason`](Self::reason).
+    /// All values of [`reason`](Self::reason).
     pub const REASONS: [&'static str; 20] = [
         "body_too_large",
         "body_too_slow",
@@ -70,56 +65,57 @@ impl Refusal {
         "method_not_allowed",
     ];
 
-    /// The answer's status.
+    /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Body(BodyError::TooLarge) | Self::BatchTooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::TooLarge) | Self::Usage(UsageRefusal::BatchTooLong) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::TooSlow) => StatusCode::REQUEST_TIMEOUT,
-            Self::Body(BodyError::Broken) | Self::Signature(_) | Self::NotAnEvent(_) | Self::Usage(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Body(BodyError::Broken)
+            | Self::Signature(_)
+            | Self::NotAnEvent(_)
+            | Self::Usage(UsageRefusal::Event(_)) => StatusCode::BAD_REQUEST,
             Self::NotPublished(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Usage(UsageRefusal::MediaType) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
 
-    /// The reason in metrics.
+    /// The value of the label `reason` in metrics and logs.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Body(BodyError::TooLarge) => "body_too_large",
             Self::Body(BodyError::TooSlow) => "body_too_slow",
             Self::Body(BodyError::Broken) => "body_broken",
-            Self::Signature(signature::Refusal::Missing) => "signature_missing",
-            Self::Signature(signature::Refusal::TooLong) => "signature_too_long",
-            Self::Signature(signature::Refusal::Malformed) => "signature_malformed",
-            Self::Signature(signature::Refusal::NoSignature) => "signature_none",
-            Self::Signature(signature::Refusal::Mismatch) => "signature_mismatch",
-            Self::Signature(signature::Refusal::Stale) => "signature_stale",
+            Self::Signature(SignatureError::Missing) => "signature_missing",
+            Self::Signature(SignatureError::TooLong) => "signature_too_long",
+            Self::Signature(SignatureError::Malformed) => "signature_malformed",
+            Self::Signature(SignatureError::NoSignature) => "signature_none",
+            Self::Signature(SignatureError::Mismatch) => "signature_mismatch",
+            Self::Signature(SignatureError::Stale) => "signature_stale",
             Self::NotAnEvent(NotAnEvent::NotJson) => "not_json",
             Self::NotAnEvent(NotAnEvent::Fields) => "event_fields",
             Self::NotAnEvent(NotAnEvent::Id) => "event_id",
             Self::NotAnEvent(NotAnEvent::Type) => "event_type",
             Self::NotPublished(_) => "not_published",
             Self::Unauthorized => "unauthorized",
-            Self::MediaType => "media_type",
-            Self::Usage(_) => "usage_event",
-            Self::BatchTooLong => "batch_too_long",
+            Self::Usage(UsageRefusal::MediaType) => "media_type",
+            Self::Usage(UsageRefusal::Event(_)) => "usage_event",
+            Self::Usage(UsageRefusal::BatchTooLong) => "batch_too_long",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
         }
     }
 
-    /// What the client is told. Never the content of its request, and of our
-    /// own side no more than that it should come again.
+    /// The text of the answer. It repeats nothing of the request, and of a problem with the
+    /// broker it says only that the client must send the event again.
     #[must_use]
     pub fn message(&self) -> String {
         match self {
-            Self::NotPublished(_) => "cannot take events right now; send it again".to_owned(),
+            Self::NotPublished(_) => "cannot accept events at the moment; send the request again".to_owned(),
             other => other.to_string(),
         }
     }
@@ -141,15 +137,19 @@ impl IntoResponse for Refusal {
             }
             _ => {}
         }
-        // Bytes may still be on their way: this connection is not for another request.
-        if matches!(self, Self::Body(_) | Self::Unauthorized | Self::MediaType) {
+        // The rest of the body may still arrive, so this connection cannot serve another request.
+        let body_unread = matches!(
+            self,
+            Self::Body(_) | Self::Unauthorized | Self::Usage(UsageRefusal::MediaType)
+        );
+        if body_unread {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 }
 
-/// A short JSON answer.
+/// An answer with a JSON body.
 #[must_use]
 pub fn json(status: StatusCode, body: &serde_json::Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
@@ -160,7 +160,8 @@ mod tests {
     use super::*;
     use BodyError::{Broken, TooLarge, TooSlow};
     use NotAnEvent::{Fields, Id, NotJson, Type};
-    use signature::Refusal::{Malformed, Mismatch, Missing, NoSignature, Stale, TooLong};
+    use SignatureError::{Malformed, Mismatch, Missing, NoSignature, Stale, TooLong};
+    use shared::usage::UsageError;
 
     fn all() -> Vec<(Refusal, u16)> {
         let mut all: Vec<(Refusal, u16)> = vec![
@@ -168,9 +169,12 @@ mod tests {
             (TooSlow.into(), 408),
             (Broken.into(), 400),
             (Refusal::Unauthorized, 401),
-            (Refusal::MediaType, 415),
-            (Refusal::BatchTooLong, 413),
-            (UsageError::new("data.amount", "is missing").into(), 400),
+            (UsageRefusal::MediaType.into(), 415),
+            (UsageRefusal::BatchTooLong.into(), 413),
+            (
+                UsageRefusal::from(UsageError::new("data.amount", "is missing")).into(),
+                400,
+            ),
             (Refusal::NotFound, 404),
             (Refusal::MethodNotAllowed, 405),
         ];
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_is_listed_once_so_that_it_shows_as_zero() {
+    fn every_reason_is_listed_once_so_that_its_metric_begins_at_zero() {
         let mut reasons: Vec<_> = all().iter().map(|(refusal, _)| refusal.reason()).collect();
         reasons.dedup();
         reasons.sort_unstable();

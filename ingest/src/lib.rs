@@ -1,6 +1,6 @@
-//! Takes Stripe's webhooks: verifies the raw bytes, publishes them with
-//! confirm, and only then answers 200. Takes applications' reports of use too,
-//! against a token, and answers them 202 likewise.
+//! Takes Stripe's webhooks: verifies the raw bytes, publishes them, and answers
+//! 200 once the broker has confirmed them. Takes applications' usage reports
+//! against a token too, and answers them 202 in the same way.
 
 pub mod body;
 pub mod config;
@@ -47,7 +47,7 @@ pub async fn run(
 
     let ops = ops::router(readiness(publisher.clone(), stop.clone()));
     let ops_limits = Limits {
-        // Nobody waits for more than a scrape there.
+        // The longest request there is a scrape of the metrics.
         drain_timeout: Duration::from_secs(1),
         ..Limits::default()
     };
@@ -74,7 +74,7 @@ pub async fn run(
     ended
 }
 
-/// What `/readyz` asks.
+/// The check behind `/readyz`: why ingest cannot accept events now.
 fn readiness(
     publisher: Publisher,
     stop: CancellationToken,

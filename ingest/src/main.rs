@@ -1,4 +1,4 @@
-//! `ingest`: the process. Reads its settings, binds its listeners, serves.
+//! The `ingest` process: reads its settings, binds its listeners, serves.
 
 use anyhow::Context;
 use clap::Parser;
@@ -10,10 +10,10 @@ use shared::{
 };
 use std::{io::Write, process::ExitCode};
 
-/// Takes Stripe's webhooks, and applications' reports of use: verifies each,
-/// publishes it to RabbitMQ with confirm, and only then accepts it.
+/// Takes Stripe's webhooks and applications' usage reports: verifies each,
+/// publishes it to RabbitMQ, and accepts it once the broker has confirmed it.
 #[derive(Debug, Parser)]
-#[command(name = "ingest", version, about, after_help = config::HELP)]
+#[command(name = "ingest", version, about, after_help = config::PROGRAM.help())]
 struct Cli {}
 
 #[tokio::main]
@@ -22,19 +22,19 @@ async fn main() -> ExitCode {
     let Err(error) = start().await else {
         return ExitCode::SUCCESS;
     };
-    // Where standard error is closed there is nobody to tell.
+    // If standard error is closed, nothing more can be done.
     let _ = writeln!(std::io::stderr(), "ingest: {error:#}");
     ExitCode::from(if error.is::<SettingError>() { 2 } else { 1 })
 }
 
 async fn start() -> anyhow::Result<()> {
-    let settings = Settings::from_process();
+    let settings = Settings::of(&config::PROGRAM);
     telemetry::init(&settings)?;
     trace::init(&settings, "tollbridge-ingest")?;
     let config = Config::from_settings(&settings)?;
     let stop = shutdown::on_signal().context("cannot listen for signals")?;
-    let public = http::bind("INGEST_ADDR", &config.ingest_addr).await?;
-    let private = http::bind("OPS_ADDR", &config.ops_addr).await?;
+    let public = http::bind(&config::INGEST_ADDR, &config.ingest_addr).await?;
+    let private = http::bind(&config::OPS_ADDR, &config.ops_addr).await?;
     let ended = ingest::run(config, public, private, stop).await;
     trace::end().await;
     ended?;

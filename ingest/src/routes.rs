@@ -1,17 +1,17 @@
-//! The public routes.
+//! The public routes: `POST /webhooks/stripe` and `POST /v1/usage`.
 
 use crate::{
-    body::{self, BodyError},
-    envelope::Envelope,
+    body::{self, BodyError, BodyLimits},
+    envelope::EventHead,
     error::{Refusal, json},
     metrics::{
         BODY_BYTES, HANDLE_SECONDS, REFUSALS, REQUESTS, SECRET_USED, USAGE_EVENTS, USAGE_HANDLE_SECONDS, VERIFY_SECONDS,
     },
     publish,
-    signature::{self, Secrets},
+    signature::{self, Secrets, SignatureError},
     token,
-    traced::Traced,
-    usage::{self, Form},
+    traced::RequestSpans,
+    usage::{self, UsageFormat},
 };
 use axum::{
     Router,
@@ -21,7 +21,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, post},
 };
-use shared::{message, publisher::Publisher, token::Token, trace::TRACEPARENT, usage::USAGE_TYPE};
+use shared::{
+    message,
+    publisher::Publisher,
+    token::Token,
+    trace::{HeaderExtractor, TraceContext},
+    usage::USAGE_TYPE,
+};
 use std::{
     sync::{
         Arc,
@@ -30,31 +36,31 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-/// What the handlers work with.
+/// The state that the handlers share.
 #[derive(Debug)]
 pub struct App {
     /// The webhook's signing secrets.
     pub secrets: Secrets,
-    /// The token of reports of use; without it there is no such route.
+    /// The token of `POST /v1/usage`. Without it that route does not exist.
     pub usage_token: Option<Token>,
-    /// Where events go.
+    /// The connection to RabbitMQ.
     pub publisher: Publisher,
-    /// The queue they go to.
+    /// The name of the work queue.
     pub queue: String,
-    /// Limits of a body.
-    pub body_limits: body::Limits,
+    /// Limits of a request's body.
+    pub body_limits: BodyLimits,
 }
 
-/// All public routes. A path or method that is not there is answered in JSON too.
+/// All public routes. An unknown path or method gets a JSON answer too.
 pub fn router(app: Arc<App>) -> Router {
-    let mut router = Router::new().route("/webhooks/stripe", only(post(stripe)));
+    let mut router = Router::new().route("/webhooks/stripe", post_only(post(stripe)));
     if app.usage_token.is_some() {
-        router = router.route("/v1/usage", only(post(report)));
+        router = router.route("/v1/usage", post_only(post(usage_reports)));
     }
     router.fallback(async || refuse(Refusal::NotFound)).with_state(app)
 }
 
-fn only(method: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+fn post_only(method: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
     method.fallback(async || refuse(Refusal::MethodNotAllowed))
 }
 
@@ -68,7 +74,7 @@ async fn stripe(State(app): State<Arc<App>>, request: Request) -> Response {
     response
 }
 
-async fn report(State(app): State<Arc<App>>, request: Request) -> Response {
+async fn usage_reports(State(app): State<Arc<App>>, request: Request) -> Response {
     let started = Instant::now();
     let response = match app.receive_usage(request).await {
         Ok(events) => accept(StatusCode::ACCEPTED, &serde_json::json!({ "accepted": events })),
@@ -79,63 +85,60 @@ async fn report(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 impl App {
-    /// `Ok` once the event is stored; nothing reads the body before its
-    /// signature has passed.
+    /// Returns `Ok` once the event is stored. Nothing reads the body before its signature is
+    /// verified.
     async fn receive(&self, request: Request) -> Result<(), Refusal> {
         let (arrived, received_at_ms) = (SystemTime::now(), message::now_ms());
         let (head, body) = request.into_parts();
         let body = self.read(body).await?;
         self.verify(&head.headers, &body, received_at_ms)?;
-        let envelope = Envelope::read(&body)?;
-        let (event_id, event_type) = (&envelope.id, for_log(&envelope.kind));
-        let mut trace = Traced::begin("/webhooks/stripe", &self.queue, None, arrived);
-        trace.about(event_id, &event_type);
-        let context = trace.context();
-        let outcome = publish::event(&self.publisher, &self.queue, &envelope, &body, received_at_ms, context).await;
-        trace.end(StatusCode::OK, &outcome);
+        let event = EventHead::read(&body)?;
+        let (event_id, event_type) = (&event.id, for_log(&event.kind));
+        let mut spans = RequestSpans::begin("/webhooks/stripe", &self.queue, None, arrived);
+        spans.set_event(event_id, &event_type);
+        let context = spans.context();
+        let outcome = publish::event(&self.publisher, &self.queue, &event, &body, received_at_ms, context).await;
+        spans.end(StatusCode::OK, &outcome);
 
         let trace_id = context.trace_id();
         match &outcome {
             Ok(()) => tracing::info!(%event_id, event_type, trace_id, bytes = body.len(), "event accepted"),
             Err(error) => {
-                tracing::warn!(%event_id, event_type, trace_id, %error, "event not accepted; Stripe sends it again");
+                tracing::warn!(%event_id, event_type, trace_id, %error, "event not accepted; Stripe will send it again");
             }
         }
         Ok(outcome?)
     }
 
-    /// How many reports of use, once all of them are stored. Who has no token
-    /// has no byte of its body looked at.
+    /// Returns the number of usage reports once all of them are stored. Without the token nothing
+    /// reads the body.
     async fn receive_usage(&self, request: Request) -> Result<usize, Refusal> {
         let (arrived, received_at_ms) = (SystemTime::now(), message::now_ms());
         let (head, body) = request.into_parts();
-        let form = match self.usage_form(&head.headers) {
-            Ok(form) => form,
+        let format = match self.usage_format(&head.headers) {
+            Ok(format) => format,
             Err(refusal) => {
                 body::discard(body).await;
                 return Err(refusal);
             }
         };
         let body = self.read(body).await?;
-        let reports = usage::read(form, &body)?;
-        // The whole batch can be followed by its first, and is one trace: that of the application's
-        // own work, if it says so.
+        let reports = usage::read(format, &body)?;
+        // A batch is one trace, named after its first report. It continues the application's trace
+        // if the request has a `traceparent`.
         let (events, first) = (reports.len(), reports.first().map(|report| report.key.as_str()));
-        let parent = head
-            .headers
-            .get(TRACEPARENT)
-            .and_then(|h| h.to_str().ok()?.parse().ok());
-        let mut trace = Traced::begin("/v1/usage", &self.queue, parent, arrived);
-        trace.about(first.unwrap_or_default(), USAGE_TYPE);
-        let context = trace.context();
+        let parent = TraceContext::extract(&HeaderExtractor(&head.headers));
+        let mut spans = RequestSpans::begin("/v1/usage", &self.queue, parent, arrived);
+        spans.set_event(first.unwrap_or_default(), USAGE_TYPE);
+        let context = spans.context();
         let outcome = publish::usage(&self.publisher, &self.queue, &reports, received_at_ms, context).await;
-        trace.end(StatusCode::ACCEPTED, &outcome);
+        spans.end(StatusCode::ACCEPTED, &outcome);
 
         let trace_id = context.trace_id();
         match &outcome {
             Ok(()) => tracing::info!(events, event_id = first, trace_id, bytes = body.len(), "usage accepted"),
             Err(error) => {
-                tracing::warn!(events, event_id = first, trace_id, %error, "usage not accepted; it has to come again");
+                tracing::warn!(events, event_id = first, trace_id, %error, "usage not accepted; the application must send it again");
             }
         }
         outcome?;
@@ -143,15 +146,12 @@ impl App {
         Ok(events)
     }
 
-    fn usage_form(&self, headers: &HeaderMap) -> Result<Form, Refusal> {
-        if !self
-            .usage_token
-            .as_ref()
-            .is_some_and(|of_usage| token::admits(of_usage, headers))
-        {
+    fn usage_format(&self, headers: &HeaderMap) -> Result<UsageFormat, Refusal> {
+        let token = self.usage_token.as_ref();
+        if !token.is_some_and(|token| token::is_authorized(token, headers)) {
             return Err(Refusal::Unauthorized);
         }
-        Form::of(headers)
+        Ok(UsageFormat::of(headers)?)
     }
 
     async fn read(&self, body: Body) -> Result<Vec<u8>, BodyError> {
@@ -161,11 +161,11 @@ impl App {
         Ok(body)
     }
 
-    fn verify(&self, headers: &HeaderMap, body: &[u8], now_ms: i64) -> Result<(), signature::Refusal> {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now_ms: i64) -> Result<(), SignatureError> {
         let mut given = headers.get_all("stripe-signature").iter();
         let header = given.next().map(axum::http::HeaderValue::as_bytes);
         if given.next().is_some() {
-            return Err(signature::Refusal::Malformed);
+            return Err(SignatureError::Malformed);
         }
         let verified = {
             let _timer = VERIFY_SECONDS.start_timer();
@@ -192,18 +192,15 @@ fn counted(response: Response) -> Response {
     response
 }
 
-/// Anyone can be refused, as often as they like, so this must not flood the
-/// logs: one line a second at most. The metrics count all of them.
+/// Logs a refused request. Anybody can send bad requests, so at most one line a second is
+/// logged for requests without a token or signature. The metrics count all of them.
 fn log(refusal: &Refusal) {
     static LAST_MS: AtomicI64 = AtomicI64::new(0);
     match refusal {
-        // Logged with the event's id, as many lines as Stripe sends events.
+        // The handler has logged it, with the event's id.
         Refusal::NotPublished(_) => return,
-        // Only who has the token gets so far, and wants to know what is wrong.
+        // The sender has the token, so these lines cannot flood the log.
         Refusal::Usage(error) => return tracing::warn!(reason = refusal.reason(), %error, "usage refused"),
-        Refusal::MediaType | Refusal::BatchTooLong => {
-            return tracing::warn!(reason = refusal.reason(), "usage refused");
-        }
         _ => {}
     }
     let (now_ms, last_ms) = (message::now_ms(), LAST_MS.load(Ordering::Relaxed));
@@ -214,10 +211,10 @@ fn log(refusal: &Refusal) {
     }
 }
 
-/// An event's type as it may stand in a log: short, and no control characters.
+/// An event's type for the log: short, and without control characters.
 fn for_log(kind: &str) -> String {
-    const CHARS_MOST: usize = 100;
-    kind.chars().take(CHARS_MOST).flat_map(char::escape_debug).collect()
+    const CHARS_MAX: usize = 100;
+    kind.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

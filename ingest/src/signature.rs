@@ -1,27 +1,27 @@
-//! Stripe's webhook signature, scheme `v1` (Stripe: "Webhooks", "Verify webhook
-//! signatures manually"): `Stripe-Signature: t=1700000000,v1=…,v1=…,v0=…`,
-//! where a `v1` is the HMAC-SHA256 of `{t}.{body}` in hex.
+//! Verifies Stripe's webhook signature, scheme `v1` (Stripe's page "Webhooks", "Verify webhook
+//! signatures manually"). The header is `Stripe-Signature: t=1700000000,v1=…,v1=…,v0=…`, and
+//! a `v1` is the HMAC-SHA256 of `{t}.{body}` in hex.
 //!
-//! Pure, and frugal with hostile input: nothing is allocated per signature, and
-//! there is one HMAC per secret however many signatures the header holds.
+//! Pure. A hostile header costs little: nothing is allocated per signature, and each secret
+//! costs one HMAC for any number of signatures.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 
-/// How far `t` may be from now, either way, in seconds, the limit included. It
-/// is the default of Stripe's SDKs. Most of them let a time in the future pass;
-/// stripe-php and we do not, since such a signature could be replayed for long.
-pub const TOLERANCE_SECONDS: u64 = 300;
+/// Most seconds between `t` and now, before or after. It is the default of Stripe's SDKs. Most
+/// SDKs accept any time in the future. stripe-php and this function do not, because such a
+/// signature could be replayed for a long time.
+pub const TOLERANCE_SECONDS_MAX: u64 = 300;
 
-/// A longer header is refused unread. Stripe's own has less than 1 KiB; this
-/// has room for a thousand signatures.
-pub const HEADER_BYTES_MOST: usize = 80 * 1024;
+/// Most bytes of the header. Stripe's own header has less than 1 KiB; this limit has room for
+/// a thousand signatures.
+pub const HEADER_BYTES_MAX: usize = 80 * 1024;
 
 const SIGNATURE_BYTES: usize = 32;
 
-/// The secrets of one endpoint; any of them may sign while one is rolled.
+/// The signing secrets of one endpoint. Several are valid while one is rolled.
 #[derive(Clone)]
 pub struct Secrets(Vec<Hmac<Sha256>>);
 
@@ -32,78 +32,87 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Keys made of `secrets` as Stripe shows them, `whsec_` included.
+    /// Takes secrets as Stripe's Dashboard shows them, including `whsec_`.
     ///
     /// # Panics
-    /// Never: HMAC takes a key of any length.
+    /// Never: HMAC accepts a key of any length.
     #[must_use]
     pub fn new(secrets: &[&str]) -> Self {
         let key = |secret: &&str| Hmac::new_from_slice(secret.as_bytes()).expect("any length is a key");
         Self(secrets.iter().map(key).collect())
     }
 
-    /// How many there are.
+    /// The number of secrets.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 }
 
-/// Why a signature does not pass.
+/// Why a signature is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No header, or an empty one.
+pub enum SignatureError {
+    /// There is no header, or it is empty.
     #[error("the Stripe-Signature header is missing")]
     Missing,
-    /// More than [`HEADER_BYTES_MOST`].
+    /// The header is longer than [`HEADER_BYTES_MAX`].
     #[error("the Stripe-Signature header is too long")]
     TooLong,
-    /// An item that is not `key=value`, or not exactly one whole number `t`.
+    /// An item is not `key=value`, or there is not exactly one whole number `t`.
     #[error("the Stripe-Signature header is malformed")]
     Malformed,
-    /// No `v1` at all.
-    #[error("the Stripe-Signature header holds no v1 signature")]
+    /// The header has no `v1`.
+    #[error("the Stripe-Signature header has no v1 signature")]
     NoSignature,
-    /// No `v1` was made with any of the secrets for this body and time.
+    /// No `v1` matches the body and the time with any of the secrets.
     #[error("no signature matches")]
     Mismatch,
-    /// Signed by whom it should be, but too long ago or ahead.
+    /// The signature matches, but its time is too far in the past or in the future.
     #[error("the signature's timestamp is outside the tolerance")]
     Stale,
 }
 
-/// Checks `header` against `body` at the time `now_seconds` (Unix time), and
-/// returns the place, from 0, of the secret that signed.
+/// Checks `header` against `body` at the time `now_seconds` (seconds since 1970). Returns the
+/// index, from 0, of the first secret that matches.
 ///
-/// The time is judged last, as in most SDKs, so that [`Refusal::Stale`] tells an
-/// operator of a wrong clock or a replay, never of a stranger's guess.
-pub fn verify(secrets: &Secrets, header: Option<&[u8]>, body: &[u8], now_seconds: i64) -> Result<usize, Refusal> {
-    let header = header.filter(|h| !h.is_empty()).ok_or(Refusal::Missing)?;
-    if header.len() > HEADER_BYTES_MOST {
-        return Err(Refusal::TooLong);
+/// The time is checked last, as in most SDKs. So [`SignatureError::Stale`] always means a wrong
+/// clock or a replay, and never a guessed signature.
+///
+/// # Errors
+/// If no signature is valid; see [`SignatureError`].
+pub fn verify(
+    secrets: &Secrets,
+    header: Option<&[u8]>,
+    body: &[u8],
+    now_seconds: i64,
+) -> Result<usize, SignatureError> {
+    let Some(header @ [_, ..]) = header else {
+        return Err(SignatureError::Missing);
+    };
+    if header.len() > HEADER_BYTES_MAX {
+        return Err(SignatureError::TooLong);
     }
     let timestamp = timestamp(header)?;
     if signatures(header).next().is_none() {
-        return Err(Refusal::NoSignature);
+        return Err(SignatureError::NoSignature);
     }
-    // That a first secret spares the HMACs of the others tells only those who
-    // can sign which one it was.
+    // Stopping at the first match leaks which secret it was, but only to a sender who can sign.
     let signer = secrets
         .0
         .iter()
         .position(|secret| signed_by(secret, header, timestamp, body));
-    let signer = signer.ok_or(Refusal::Mismatch)?;
-    if now_seconds.abs_diff(timestamp) > TOLERANCE_SECONDS {
-        return Err(Refusal::Stale);
+    let signer = signer.ok_or(SignatureError::Mismatch)?;
+    if now_seconds.abs_diff(timestamp) > TOLERANCE_SECONDS_MAX {
+        return Err(SignatureError::Stale);
     }
     Ok(signer)
 }
 
-/// Whether any `v1` of `header` is the HMAC by `secret`. Looks at all of them,
-/// each in constant time.
+/// Whether any `v1` of `header` is the HMAC with `secret`. Compares all of them, each in
+/// constant time.
 fn signed_by(secret: &Hmac<Sha256>, header: &[u8], timestamp: i64, body: &[u8]) -> bool {
     let mut mac = secret.clone();
-    // As the SDKs do, the number rather than its spelling is signed: `+5` is `5`.
+    // As in the SDKs, the number counts and not its spelling: `+5` is `5`.
     mac.update(timestamp.to_string().as_bytes());
     mac.update(b".");
     mac.update(body);
@@ -111,7 +120,7 @@ fn signed_by(secret: &Hmac<Sha256>, header: &[u8], timestamp: i64, body: &[u8]) 
     let mut found = Choice::from(0);
     for signature in signatures(header) {
         let mut given = [0; SIGNATURE_BYTES];
-        // What is not 64 hex digits matches nothing and harms no other.
+        // A value that is not 64 hex digits matches nothing; the other values still count.
         if hex::decode_to_slice(signature, &mut given).is_ok() {
             found |= given.ct_eq(&expected);
         }
@@ -119,23 +128,23 @@ fn signed_by(secret: &Hmac<Sha256>, header: &[u8], timestamp: i64, body: &[u8]) 
     found.into()
 }
 
-/// The one `t`. SDKs differ on a second one (the first or the last wins), so a
-/// header with two means different things to different readers: refused.
-fn timestamp(header: &[u8]) -> Result<i64, Refusal> {
+/// The only `t`. A second one is refused: some SDKs use the first one and some the last, so
+/// such a header has no single meaning.
+fn timestamp(header: &[u8]) -> Result<i64, SignatureError> {
     let mut found = None;
     for item in items(header) {
-        let (key, value) = item.ok_or(Refusal::Malformed)?;
+        let (key, value) = item.ok_or(SignatureError::Malformed)?;
         if key == b"t" {
             let number = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok());
-            if found.replace(number.ok_or(Refusal::Malformed)?).is_some() {
-                return Err(Refusal::Malformed);
+            if found.replace(number.ok_or(SignatureError::Malformed)?).is_some() {
+                return Err(SignatureError::Malformed);
             }
         }
     }
-    found.ok_or(Refusal::Malformed)
+    found.ok_or(SignatureError::Malformed)
 }
 
-/// The values of all `v1`s; other schemes are ignored.
+/// The values of all `v1` items. Other schemes are ignored.
 fn signatures(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     items(header)
         .flatten()
@@ -143,9 +152,9 @@ fn signatures(header: &[u8]) -> impl Iterator<Item = &[u8]> {
         .map(|(_, value)| value)
 }
 
-/// `key=value` items between commas. Whitespace around an item is dropped:
-/// proxies put a blank after the comma (stripe-php#1001, stripe-java#1150), and
-/// the PHP, Ruby and .NET SDKs accept that.
+/// The `key=value` items between commas; `None` for an item without `=`. White space around an
+/// item is dropped: some proxies add a space after the comma (stripe-php#1001,
+/// stripe-java#1150), and the PHP, Ruby and .NET SDKs accept that.
 fn items(header: &[u8]) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
     header.split(|b| *b == b',').map(|item| {
         let item = item.trim_ascii();

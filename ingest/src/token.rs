@@ -1,12 +1,13 @@
-//! The bearer token of `POST /v1/usage` (RFC 6750).
+//! Checks the bearer token of `POST /v1/usage` (RFC 6750, "The OAuth 2.0 Authorization
+//! Framework: Bearer Token Usage").
 
 use axum::http::{HeaderMap, header};
 use shared::token::Token;
 
-/// Whether `headers` hold the token: one `Authorization`, of the scheme Bearer.
-/// The time it takes says nothing of the token, its length included.
+/// Whether `headers` have the token: exactly one `Authorization` header, with the scheme
+/// Bearer. The time of the check does not depend on the token, not even on its length.
 #[must_use]
-pub fn admits(token: &Token, headers: &HeaderMap) -> bool {
+pub fn is_authorized(token: &Token, headers: &HeaderMap) -> bool {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else {
         return false;
@@ -23,22 +24,22 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    fn admitted(values: &[&str]) -> bool {
+    fn authorized(values: &[&str]) -> bool {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(header::AUTHORIZATION, value.parse().expect("a header"));
         }
-        admits(&Token::new(TOKEN).expect("long enough"), &headers)
+        is_authorized(&Token::new(TOKEN).expect("long enough"), &headers)
     }
 
     #[test]
-    fn the_token_itself_is_admitted_and_nothing_else() {
+    fn only_the_token_itself_is_authorized() {
         for value in [
             "Bearer 0123456789abcdef",
             "bearer 0123456789abcdef",
             "Bearer  0123456789abcdef ",
         ] {
-            assert!(admitted(&[value]), "{value}");
+            assert!(authorized(&[value]), "{value}");
         }
         for value in [
             "",
@@ -51,13 +52,10 @@ mod tests {
             "Basic 0123456789abcdef",
             "0123456789abcdef",
         ] {
-            assert!(!admitted(&[value]), "{value}");
+            assert!(!authorized(&[value]), "{value}");
         }
-        assert!(!admitted(&[]));
+        assert!(!authorized(&[]));
         let good = "Bearer 0123456789abcdef";
-        assert!(
-            !admitted(&[good, good]),
-            "two headers mean different things to different readers"
-        );
+        assert!(!authorized(&[good, good]), "two headers have no single meaning");
     }
 }

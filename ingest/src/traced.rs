@@ -1,5 +1,5 @@
-//! What a request that was let in leaves in its trace: a span for the answer,
-//! and below it one for the message, whose place travels with it.
+//! The spans of an accepted request: one for the answer, and below it one for the message.
+//! The message carries the context of its span to the worker.
 
 use axum::http::StatusCode;
 use shared::{
@@ -9,13 +9,13 @@ use shared::{
 use std::time::SystemTime;
 
 /// The spans of one request.
-pub(crate) struct Traced {
+pub(crate) struct RequestSpans {
     answer: Span,
     send: Span,
 }
 
-impl Traced {
-    /// Begins both; the request `arrived` before it was let in.
+impl RequestSpans {
+    /// Begins both spans. The answer's span begins when the request `arrived`.
     pub(crate) fn begin(route: &'static str, queue: &str, parent: Option<TraceContext>, arrived: SystemTime) -> Self {
         let mut answer = Span::begin(format!("POST {route}"), Role::Server, parent, arrived);
         answer.set("http.request.method", "POST");
@@ -28,20 +28,20 @@ impl Traced {
         Self { answer, send }
     }
 
-    /// What it is about: the event's id and type.
-    pub(crate) fn about(&mut self, id: &str, kind: &str) {
+    /// Adds the event's id and type to the span of the message.
+    pub(crate) fn set_event(&mut self, id: &str, kind: &str) {
         self.send.set("messaging.message.id", id.to_owned());
         self.send.set("tollbridge.event.type", kind.to_owned());
     }
 
-    /// The place that travels with the message.
+    /// The context that the message carries.
     pub(crate) fn context(&self) -> TraceContext {
         self.send.context()
     }
 
-    /// Ends both; `good` is the answer if all is stored.
-    pub(crate) fn end(mut self, good: StatusCode, outcome: &Result<(), PublishError>) {
-        let mut status = good;
+    /// Ends both spans. `accepted` is the status of the answer if everything is stored.
+    pub(crate) fn end(mut self, accepted: StatusCode, outcome: &Result<(), PublishError>) {
+        let mut status = accepted;
         if let Err(error) = outcome {
             status = StatusCode::SERVICE_UNAVAILABLE;
             self.send.fail(error.to_string());

@@ -1,11 +1,11 @@
-//! What is an event, as a table.
+//! A table of bodies that are events, and of bodies that are not.
 
-use ingest::envelope::{Envelope, NotAnEvent};
+use ingest::envelope::{EventHead, NotAnEvent};
 
 #[track_caller]
 fn check(body: impl AsRef<[u8]>, expected: Result<(&str, &str), NotAnEvent>) {
     let body = body.as_ref();
-    let read = Envelope::read(body);
+    let read = EventHead::read(body);
     let read = read.as_ref().map(|e| (&*e.id, &*e.kind)).map_err(|e| *e);
     assert_eq!(read, expected, "{}", String::from_utf8_lossy(body));
 }
@@ -37,7 +37,7 @@ fn any_object_with_id_type_and_created_is_an_event() {
 }
 
 #[test]
-fn what_is_not_json_is_not_an_event() {
+fn a_body_that_is_not_json_is_not_an_event() {
     let bodies: [&[u8]; 8] = [
         b"",
         b" ",

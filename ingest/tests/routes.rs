@@ -1,5 +1,5 @@
-//! The public routes without a broker: all answers but 200. That one needs a
-//! broker and is told by the stories in the `tests` crate.
+//! The public routes without a broker: all answers except 200 and 202 with events. Those need a
+//! broker; the stories in the `tests` crate test them.
 
 use axum::{
     Router,
@@ -9,7 +9,7 @@ use axum::{
 use futures_util::stream;
 use hmac::{Hmac, Mac};
 use ingest::{
-    body::Limits,
+    body::BodyLimits,
     routes::{App, router},
     signature::Secrets,
 };
@@ -42,15 +42,15 @@ fn app_with(usage_token: Option<Token>) -> Router {
     let broker = Broker::from_settings(&settings, "ingest").expect("defaults");
     let topology = Topology::from_settings(&settings).expect("defaults");
     let queue = topology.work();
-    // Its connection is never run: a broker that cannot be reached.
+    // Nothing runs its connection, so the broker cannot be reached.
     let (publisher, _) = Publisher::start(broker, topology, Duration::from_secs(1), CancellationToken::new());
     router(Arc::new(App {
         secrets: Secrets::new(&[SECRET]),
         usage_token,
         publisher,
         queue,
-        body_limits: Limits {
-            bytes_most: 1_000,
+        body_limits: BodyLimits {
+            bytes_max: 1_000,
             timeout: Duration::from_millis(50),
         },
     }))
@@ -126,7 +126,7 @@ async fn another_method_or_path_is_answered_in_json_too() {
 }
 
 #[tokio::test]
-async fn without_a_broker_an_event_is_asked_for_again() {
+async fn without_a_broker_the_answer_asks_for_the_event_again() {
     let refused = answer(signed(EVENT), StatusCode::SERVICE_UNAVAILABLE).await;
     let seconds: u64 = refused.headers()["retry-after"]
         .to_str()
@@ -149,7 +149,7 @@ const ONE: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
 
 #[tokio::test]
-async fn without_the_right_token_no_report_is_looked_at_however_it_looks() {
+async fn without_the_right_token_every_usage_request_is_unauthorized() {
     for (token, content_type, body) in [
         ("", ONE, USAGE),
         ("Bearer token-0123456788", ONE, USAGE),
@@ -166,7 +166,7 @@ async fn without_the_right_token_no_report_is_looked_at_however_it_looks() {
 }
 
 #[tokio::test]
-async fn a_report_is_refused_for_what_is_wrong_with_it() {
+async fn each_wrong_report_gets_the_status_of_its_error() {
     for (content_type, body, status) in [
         ("application/json", USAGE, 415),
         ("", USAGE, 415),
@@ -187,7 +187,7 @@ async fn a_report_is_refused_for_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn without_a_token_there_is_no_such_route() {
+async fn without_a_usage_token_the_route_does_not_exist() {
     for request in [
         usage(BEARER, ONE, USAGE),
         Request::get("/v1/usage").body(Body::empty()).expect("a request"),
@@ -198,7 +198,7 @@ async fn without_a_token_there_is_no_such_route() {
 }
 
 #[tokio::test]
-async fn without_a_broker_a_report_is_asked_for_again_and_a_batch_of_none_is_not() {
+async fn without_a_broker_a_report_must_be_sent_again_but_an_empty_batch_is_accepted() {
     for (content_type, body) in [(ONE, USAGE.to_owned()), (BATCH, format!("[{USAGE}]"))] {
         let refused = answer(usage(BEARER, content_type, body), StatusCode::SERVICE_UNAVAILABLE).await;
         assert!(refused.headers().contains_key("retry-after"));
@@ -230,7 +230,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 #[tokio::test]
-async fn a_log_names_an_event_and_holds_no_byte_of_a_payload() {
+async fn the_log_names_an_event_and_has_nothing_of_the_payload() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)

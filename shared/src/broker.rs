@@ -4,7 +4,7 @@
 use crate::{
     metrics,
     reconnect::Reconnect,
-    settings::{SettingError, Settings},
+    settings::{Fallback, Form as _, Group, SecretText, Setting, SettingError, Settings},
     shutdown::CancellationToken,
 };
 use futures_util::{Stream, StreamExt};
@@ -18,13 +18,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After this long without a usable connection the process gives up and exits,
-/// so that whatever runs it can see it and start it afresh.
+/// After this long without a usable connection the process exits, so that its
+/// supervisor sees the failure and starts it again.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(10);
-/// A session that ends sooner has not healed anything: the pauses go on growing.
-const LASTED: Duration = Duration::from_secs(10);
+/// A session that ends sooner does not reset the pauses: they go on growing.
+const SESSION_MIN: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const HEARTBEAT_SECONDS: u16 = 10;
+
+/// Where RabbitMQ is. A secret, since the URL has a password.
+pub static AMQP_URL: Setting<SecretText> = Setting {
+    name: "AMQP_URL",
+    group: Group::RabbitMq,
+    form: SecretText("amqp://user:password@host:5672/%2f, several with commas between them"),
+    default: Fallback::Value("amqp://guest:guest@127.0.0.1:5672/%2f"),
+    meaning: "RabbitMQ 3.10 to 4.x. Several URLs are the nodes of one cluster.",
+};
 
 /// The nodes of one RabbitMQ cluster.
 #[derive(Clone)]
@@ -52,7 +61,7 @@ pub enum BrokerError {
     /// No answer in time.
     #[error("no node of the cluster answered within {} s", CONNECT_TIMEOUT.as_secs())]
     Timeout,
-    /// The connection was given up for what was seen on it.
+    /// The connection is open but of no use; with the reason.
     #[error("{0}")]
     Unusable(String),
     /// Too long without a broker.
@@ -61,19 +70,19 @@ pub enum BrokerError {
 }
 
 impl Broker {
-    /// Reads `AMQP_URL`; `process` names the connections in RabbitMQ's tools.
+    /// Reads [`AMQP_URL`]; `process` names the connections in RabbitMQ's tools.
+    ///
+    /// # Errors
+    /// When one of the URLs cannot be read. The error shows no URL.
     pub fn from_settings(settings: &Settings, process: &'static str) -> Result<Self, SettingError> {
-        let secret = settings.secret("AMQP_URL")?;
-        let urls = secret
-            .as_ref()
-            .map_or("amqp://guest:guest@127.0.0.1:5672/%2f", |s| s.expose());
+        let urls = settings.get(&AMQP_URL)?;
         let nodes = urls
+            .expose()
             .split(',')
             .map(|url| {
                 // The parser's own message may repeat the URL, and with it the password.
-                let mut node: AMQPUri = url.trim().parse().map_err(|_| {
-                    SettingError::new("AMQP_URL", "is not an AMQP URL; write amqp://user:password@host:5672/%2f, several with commas between them")
-                })?;
+                let wrong = |_| AMQP_URL.error(format!("is not an AMQP URL; write {}", AMQP_URL.form.allowed()));
+                let mut node: AMQPUri = url.trim().parse().map_err(wrong)?;
                 node.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
                 Ok(node)
             })
@@ -81,8 +90,11 @@ impl Broker {
         Ok(Self { nodes, process })
     }
 
-    /// Connects to the first node that answers, for one piece of work of an
-    /// operator's; what is to go on for long is [`supervise`](Self::supervise)d.
+    /// Connects to the first node that answers, for one short piece of work. A
+    /// connection that lasts is [`supervise`](Self::supervise)d.
+    ///
+    /// # Errors
+    /// The last node's error.
     pub async fn connect(&self, role: &str) -> Result<Connection, BrokerError> {
         let mut last = BrokerError::Timeout;
         for node in &self.nodes {
@@ -124,7 +136,7 @@ impl Broker {
                     let (up, began) = (Up::new(role), Instant::now());
                     let ended = session(connection, up.clone()).await;
                     metrics::BROKER_UP.with_label_values(&[role]).set(0);
-                    if up.worked.load(Ordering::Relaxed) && began.elapsed() > LASTED {
+                    if up.worked.load(Ordering::Relaxed) && began.elapsed() > SESSION_MIN {
                         reconnect.reset();
                     }
                     ended
@@ -147,9 +159,9 @@ impl Broker {
     }
 }
 
-/// Waits for the end of a connection, given its events. Needed beside all that
-/// waits for an answer of the broker's: an acknowledgement, for one, may never
-/// hear that its connection is gone.
+/// Waits for the end of a connection, given its events. It must run beside
+/// everything that waits for the broker's answer: a pending acknowledgement, for
+/// example, may never learn that its connection is gone.
 pub async fn lost(events: &mut (impl Stream<Item = Event> + Unpin)) -> BrokerError {
     loop {
         match events.next().await {
@@ -160,7 +172,7 @@ pub async fn lost(events: &mut (impl Stream<Item = Event> + Unpin)) -> BrokerErr
     }
 }
 
-/// Given to a session, to say that its connection does its work.
+/// A session's handle, to report that its connection does its work.
 #[derive(Debug, Clone)]
 pub struct Up {
     role: &'static str,
@@ -175,7 +187,7 @@ impl Up {
         }
     }
 
-    /// The session works: after it, the next pause is the shortest again.
+    /// Reports that the session works. After it, the next pause is the shortest again.
     pub fn established(&self) {
         self.worked.store(true, Ordering::Relaxed);
         metrics::BROKER_UP.with_label_values(&[self.role]).set(1);

@@ -1,7 +1,10 @@
-//! The accept loop under both listeners: a time limit for headers, a cap on
-//! connections, a drain at the end. (`axum::serve` has neither limit.)
+//! The accept loop of every listener: a time limit for headers, a limit of
+//! connections, a drain at the end. `axum::serve` has none of them.
 
-use crate::shutdown::CancellationToken;
+use crate::{
+    settings::{Fallback, Group, LENGTH_MAX, Length, Setting, SettingError, Text},
+    shutdown::CancellationToken,
+};
 use axum::Router;
 use hyper::{
     Request,
@@ -16,11 +19,20 @@ use hyper_util::{
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 
+/// How long a process may take to finish its work after it is asked to stop.
+pub static DRAIN_TIMEOUT: Setting<Length> = Setting {
+    name: "DRAIN_TIMEOUT",
+    group: Group::Work,
+    form: Length { max: LENGTH_MAX },
+    default: Fallback::Value("20s"),
+    meaning: "How long requests and batches under way may take to end after SIGTERM or SIGINT.",
+};
+
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once; more wait in the kernel's backlog.
-    pub connections_most: usize,
+    /// Connections at once, at most; more wait in the kernel's backlog.
+    pub connections_max: usize,
     /// A connection that does not finish its headers in this time is closed;
     /// so is one that stays idle for as long between two requests.
     pub header_timeout: Duration,
@@ -29,28 +41,29 @@ pub struct Limits {
 }
 
 impl Default for Limits {
+    /// The limits of a private listener.
     fn default() -> Self {
         Self {
-            connections_most: 1_024,
+            connections_max: 1_024,
             header_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(20),
         }
     }
 }
 
-/// Who made the connection, as an extension of each of its requests.
+/// The address of the client, as an extension of each of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
 /// Serves `router` on `listener` until `stop`, then drains.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(limits.connections_most));
+    let slots = Arc::new(Semaphore::new(limits.connections_max));
     let graceful = GracefulShutdown::new();
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        // Headers that are longer get hyper's bare 431; a thousand signatures still reach the handler.
+        // Longer headers are answered 431 by hyper. A thousand signatures still fit.
         .max_buf_size(128 * 1024);
     loop {
         let accepted = tokio::select! {
@@ -90,12 +103,12 @@ async fn accept(
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, address)) => {
-            // Answers are one small packet each; waiting to fill it would only delay them.
+            // An answer is one small packet. Waiting for more bytes would only delay it.
             let _ = stream.set_nodelay(true);
             Some((stream, Peer(address.ip().to_canonical()), slot))
         }
         Err(error) => {
-            // Out of file descriptors, mostly: some must be closed before trying again.
+            // Mostly for lack of file descriptors: some must be closed before the next try.
             tracing::warn!(%error, "cannot accept a connection");
             tokio::time::sleep(Duration::from_millis(100)).await;
             None
@@ -103,13 +116,16 @@ async fn accept(
     }
 }
 
-/// Binds `addr`, with an error that names the setting it came from.
-pub async fn bind(setting: &str, addr: &str) -> Result<TcpListener, crate::settings::SettingError> {
+/// Listens on `addr`, the value of `setting`.
+///
+/// # Errors
+/// When the address is none, or taken.
+pub async fn bind(setting: &Setting<Text>, addr: &str) -> Result<TcpListener, SettingError> {
     let listener = TcpListener::bind(addr)
         .await
-        .map_err(|e| crate::settings::SettingError::new(setting, format!("cannot listen on {addr}: {e}")))?;
+        .map_err(|e| setting.error(format!("cannot listen on {addr}: {e}")))?;
     if let Ok(bound) = listener.local_addr() {
-        tracing::info!(setting, addr = %bound, "listening");
+        tracing::info!(setting = setting.name, addr = %bound, "listening");
     }
     Ok(listener)
 }

@@ -1,7 +1,7 @@
-//! The message that travels from ingest to worker: the raw event as its body,
-//! and what we know about it in properties and headers.
+//! The message that travels from ingest to worker. Its body is the raw event; its
+//! properties and headers say where and when it came and how often it failed.
 
-use crate::trace::{TRACEPARENT, TraceContext};
+use crate::trace::{MessageHeaders, MessageHeadersMut, TraceContext};
 use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable, LongString},
@@ -16,7 +16,7 @@ pub const RECEIVED_AT_MS: &str = "tollbridge-received-at-ms";
 pub const ATTEMPTS: &str = "tollbridge-attempts";
 /// Header: when the first try failed, in milliseconds since 1970.
 pub const FIRST_FAILED_AT_MS: &str = "tollbridge-first-failed-at-ms";
-/// Header: it was a dead letter before, and somebody put it back to work.
+/// Header: it was a dead letter before, and an operator put it back to work.
 pub const REPLAYED: &str = "tollbridge-replayed";
 /// Header of a dead letter: why an operator must look at it.
 pub const REASON: &str = "tollbridge-reason";
@@ -32,7 +32,7 @@ pub const EVENT_ID: &str = "tollbridge-event-id";
 pub const EVENT_TYPE: &str = "tollbridge-event-type";
 
 /// The last millisecond of the year 9999.
-const TIME_MS_MOST: i64 = 253_402_300_799_999;
+const TIME_MS_MAX: i64 = 253_402_300_799_999;
 
 /// Where a message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +71,8 @@ impl Source {
     }
 }
 
-/// What travels with an event beside its body. A message published by hand has
-/// none of it and is processed like any other.
+/// What the headers say of a message. A message published by hand has no such
+/// headers and is processed like any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
     /// Where it came from.
@@ -81,12 +81,12 @@ pub struct Meta {
     pub received_at_ms: Option<i64>,
     /// Tries that failed so far.
     pub attempts: i64,
-    /// When the first of them failed, in milliseconds since 1970.
+    /// When the first try failed, in milliseconds since 1970.
     pub first_failed_at_ms: Option<i64>,
     /// It was a dead letter before: its attempts count anew, and if it is
     /// refused again it goes back to the dead-letter queue.
     pub replayed: bool,
-    /// The trace that it is a part of.
+    /// Its place in a trace.
     pub trace: Option<TraceContext>,
 }
 
@@ -103,7 +103,7 @@ impl Meta {
         Self::new(Source::Usage, received_at_ms)
     }
 
-    /// What came from this source just now.
+    /// A message of this source, received at this time and never tried yet.
     #[must_use]
     pub fn new(source: Source, received_at_ms: i64) -> Self {
         Self {
@@ -116,27 +116,33 @@ impl Meta {
         }
     }
 
-    /// Reads the headers; what is missing, of another type, or a time that
-    /// neither PostgreSQL nor RFC 3339 can write, counts as absent.
+    /// Reads the headers. A header of another type counts as absent, and so does a
+    /// time that neither PostgreSQL nor RFC 3339 can write.
     #[must_use]
     pub fn read(properties: &BasicProperties) -> Self {
         let headers = properties.headers().as_ref();
         let number = |name: &str| headers.and_then(|h| h.inner().get(name)).and_then(whole_number);
-        let time = |name: &str| number(name).filter(|ms| (0..=TIME_MS_MOST).contains(ms));
+        let time = |name: &str| number(name).filter(|ms| (0..=TIME_MS_MAX).contains(ms));
         let word = |name: &str| match headers.and_then(|h| h.inner().get(name)) {
             Some(AMQPValue::LongString(word)) => std::str::from_utf8(word.as_bytes()).ok(),
             _ => None,
         };
         let source = word(SOURCE).and_then(Source::named);
         let has = |name: &str| headers.is_some_and(|h| h.inner().contains_key(name));
-        let history = !has(REASON);
+        // A dead letter that was put back to work: its failures are over.
+        let is_dead_letter = has(REASON);
+        let (attempts, first_failed_at_ms) = if is_dead_letter {
+            (0, None)
+        } else {
+            (number(ATTEMPTS).unwrap_or(0).max(0), time(FIRST_FAILED_AT_MS))
+        };
         Self {
             source: source.unwrap_or(Source::Direct),
             received_at_ms: time(RECEIVED_AT_MS),
-            attempts: number(ATTEMPTS).filter(|_| history).unwrap_or(0).max(0),
-            first_failed_at_ms: time(FIRST_FAILED_AT_MS).filter(|_| history),
-            replayed: has(REASON) || has(REPLAYED),
-            trace: word(TRACEPARENT).and_then(|t| t.parse().ok()),
+            attempts,
+            first_failed_at_ms,
+            replayed: is_dead_letter || has(REPLAYED),
+            trace: headers.and_then(|headers| TraceContext::extract(&MessageHeaders(headers))),
         }
     }
 
@@ -172,7 +178,7 @@ impl Meta {
             headers.insert(REPLAYED.into(), AMQPValue::Boolean(true));
         }
         if let Some(trace) = self.trace {
-            headers.insert(TRACEPARENT.into(), text(&trace.to_string()));
+            trace.inject(&mut MessageHeadersMut(&mut headers));
         }
         if let Some(ms) = self.first_failed_at_ms {
             headers.insert(FIRST_FAILED_AT_MS.into(), AMQPValue::LongLongInt(ms));
@@ -239,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn headers_are_read_back_as_they_were_written() {
         let meta = Meta::received(1_700_000_000_123)
             .failed_at(1_700_000_001_000)
             .failed_at(1_700_000_009_000);
@@ -292,7 +298,7 @@ mod tests {
         for (ms, read) in [
             (-1, None),
             (0, Some(0)),
-            (TIME_MS_MOST, Some(TIME_MS_MOST)),
+            (TIME_MS_MAX, Some(TIME_MS_MAX)),
             (i64::MAX, None),
         ] {
             let meta = Meta::read(&properties("evt_1", "t", Meta::received(ms).headers()));

@@ -1,5 +1,4 @@
-//! The private listener of a process: is it alive, can it work, what are its
-//! figures.
+//! Routes of a process's private listener: health, readiness and metrics.
 
 use crate::metrics;
 use axum::{
@@ -11,11 +10,12 @@ use axum::{
 use serde_json::{Value, json};
 use std::{pin::Pin, sync::Arc};
 
-/// What keeps a process from working; empty when it is ready.
+/// Why a process is not ready; empty when it is.
 pub type Reasons = Vec<String>;
 type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Reasons> + Send>> + Send + Sync>;
 
-/// `GET /healthz`, `/readyz` and `/metrics`; `check` is asked for each `/readyz`.
+/// `GET /healthz`, `/readyz` and `/metrics`. Each `/readyz` runs `check`: 200 if it
+/// has no reasons, 503 with them in JSON otherwise.
 pub fn router<F, R>(check: F) -> Router
 where
     F: Fn() -> R + Send + Sync + 'static,

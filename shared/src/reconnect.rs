@@ -1,5 +1,5 @@
-//! How long to wait before the next try at a server that is not there. The one
-//! place that names the `backoff` crate.
+//! How long to wait before the next try at a server that does not answer. The one
+//! module that names the `backoff` crate.
 
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder, backoff::Backoff};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use std::time::Duration;
 pub struct Reconnect(ExponentialBackoff);
 
 impl Reconnect {
-    /// Pauses that end (with `None`) once `deadline` has passed since the
-    /// start or the last [`reset`](Self::reset); without one they never end.
+    /// Pauses that end, with `None`, once `deadline` has passed since the start or
+    /// the last [`reset`](Self::reset). Without a deadline they never end.
     #[must_use]
     pub fn new(deadline: Option<Duration>) -> Self {
         Self(
@@ -30,7 +30,7 @@ impl Reconnect {
         self.0.next_backoff()
     }
 
-    /// The server answered: start again from the shortest pause.
+    /// Starts again from the shortest pause, after the server has answered.
     pub fn reset(&mut self) {
         self.0.reset();
     }

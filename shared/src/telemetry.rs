@@ -1,32 +1,64 @@
-//! Structured logs on standard error. What they may hold: ids, types, counts,
-//! times, reasons. Never: payloads, secrets, signature headers.
+//! Structured logs on standard error. They may have ids, types, counts, times and
+//! reasons, and never payloads, secrets or signature headers.
 
-use crate::settings::{SettingError, Settings};
+use crate::settings::{Fallback, Group, Parsed, Setting, SettingError, Settings, Text};
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging as `LOG_FORMAT` (`text` or `json`) and `RUST_LOG` say.
+/// How log lines are written.
+pub static LOG_FORMAT: Setting<Parsed<LogFormat>> = Setting {
+    name: "LOG_FORMAT",
+    group: Group::Logs,
+    form: Parsed {
+        read: log_format,
+        allowed: "text, json",
+    },
+    default: Fallback::Value("text"),
+    meaning: "How log lines are written: text for people, json for machines.",
+};
+/// Which log lines are written.
+pub static RUST_LOG: Setting<Text> = Setting {
+    name: "RUST_LOG",
+    group: Group::Logs,
+    form: Text,
+    default: Fallback::Value("info"),
+    meaning: "Which log lines are written: a level, or a filter such as warn,worker=debug. Lines of lapin and \
+              async-stripe are always off, since they may hold payloads.",
+};
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("'{other}' is not known; write text or json")),
+    }
+}
+
+/// Starts logging as [`LOG_FORMAT`] and [`RUST_LOG`] say.
+///
+/// # Errors
+/// When one of them cannot be used.
 pub fn init(settings: &Settings) -> Result<(), SettingError> {
-    // lapin writes a returned message whole, with its payload; and what it says of lost
-    // connections the supervisor says too, with the role. What async-stripe (its crate is `stripe`)
-    // says of a failed request, who asked says too, with the event.
-    let filter = EnvFilter::try_new(format!(
-        "{},lapin=off,stripe=off",
-        settings.text("RUST_LOG").unwrap_or("info")
-    ))
-    .map_err(|e| SettingError::new("RUST_LOG", format!("is not a filter: {e}")))?;
+    // lapin logs a returned message with its payload, and the supervisor logs lost
+    // connections already, with their role. The caller of async-stripe (crate `stripe`)
+    // logs a failed request already, with its event.
+    let filter = format!("{},lapin=off,stripe=off", settings.get(&RUST_LOG)?);
+    let filter = EnvFilter::try_new(filter).map_err(|e| RUST_LOG.error(format!("is not a filter: {e}")))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false);
-    match settings.text("LOG_FORMAT").unwrap_or("text") {
-        "text" => builder.init(),
-        "json" => builder.json().flatten_event(true).init(),
-        other => {
-            return Err(SettingError::new(
-                "LOG_FORMAT",
-                format!("'{other}' is not known; use text or json"),
-            ));
-        }
+    match settings.get(&LOG_FORMAT)? {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
 }

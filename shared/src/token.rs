@@ -1,18 +1,18 @@
-//! A token that a caller must know, compared in constant time.
+//! A secret token that a caller must send, compared in constant time.
 
-use crate::settings::{SettingError, Settings};
+use crate::settings::{Form as _, SecretText, Setting, SettingError, Settings};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use subtle::ConstantTimeEq;
 
-/// What a token must be, for whoever sets it.
-pub const MUST_BE: &str =
-    "must be at least 16 characters, all visible ASCII, such as 32 random bytes in hex (openssl rand -hex 32)";
+/// What a setting that is a token allows.
+pub const FORM: SecretText =
+    SecretText("at least 16 characters, all visible ASCII, such as 32 random bytes in hex (openssl rand -hex 32)");
 
-const CHARS_LEAST: usize = 16;
+const CHARS_MIN: usize = 16;
 
-/// The token, as its hash: what is compared has one length, whatever is given.
+/// The token, as its hash, so that all comparisons are of one length.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 
@@ -23,24 +23,27 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// `None` if it is not what a token [`MUST_BE`].
+    /// `None` if the token is not what [`FORM`] allows.
     #[must_use]
     pub fn new(token: &str) -> Option<Self> {
-        let usable = token.len() >= CHARS_LEAST && token.bytes().all(|b| b.is_ascii_graphic());
+        let usable = token.len() >= CHARS_MIN && token.bytes().all(|b| b.is_ascii_graphic());
         usable.then(|| Self(hash(token.as_bytes())))
     }
 
-    /// Reads the secret `name`, if it is set.
-    pub fn from_settings(settings: &Settings, name: &str) -> Result<Option<Self>, SettingError> {
-        let Some(token) = settings.secret(name)? else {
+    /// Reads the token, if it is set.
+    ///
+    /// # Errors
+    /// When the token is not what [`FORM`] allows.
+    pub fn from_settings(settings: &Settings, setting: &Setting<SecretText>) -> Result<Option<Self>, SettingError> {
+        let Some(token) = settings.find(setting)? else {
             return Ok(None);
         };
-        let token = Self::new(token.expose()).ok_or_else(|| SettingError::new(name, MUST_BE))?;
-        Ok(Some(token))
+        let wrong = || setting.error(format!("must be {}", FORM.allowed()));
+        Ok(Some(Self::new(token.expose()).ok_or_else(wrong)?))
     }
 
-    /// A key of its own for each purpose, the same wherever the token is known.
-    /// It is of no use to find the token.
+    /// A key for one purpose, the same in every process that knows the token.
+    /// The token cannot be found from it.
     ///
     /// # Panics
     /// Never: HMAC takes a key of any length.
@@ -51,8 +54,8 @@ impl Token {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether this is the token. The time it takes says nothing of the token,
-    /// its length included.
+    /// Whether `given` is the token. The time this takes shows neither the token
+    /// nor its length.
     #[must_use]
     pub fn is(&self, given: &[u8]) -> bool {
         hash(given).ct_eq(&self.0).into()

@@ -1,8 +1,8 @@
-//! Every queue's name and arguments, in one place. Portable from RabbitMQ 3.10
-//! to 4.x: quorum queues, the default exchange, no plugin, no setting that
-//! would change an argument of a queue that exists.
+//! Every queue's name and arguments, in one place. They work on RabbitMQ 3.10 to
+//! 4.x: quorum queues, the default exchange, no plugin. No setting changes an
+//! argument of a queue that exists, since RabbitMQ refuses such a declaration.
 
-use crate::settings::{SettingError, Settings, format_duration, parse_duration};
+use crate::settings::{Fallback, Group, Parsed, Setting, SettingError, Settings, format_duration, parse_duration};
 use lapin::{
     Channel,
     options::QueueDeclareOptions,
@@ -15,27 +15,76 @@ use std::time::Duration;
 /// messages prefetched beside the guilty one too.
 pub const DELIVERY_LIMIT: i64 = 100;
 
-/// RabbitMQ 4 drops a message after 20 deliveries where no limit is given; dead
-/// letters are looked at more often than that.
+/// RabbitMQ 4 drops a message after 20 deliveries if a queue has no limit of its
+/// own. A dead letter may be delivered more often than that.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
+
+/// Bytes of a namespace at most: a queue's name has 255 (AMQP 0-9-1, short string).
+const NAMESPACE_BYTES_MAX: usize = 100;
+const NAMESPACE_ALLOWED: &str = "letters, digits, '-', '_' and '.', at most 100 of them";
+/// Retry queues at most.
+const RETRY_DELAYS_MAX: usize = 20;
+const RETRY_DELAYS_ALLOWED: &str =
+    "at most 20 lengths of time with commas between them, each longer than the one before";
+
+/// What the names of all queues begin with.
+pub static QUEUE_NAMESPACE: Setting<Parsed<String>> = Setting {
+    name: "QUEUE_NAMESPACE",
+    group: Group::RabbitMq,
+    form: Parsed {
+        read: namespace,
+        allowed: NAMESPACE_ALLOWED,
+    },
+    default: Fallback::Value("billing"),
+    meaning: "What the names of all queues begin with. The same for ingest and workers.",
+};
+/// How long a message waits for its next try.
+pub static RETRY_DELAYS: Setting<Parsed<Vec<Duration>>> = Setting {
+    name: "RETRY_DELAYS",
+    group: Group::RabbitMq,
+    form: Parsed {
+        read: retry_delays,
+        allowed: RETRY_DELAYS_ALLOWED,
+    },
+    default: Fallback::Value("2s,10s,1m,5m,30m,2h"),
+    meaning: "How long a failed event waits for each next try. After the last one it is a dead letter. The same for \
+              ingest and workers. A new delay is a new queue.",
+};
+
+fn namespace(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.len() > NAMESPACE_BYTES_MAX || !text.chars().all(allowed) {
+        return Err(format!("must be {NAMESPACE_ALLOWED}"));
+    }
+    Ok(text.to_owned())
+}
+
+fn retry_delays(text: &str) -> Result<Vec<Duration>, String> {
+    let delays = text.split(',').map(|delay| parse_duration(delay.trim()));
+    let delays = delays.collect::<Result<Vec<_>, _>>()?;
+    if delays.len() > RETRY_DELAYS_MAX || !delays.is_sorted_by(|a, b| a < b) {
+        return Err(format!("must be {RETRY_DELAYS_ALLOWED}, such as 2s,10s,1m"));
+    }
+    Ok(delays)
+}
 
 /// What a queue of a namespace is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// What workers consume.
+    /// Workers consume it.
     Work,
-    /// What operators look at.
+    /// Dead letters, for operators.
     Dead,
-    /// What the broker gave up, before it is recorded.
+    /// Messages that the broker itself took out of the work queue, until a worker has recorded them.
     OverLimit,
-    /// What waits for its next try; one queue for each delay.
+    /// Messages that wait for their next try; one queue for each delay.
     Retry,
 }
 
 impl Purpose {
     /// The word for it, as in the queue's name.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Work => "work",
             Self::Dead => "dead",
@@ -53,31 +102,14 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Reads `QUEUE_NAMESPACE` and `RETRY_DELAYS`.
+    /// Reads [`QUEUE_NAMESPACE`] and [`RETRY_DELAYS`].
+    ///
+    /// # Errors
+    /// When one of them cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        let namespace = settings.text("QUEUE_NAMESPACE").unwrap_or("billing");
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if namespace.len() > 100 || !namespace.chars().all(allowed) {
-            return Err(SettingError::new(
-                "QUEUE_NAMESPACE",
-                "may hold letters, digits, '-', '_' and '.', 100 at most",
-            ));
-        }
-        let delays = settings.text("RETRY_DELAYS").unwrap_or("2s,10s,1m,5m,30m,2h");
-        let retry_delays = delays
-            .split(',')
-            .map(|d| parse_duration(d.trim()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|problem| SettingError::new("RETRY_DELAYS", problem))?;
-        if retry_delays.len() > 20 || !retry_delays.is_sorted_by(|a, b| a < b) {
-            return Err(SettingError::new(
-                "RETRY_DELAYS",
-                "must grow from one to the next, 20 at most, such as 2s,10s,1m",
-            ));
-        }
         Ok(Self {
-            namespace: namespace.to_owned(),
-            retry_delays,
+            namespace: settings.get(&QUEUE_NAMESPACE)?,
+            retry_delays: settings.get(&RETRY_DELAYS)?,
         })
     }
 
@@ -87,7 +119,7 @@ impl Topology {
         format!("{}.work", self.namespace)
     }
 
-    /// `{ns}.dead`, where operators look.
+    /// `{ns}.dead`, the dead-letter queue.
     #[must_use]
     pub fn dead(&self) -> String {
         format!("{}.dead", self.namespace)
@@ -107,7 +139,7 @@ impl Topology {
         format!("{}.retry.{}", self.namespace, format_duration(delay))
     }
 
-    /// What the queue of that name is for, if it is one of the namespace.
+    /// What the queue with this name is for, if it belongs to the namespace.
     #[must_use]
     pub fn purpose(&self, queue: &str) -> Option<Purpose> {
         let named = [
@@ -156,8 +188,9 @@ impl Topology {
     }
 }
 
-/// A quorum queue that refuses (rather than drops) when full, and that keeps a
-/// message until its dead-letter target has confirmed it.
+/// The arguments of a quorum queue that refuses messages when it is full, and that
+/// keeps a message until its dead-letter target has confirmed it (RabbitMQ's page
+/// "Quorum Queues", at-least-once dead-lettering).
 fn quorum(delivery_limit: i64, dead_letter_to: Option<&str>) -> FieldTable {
     let text = |value: &str| AMQPValue::LongString(LongString::from(value.to_owned()));
     let mut arguments = FieldTable::default();

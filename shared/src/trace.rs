@@ -1,84 +1,100 @@
-//! One trace per event, over both processes: what carries it from one to the
-//! other (W3C Trace Context's `traceparent`, as a header of the message), and the
-//! spans that are exported by OTLP if `OTEL_EXPORTER_OTLP_ENDPOINT` is set. The
-//! ids are made and logged in any case.
+//! One trace per event, over both processes. Its place travels from one process
+//! to the next as a `traceparent` header (W3C Trace Context), read and written by
+//! OpenTelemetry's propagator. Spans are exported by OTLP if
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` is set; ids are made and logged in any case.
 
-use crate::settings::{SettingError, Settings};
+use crate::settings::{Fallback, Group, Parsed, Setting, SettingError, Settings, Text};
+use lapin::types::{AMQPValue, FieldTable};
 use opentelemetry::{
     Context, KeyValue, SpanId, TraceFlags, TraceId,
+    propagation::{Extractor, Injector, TextMapPropagator},
     trace::{Span as _, SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer as _, TracerProvider as _},
 };
+pub use opentelemetry_http::HeaderExtractor;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
     Resource,
+    propagation::TraceContextPropagator,
     trace::{IdGenerator, RandomIdGenerator, SdkTracer, SdkTracerProvider},
 };
-use std::{fmt, str::FromStr, sync::OnceLock, time::SystemTime};
+use std::{sync::OnceLock, time::SystemTime};
 
 /// The header of requests and of messages.
 pub const TRACEPARENT: &str = "traceparent";
-const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// Bytes of the shortest `traceparent` (W3C Trace Context, "traceparent Header").
+/// OpenTelemetry's parser takes shorter fields than the page allows.
+const TRACEPARENT_BYTES_MIN: usize = 55;
+
+/// Where spans go.
+pub static OTEL_EXPORTER_OTLP_ENDPOINT: Setting<Parsed<String>> = Setting {
+    name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    group: Group::Logs,
+    form: Parsed {
+        read: endpoint,
+        allowed: "an http:// URL such as http://127.0.0.1:4318",
+    },
+    default: Fallback::None,
+    meaning: "A collector beside this process that takes spans by OTLP over HTTP. Let the collector speak TLS to \
+              others. Without it no span is exported.",
+};
+/// The service's name in spans.
+pub static OTEL_SERVICE_NAME: Setting<Text> = Setting {
+    name: "OTEL_SERVICE_NAME",
+    group: Group::Logs,
+    form: Text,
+    default: Fallback::Computed("tollbridge-ingest or tollbridge-worker"),
+    meaning: "The service's name in exported spans. OpenTelemetry's SDK reads more OTEL_ variables by itself, such as \
+              OTEL_BSP_SCHEDULE_DELAY.",
+};
+
+fn endpoint(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("is not an http:// URL; name a collector beside this process, such as http://127.0.0.1:4318, and let it speak TLS to others".to_owned())
+    }
+}
 
 static TRACER: OnceLock<(SdkTracerProvider, SdkTracer)> = OnceLock::new();
 
-/// A place in a trace (W3C Trace Context, "traceparent header").
+/// A place in a trace: what a `traceparent` header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
     trace_id: TraceId,
     span_id: SpanId,
-    sampled: bool,
-}
-
-/// Not a `traceparent`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a traceparent: write 00-<32 hex digits>-<16 hex digits>-<2 hex digits>")]
-pub struct NoTraceparent;
-
-impl FromStr for TraceContext {
-    type Err = NoTraceparent;
-
-    fn from_str(text: &str) -> Result<Self, NoTraceparent> {
-        let mut parts = text.split('-');
-        let mut part = |digits: usize| {
-            let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-            let part = parts.next().filter(|p| p.len() == digits && p.bytes().all(hex));
-            part.ok_or(NoTraceparent)
-        };
-        let (version, trace, span, flags) = (part(2)?, part(32)?, part(16)?, part(2)?);
-        // A later version may have more parts; `ff` is none.
-        let longer = parts.next().is_some();
-        let trace_id = TraceId::from_hex(trace).map_err(|_| NoTraceparent)?;
-        let span_id = SpanId::from_hex(span).map_err(|_| NoTraceparent)?;
-        let flags = u8::from_str_radix(flags, 16).map_err(|_| NoTraceparent)?;
-        let none = trace_id == TraceId::INVALID || span_id == SpanId::INVALID;
-        if version == "ff" || (version == "00" && longer) || none {
-            return Err(NoTraceparent);
-        }
-        Ok(Self {
-            trace_id,
-            span_id,
-            sampled: flags & 1 == 1,
-        })
-    }
-}
-
-impl fmt::Display for TraceContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{}-{}-{:02x}",
-            self.trace_id,
-            self.span_id,
-            u8::from(self.sampled)
-        )
-    }
+    flags: TraceFlags,
 }
 
 impl TraceContext {
+    /// Reads the `traceparent` of `headers`; `None` if there is none, or one
+    /// that cannot be read. A `tracestate` is not kept.
+    #[must_use]
+    pub fn extract(headers: &dyn Extractor) -> Option<Self> {
+        if headers.get(TRACEPARENT)?.len() < TRACEPARENT_BYTES_MIN {
+            return None;
+        }
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), headers);
+        let span = context.span();
+        span.span_context().is_valid().then(|| Self::of(span.span_context()))
+    }
+
+    /// Writes the `traceparent` into `headers`.
+    pub fn inject(self, headers: &mut dyn Injector) {
+        TraceContextPropagator::new().inject_context(&self.remote(), headers);
+    }
+
     /// The trace's id, for logs.
     #[must_use]
     pub fn trace_id(&self) -> String {
         self.trace_id.to_string()
+    }
+
+    fn of(context: &SpanContext) -> Self {
+        Self {
+            trace_id: context.trace_id(),
+            span_id: context.span_id(),
+            flags: context.trace_flags() & TraceFlags::SAMPLED,
+        }
     }
 
     fn below(parent: Option<Self>) -> Self {
@@ -86,22 +102,47 @@ impl TraceContext {
         Self {
             trace_id: parent.map_or_else(|| ids.new_trace_id(), |p| p.trace_id),
             span_id: ids.new_span_id(),
-            sampled: parent.is_none_or(|p| p.sampled),
+            flags: parent.map_or(TraceFlags::SAMPLED, |p| p.flags),
         }
     }
 
     fn remote(self) -> Context {
-        let flags = if self.sampled {
-            TraceFlags::SAMPLED
-        } else {
-            TraceFlags::default()
-        };
-        let context = SpanContext::new(self.trace_id, self.span_id, flags, true, TraceState::default());
+        let context = SpanContext::new(self.trace_id, self.span_id, self.flags, true, TraceState::default());
         Context::new().with_remote_span_context(context)
     }
 }
 
-/// What part a span has.
+/// The headers of a message, to read a `traceparent` from.
+#[derive(Debug)]
+pub struct MessageHeaders<'a>(pub &'a FieldTable);
+
+impl Extractor for MessageHeaders<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        match self.0.inner().get(key)? {
+            AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.inner().keys().map(lapin::types::ShortString::as_str).collect()
+    }
+}
+
+/// The headers of a message, to write a `traceparent` into.
+#[derive(Debug)]
+pub struct MessageHeadersMut<'a>(pub &'a mut FieldTable);
+
+impl Injector for MessageHeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        // The propagator writes an empty `tracestate` too.
+        if !value.is_empty() {
+            self.0.insert(key.into(), AMQPValue::LongString(value.into()));
+        }
+    }
+}
+
+/// What a span stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It answers a request.
@@ -136,31 +177,26 @@ impl Span {
         };
         let builder = tracer.span_builder(name).with_kind(kind).with_start_time(began);
         let span = tracer.build_with_context(builder, &parent.map_or_else(Context::new, TraceContext::remote));
-        let context = span.span_context();
         Self {
-            context: TraceContext {
-                trace_id: context.trace_id(),
-                span_id: context.span_id(),
-                sampled: context.is_sampled(),
-            },
+            context: TraceContext::of(span.span_context()),
             exported: Some(span),
         }
     }
 
-    /// Where it is.
+    /// Its place in the trace.
     #[must_use]
     pub fn context(&self) -> TraceContext {
         self.context
     }
 
-    /// Notes something of it: ids, types, outcomes; never a payload.
+    /// Sets an attribute: an id, a type, an outcome; never a payload.
     pub fn set(&mut self, name: &'static str, value: impl Into<opentelemetry::Value>) {
         if let Some(span) = &mut self.exported {
             span.set_attribute(KeyValue::new(name, value));
         }
     }
 
-    /// It failed.
+    /// Marks it as failed.
     pub fn fail(&mut self, why: String) {
         if let Some(span) = &mut self.exported {
             span.set_status(Status::error(why));
@@ -175,23 +211,18 @@ impl Span {
     }
 }
 
-/// Exports spans of `service` from now on, if `OTEL_EXPORTER_OTLP_ENDPOINT` says
-/// where to. The SDK reads more: README.md names what of it holds.
+/// Exports spans of `service` from now on, if [`OTEL_EXPORTER_OTLP_ENDPOINT`] is set.
 ///
 /// # Errors
-/// When it is no URL of a collector beside us.
+/// When the endpoint cannot be used.
 pub fn init(settings: &Settings, service: &'static str) -> Result<(), SettingError> {
-    let Some(endpoint) = settings.text(ENDPOINT) else {
+    let Some(endpoint) = settings.find(&OTEL_EXPORTER_OTLP_ENDPOINT)? else {
         return Ok(());
     };
-    if !endpoint.starts_with("http://") {
-        let problem = "is not an http:// URL; name a collector beside this process, such as http://127.0.0.1:4318, and let it speak TLS to others";
-        return Err(SettingError::new(ENDPOINT, problem));
-    }
-    let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+    let url = format!("{endpoint}/v1/traces");
     let exporter = SpanExporter::builder().with_http().with_endpoint(url).build();
-    let exporter = exporter.map_err(|e| SettingError::new(ENDPOINT, format!("cannot be used: {e}")))?;
-    let name = settings.text("OTEL_SERVICE_NAME").unwrap_or(service).to_owned();
+    let exporter = exporter.map_err(|e| OTEL_EXPORTER_OTLP_ENDPOINT.error(format!("cannot be used: {e}")))?;
+    let name = settings.find(&OTEL_SERVICE_NAME)?.unwrap_or_else(|| service.to_owned());
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_resource(Resource::builder().with_service_name(name).build())
@@ -207,8 +238,8 @@ pub fn exporting() -> bool {
     TRACER.get().is_some()
 }
 
-/// Sends what is not sent yet; for the end of the process. Takes five seconds at
-/// the most, if the collector does not answer.
+/// Sends the spans that are not sent yet, at the end of the process. Takes at most
+/// five seconds if the collector does not answer.
 pub async fn end() {
     let flushed = tokio::task::spawn_blocking(|| {
         if let Some((provider, _)) = TRACER.get()
@@ -226,19 +257,28 @@ mod tests {
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
+    fn read(text: &str) -> Option<TraceContext> {
+        let mut headers = FieldTable::default();
+        headers.insert(TRACEPARENT.into(), AMQPValue::LongString(text.into()));
+        TraceContext::extract(&MessageHeaders(&headers))
+    }
+
     #[test]
     fn a_traceparent_is_read_and_written_as_it_was() {
-        let context: TraceContext = GOOD.parse().expect("a traceparent");
-        assert_eq!(context.to_string(), GOOD);
+        let context = read(GOOD).expect("a traceparent");
+        let mut written = FieldTable::default();
+        context.inject(&mut MessageHeadersMut(&mut written));
+        assert_eq!(written.inner().len(), 1, "no empty tracestate: {written:?}");
+        assert_eq!(MessageHeaders(&written).get(TRACEPARENT), Some(GOOD));
         assert_eq!(context.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         let later = format!("01{}-more", &GOOD[2..]);
-        assert_eq!(later.parse(), Ok(context), "a later version may have more parts");
+        assert_eq!(read(&later), Some(context), "a later version may have more parts");
     }
 
     #[test]
     fn what_is_no_traceparent_is_none() {
         let zeros = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
-        let upper = GOOD.to_uppercase();
+        let upper = GOOD.to_uppercase().replacen("00-", "01-", 1);
         let longer = format!("{GOOD}-more");
         for text in [
             "",
@@ -250,16 +290,16 @@ mod tests {
             &longer,
             &format!("ff{}", &GOOD[2..]),
         ] {
-            assert_eq!(text.parse::<TraceContext>(), Err(NoTraceparent), "{text}");
+            assert_eq!(read(text), None, "{text}");
         }
     }
 
     #[test]
     fn a_part_of_a_trace_has_its_id_and_one_without_a_parent_an_own() {
-        let parent: TraceContext = GOOD.parse().expect("a traceparent");
+        let parent = read(GOOD).expect("a traceparent");
         let span = |parent| Span::begin("x".to_owned(), Role::Server, parent, SystemTime::now()).context();
         let below = span(Some(parent));
-        assert_eq!((below.trace_id, below.sampled), (parent.trace_id, true));
+        assert_eq!((below.trace_id, below.flags), (parent.trace_id, TraceFlags::SAMPLED));
         assert_ne!(below.span_id, parent.span_id);
         assert_ne!(span(None).trace_id, span(None).trace_id);
     }

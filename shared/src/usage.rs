@@ -1,8 +1,9 @@
-//! A report of use: a CloudEvents 1.0 event of type `usage` (CloudEvents: "JSON
-//! Event Format"), as applications post it to ingest, which publishes its text
-//! unchanged, and as the worker reads it from the queue.
+//! A usage report: a CloudEvents 1.0 event of type `usage` (CloudEvents, "JSON
+//! Event Format"). An application posts it to ingest, ingest publishes its text
+//! unchanged, and the worker reads it from the queue.
 //!
-//! Pure, and the same for both, so that what ingest lets in the worker can read.
+//! Ingest and worker read it by the same pure code, so the worker can read every
+//! report that ingest accepts.
 
 use serde::{
     Deserializer,
@@ -14,28 +15,28 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// The `type` of these events, also in a message's properties.
 pub const USAGE_TYPE: &str = "usage";
-/// Ids, users and names are keys in PostgreSQL, where a key has its limits.
-const TEXT_BYTES_MOST: usize = 255;
-/// Kinds of quantities in one event.
-const QUANTITIES_MOST: usize = 32;
+/// Ids, users and names are keys in PostgreSQL, and the size of a key is limited.
+const TEXT_BYTES_MAX: usize = 255;
+/// Kinds of quantities in one event, at most.
+const QUANTITIES_MAX: usize = 32;
 
-/// The greatest amount, and the greatest quantity: every integer up to it is
-/// the same in any reader of JSON (RFC 7493, "The I-JSON Message Format"), and a
-/// sum of some hundred of them is within 64 bits.
-pub const AMOUNT_MOST: i64 = (1 << 53) - 1;
+/// The greatest amount and the greatest quantity. Every JSON reader reads integers
+/// up to it alike (RFC 7493, "The I-JSON Message Format"), and a sum of some
+/// hundred of them fits into 64 bits.
+pub const AMOUNT_MAX: i64 = (1 << 53) - 1;
 
-/// That a user used some of a meter.
+/// A user used some of a meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageEvent {
-    /// Who reports it; holds no white space.
+    /// The application that reports it; without white space.
     pub source: String,
     /// Its id, unique per source.
     pub id: String,
     /// The user's id.
     pub subject: String,
-    /// When it was used, in seconds since 1970, if the reporter says so.
+    /// When it was used, in seconds since 1970, if the report says so.
     pub time: Option<i64>,
-    /// The meter's name. Whether there is such a meter, only the catalog knows.
+    /// The meter's name. Only the catalog knows whether there is such a meter.
     pub meter: String,
     /// How much of it.
     pub what: Amount,
@@ -44,19 +45,19 @@ pub struct UsageEvent {
 /// How much was used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Amount {
-    /// Units of the meter, 0 to [`AMOUNT_MOST`].
+    /// Units of the meter, 0 to [`AMOUNT_MAX`].
     Units(i64),
-    /// Quantities by kind, each 0 to [`AMOUNT_MOST`], at least one; the catalog's
+    /// Quantities by kind, each 0 to [`AMOUNT_MAX`], at least one; the catalog's
     /// weights make units of them.
     Quantities(BTreeMap<String, i64>),
 }
 
-/// Why a body is not a report of use. Of the payload it repeats no more than a
+/// Why a body is not a usage report. It repeats no more of the payload than a
 /// field's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}{}{problem}", if field.is_empty() { "" } else { ": " })]
 pub struct UsageError {
-    /// Such as `data.amount`; empty if the whole is at fault.
+    /// Such as `data.amount`; empty if the event as a whole is wrong.
     pub field: String,
     /// What is wrong with it, and what to write instead.
     pub problem: String,
@@ -83,8 +84,8 @@ impl UsageError {
         }
     }
 
-    /// `whole` ("the event", "the batch") cannot be read as JSON, or holds
-    /// another kind of value than it must.
+    /// An error about `whole` ("the event", "the batch"), which is not JSON, or not
+    /// the kind of value that `must_be` says.
     #[must_use]
     pub fn unreadable(whole: &str, must_be: &str, error: &serde_json::Error) -> Self {
         let problem = match error.classify() {
@@ -96,8 +97,11 @@ impl UsageError {
 }
 
 impl UsageEvent {
-    /// Reads an event. Attributes that are not named here may be anything, as
-    /// extensions are; `null` is the same as absent, as CloudEvents wants it.
+    /// Reads an event. Other attributes are extensions and may be anything. `null`
+    /// is the same as absent, by CloudEvents' "JSON Event Format".
+    ///
+    /// # Errors
+    /// With the first field that is wrong.
     pub fn read(body: &[u8]) -> Result<Self, UsageError> {
         let text = std::str::from_utf8(body).map_err(|_| UsageError::new("", "the event is not UTF-8"))?;
         let names = [
@@ -141,8 +145,8 @@ impl UsageEvent {
         })
     }
 
-    /// What makes it one of its kind, in one text: no two pairs of source and
-    /// id give the same, since a source holds no white space.
+    /// Source and id in one text. Two different pairs never give the same text,
+    /// since a source has no white space.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{} {}", self.source, self.id)
@@ -168,7 +172,7 @@ fn by_kind(raw: &RawValue) -> Result<BTreeMap<String, i64>, UsageError> {
     let (mut kinds, mut twice, mut count) = (BTreeMap::new(), false, 0_usize);
     each_member(raw.get(), |kind, value| {
         count += 1;
-        if count <= QUANTITIES_MOST {
+        if count <= QUANTITIES_MAX {
             twice |= kinds.insert(kind, value).is_some();
         }
     })
@@ -176,8 +180,8 @@ fn by_kind(raw: &RawValue) -> Result<BTreeMap<String, i64>, UsageError> {
     if count == 0 {
         return Err(wrong("must hold at least one quantity".to_owned()));
     }
-    if count > QUANTITIES_MOST {
-        return Err(wrong(format!("must hold {QUANTITIES_MOST} names at most")));
+    if count > QUANTITIES_MAX {
+        return Err(wrong(format!("must hold {QUANTITIES_MAX} names at most")));
     }
     if twice {
         return Err(wrong("has a name twice".to_owned()));
@@ -193,8 +197,8 @@ fn by_kind(raw: &RawValue) -> Result<BTreeMap<String, i64>, UsageError> {
     Ok(quantities)
 }
 
-/// A quantity's field, with its name where that is a plain word and not
-/// somebody's text.
+/// A quantity's field, with its name only if that is a plain word: the name may be
+/// a person's text.
 fn shown(field: &str, kind: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
     if kind.len() <= 32 && kind.bytes().all(plain) {
@@ -207,7 +211,7 @@ fn shown(field: &str, kind: &str) -> String {
 const NAME: &str = "1 to 255 bytes of text without control characters";
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= TEXT_BYTES_MOST && !text.contains(char::is_control)
+    !text.is_empty() && text.len() <= TEXT_BYTES_MAX && !text.contains(char::is_control)
 }
 
 fn name(raw: Option<&RawValue>, field: &str) -> Result<String, UsageError> {
@@ -243,12 +247,12 @@ fn must_be_json(raw: &RawValue, field: &str) -> Result<(), UsageError> {
     Err(UsageError::new(field, "must be application/json, or absent"))
 }
 
-/// Neither `1200.0` nor `"1200"`: a reporter that writes those may as well
-/// write `1199.9999`.
+/// Refuses `1200.0` and `"1200"`: an application that writes those may also write
+/// `1199.9999`.
 fn whole_number(raw: &RawValue, field: &str) -> Result<i64, UsageError> {
     let number = serde_json::from_str(raw.get()).ok();
-    let number = number.filter(|number: &i64| (0..=AMOUNT_MOST).contains(number));
-    let problem = || format!("must be a whole number from 0 to {AMOUNT_MOST}, not a text or a fraction");
+    let number = number.filter(|number: &i64| (0..=AMOUNT_MAX).contains(number));
+    let problem = || format!("must be a whole number from 0 to {AMOUNT_MAX}, not a text or a fraction");
     number.ok_or_else(|| UsageError::new(field, problem()))
 }
 
@@ -256,8 +260,8 @@ fn text(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// The members `names` of the object at `path`. One that is there twice means
-/// different things to different readers: refused.
+/// The members `names` of the object at `path`. A member that is there twice is
+/// refused: readers of JSON do not agree on its value.
 fn members<'a, const N: usize>(
     object: &'a str,
     path: &str,
@@ -283,8 +287,8 @@ fn members<'a, const N: usize>(
     Ok(found.map(|value| value.filter(|raw: &&RawValue| raw.get() != "null")))
 }
 
-/// Calls `each` with every member of `object`, in their order. Values are
-/// passed over without recursion, however deep they are.
+/// Calls `each` with every member of `object`, in order. Values are skipped without
+/// recursion, however deep they are.
 fn each_member<'a>(object: &'a str, each: impl FnMut(String, &'a RawValue)) -> serde_json::Result<()> {
     struct Each<F>(F);
 

@@ -1,4 +1,4 @@
-//! What is a report of use, as tables.
+//! Tables of usage reports, good and bad.
 
 use super::*;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ fn what_cloudevents_and_its_extensions_may_hold_passes() {
         ("dataschema", json!("urn:x")),
         ("traceparent", json!({"any": [1, 2.5, {"thing": null}]})),
         ("data.amount", json!(0)),
-        ("data.amount", json!(AMOUNT_MOST)),
+        ("data.amount", json!(AMOUNT_MAX)),
         ("data.quantities", Value::Null),
         ("data.note", json!("hush")),
     ] {
@@ -156,7 +156,7 @@ fn a_bad_attribute_is_named() {
         ("data.amount", json!("1200")),
         ("data.amount", json!(-1)),
         ("data.amount", json!(9_223_372_036_854_775_808_u64)),
-        ("data.amount", json!(AMOUNT_MOST + 1)),
+        ("data.amount", json!(AMOUNT_MAX + 1)),
         ("data.amount", json!(1e3)),
         ("data.amount", json!([1200])),
         ("data.amount", json!(true)),

@@ -3,8 +3,8 @@
 
 use crate::fixtures::price::{MAX_MONTHLY, PLUS_MONTHLY};
 use crate::fixtures::{ApiVersion, DAY, Event, Invoice, Line, Mint, Session, Subscription};
-use crate::harness::{Answer, Client, unix_now, wait_for};
-use anyhow::{Context, Result, ensure};
+use crate::harness::{Client, unix_now, wait_for};
+use anyhow::{Result, ensure};
 use sqlx::{PgPool, Row};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub fn newcomers(seed: &str, count: usize) -> Vec<Event> {
     lives.flatten().collect()
 }
 
-/// So many users who subscribe to plus, upgrade to max and cancel: five events each, those of
+/// `count` users subscribe to plus, upgrade to max and cancel: five events each, those of
 /// all users mixed, in the order in which they happened.
 #[must_use]
 pub fn lives(seed: &str, count: usize) -> Vec<Event> {
@@ -162,7 +162,7 @@ pub async fn deliver(client: &Client, event: &Event) -> Result<Report> {
         match client.post_event(event).await {
             Ok(answer) if answer.status == 200 => return Ok(report),
             Ok(answer) => {
-                check_refusal(&answer)?;
+                answer.refused_for_now()?;
                 report.refused += 1;
                 report.slowest_refusal = report.slowest_refusal.max(start.elapsed());
             }
@@ -177,14 +177,6 @@ pub async fn deliver(client: &Client, event: &Event) -> Result<Report> {
     }
 }
 
-fn check_refusal(answer: &Answer) -> Result<()> {
-    ensure!(answer.status == 503, "answered {} {}", answer.status, answer.body);
-    let retry_after = answer.headers.get("retry-after").context("no Retry-After")?;
-    let seconds: u32 = retry_after.to_str()?.parse().context("Retry-After")?;
-    ensure!((1..60).contains(&seconds), "Retry-After: {seconds}");
-    Ok(())
-}
-
 /// Posts `event`, which must be refused for now; returns how long that took.
 ///
 /// # Errors
@@ -193,7 +185,7 @@ pub async fn refused(client: &Client, event: &Event) -> Result<Duration> {
     let start = Instant::now();
     let answer = client.post_event(event).await?;
     let took = start.elapsed();
-    check_refusal(&answer)?;
+    answer.refused_for_now()?;
     Ok(took)
 }
 

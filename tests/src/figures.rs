@@ -74,7 +74,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Shows `line` to whoever runs a test with `--nocapture`, or reads why it failed.
+/// Prints `line`: a test shows it with `--nocapture`, and when it fails.
 #[expect(clippy::print_stderr, reason = "the test harness captures it")]
 pub fn note(line: &str) {
     eprintln!("{line}");

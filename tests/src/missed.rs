@@ -15,7 +15,7 @@ pub fn object(event: &Event) -> Result<Value> {
     Ok(body["data"]["object"].take())
 }
 
-/// Whether an event tells how a subscription stands; announcements repeat an old state.
+/// Whether an event shows the state of a subscription; announcements repeat an old state.
 #[must_use]
 pub fn shows_subscription(event: &Event) -> bool {
     let step = event.kind.strip_prefix("customer.subscription.");

@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use shared::settings::Settings;
 use sqlx::{PgPool, Row};
 
-/// How many lives, or events, a failure tells of in full.
-const TOLD_MOST: usize = 3;
+/// How many lives, or events, a failure shows in full.
+const SHOWN_MAX: usize = 3;
 
 /// What a randomised test begins with: `TEST_SEED` of the environment, else always the same.
 ///
@@ -16,13 +16,13 @@ const TOLD_MOST: usize = 3;
 /// When it is no number.
 pub fn seed() -> Result<u64> {
     let settings = Settings::from_process();
-    Ok(settings.text("TEST_SEED").unwrap_or("7").parse()?)
+    Ok(settings.variable("TEST_SEED").unwrap_or("7").parse()?)
 }
 
 /// Compares all there is with the books about `lives`, of which alone events have come.
 ///
 /// # Errors
-/// When something is lost, doubled or dead, or a row differs; the message tells of whom.
+/// When something is lost, doubled or dead, or a row differs; the message names the users.
 pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
     rows(pool, lives).await?;
     let counted = events(pool, lives).await?;
@@ -39,7 +39,7 @@ pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
     }
     let events = counted.applied + counted.ignored;
     let rows = lives.iter().filter(|life| life.entitlement.is_some()).count();
-    // The merchant makes no ties of which evidence does not tell the order.
+    // The merchant makes no ties whose order the evidence leaves open.
     let expected = [events, events, counted.applied, rows, 0, 0];
     let expected = expected.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
     ensure!(
@@ -52,7 +52,7 @@ pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
 /// Compares the row of each life with the books.
 ///
 /// # Errors
-/// When one differs; the message tells these lives, and how their rows differ.
+/// When one differs; the message shows these lives, and how their rows differ.
 pub async fn rows(pool: &PgPool, lives: &[Life]) -> Result<()> {
     compare(pool, lives.iter().map(|life| (life, life.entitlement.as_ref()))).await
 }
@@ -78,7 +78,7 @@ pub async fn compare<'a>(
         "{} of {} lives differ:\n{}",
         told.len(),
         expected.len(),
-        told[..told.len().min(TOLD_MOST)].join("\n")
+        told[..told.len().min(SHOWN_MAX)].join("\n")
     );
     Ok(())
 }
@@ -129,7 +129,7 @@ pub async fn events(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
         "of {} events {} are wrong:\n{}",
         ids.len(),
         wrong.len(),
-        wrong[..wrong.len().min(TOLD_MOST)].join("\n")
+        wrong[..wrong.len().min(SHOWN_MAX)].join("\n")
     );
     Ok(Counted {
         applied: ids.len() - ignored,

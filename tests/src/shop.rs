@@ -1,8 +1,9 @@
-//! A shop whose catalog lacks what is sold, until it is mended: what makes dead letters.
+//! A shop whose catalog lacks a price until the test adds it. Events of that price become dead letters.
 
 use crate::crowd::newcomers;
-use crate::fixtures::{Event, price::PLUS_MONTHLY};
-use crate::harness::{Pair, Queues, TestEnv, eventually, repository};
+use crate::fixtures::price::{self, PLUS_MONTHLY};
+use crate::fixtures::{ApiVersion, Event, Mint, Subscription};
+use crate::harness::{Pair, Queues, TestEnv, eventually, repository, unix_now};
 use anyhow::{Result, ensure};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -10,17 +11,17 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// What dead events were sold by.
+/// The lookup key of the price of [`unsold`] events.
 pub const UNSOLD: &str = "replayed_monthly";
 
-/// A catalog that can be mended.
+/// A catalog that can be changed, in a file that is removed with the value.
 #[derive(Debug)]
 pub struct Shop {
     catalog: PathBuf,
 }
 
 impl Shop {
-    /// The shipped one, in a file of its own.
+    /// A copy of the shipped catalog, in a file named after the test's `env`.
     ///
     /// # Errors
     /// When no file can be written.
@@ -36,15 +37,23 @@ impl Shop {
         self.catalog.display().to_string()
     }
 
-    /// Sells from now on what the dead events were sold by; workers read it when they start.
+    /// Adds the price of [`unsold`] events. Workers read the catalog when they start.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn mend(&self) -> Result<()> {
+        self.sell(UNSOLD)
+    }
+
+    /// Adds a price of the tier plus with this lookup key. Workers read the catalog when they start.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn sell(&self, lookup_key: &str) -> Result<()> {
         let mut text = std::fs::read_to_string(&self.catalog)?;
         write!(
             text,
-            "\n[[price]]\nlookup_key = \"{UNSOLD}\"\ntier = \"plus\"\namount = 1\ncurrency = \"eur\"\ninterval = \"month\"\n"
+            "\n[[price]]\nlookup_key = \"{lookup_key}\"\ntier = \"plus\"\namount = 1\ncurrency = \"eur\"\ninterval = \"month\"\n"
         )?;
         Ok(std::fs::write(&self.catalog, text)?)
     }
@@ -54,6 +63,15 @@ impl Drop for Shop {
     fn drop(&mut self) {
         let _gone = std::fs::remove_file(&self.catalog);
     }
+}
+
+/// The event of one user's subscription to [`price::UNKNOWN`].
+#[must_use]
+pub fn unknown_price(seed: &str) -> Event {
+    let mut mint = Mint::new(ApiVersion::Y2026, &format!("{seed}price"));
+    let (customer, now) = (mint.id("cus"), unix_now());
+    let subscription = Subscription::new(&mut mint, &customer, price::UNKNOWN, now).of_user("user_price");
+    mint.event("customer.subscription.created", now, &subscription)
 }
 
 /// First events of so many users, of a price that the catalog does not have.

@@ -9,9 +9,9 @@ use crate::fixtures::{ApiVersion, DAY, Event, Invoice, Line, Mint, Period, Sessi
 use crate::harness::Entitlement;
 use serde_json::json;
 
-/// The user whose story it is.
+/// The user of the story.
 pub const USER: &str = "user_ada";
-/// Somebody who bought what no catalog knows, and so has nothing.
+/// A user who bought something that no catalog has, and so has no row.
 pub const STRANGER: &str = "user_stranger";
 
 /// What the pair must make of an event.
@@ -198,7 +198,7 @@ impl Author {
         self.step("Ada downgrades to basic: grace keeps max until the period's end");
     }
 
-    /// Two events that nobody can apply: they touch nobody.
+    /// Two events that no worker can apply; they change no row.
     fn meets_poison(&mut self) {
         let customer = self.mint.id("cus");
         let started = self.subscription.created;

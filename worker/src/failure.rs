@@ -34,7 +34,7 @@ impl Permanent {
 
     /// The word for it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
             Self::UnknownPrice => "unknown_price",

@@ -1,7 +1,7 @@
 //! `worker run`: the pieces, put together and taken apart in order.
 
 use crate::{
-    config::Config,
+    config::{self, Config},
     console::{self, Console},
     consume::{acks::InFlight, consumer, context::Context, watchdog::Watchdog},
     dead_letters::Tools,
@@ -31,7 +31,7 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     metrics::init(&config.topology);
     let database = pool::open(&config.database)?;
-    let listener = http::bind("OPS_ADDR", &config.ops_addr).await?;
+    let listener = http::bind(&config::OPS_ADDR, &config.ops_addr).await?;
     let publish_stop = CancellationToken::new();
     let topology = Arc::new(config.topology.clone());
     let reader = EventReader {
@@ -47,7 +47,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let publishing = tokio::spawn(publishing);
     let consuming = Arc::new(AtomicBool::new(false));
     let limits = http::Limits {
-        connections_most: 64,
+        connections_max: 64,
         ..http::Limits::default()
     };
     let check = readiness(database.clone(), publisher.clone(), Arc::clone(&consuming));

@@ -9,7 +9,8 @@ use crate::{
     store::{
         catalog, dead_letter,
         job::{self, Last},
-        pool, question, subscription,
+        pool, question,
+        subscription::{self, Waiting},
     },
 };
 use shared::{
@@ -89,7 +90,7 @@ async fn look(
         let count = open.iter().find(|(r, _)| r == reason).map_or(0, |(_, count)| *count);
         metrics::DEAD_OPEN.with_label_values(&[reason]).set(count);
     }
-    metrics::waiting(subscription::waiting(&mut connection).await?);
+    show_waiting(subscription::waiting(&mut connection).await?);
     metrics::QUESTIONS.set(question::waiting(&mut connection).await?);
     recovered(&job::last(&mut connection).await?, watched);
     let idle = i64::try_from(database.num_idle()).unwrap_or(i64::MAX);
@@ -98,6 +99,18 @@ async fn look(
         .with_label_values(&["busy"])
         .set(i64::from(database.size()) - idle);
     Ok(())
+}
+
+/// Shows what waits for a missing link, and how long the oldest has waited.
+fn show_waiting(waiting: Waiting) {
+    for (count, age, (waiting, oldest_seconds)) in [
+        (&metrics::UNLINKED, &metrics::UNLINKED_AGE, waiting.unlinked),
+        (&metrics::UNSEEN, &metrics::UNSEEN_AGE, waiting.unseen),
+        (&metrics::UNLINKED_PACKS, &metrics::UNLINKED_PACKS_AGE, waiting.packs),
+    ] {
+        count.set(waiting);
+        age.set(oldest_seconds);
+    }
 }
 
 /// What the jobs of recovery came to last, whichever worker did them. Of those that

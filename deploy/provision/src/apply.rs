@@ -1,16 +1,18 @@
-//! Doing what a plan says, until Stripe holds what the catalog says.
+//! Writes a plan to Stripe until Stripe agrees with the catalog.
 //!
-//! Each write has an idempotency key of its own, kept over its repetitions. When
-//! nobody knows whether a write took effect, all is read again and compared
-//! again; what is still missing is then written with a fresh key. The last
-//! comparison, after all writes, is what proves them.
+//! Each write has its own idempotency key, which its repetitions keep (Stripe's API
+//! reference, "Idempotent requests"). A write is in doubt if its outcome is unknown, for
+//! example after a lost answer. Then everything is read and compared again, and a write
+//! that is still missing gets a new key. The comparison after the last write proves that
+//! all writes took effect.
 
 use crate::{
-    actual::{self, Actual},
-    desired::Desired,
-    diff::{Action, Change, Plan, diff},
-    kind::Kind,
-    secret::Secrets,
+    actual::{self, ActualObjects},
+    desired::DesiredObject,
+    diff::diff,
+    kind::ObjectKind,
+    plan::{ChangeAction, ChangePlan, PlannedChange},
+    secret::EndpointSecrets,
     show::title,
     value::{push, rename_prices},
 };
@@ -22,25 +24,26 @@ use std::{
 };
 use stripe_api::{Api, ApiError, Form, OperationKey};
 
-/// How many writes in doubt an apply bears, one after the other, and for how long.
-const DOUBTS_MOST: u32 = 8;
-const DOUBT_MOST: Duration = Duration::from_mins(2);
+/// Most writes in doubt, one directly after another, before an apply gives up.
+const DOUBTS_MAX: u32 = 8;
+/// Longest time without a confirmed write before an apply with a write in doubt gives up.
+const DOUBT_TIME_MAX: Duration = Duration::from_mins(2);
 
-/// What is to be reached.
+/// What an apply must reach.
 #[derive(Debug)]
-pub struct Goal<'a> {
-    /// What Stripe is to hold.
-    pub desired: &'a [Desired],
+pub struct ApplyGoal<'a> {
+    /// The objects that Stripe must have.
+    pub desired: &'a [DesiredObject],
     /// Lookup keys of prices that may be replaced.
     pub replace: &'a BTreeSet<String>,
 }
 
-impl Goal<'_> {
-    /// Looks at what is there, and compares.
+impl ApplyGoal<'_> {
+    /// Loads Stripe's objects and compares them with the catalog.
     ///
     /// # Errors
-    /// What Stripe said.
-    pub async fn look(&self, api: &Api) -> Result<(Actual, Plan), ApiError> {
+    /// Stripe's answer, if a request fails.
+    pub async fn plan(&self, api: &Api) -> Result<(ActualObjects, ChangePlan), ApiError> {
         let actual = actual::load(api, self.desired).await?;
         let plan = diff(self.desired, &actual, self.replace);
         Ok((actual, plan))
@@ -49,134 +52,143 @@ impl Goal<'_> {
 
 /// What an apply did.
 #[derive(Debug, Default)]
-pub struct Done {
-    /// Writes that Stripe confirmed, or that were seen to have taken effect.
+pub struct ApplyResult {
+    /// Writes that took effect: Stripe confirmed them, or reading back showed them.
     pub writes: usize,
-    /// Writes after which all was read again, because nobody knew.
+    /// Writes whose outcome was unknown at first.
     pub doubts: usize,
-    /// The plan after the last write: no change in it.
-    pub last: Plan,
+    /// The plan after the last write. It has no changes.
+    pub last_plan: ChangePlan,
 }
 
-/// Applies the plan that was made of `actual`, and then whatever is still to do.
+/// Writes `plan`, which was made from `actual`, and then whatever is still missing. Calls
+/// `progress` with a line for each step.
 ///
 /// # Errors
-/// What Stripe said, and of which object; what was done until then stays, and the
-/// next apply goes on from there.
+/// Stripe's answer, with the object it is about. Earlier writes stay; the next apply
+/// continues from there.
 pub async fn apply(
     api: &Api,
-    goal: &Goal<'_>,
-    looked: (Actual, Plan),
-    secrets: &mut Secrets,
+    goal: &ApplyGoal<'_>,
+    (mut actual, mut plan): (ActualObjects, ChangePlan),
+    secrets: &mut EndpointSecrets,
     progress: &mut impl FnMut(&str),
-) -> anyhow::Result<Done> {
-    let (mut actual, mut plan) = looked;
-    let mut done = Done::default();
+) -> anyhow::Result<ApplyResult> {
+    let mut result = ApplyResult::default();
     let (mut doubts_in_a_row, mut certain_at) = (0, Instant::now());
     loop {
-        let round = round(api, &actual, &plan, secrets, progress).await?;
-        done.writes += round.written;
+        let round = write_round(api, &actual, &plan, secrets, progress).await?;
+        result.writes += round.written;
         if let Some((change, error)) = &round.doubt {
             secrets.doubt(change);
             if round.written > 0 {
                 (doubts_in_a_row, certain_at) = (0, Instant::now());
             }
             doubts_in_a_row += 1;
-            done.doubts += 1;
-            if doubts_in_a_row > DOUBTS_MOST || certain_at.elapsed() > DOUBT_MOST {
+            result.doubts += 1;
+            if doubts_in_a_row > DOUBTS_MAX || certain_at.elapsed() > DOUBT_TIME_MAX {
                 bail!(
-                    "{}: {error}; whether it took effect is unknown: apply again later",
+                    "{}: {error}; it is unknown whether the write took effect; run apply again later",
                     title(change)
                 );
             }
-            progress(&format!("{}: {error}; reading again", title(change)));
+            progress(&format!("{}: {error}; reading everything again", title(change)));
         }
         progress("reading back");
-        (actual, plan) = goal.look(api).await.context("cannot read back what was written")?;
+        (actual, plan) = goal.plan(api).await.context("cannot read back what was written")?;
         if let Some((change, _)) = &round.doubt {
-            let is_left = plan
-                .changes
-                .iter()
-                .any(|c| (c.kind, c.action, &c.key) == (change.kind, change.action, &change.key));
-            done.writes += usize::from(!is_left);
-            secrets.known(!is_left);
+            let took_effect = !is_still_planned(change, &plan);
+            result.writes += usize::from(took_effect);
+            secrets.resolve_doubt(took_effect);
         }
         if plan.changes.is_empty() && plan.refused.is_empty() {
-            done.last = plan;
-            return Ok(done);
+            result.last_plan = plan;
+            return Ok(result);
         }
         if round.doubt.is_none() {
-            bail!("Stripe does not hold what was written: {}", what_is_left(&plan));
+            bail!(
+                "Stripe confirmed all writes, but still differs from the catalog: {}",
+                remaining(&plan)
+            );
         }
     }
 }
 
-fn what_is_left(plan: &Plan) -> String {
+fn is_still_planned(change: &PlannedChange, plan: &ChangePlan) -> bool {
+    plan.changes
+        .iter()
+        .any(|planned| (planned.kind, planned.action, &planned.key) == (change.kind, change.action, &change.key))
+}
+
+fn remaining(plan: &ChangePlan) -> String {
     let changes = plan.changes.iter().map(title);
     let refused = plan
         .refused
         .iter()
-        .map(|r| format!("refused   {} {}", r.kind.traits().name, r.key));
+        .map(|refused| format!("refused   {} {}", refused.kind.traits().name, refused.key));
     changes.chain(refused).collect::<Vec<_>>().join("; ")
 }
 
-/// The writes of a plan up to the first one in doubt.
-struct Round {
+/// The outcome of writing a plan up to its end, or up to the first write in doubt.
+struct WriteRound {
     written: usize,
-    doubt: Option<(Change, ApiError)>,
+    doubt: Option<(PlannedChange, ApiError)>,
 }
 
-async fn round(
+async fn write_round(
     api: &Api,
-    actual: &Actual,
-    plan: &Plan,
-    secrets: &mut Secrets,
+    actual: &ActualObjects,
+    plan: &ChangePlan,
+    secrets: &mut EndpointSecrets,
     progress: &mut impl FnMut(&str),
-) -> anyhow::Result<Round> {
-    let keyed = actual
-        .of(Kind::Price)
+) -> anyhow::Result<WriteRound> {
+    let ids_by_key = actual
+        .of(ObjectKind::Price)
         .filter_map(|price| Some((price.key.clone()?, price.id.clone())));
-    let mut prices: BTreeMap<String, String> = keyed.collect();
+    let mut prices: BTreeMap<String, String> = ids_by_key.collect();
+    let count = plan.changes.len();
     for (index, change) in plan.changes.iter().enumerate() {
-        progress(&format!("[{}/{}] {}", index + 1, plan.changes.len(), title(change)));
+        progress(&format!("[{}/{count}] {}", index + 1, title(change)));
         match write(api, change, &prices).await {
             Ok(answer) => {
-                if let (Kind::Price, Action::Create, Some(id)) = (change.kind, change.action, answer["id"].as_str()) {
-                    prices.insert(change.key.clone(), id.to_owned());
+                let created = change.action == ChangeAction::Create;
+                if created && change.kind == ObjectKind::Price {
+                    let id = answer["id"].as_str().map(str::to_owned);
+                    prices.extend(id.map(|id| (change.key.clone(), id)));
                 }
-                if (change.kind, change.action) == (Kind::Webhook, Action::Create) {
-                    secrets.made(change, &answer)?;
+                if created && change.kind == ObjectKind::Webhook {
+                    secrets.keep(change, &answer)?;
                 }
             }
             Err(error) if error.is_doubtful() => {
                 let doubt = Some((change.clone(), error));
-                return Ok(Round { written: index, doubt });
+                return Ok(WriteRound { written: index, doubt });
             }
             Err(error) => {
-                let so_far = format!(
-                    "{} (after {index} of {} writes; apply again to go on)",
-                    title(change),
-                    plan.changes.len()
+                let context = format!(
+                    "{} (after {index} of {count} writes; run apply again to continue)",
+                    title(change)
                 );
-                return Err(anyhow::Error::new(error).context(so_far));
+                return Err(anyhow::Error::new(error).context(context));
             }
         }
     }
-    let written = plan.changes.len();
-    Ok(Round { written, doubt: None })
+    let doubt = None;
+    Ok(WriteRound { written: count, doubt })
 }
 
-async fn write(api: &Api, change: &Change, prices: &BTreeMap<String, String>) -> Result<Value, ApiError> {
+async fn write(api: &Api, change: &PlannedChange, prices: &BTreeMap<String, String>) -> Result<Value, ApiError> {
     let path = change.kind.traits().path;
-    let path = match change.id.as_deref().filter(|id| !id.is_empty()) {
+    let path = match change.id.as_deref() {
+        // The tax settings have no id.
+        None | Some("") => path.to_owned(),
         Some(id) => format!("{path}/{id}"),
-        None => path.to_owned(),
     };
     api.post(&path, &form(change, prices), &OperationKey::fresh()?).await
 }
 
-/// What is sent: prices by their ids.
-fn form(change: &Change, prices: &BTreeMap<String, String>) -> Form {
+/// The fields to send, with ids of prices instead of lookup keys.
+fn form(change: &PlannedChange, prices: &BTreeMap<String, String>) -> Form {
     let mut form = Form::new();
     for field in &change.fields {
         let mut to = field.to.clone();

@@ -1,7 +1,7 @@
-//! From the catalog to the objects that Stripe is to hold.
+//! Turns the catalog into the objects that Stripe must have.
 
 use crate::{
-    kind::Kind,
+    kind::ObjectKind,
     value::{self, Fields},
 };
 use serde_json::{Map, Value, json};
@@ -10,34 +10,34 @@ use shared::catalog::{
 };
 use stripe_api::HANDLED;
 
-/// The mark in the metadata of all that is ours: `managed_by`.
+/// Our mark: the value of `metadata[managed_by]` in every object that provision manages.
 pub const MARK: &str = "tollbridge";
 
-/// An object as the catalog wants it.
+/// An object that the catalog wants.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Desired {
-    /// What it is.
-    pub kind: Kind,
-    /// What it is found by.
+pub struct DesiredObject {
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// The key that the object is found by, such as a lookup key ([`ObjectKind`]).
     pub key: String,
-    /// All that the catalog says of it; prices are named by their lookup keys.
+    /// The fields that the catalog sets. Prices appear as lookup keys, not as ids.
     pub fields: Fields,
 }
 
-impl Desired {
-    fn new(kind: Kind, key: &str, body: &Value) -> Self {
+impl DesiredObject {
+    fn new(kind: ObjectKind, key: &str, body: &Value) -> Self {
         Self {
             kind,
             key: key.to_owned(),
-            fields: value::fields(body, kind.traits().whole),
+            fields: value::fields(body, kind.traits().sent_whole),
         }
     }
 }
 
-/// All that Stripe is to hold, in the order in which it is written.
+/// Every object that Stripe must have, in the order of writing.
 #[must_use]
-pub fn desired(catalog: &Catalog) -> Vec<Desired> {
-    let mut all: Vec<Desired> = catalog.products().iter().map(product).collect();
+pub fn desired_objects(catalog: &Catalog) -> Vec<DesiredObject> {
+    let mut all: Vec<DesiredObject> = catalog.products().iter().map(product).collect();
     all.extend(catalog.prices().iter().filter_map(|p| price(catalog, p)));
     all.extend(catalog.packs().iter().map(pack));
     all.extend(catalog.products().iter().filter_map(|p| default_price(catalog, p)));
@@ -49,7 +49,7 @@ pub fn desired(catalog: &Catalog) -> Vec<Desired> {
     all
 }
 
-fn product(product: &Product) -> Desired {
+fn product(product: &Product) -> DesiredObject {
     let body = json!({
         "id": product.id,
         "active": true,
@@ -58,11 +58,11 @@ fn product(product: &Product) -> Desired {
         "tax_code": product.tax_code,
         "metadata": {"managed_by": MARK},
     });
-    Desired::new(Kind::Product, &product.id, &body)
+    DesiredObject::new(ObjectKind::Product, &product.id, &body)
 }
 
-fn price(catalog: &Catalog, price: &Price) -> Option<Desired> {
-    let mut body = sold_at(price.amount, &price.currency, price.tax_behavior);
+fn price(catalog: &Catalog, price: &Price) -> Option<DesiredObject> {
+    let mut body = price_fields(price.amount, &price.currency, price.tax_behavior);
     let more = json!({
         "product": catalog.tier(&price.tier)?.product,
         "lookup_key": price.lookup_key,
@@ -70,11 +70,15 @@ fn price(catalog: &Catalog, price: &Price) -> Option<Desired> {
         "metadata": {"managed_by": MARK, "tier": price.tier},
     });
     extend(&mut body, more);
-    Some(Desired::new(Kind::Price, &price.lookup_key, &Value::Object(body)))
+    Some(DesiredObject::new(
+        ObjectKind::Price,
+        &price.lookup_key,
+        &Value::Object(body),
+    ))
 }
 
-fn pack(pack: &Pack) -> Desired {
-    let mut body = sold_at(pack.amount, &pack.currency, pack.tax_behavior);
+fn pack(pack: &Pack) -> DesiredObject {
+    let mut body = price_fields(pack.amount, &pack.currency, pack.tax_behavior);
     let more = json!({
         "product": pack.product,
         "lookup_key": pack.name,
@@ -82,11 +86,11 @@ fn pack(pack: &Pack) -> Desired {
         "metadata": {"managed_by": MARK, "pack": pack.name},
     });
     extend(&mut body, more);
-    Desired::new(Kind::Price, &pack.name, &Value::Object(body))
+    DesiredObject::new(ObjectKind::Price, &pack.name, &Value::Object(body))
 }
 
-/// What every price has. A catalog that says nothing of tax leaves it as it is.
-fn sold_at(amount: i64, currency: &str, tax_behavior: Option<TaxBehavior>) -> Map<String, Value> {
+/// The fields of every price. Without a `tax_behavior` in the catalog Stripe's value stays as it is.
+fn price_fields(amount: i64, currency: &str, tax_behavior: Option<TaxBehavior>) -> Map<String, Value> {
     let mut body = Map::new();
     let all = json!({
         "active": true,
@@ -108,17 +112,17 @@ fn extend(body: &mut Map<String, Value>, more: Value) {
     }
 }
 
-/// The first price that sells the product.
-fn default_price(catalog: &Catalog, product: &Product) -> Option<Desired> {
+/// A product's default price is the first price of the catalog that sells it.
+fn default_price(catalog: &Catalog, product: &Product) -> Option<DesiredObject> {
     let sells = |price: &&Price| catalog.tier(&price.tier).and_then(|t| t.product.as_ref()) == Some(&product.id);
     let key = catalog.prices().iter().find(sells).map(|p| &p.lookup_key);
     let pack = || catalog.packs().iter().find(|p| p.product == product.id);
     let key = key.or_else(|| pack().map(|p| &p.name))?;
     let body = json!({"default_price": key});
-    Some(Desired::new(Kind::DefaultPrice, &product.id, &body))
+    Some(DesiredObject::new(ObjectKind::DefaultPrice, &product.id, &body))
 }
 
-fn coupon(coupon: &Coupon) -> Desired {
+fn coupon(coupon: &Coupon) -> DesiredObject {
     let mut body = json!({
         "id": coupon.id,
         "amount_off": coupon.amount_off,
@@ -131,14 +135,14 @@ fn coupon(coupon: &Coupon) -> Desired {
         "applies_to": {"products": coupon.applies_to},
         "metadata": {"managed_by": MARK},
     });
-    // Stripe changes a name, but takes none away.
+    // Stripe can change a coupon's name, but not remove it.
     if let Some(name) = &coupon.name {
         body["name"] = json!(name);
     }
-    Desired::new(Kind::Coupon, &coupon.id, &body)
+    DesiredObject::new(ObjectKind::Coupon, &coupon.id, &body)
 }
 
-fn promotion(promotion: &Promotion) -> Desired {
+fn promotion(promotion: &Promotion) -> DesiredObject {
     let body = json!({
         "code": promotion.code,
         "active": true,
@@ -153,10 +157,10 @@ fn promotion(promotion: &Promotion) -> Desired {
         },
         "metadata": {"managed_by": MARK},
     });
-    Desired::new(Kind::Promotion, &promotion.code, &body)
+    DesiredObject::new(ObjectKind::Promotion, &promotion.code, &body)
 }
 
-fn portal(catalog: &Catalog, portal: &Portal) -> Desired {
+fn portal(catalog: &Catalog, portal: &Portal) -> DesiredObject {
     let features = &portal.features;
     let fields: Vec<&str> = features.customer_update.iter().map(|f| f.as_str()).collect();
     let body = json!({
@@ -176,10 +180,10 @@ fn portal(catalog: &Catalog, portal: &Portal) -> Desired {
         },
         "metadata": {"managed_by": MARK},
     });
-    Desired::new(Kind::Portal, "portal", &body)
+    DesiredObject::new(ObjectKind::Portal, "portal", &body)
 }
 
-/// Switching plans. A switch in a trial ends it, and no switch moves the billing date.
+/// How the portal switches plans: a switch ends a running trial, and the billing date stays the same.
 fn subscription_update(catalog: &Catalog, portal: &Portal) -> Value {
     if !portal.features.switch {
         return json!({"enabled": false});
@@ -206,24 +210,28 @@ fn subscription_update(catalog: &Catalog, portal: &Portal) -> Value {
 fn portal_products(catalog: &Catalog) -> Vec<Value> {
     let products = catalog.tiers().iter().filter_map(|tier| {
         let prices: Vec<&str> = in_portal(catalog, &tier.name).map(|p| p.lookup_key.as_str()).collect();
-        let product = tier.product.as_ref().filter(|_| !prices.is_empty())?;
+        let product = tier.product.as_ref()?;
+        if prices.is_empty() {
+            return None;
+        }
         Some(json!({"product": product, "prices": prices, "adjustable_quantity": {"enabled": false}}))
     });
     products.collect()
 }
 
-/// The prices of a tier that the portal offers: it takes one per interval and currency, the first.
+/// The prices of a tier that the portal offers. Stripe allows one price per product, interval and
+/// currency (API reference, "Portal configuration"), so the first of each is used.
 pub(crate) fn in_portal<'a>(catalog: &'a Catalog, tier: &'a str) -> impl Iterator<Item = &'a Price> {
     let prices = catalog.prices();
-    let twins = |one: &Price, other: &Price| {
+    let is_same_offer = |one: &Price, other: &Price| {
         (&one.tier, one.interval, &one.currency) == (&other.tier, other.interval, &other.currency)
     };
-    let first = move |(index, price): &(usize, &Price)| !prices[..*index].iter().any(|p| twins(p, price));
+    let first = move |(index, price): &(usize, &Price)| !prices[..*index].iter().any(|p| is_same_offer(p, price));
     let all = prices.iter().enumerate().filter(first);
     all.map(|(_, price)| price).filter(move |price| price.tier == tier)
 }
 
-fn webhook(webhook: &Webhook) -> Desired {
+fn webhook(webhook: &Webhook) -> DesiredObject {
     let events = HANDLED;
     let body = json!({
         "url": webhook.url,
@@ -233,10 +241,10 @@ fn webhook(webhook: &Webhook) -> Desired {
         "disabled": false,
         "metadata": {"managed_by": MARK},
     });
-    Desired::new(Kind::Webhook, &webhook.url, &body)
+    DesiredObject::new(ObjectKind::Webhook, &webhook.url, &body)
 }
 
-fn tax(tax: &Tax) -> Desired {
+fn tax(tax: &Tax) -> DesiredObject {
     let mut body = Map::new();
     let mut defaults = Map::new();
     if let Some(behavior) = tax.tax_behavior {
@@ -253,5 +261,5 @@ fn tax(tax: &Tax) -> Desired {
         });
         body.insert("head_office".to_owned(), json!({"address": address}));
     }
-    Desired::new(Kind::Tax, "tax", &Value::Object(body))
+    DesiredObject::new(ObjectKind::Tax, "tax", &Value::Object(body))
 }

@@ -1,70 +1,72 @@
-//! The kinds of objects that the catalog declares, each as data: where it lives,
-//! what of it is for good, how it is taken out of use.
+//! The kinds of Stripe objects that the catalog declares. Each is data: its path in
+//! Stripe's API, the fields that Stripe never changes, and how it is archived.
 
 use serde_json::{Value, json};
 
-/// A kind of object, in the order in which they are written: what another one
-/// names comes before it.
+/// A kind of object. The order is the order of writing: an object comes after the
+/// objects that it refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum ObjectKind {
     /// Found by its id.
     Product,
     /// Found by its lookup key.
     Price,
-    /// A product's default price, which exists only after both: found by the product's id.
+    /// The `default_price` of a product, written after product and price exist. Found by
+    /// the product's id.
     DefaultPrice,
     /// Found by its id.
     Coupon,
-    /// Found by its code, if it is active.
+    /// A promotion code. Found by its code.
     Promotion,
-    /// The customers' portal: found by our mark in its metadata, else the default one.
+    /// The configuration of the customer portal. Found by our mark in its metadata; if
+    /// none has the mark, it is the account's default configuration.
     Portal,
-    /// Found by its URL.
+    /// A webhook endpoint. Found by its URL.
     Webhook,
-    /// The account's one.
+    /// The tax settings. Each account has exactly one.
     Tax,
 }
 
-/// What must be known of a kind to compare and write it.
+/// How objects of one kind are compared and written.
 #[derive(Debug)]
-pub struct Traits {
-    /// For people and in `--json`.
+pub struct KindTraits {
+    /// The name in text output and in `--json`.
     pub name: &'static str,
-    /// Below `/v1`.
+    /// The path below `/v1`.
     pub path: &'static str,
-    /// Fields that Stripe never changes.
-    pub for_good: &'static [&'static str],
-    /// Fields that are not sent when it is created.
-    pub only_updated: &'static [&'static str],
-    /// Inner objects that Stripe takes only whole.
-    pub whole: &'static [&'static str],
-    /// The field and value that take it out of use; none: Stripe cannot.
-    pub retired: Option<(&'static str, bool)>,
-    /// What to do about a difference that Stripe refuses; `LOOKUP_KEY` stands for the object's key.
+    /// Fields that Stripe never changes after creation.
+    pub immutable: &'static [&'static str],
+    /// Fields that Stripe takes only in an update, not at creation.
+    pub update_only: &'static [&'static str],
+    /// Inner objects that are always sent complete, because Stripe replaces them as a whole.
+    pub sent_whole: &'static [&'static str],
+    /// The field and value that deactivate an object; `None` if Stripe cannot deactivate it.
+    pub archived_by: Option<(&'static str, bool)>,
+    /// Advice for a difference in an immutable field. `LOOKUP_KEY` stands for the object's key.
     pub advice: &'static str,
 }
 
-const NONE: Traits = Traits {
+const NONE: KindTraits = KindTraits {
     name: "",
     path: "",
-    for_good: &[],
-    only_updated: &[],
-    whole: &[],
-    retired: None,
+    immutable: &[],
+    update_only: &[],
+    sent_whole: &[],
+    archived_by: None,
     advice: "",
 };
 
-const PRODUCT: Traits = Traits {
+const PRODUCT: KindTraits = KindTraits {
     name: "product",
     path: "/products",
-    retired: Some(("active", false)),
+    archived_by: Some(("active", false)),
     ..NONE
 };
 
-const PRICE: Traits = Traits {
+const PRICE: KindTraits = KindTraits {
     name: "price",
     path: "/prices",
-    for_good: &[
+    immutable: &[
         "product",
         "unit_amount",
         "currency",
@@ -76,22 +78,22 @@ const PRICE: Traits = Traits {
         "transform_quantity",
         "tax_behavior",
     ],
-    retired: Some(("active", false)),
-    advice: "write what Stripe has, or run `provision apply --replace LOOKUP_KEY`: it makes a new price, moves the \
-             lookup key to it and archives this one, whose customers stay on it",
+    archived_by: Some(("active", false)),
+    advice: "write Stripe's value into the catalog, or run `provision apply --replace LOOKUP_KEY`: it creates a new price, \
+             moves the lookup key to it and archives this price; subscriptions on this price keep it",
     ..NONE
 };
 
-const DEFAULT_PRICE: Traits = Traits {
+const DEFAULT_PRICE: KindTraits = KindTraits {
     name: "default_price",
     path: "/products",
     ..NONE
 };
 
-const COUPON: Traits = Traits {
+const COUPON: KindTraits = KindTraits {
     name: "coupon",
     path: "/coupons",
-    for_good: &[
+    immutable: &[
         "amount_off",
         "currency",
         "percent_off",
@@ -101,14 +103,14 @@ const COUPON: Traits = Traits {
         "redeem_by",
         "applies_to[products]",
     ],
-    advice: "write what Stripe has, or give the coupon another id, and its promotion codes another code",
+    advice: "write Stripe's value into the catalog, or give the coupon another id and its promotion codes other codes",
     ..NONE
 };
 
-const PROMOTION: Traits = Traits {
+const PROMOTION: KindTraits = KindTraits {
     name: "promotion_code",
     path: "/promotion_codes",
-    for_good: &[
+    immutable: &[
         "code",
         "promotion[type]",
         "promotion[coupon]",
@@ -119,38 +121,39 @@ const PROMOTION: Traits = Traits {
         "restrictions[minimum_amount]",
         "restrictions[minimum_amount_currency]",
     ],
-    retired: Some(("active", false)),
-    advice: "write what Stripe has, or deactivate the code in the Dashboard and apply again: a new one is made",
+    archived_by: Some(("active", false)),
+    advice: "write Stripe's value into the catalog, or deactivate the code in the Dashboard and run apply again: it \
+             creates a new code",
     ..NONE
 };
 
-const PORTAL: Traits = Traits {
+const PORTAL: KindTraits = KindTraits {
     name: "portal_configuration",
     path: "/billing_portal/configurations",
-    only_updated: &["active"],
+    update_only: &["active"],
     ..NONE
 };
 
-const WEBHOOK: Traits = Traits {
+const WEBHOOK: KindTraits = KindTraits {
     name: "webhook_endpoint",
     path: "/webhook_endpoints",
-    for_good: &["api_version"],
-    only_updated: &["disabled"],
-    retired: Some(("disabled", true)),
-    advice: "write what Stripe has, or give the endpoint another URL (a query such as ?v=2 will do): a new one is made \
-             beside it, with a secret of its own for STRIPE_WEBHOOK_SECRET",
+    immutable: &["api_version"],
+    update_only: &["disabled"],
+    archived_by: Some(("disabled", true)),
+    advice: "write Stripe's value into the catalog, or give the endpoint another URL (a query such as ?v=2 is enough): \
+             apply creates a second endpoint, with a secret of its own for STRIPE_WEBHOOK_SECRET",
     ..NONE
 };
 
-const TAX: Traits = Traits {
+const TAX: KindTraits = KindTraits {
     name: "tax_settings",
     path: "/tax/settings",
-    whole: &["head_office"],
+    sent_whole: &["head_office"],
     ..NONE
 };
 
-impl Kind {
-    /// All of them, in their order.
+impl ObjectKind {
+    /// All kinds, in the order of writing.
     pub const ALL: [Self; 8] = [
         Self::Product,
         Self::Price,
@@ -162,9 +165,9 @@ impl Kind {
         Self::Tax,
     ];
 
-    /// What must be known of it.
+    /// How objects of this kind are compared and written.
     #[must_use]
-    pub fn traits(self) -> &'static Traits {
+    pub fn traits(self) -> &'static KindTraits {
         match self {
             Self::Product => &PRODUCT,
             Self::Price => &PRICE,
@@ -177,14 +180,15 @@ impl Kind {
         }
     }
 
-    /// Whether a difference of this field is refused. Tax behaviour may be set once.
+    /// Whether Stripe refuses a change of this field; `actual` is Stripe's value. A price's
+    /// `tax_behavior` can be set once (Stripe's API reference, "Update a price").
     #[must_use]
-    pub fn is_for_good(self, path: &str, actual: &Value) -> bool {
+    pub fn is_immutable(self, path: &str, actual: &Value) -> bool {
         let settable = self == Self::Price && path == "tax_behavior" && *actual == json!("unspecified");
-        self.traits().for_good.contains(&path) && !settable
+        self.traits().immutable.contains(&path) && !settable
     }
 
-    /// Whether the texts of this field are prices: the catalog names them by lookup key.
+    /// Whether this field holds ids of prices. The catalog writes lookup keys there.
     #[must_use]
     pub fn names_prices(self, path: &str) -> bool {
         match self {

@@ -1,25 +1,29 @@
-//! Makes Stripe agree with `deploy/catalog.toml`: what the catalog wants
-//! ([`desired`]), what is there ([`actual`]), what must change ([`diff`], pure),
-//! and doing it ([`apply`]). No state file: objects are found by their own keys.
+//! Makes Stripe agree with `deploy/catalog.toml`.
+//!
+//! Begin reading at [`desired`] (the catalog as Stripe's objects), [`actual`] (Stripe's
+//! objects, loaded) and [`diff`](diff::diff) (pure: both in, a [`plan`] out). Then [`apply`]
+//! writes the plan. There is no state file: each object is found by its own key.
 
 pub mod actual;
 pub mod apply;
 pub mod cli;
 pub mod clock;
+mod compare;
 pub mod desired;
 pub mod diff;
-#[cfg(test)]
-mod diff_tests;
 pub mod guard;
 pub mod inspect;
 pub mod kind;
-pub mod note;
+pub mod notes;
 mod pages;
+pub mod plan;
+#[cfg(test)]
+mod plan_tests;
 mod promotion;
-pub mod refused;
+mod refused;
 mod retire;
 pub mod secret;
 pub mod show;
 pub mod time;
 pub mod value;
-pub mod warn;
+pub mod warnings;

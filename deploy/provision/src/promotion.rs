@@ -1,85 +1,71 @@
-//! Promotion codes: found by their code, of which one is active. What Stripe
-//! turned inactive is told, not fought.
+//! Promotion codes. Stripe finds a code without regard to case, and at most one code
+//! of the same text is active. Stripe deactivates codes itself; the plan notes such a
+//! code and does not try to activate it.
 
 use crate::{
-    actual::Found,
-    desired::Desired,
-    diff::{self, Note, Plan, State, create, update},
-    kind::Kind,
+    actual::FoundObject,
+    compare::{Comparison, compare, create, update},
+    desired::DesiredObject,
+    kind::ObjectKind,
+    plan::{ChangePlan, PlanNote},
 };
 use serde_json::Value;
+use std::cmp::Reverse;
 
-pub(crate) fn compare(object: &Desired, state: &State<'_>, plan: &mut Plan) {
-    let same = |found: &&Found| {
+/// Adds to the plan what one promotion code of the catalog needs.
+pub(crate) fn compare_code(object: &DesiredObject, comparison: &Comparison<'_>, plan: &mut ChangePlan) {
+    let same_code = |found: &&FoundObject| {
         found
             .key
             .as_ref()
             .is_some_and(|code| code.eq_ignore_ascii_case(&object.key))
     };
-    let (active, inactive): (Vec<&Found>, Vec<&Found>) = state
+    let (active, mut inactive): (Vec<&FoundObject>, Vec<&FoundObject>) = comparison
         .actual
-        .of(Kind::Promotion)
-        .filter(same)
+        .of(ObjectKind::Promotion)
+        .filter(same_code)
         .partition(|found| found.is_active());
-    let everybodys = |found: &&&Found| found.text("customer").is_some();
-    let latest = |found: &&&Found| std::cmp::Reverse((found.number("created"), found.id.clone()));
-    if let Some(found) = active.iter().min_by_key(|found| (everybodys(found), latest(found))) {
-        diff::compare(object, Some(found), state, plan);
+    let has_customer = |found: &FoundObject| found.text("customer").is_some();
+    let latest = |found: &FoundObject| Reverse((found.number("created"), found.id.clone()));
+    if let Some(found) = active.iter().min_by_key(|found| (has_customer(found), latest(found))) {
+        compare(object, Some(found), comparison, plan);
         return;
     }
-    // An inactive one that is otherwise the same was ended, by Stripe or by somebody.
-    let mut candidates: Vec<&Found> = inactive;
-    candidates.retain(|found| state.differing(object, found).0.is_empty());
-    let candidate = candidates.iter().min_by_key(latest);
-    if let Some(why) = spent(object, candidate.copied(), state) {
-        plan.notes.push(Note {
+    // An inactive code with the same terms is this code: Stripe or a person deactivated it.
+    inactive.retain(|found| comparison.differing(object, found).0.is_empty());
+    let candidate = inactive.into_iter().min_by_key(|found| latest(found));
+    if let Some(text) = why_inactive(object, candidate, comparison) {
+        plan.notes.push(PlanNote {
             kind: object.kind,
             key: object.key.clone(),
-            what: why,
+            text,
         });
         return;
     }
     plan.changes.push(match candidate {
-        Some(found) => update(found, &object.key, state.differing(object, found).1),
-        None => create(object, state),
+        Some(found) => update(found, &object.key, comparison.differing(object, found).1),
+        None => create(object, comparison),
     });
 }
 
-/// Whether a limit, of which the catalog says nothing, is the coupon's own: Stripe
-/// may fill a new code's from its coupon.
-pub(crate) fn is_of_coupon(path: &str, from: &Value, to: &Value, state: &State<'_>, found: &Found) -> bool {
-    let of_coupon = match path {
-        "max_redemptions" => "max_redemptions",
-        "expires_at" => "redeem_by",
-        _ => return false,
-    };
-    let coupon = coupon(state, found.text("promotion[coupon]"));
-    to.is_null() && coupon.is_some_and(|coupon| coupon.object[of_coupon] == *from)
-}
-
-fn coupon<'a>(state: &State<'a>, id: Option<&str>) -> Option<&'a Found> {
-    let mut coupons = state.actual.of(Kind::Coupon);
-    coupons.find(|found| Some(found.id.as_str()) == id)
-}
-
-/// Why Stripe keeps a code inactive, or would not take a new one.
-fn spent(object: &Desired, found: Option<&Found>, state: &State<'_>) -> Option<String> {
+/// Why Stripe keeps a code inactive, or would refuse a new one.
+fn why_inactive(object: &DesiredObject, found: Option<&FoundObject>, comparison: &Comparison<'_>) -> Option<String> {
     let limit = |path: &str| {
         let wanted = object.fields.get(path).and_then(Value::as_i64);
         wanted.or_else(|| found.and_then(|found| found.number(path)))
     };
-    if limit("expires_at").is_some_and(|at| at <= state.actual.at) {
+    if limit("expires_at").is_some_and(|at| at <= comparison.actual.read_at) {
         return Some("inactive: it has expired".to_owned());
     }
-    let most = limit("max_redemptions");
     let redeemed = found.and_then(|found| found.number("times_redeemed"));
-    if most.zip(redeemed).is_some_and(|(most, redeemed)| redeemed >= most) {
-        let most = most.unwrap_or_default();
+    if let (Some(max), Some(redeemed)) = (limit("max_redemptions"), redeemed)
+        && redeemed >= max
+    {
         return Some(format!(
-            "inactive: it has been redeemed {most} times, as often as it may"
+            "inactive: it has been redeemed {max} times, which is its limit"
         ));
     }
-    let coupon = coupon(state, object.fields.get("promotion[coupon]").and_then(Value::as_str))?;
-    let invalid = coupon.object["valid"] == false;
-    invalid.then(|| format!("inactive: its coupon {} is not valid any more", coupon.id))
+    let coupon = comparison.coupon(object.fields.get("promotion[coupon]").and_then(Value::as_str))?;
+    let is_invalid = coupon.object["valid"] == false;
+    is_invalid.then(|| format!("inactive: its coupon {} is no longer valid", coupon.id))
 }

@@ -1,37 +1,33 @@
-//! What Stripe would refuse, and what to do instead.
+//! Changes that Stripe would refuse, and advice on what to do instead.
 
-use crate::{desired::Desired, diff::Field, kind::Kind};
+use crate::{
+    desired::DesiredObject,
+    kind::ObjectKind,
+    plan::{FieldChange, RefusedObject},
+};
 use serde_json::Value;
 
-/// How far off the end of a new coupon may be: five years, of which at least one is a leap year.
-const REDEEMED_FOR: i64 = (5 * 365 + 1) * 86_400;
+/// The latest end of a new coupon, in seconds from now: five years, one of them a leap
+/// year. Stripe's API reference, "Create a coupon", `redeem_by`, refuses a later one.
+const COUPON_END_SECONDS_MAX: i64 = (5 * 365 + 1) * 86_400;
 
-/// Something that Stripe refuses.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refused {
-    /// Of what.
-    pub kind: Kind,
-    /// What it is found by.
-    pub key: String,
-    /// What it is about.
-    pub fields: Vec<Field>,
-    /// What Stripe has against it.
-    pub why: &'static str,
-    /// What to do instead.
-    pub advice: String,
-}
+/// Advice for an endpoint without an `api_version`. Stripe then uses the account's
+/// version, and a catalog cannot say that.
+const NEW_URL_ADVICE: &str = "Stripe sends this endpoint the account's own API version; give the endpoint another URL \
+                              (a query such as ?v=2 is enough): apply creates a second endpoint, with a secret of its \
+                              own for STRIPE_WEBHOOK_SECRET";
 
-/// Fields that differ, and that Stripe never changes.
-pub(crate) fn for_good(object: &Desired, fields: Vec<Field>) -> Refused {
+/// An object with differences in fields that Stripe never changes.
+pub(crate) fn immutable_fields(object: &DesiredObject, fields: Vec<FieldChange>) -> RefusedObject {
     let kind = object.kind;
-    // Such an endpoint is sent the account's own version, which no catalog can say.
-    let versionless = |field: &Field| kind == Kind::Webhook && field.path == "api_version" && field.from.is_null();
-    let advice = if fields.iter().any(versionless) {
-        ANOTHER_URL
+    let has_no_version =
+        |field: &FieldChange| kind == ObjectKind::Webhook && field.path == "api_version" && field.from.is_null();
+    let advice = if fields.iter().any(has_no_version) {
+        NEW_URL_ADVICE
     } else {
         kind.traits().advice
     };
-    Refused {
+    RefusedObject {
         kind,
         key: object.key.clone(),
         advice: advice.replace("LOOKUP_KEY", &object.key),
@@ -40,27 +36,27 @@ pub(crate) fn for_good(object: &Desired, fields: Vec<Field>) -> Refused {
     }
 }
 
-const ANOTHER_URL: &str = "it is sent the account's own version; give the endpoint another URL (a query such as ?v=2 \
-                           will do): a new one is made beside it, with a secret of its own for STRIPE_WEBHOOK_SECRET";
-
-/// A new coupon whose end Stripe would not take, by its clock.
-pub(crate) fn new_coupon(object: &Desired, now: i64) -> Option<Refused> {
-    let path = "redeem_by";
-    let to = object.fields.get(path).filter(|_| object.kind == Kind::Coupon)?;
-    let end = to.as_i64()?;
-    if end > now && end <= now + REDEEMED_FOR {
+/// A new coupon whose end Stripe would refuse. `now` is Stripe's time, in seconds since 1970.
+pub(crate) fn new_coupon(object: &DesiredObject, now: i64) -> Option<RefusedObject> {
+    if object.kind != ObjectKind::Coupon {
         return None;
     }
-    let field = Field {
+    let path = "redeem_by";
+    let to = object.fields.get(path)?;
+    let end = to.as_i64()?;
+    if end > now && end <= now + COUPON_END_SECONDS_MAX {
+        return None;
+    }
+    let field = FieldChange {
         path: path.to_owned(),
         from: Value::Null,
         to: to.clone(),
     };
-    Some(Refused {
+    Some(RefusedObject {
         kind: object.kind,
         key: object.key.clone(),
         fields: vec![field],
-        why: "Stripe takes a new coupon's end only from now to five years ahead",
+        why: "the end of a new coupon must be in the future and at most five years ahead",
         advice: "write another redeem_by, or take the coupon and its promotion codes out of the catalog".to_owned(),
     })
 }

@@ -1,82 +1,96 @@
-//! What is ours and no longer in the catalog: taken out of use, never deleted.
+//! Objects that are ours and no longer in the catalog. They are archived, never deleted.
 
 use crate::{
-    actual::Found,
-    diff::{Action, Change, Field, Note, Plan, State},
-    kind::Kind,
+    actual::FoundObject,
+    compare::Comparison,
+    kind::ObjectKind,
+    plan::{ChangeAction, ChangePlan, FieldChange, PlanNote, PlannedChange},
 };
 use serde_json::json;
 
-/// In this order: what another one holds on to comes after it.
-const ORDER: [Kind; 5] = [Kind::Promotion, Kind::Price, Kind::Product, Kind::Webhook, Kind::Coupon];
+/// The order of archiving: an object comes before the objects that it refers to.
+const ORDER: [ObjectKind; 5] = [
+    ObjectKind::Promotion,
+    ObjectKind::Price,
+    ObjectKind::Product,
+    ObjectKind::Webhook,
+    ObjectKind::Coupon,
+];
 
-pub(crate) fn retire(state: &State<'_>, plan: &mut Plan) {
+/// Adds a write or a note to the plan for each active object that the catalog no longer has.
+pub(crate) fn archive_unwanted(comparison: &Comparison<'_>, plan: &mut ChangePlan) {
     for kind in ORDER {
-        for found in state.actual.of(kind).filter(|found| found.is_active()) {
-            let is_gone = state.is_replaced(found) || found.is_ours() && !is_wanted(state, found);
-            if is_gone {
-                one(state, found, plan);
+        for found in comparison.actual.of(kind).filter(|found| found.is_active()) {
+            let is_unwanted = found.is_ours() && !is_in_catalog(comparison, found);
+            if is_unwanted || comparison.is_replaced(found) {
+                archive(comparison, found, plan);
             }
         }
     }
 }
 
-fn one(state: &State<'_>, found: &Found, plan: &mut Plan) {
+fn archive(comparison: &Comparison<'_>, found: &FoundObject, plan: &mut ChangePlan) {
     let kind = found.kind;
-    let key = if kind == Kind::Price {
+    // A replaced price has given its lookup key to the new one.
+    let key = if kind == ObjectKind::Price {
         &found.id
     } else {
         found.key.as_ref().unwrap_or(&found.id)
     };
-    let note = |what: &str| Note {
+    let note = |text: &str| PlanNote {
         kind,
         key: key.clone(),
-        what: what.to_owned(),
+        text: text.to_owned(),
     };
-    let Some((field, value)) = kind.traits().retired else {
+    let Some((field, value)) = kind.traits().archived_by else {
         plan.notes.push(note(
-            "not in the catalog any more; Stripe cannot deactivate it, only the Dashboard delete it",
+            "no longer in the catalog; Stripe cannot deactivate it, but you can delete it in the Dashboard",
         ));
         return;
     };
-    if kind == Kind::Price && is_held(state, found) {
+    if kind == ObjectKind::Price && is_last_default(comparison, found) {
         plan.notes.push(note(
-            "not in the catalog any more; it stays, as the default price of its product",
+            "no longer in the catalog; it stays active because it is the default price of its product",
         ));
         return;
     }
-    let change = Field {
+    let field = FieldChange {
         path: field.to_owned(),
         from: json!(!value),
         to: json!(value),
     };
-    plan.changes.push(Change {
-        action: Action::Archive,
+    plan.changes.push(PlannedChange {
+        action: ChangeAction::Archive,
         kind,
         key: key.clone(),
         id: Some(found.id.clone()),
-        fields: vec![change],
+        fields: vec![field],
         takes_key: false,
     });
 }
 
-/// Whether the catalog has it. Of endpoints with one URL, and of one code, all are meant.
-fn is_wanted(state: &State<'_>, found: &Found) -> bool {
-    let mut same = state.desired.iter().filter(|object| object.kind == found.kind);
-    same.any(|object| match &found.key {
-        Some(key) if found.kind == Kind::Promotion => key.eq_ignore_ascii_case(&object.key),
+/// Whether the catalog has the object. Every endpoint with the catalog's URL counts, and
+/// every promotion code with the catalog's code.
+fn is_in_catalog(comparison: &Comparison<'_>, found: &FoundObject) -> bool {
+    let mut same_kind = comparison.desired.iter().filter(|object| object.kind == found.kind);
+    same_kind.any(|object| match &found.key {
+        Some(key) if found.kind == ObjectKind::Promotion => key.eq_ignore_ascii_case(&object.key),
         key => key.as_ref() == Some(&object.key),
     })
 }
 
-/// A product gives up its default price only for another one.
-fn is_held(state: &State<'_>, price: &Found) -> bool {
+/// Whether the price is a product's default price and the catalog names no other. Stripe
+/// does not archive a default price.
+fn is_last_default(comparison: &Comparison<'_>, price: &FoundObject) -> bool {
     let product = price.text("product").unwrap_or_default();
-    let mut defaults = state.actual.of(Kind::DefaultPrice).filter(|found| found.id == product);
+    let mut defaults = comparison
+        .actual
+        .of(ObjectKind::DefaultPrice)
+        .filter(|found| found.id == product);
     let is_default = defaults.any(|found| found.text("default_price") == Some(price.id.as_str()));
-    let gets_another = state
+    let gets_another = comparison
         .desired
         .iter()
-        .any(|object| object.kind == Kind::DefaultPrice && object.key == product);
+        .any(|object| object.kind == ObjectKind::DefaultPrice && object.key == product);
     is_default && !gets_another
 }

@@ -1,8 +1,9 @@
-//! The secret of a new webhook endpoint: Stripe tells it once, when it is made.
+//! The signing secret of a new webhook endpoint. Stripe sends it once, in the answer to the
+//! creation (API reference, "Create a webhook endpoint").
 
 use crate::{
-    diff::{Action, Change, Plan},
-    kind::Kind,
+    kind::ObjectKind,
+    plan::{ChangeAction, ChangePlan, PlannedChange},
 };
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -13,58 +14,61 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where secrets go, and what became of them.
+/// The destination of the secrets of new endpoints, and which secrets are saved or lost.
 #[derive(Debug, Default)]
-pub struct Secrets {
+pub struct EndpointSecrets {
     file: Option<(PathBuf, File)>,
-    /// URLs whose secret was written to the file.
-    pub filed: Vec<String>,
-    /// URLs of endpoints that were made, but whose secret did not come.
+    /// URLs of endpoints whose secret is in the file.
+    pub saved: Vec<String>,
+    /// URLs of new endpoints whose secret never arrived.
     pub lost: Vec<String>,
-    /// The URL of an endpoint of which nobody knows yet whether it was made.
+    /// The URL of an endpoint whose creation is in doubt.
     pub in_doubt: Option<String>,
 }
 
-fn is_new(change: &Change) -> bool {
-    (change.kind, change.action) == (Kind::Webhook, Action::Create)
+fn creates_endpoint(change: &PlannedChange) -> bool {
+    (change.kind, change.action) == (ObjectKind::Webhook, ChangeAction::Create)
 }
 
-/// What becomes of `--secret-file` where no endpoint is made; `None` if one is.
+/// A line about an unused `--secret-file`; `None` if the plan creates an endpoint.
 #[must_use]
-pub fn none_comes(path: &Path, plan: &Plan) -> Option<String> {
-    if plan.changes.iter().any(is_new) {
+pub fn unused_file(path: &Path, plan: &ChangePlan) -> Option<String> {
+    if plan.changes.iter().any(creates_endpoint) {
         return None;
     }
     let state = match path.metadata() {
-        Ok(metadata) if metadata.len() == 0 => "it stays empty",
-        Ok(_) => "what it holds was there before",
-        Err(_) => "it is not made",
+        Ok(metadata) if metadata.len() == 0 => "the file stays empty",
+        Ok(_) => "the file keeps its old content",
+        Err(_) => "no file is created",
     };
     Some(format!(
-        "--secret-file {}: no endpoint is made, so no secret comes, and {state}; the Dashboard shows an endpoint's \
-         secret: Developers, Webhooks",
+        "--secret-file {}: the plan creates no endpoint, so there is no secret, and {state}; the Dashboard shows the \
+         secret of an endpoint that exists: Developers, Webhooks",
         path.display()
     ))
 }
 
-impl Secrets {
-    /// Before anything is written: a file for the secret, if the plan makes an endpoint.
+impl EndpointSecrets {
+    /// Opens the file for the secret if the plan creates an endpoint. Call it before the first write.
     ///
     /// # Errors
-    /// When it cannot be made, or holds something already.
-    pub fn ready(path: Option<&Path>, plan: &Plan) -> anyhow::Result<Self> {
-        let Some(path) = path.filter(|_| plan.changes.iter().any(is_new)) else {
+    /// If the file cannot be created or is not empty.
+    pub fn ready(path: Option<&Path>, plan: &ChangePlan) -> anyhow::Result<Self> {
+        let Some(path) = path else {
             return Ok(Self::default());
         };
+        if !plan.changes.iter().any(creates_endpoint) {
+            return Ok(Self::default());
+        }
         let place = path.display();
         let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let file = opened.with_context(|| format!("--secret-file {place}"))?;
         let metadata = file.metadata().with_context(|| format!("--secret-file {place}"))?;
         ensure!(
             metadata.is_file() && metadata.len() == 0,
-            "--secret-file {place}: holds something already; name a new file"
+            "--secret-file {place}: the file is not empty; name a new one"
         );
-        // It may have been there, empty, with another mode.
+        // An empty file may exist already, with another mode.
         file.set_permissions(Permissions::from_mode(0o600))?;
         Ok(Self {
             file: Some((path.to_owned(), file)),
@@ -72,11 +76,11 @@ impl Secrets {
         })
     }
 
-    /// An endpoint was made: its secret is shown, or written to the file.
+    /// Saves the secret of a new endpoint to the file, or prints it if there is none.
     ///
     /// # Errors
-    /// When neither can be done.
-    pub fn made(&mut self, change: &Change, answer: &Value) -> anyhow::Result<()> {
+    /// If the secret can be neither saved nor printed.
+    pub fn keep(&mut self, change: &PlannedChange, answer: &Value) -> anyhow::Result<()> {
         let url = change.key.clone();
         let Some(secret) = answer["secret"].as_str() else {
             self.lost.push(url);
@@ -87,29 +91,32 @@ impl Secrets {
                 let written = writeln!(file, "{secret}").and_then(|()| file.sync_all());
                 written.with_context(|| {
                     format!(
-                        "--secret-file {}: the secret of {url} is lost here; the Dashboard shows it",
+                        "--secret-file {}: cannot save the secret of {url}; the Dashboard shows it",
                         path.display()
                     )
                 })?;
-                self.filed.push(url);
+                self.saved.push(url);
             }
-            // At once: what comes later may fail.
+            // Print it now: a later write may fail.
             None => writeln!(
                 stdout(),
-                "The secret of {url}, shown this once, for STRIPE_WEBHOOK_SECRET of ingest:\n{secret}"
+                "The secret of {url}, for STRIPE_WEBHOOK_SECRET of ingest (it is shown only once):\n{secret}"
             )
-            .with_context(|| format!("the secret of {url} is lost here; the Dashboard shows it"))?,
+            .with_context(|| format!("cannot print the secret of {url}; the Dashboard shows it"))?,
         }
         Ok(())
     }
 
-    /// Nobody knows whether a write took effect.
-    pub fn doubt(&mut self, change: &Change) {
-        self.in_doubt = is_new(change).then(|| change.key.clone());
+    /// Notes that the outcome of a write is unknown.
+    pub fn doubt(&mut self, change: &PlannedChange) {
+        self.in_doubt = creates_endpoint(change).then(|| change.key.clone());
     }
 
-    /// It turned out whether the write in doubt took effect.
-    pub fn known(&mut self, took_effect: bool) {
-        self.lost.extend(self.in_doubt.take().filter(|_| took_effect));
+    /// Notes whether the write in doubt took effect.
+    pub fn resolve_doubt(&mut self, took_effect: bool) {
+        let url = self.in_doubt.take();
+        if took_effect {
+            self.lost.extend(url);
+        }
     }
 }

@@ -1,71 +1,59 @@
-//! A plan for people, and as JSON.
+//! Formats a plan: as text for people, and as JSON.
 
 use crate::{
-    diff::{Action, Change, Field, Note, Plan},
-    refused::Refused,
+    plan::{ChangeAction, ChangePlan, FieldChange, PlanNote, PlannedChange, RefusedObject},
     value::{has, is_nothing},
 };
 use serde_json::{Value, json};
 use shared::terminal::printable;
 use std::io::{self, Write};
 
-impl Action {
-    /// For people and in `--json`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Archive => "archive",
-        }
-    }
-
-    fn sign(self) -> char {
-        match self {
-            Self::Create => '+',
-            Self::Update => '~',
-            Self::Archive => '-',
-        }
+/// The sign at the beginning of a line.
+fn sign(action: ChangeAction) -> char {
+    match action {
+        ChangeAction::Create => '+',
+        ChangeAction::Update => '~',
+        ChangeAction::Archive => '-',
     }
 }
 
-/// How many of each.
+/// Numbers of objects in a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Objects to make.
+pub struct PlanCounts {
+    /// Objects to create.
     pub create: usize,
-    /// Objects to change.
+    /// Objects to update.
     pub update: usize,
-    /// Objects to take out of use.
+    /// Objects to archive.
     pub archive: usize,
-    /// Objects that are as they should be.
+    /// Objects that agree with the catalog.
     pub unchanged: usize,
 }
 
-impl Counts {
-    /// Of a plan.
+impl PlanCounts {
+    /// Counts the objects of a plan.
     #[must_use]
-    pub fn of(plan: &Plan) -> Self {
+    pub fn of(plan: &ChangePlan) -> Self {
         let count = |action| plan.changes.iter().filter(|change| change.action == action).count();
         Self {
-            create: count(Action::Create),
-            update: count(Action::Update),
-            archive: count(Action::Archive),
+            create: count(ChangeAction::Create),
+            update: count(ChangeAction::Update),
+            archive: count(ChangeAction::Archive),
             unchanged: plan.unchanged.len(),
         }
     }
 }
 
-/// Writes a plan as text: a line per object, and one per field that is written.
+/// Writes a plan as text: a line per object and a line per field to write.
 ///
 /// # Errors
-/// What writing said.
-pub fn text(plan: &Plan, warnings: &[String], out: &mut impl Write) -> io::Result<()> {
+/// If `out` cannot be written.
+pub fn text(plan: &ChangePlan, warnings: &[String], out: &mut impl Write) -> io::Result<()> {
     for (kind, key) in &plan.unchanged {
         writeln!(out, "= unchanged {} {}", kind.traits().name, printable(key))?;
     }
     for change in &plan.changes {
-        writeln!(out, "{} {}", change.action.sign(), title(change))?;
+        writeln!(out, "{} {}", sign(change.action), title(change))?;
         fields(&change.fields, out)?;
     }
     notes(&plan.notes, out)?;
@@ -73,39 +61,43 @@ pub fn text(plan: &Plan, warnings: &[String], out: &mut impl Write) -> io::Resul
         writeln!(out, "! warning: {}", printable(warning))?;
     }
     for refused in &plan.refused {
-        let Refused { kind, key, why, .. } = refused;
+        let RefusedObject { kind, key, why, .. } = refused;
         writeln!(out, "x refused   {} {}: {why}", kind.traits().name, printable(key))?;
         fields(&refused.fields, out)?;
         writeln!(out, "      {}", printable(&refused.advice))?;
     }
-    let counts = Counts::of(plan);
-    writeln!(
+    let counts = PlanCounts::of(plan);
+    write!(
         out,
-        "{} to create, {} to update, {} to archive, {} unchanged.",
+        "{} to create, {} to update, {} to archive, {} unchanged",
         counts.create, counts.update, counts.archive, counts.unchanged
-    )
+    )?;
+    match plan.refused.len() {
+        0 => writeln!(out, "."),
+        refused => writeln!(out, ", {refused} refused."),
+    }
 }
 
-/// A line each.
+/// Writes one line per note.
 ///
 /// # Errors
-/// What writing said.
-pub fn notes(notes: &[Note], out: &mut impl Write) -> io::Result<()> {
-    for Note { kind, key, what } in notes {
-        writeln!(out, "! {} {}: {}", kind.traits().name, printable(key), printable(what))?;
+/// If `out` cannot be written.
+pub fn notes(notes: &[PlanNote], out: &mut impl Write) -> io::Result<()> {
+    for PlanNote { kind, key, text } in notes {
+        writeln!(out, "! {} {}: {}", kind.traits().name, printable(key), printable(text))?;
     }
     Ok(())
 }
 
-/// Such as `create    price basic_monthly`.
+/// A change in a few words, such as `create    price basic_monthly`.
 #[must_use]
-pub fn title(change: &Change) -> String {
+pub fn title(change: &PlannedChange) -> String {
     let name = change.kind.traits().name;
     format!("{:<9} {name} {}", change.action.as_str(), printable(&change.key))
 }
 
-fn fields(fields: &[Field], out: &mut impl Write) -> io::Result<()> {
-    for Field { path, from, to } in fields {
+fn fields(fields: &[FieldChange], out: &mut impl Write) -> io::Result<()> {
+    for FieldChange { path, from, to } in fields {
         match (from, to) {
             (Value::Array(from), Value::Array(to)) if from.len().max(to.len()) > 1 => {
                 writeln!(out, "      {path}:")?;
@@ -116,25 +108,25 @@ fn fields(fields: &[Field], out: &mut impl Write) -> io::Result<()> {
                 writeln!(out, "      {path}:")?;
                 elements('+', to, &[], out)?;
             }
-            _ if is_nothing(from) => writeln!(out, "      {path}: {}", said(to))?,
-            _ => writeln!(out, "      {path}: {} -> {}", said(from), said(to))?,
+            _ if is_nothing(from) => writeln!(out, "      {path}: {}", shown(to))?,
+            _ => writeln!(out, "      {path}: {} -> {}", shown(from), shown(to))?,
         }
     }
     Ok(())
 }
 
-/// The elements of a list that another one lacks.
+/// Writes the elements of a list that the other list lacks.
 fn elements(sign: char, list: &[Value], other: &[Value], out: &mut impl Write) -> io::Result<()> {
     for element in list {
-        // What Stripe says more of it is no difference.
+        // Fields that only Stripe's element has are no difference.
         if !other.iter().any(|other| has(other, element) || has(element, other)) {
-            writeln!(out, "        {sign} {}", said(element))?;
+            writeln!(out, "        {sign} {}", shown(element))?;
         }
     }
     Ok(())
 }
 
-fn said(value: &Value) -> String {
+fn shown(value: &Value) -> String {
     if is_nothing(value) {
         "(nothing)".to_owned()
     } else {
@@ -144,9 +136,9 @@ fn said(value: &Value) -> String {
 
 /// A plan as one JSON object.
 #[must_use]
-pub fn json(plan: &Plan, warnings: &[String]) -> Value {
-    let counts = Counts::of(plan);
-    let fields = |fields: &[Field]| -> Vec<Value> {
+pub fn json(plan: &ChangePlan, warnings: &[String]) -> Value {
+    let counts = PlanCounts::of(plan);
+    let fields = |fields: &[FieldChange]| -> Vec<Value> {
         fields
             .iter()
             .map(|f| json!({"path": f.path, "from": f.from, "to": f.to}))
@@ -185,12 +177,12 @@ pub fn json(plan: &Plan, warnings: &[String]) -> Value {
     })
 }
 
-/// As a JSON list.
+/// The notes as a JSON list.
 #[must_use]
-pub fn notes_json(notes: &[Note]) -> Value {
+pub fn notes_json(notes: &[PlanNote]) -> Value {
     let notes = notes
         .iter()
-        .map(|note| json!({"kind": note.kind.traits().name, "key": note.key, "note": note.what}));
+        .map(|note| json!({"kind": note.kind.traits().name, "key": note.key, "note": note.text}));
     notes.collect()
 }
 
@@ -198,9 +190,9 @@ pub fn notes_json(notes: &[Note]) -> Value {
 mod tests {
     use super::*;
 
-    fn shown(from: Value, to: Value) -> String {
+    fn field_text(from: Value, to: Value) -> String {
         let mut out = Vec::new();
-        let field = Field {
+        let field = FieldChange {
             path: "p".to_owned(),
             from,
             to,
@@ -210,19 +202,19 @@ mod tests {
     }
 
     #[test]
-    fn no_note_writes_to_the_terminal_what_stripe_holds_as_it_is() {
+    fn control_characters_from_stripe_do_not_reach_the_terminal() {
         let mut out = Vec::new();
-        let note = Note {
-            kind: crate::kind::Kind::Webhook,
+        let note = PlanNote {
+            kind: crate::kind::ObjectKind::Webhook,
             key: "https://a\u{1b}[2J".to_owned(),
-            what: "\u{1b}[2J".to_owned(),
+            text: "\u{1b}[2J".to_owned(),
         };
         notes(&[note], &mut out).expect("memory");
         assert!(!out.contains(&0x1b), "{out:?}");
     }
 
     #[test]
-    fn a_field_is_told_in_a_line_and_a_list_by_what_differs() {
+    fn a_field_takes_one_line_and_a_list_shows_only_what_differs() {
         for (from, to, expected) in [
             (json!(null), json!(1), "      p: 1\n"),
             (json!("a"), json!(null), "      p: \"a\" -> (nothing)\n"),
@@ -244,7 +236,7 @@ mod tests {
                 "      p:\n        - {\"t\":3}\n",
             ),
         ] {
-            assert_eq!(shown(from, to), expected);
+            assert_eq!(field_text(from, to), expected);
         }
     }
 }

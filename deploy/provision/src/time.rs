@@ -1,16 +1,16 @@
-//! Times and lengths of time, as operators write them.
+//! Times and durations in the operator's notation.
 
-/// Seconds since 1970, for people.
+/// Formats seconds since 1970 as RFC 3339, in UTC.
 #[must_use]
 pub fn rfc3339(seconds: i64) -> String {
     shared::message::rfc3339(seconds.saturating_mul(1_000))
 }
 
-/// Reads `32d`, `12h` or `90m` as seconds.
+/// Parses a duration such as `32d`, `12h` or `90m`; returns seconds.
 ///
 /// # Errors
-/// What to write instead.
-pub fn length(text: &str) -> Result<i64, String> {
+/// A text that says which notation is right.
+pub fn duration(text: &str) -> Result<i64, String> {
     let wrong = || "write a whole number above zero with d, h or m, such as 32d".to_owned();
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let seconds = match unit {
@@ -22,7 +22,7 @@ pub fn length(text: &str) -> Result<i64, String> {
     let number: u32 = number.parse().map_err(|_| wrong())?;
     match i64::from(number) * seconds {
         0 => Err(wrong()),
-        length => Ok(length),
+        seconds => Ok(seconds),
     }
 }
 
@@ -31,14 +31,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_lengths_are_read_as_they_are_written() {
+    fn times_and_durations_are_formatted_and_parsed() {
         assert_eq!(rfc3339(1_801_439_999), "2027-01-31T23:59:59Z");
         assert_eq!(
-            (length("32d"), length("12h"), length("90m")),
+            (duration("32d"), duration("12h"), duration("90m")),
             (Ok(2_764_800), Ok(43_200), Ok(5_400))
         );
         for bad in ["", "d", "32", "0d", "-1d", "1.5d", "32ü", "99999999999d"] {
-            assert!(length(bad).is_err(), "{bad}");
+            assert!(duration(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,27 +1,27 @@
-//! Fields of Stripe's objects as they are compared and written: each by its
-//! path in Stripe's notation, `recurring[interval]`, with a JSON value.
+//! The fields of Stripe's objects: each has a path in Stripe's notation, such as
+//! `recurring[interval]`, and a JSON value.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 use stripe_api::Form;
 
-/// Values by their paths.
+/// Values by their paths, such as `recurring[interval]`.
 pub type Fields = BTreeMap<String, Value>;
 
-/// The fields of an object, its inner objects opened; but what a path of `whole`
-/// names is one value, since Stripe takes it only whole. A list is one value too.
+/// The fields of an object, with inner objects flattened. A list stays one value, and so
+/// does an inner object whose path is in `sent_whole`.
 #[must_use]
-pub fn fields(object: &Value, whole: &[&str]) -> Fields {
+pub fn fields(object: &Value, sent_whole: &[&str]) -> Fields {
     let mut fields = Fields::new();
-    open("", object, whole, &mut fields);
+    flatten("", object, sent_whole, &mut fields);
     fields
 }
 
-fn open(path: &str, value: &Value, whole: &[&str], fields: &mut Fields) {
+fn flatten(path: &str, value: &Value, sent_whole: &[&str], fields: &mut Fields) {
     match value {
-        Value::Object(inner) if !whole.contains(&path) => {
+        Value::Object(inner) if !sent_whole.contains(&path) => {
             for (key, value) in inner {
-                open(&below(path, key), value, whole, fields);
+                flatten(&below(path, key), value, sent_whole, fields);
             }
         }
         _ => {
@@ -38,14 +38,15 @@ fn below(path: &str, key: &str) -> String {
     }
 }
 
-/// The value at a path; null if it is not there.
+/// The value at a path; null if the object has no such field.
 #[must_use]
 pub fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
     let keys = path.split(['[', ']']).filter(|key| !key.is_empty());
     keys.fold(object, |value, key| &value[key])
 }
 
-/// Whether a value says nothing. Stripe leaves out what is empty, or says null, or an empty text or list.
+/// Whether a value is empty. For an empty field Stripe sends null, an empty text or list,
+/// or no field at all.
 #[must_use]
 pub fn is_nothing(value: &Value) -> bool {
     match value {
@@ -56,8 +57,8 @@ pub fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Whether Stripe has what is wanted: it may say more of an object than was
-/// asked for, and lists are sets.
+/// Whether Stripe's value agrees with the wanted one. Stripe's objects may have more
+/// fields, and the order of a list does not matter.
 #[must_use]
 pub fn has(actual: &Value, wanted: &Value) -> bool {
     match (actual, wanted) {
@@ -72,8 +73,8 @@ pub fn has(actual: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Adds a value to a form. What says nothing is sent as an explicit empty value,
-/// which empties the field.
+/// Adds a value to a form. An empty value is sent as an empty text: it clears the field
+/// (Stripe's API reference, "Update" of each object).
 pub fn push(form: &mut Form, path: &str, value: &Value) {
     match value {
         value if is_nothing(value) => form.push(path, ""),
@@ -92,8 +93,8 @@ pub fn push(form: &mut Form, path: &str, value: &Value) {
     }
 }
 
-/// Puts other names for prices: the value is one, or a list of what the portal
-/// offers, whose entries name their product too, by an id of its own.
+/// Replaces names of prices. The value is a price's name or a list of the portal's
+/// products; an entry of that list also has a `product`, which stays as it is.
 pub(crate) fn rename_prices<'a>(value: &mut Value, name: &impl Fn(&str) -> Option<&'a str>) {
     match value {
         Value::String(text) => {
@@ -117,7 +118,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_has_the_name_of_a_price_but_is_none_keeps_it() {
+    fn only_names_of_prices_are_replaced() {
         let name = |text: &str| (text == "a").then_some("price_1");
         for (mut value, renamed) in [
             (json!("a"), json!("price_1")),
@@ -132,19 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_opened_but_for_lists_and_what_stays_whole() {
+    fn an_object_is_flattened_except_lists_and_objects_that_are_sent_whole() {
         let object = json!({"a": {"b": 1, "c": [{"d": 2}]}, "e": {"f": 3}, "g": null});
-        let opened = fields(&object, &["e"]);
-        let paths: Vec<&str> = opened.keys().map(String::as_str).collect();
+        let flat = fields(&object, &["e"]);
+        let paths: Vec<&str> = flat.keys().map(String::as_str).collect();
         assert_eq!(paths, ["a[b]", "a[c]", "e", "g"]);
-        for (path, value) in &opened {
+        for (path, value) in &flat {
             assert_eq!(at(&object, path), value, "{path}");
         }
         assert_eq!(at(&object, "a[x][y]"), &Value::Null);
     }
 
     #[test]
-    fn stripe_may_say_more_and_in_another_order() {
+    fn stripe_may_send_more_fields_and_another_order() {
         for (actual, wanted, same) in [
             (json!(null), json!(""), true),
             (json!([]), json!(null), true),

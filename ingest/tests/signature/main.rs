@@ -1,5 +1,5 @@
-//! Signature verdicts: a table of cases, and a comparison with another
-//! implementation over generated headers.
+//! Verdicts on signatures: a table of cases, and a comparison with another implementation on
+//! generated headers.
 
 mod differential;
 mod table;
@@ -7,7 +7,7 @@ mod table;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// When all of these webhooks arrive.
+/// When all webhooks of these tests arrive, in seconds since 1970.
 const NOW: i64 = 1_700_000_000;
 const SECRET: &str = "whsec_current";
 const ROLLED: &str = "whsec_rolled";

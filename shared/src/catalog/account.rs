@@ -1,33 +1,36 @@
-//! How the Stripe account itself is set up: portal, webhook endpoint, tax.
+//! The setup of the Stripe account: customer portal, webhook endpoint, tax settings.
 
 use serde::Deserialize;
 
-/// When a switch to a cheaper or shorter price takes effect, in the portal.
+/// When a switch to a price that is cheaper or has a shorter interval takes effect.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Downgrades {
-    /// With the next period: Stripe schedules it.
+    /// At the end of the paid period. Stripe schedules the switch (Stripe's page "Configure the
+    /// customer portal").
     #[default]
     PeriodEnd,
-    /// At once; what was paid for stays as a grace, unless it is credited.
+    /// At once. The paid tier stays as a grace until its period ends, unless Stripe credits the
+    /// rest of the period.
     Immediate,
 }
 
-/// What Stripe does about the rest of a period when a price changes in it.
+/// Who pays for the rest of a period when the price changes in the middle (Stripe's page
+/// "Prorations").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proration {
-    /// The difference is paid at once.
+    /// The customer pays the difference at once.
     #[default]
     AlwaysInvoice,
-    /// The difference is on the next invoice.
+    /// The difference is an item of the next invoice.
     CreateProrations,
-    /// No difference is paid.
+    /// Nobody pays a difference.
     None,
 }
 
 impl Proration {
-    /// Stripe's word.
+    /// The value in Stripe's API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,10 +41,10 @@ impl Proration {
     }
 }
 
-/// What customers may change of themselves.
+/// A field of their own that customers may change in the portal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "Stripe's own words, which say what they are")]
+#[expect(missing_docs, reason = "the names are Stripe's own")]
 pub enum CustomerField {
     Address,
     Email,
@@ -52,7 +55,7 @@ pub enum CustomerField {
 }
 
 impl CustomerField {
-    /// Stripe's word.
+    /// The value in Stripe's API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -66,17 +69,17 @@ impl CustomerField {
     }
 }
 
-/// Stripe's page where customers look after their subscription.
+/// The customer portal: Stripe's page where customers manage their subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Portal {
-    /// At its top; 60 characters at the most.
+    /// The text at the top of the page; at most 60 characters.
     pub headline: Option<String>,
     /// `https://…`
     pub privacy_policy_url: Option<String>,
     /// `https://…`
     pub terms_of_service_url: Option<String>,
-    /// Where it leads back to, `https://…`
+    /// The URL of the link back to the application, `https://…`
     pub default_return_url: Option<String>,
     /// `period_end` or `immediate`.
     #[serde(default)]
@@ -84,31 +87,34 @@ pub struct Portal {
     /// `always_invoice`, `create_prorations` or `none`.
     #[serde(default)]
     pub proration_behavior: Proration,
-    /// What is on it.
+    /// What customers can do there.
     #[serde(default)]
-    pub features: Features,
+    pub features: PortalFeatures,
 }
 
-/// What the portal lets customers do.
+/// What customers can do in the portal.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of Stripe's own")]
-pub struct Features {
-    /// What they may change of themselves; empty: nothing.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a separate setting of Stripe's portal"
+)]
+pub struct PortalFeatures {
+    /// The fields that customers can change. Empty: none.
     pub customer_update: Vec<CustomerField>,
-    /// See their invoices.
+    /// Customers can see their invoices.
     pub invoice_history: bool,
-    /// Change how they pay.
+    /// Customers can change their payment method.
     pub payment_method_update: bool,
-    /// Cancel, always at the end of the period.
+    /// Customers can cancel, always at the end of the period.
     pub cancel: bool,
-    /// Switch between the prices of all tiers.
+    /// Customers can switch between the prices of all tiers.
     pub switch: bool,
-    /// Enter a promotion code as they switch.
+    /// Customers can enter a promotion code when they switch.
     pub promotion_codes: bool,
 }
 
-impl Default for Features {
+impl Default for PortalFeatures {
     fn default() -> Self {
         Self {
             customer_update: Vec::new(),
@@ -121,44 +127,45 @@ impl Default for Features {
     }
 }
 
-/// Where Stripe sends events; ours are the handled ones, always.
+/// The endpoint that Stripe sends events to. Its event types are not a setting: they are the
+/// types that the worker handles.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// `https://…/webhooks/stripe`: what the endpoint is found by.
+    /// `https://…/webhooks/stripe`. The endpoint is found by this URL.
     pub url: String,
-    /// For people.
+    /// A text for people in the Dashboard.
     pub description: Option<String>,
-    /// In which version of the API its events are written; for good.
+    /// The API version of its events, such as `2026-05-27.dahlia`. Stripe never changes it.
     pub api_version: String,
 }
 
-/// Tax of whatever says nothing of its own.
+/// The tax settings of the account: defaults for prices and products without their own.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tax {
-    /// Of prices that say none.
+    /// For prices without a `tax_behavior`.
     pub tax_behavior: Option<DefaultTaxBehavior>,
-    /// Of products that have none.
+    /// For products without a `tax_code`.
     pub tax_code: Option<String>,
-    /// Where the business sits.
+    /// The address of the business.
     pub head_office: Option<Address>,
 }
 
-/// Whether prices hold their tax unless they say so themselves.
+/// Whether an amount includes the tax, for prices without a `tax_behavior`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DefaultTaxBehavior {
-    /// They do.
+    /// The amount includes the tax.
     Inclusive,
-    /// Tax comes on top.
+    /// The tax is added to the amount.
     Exclusive,
-    /// As is usual where the currency is.
+    /// Stripe decides by the currency.
     InferredByCurrency,
 }
 
 impl DefaultTaxBehavior {
-    /// Stripe's word.
+    /// The value in Stripe's API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -169,20 +176,20 @@ impl DefaultTaxBehavior {
     }
 }
 
-/// An address, as far as Stripe asks for it.
+/// An address. Stripe's tax settings require only the country.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
-    /// Two letters, upper case.
+    /// Two upper-case letters, such as `DE` (ISO 3166-1 alpha-2).
     pub country: String,
-    /// Of some countries.
+    /// State or region; only some countries have one.
     pub state: Option<String>,
-    /// Town.
+    /// City or town.
     pub city: Option<String>,
-    /// Post code.
+    /// Postal code.
     pub postal_code: Option<String>,
     /// Street and number.
     pub line1: Option<String>,
-    /// More of it.
+    /// A second address line.
     pub line2: Option<String>,
 }

@@ -1,21 +1,22 @@
-//! Coupons, and the promotion codes that customers type.
+//! Coupons, and the promotion codes that customers type (Stripe's page "Coupons and
+//! promotion codes").
 
 use serde::Deserialize;
 
-/// How long a coupon takes something off.
+/// How long a coupon gives its discount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CouponDuration {
-    /// Off one invoice.
+    /// For one invoice.
     Once,
-    /// Off the invoices of `duration_in_months`.
+    /// For the invoices of `duration_in_months` months.
     Repeating,
-    /// Off every invoice.
+    /// For every invoice.
     Forever,
 }
 
 impl CouponDuration {
-    /// Stripe's word.
+    /// The value in Stripe's API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -26,63 +27,64 @@ impl CouponDuration {
     }
 }
 
-/// What is taken off. At Stripe all but the name is for good.
+/// A discount. Stripe never changes a coupon, except its name and metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coupon {
-    /// Our own choice: what the coupon is found by.
+    /// An id of your choice. The coupon is found by it.
     pub id: String,
-    /// For customers, on invoices; without one Stripe's is left as it is.
+    /// A name for customers, on invoices; at most 40 characters. Without one Stripe's name stays
+    /// as it is.
     pub name: Option<String>,
-    /// In minor units of `currency`; or else `percent_off`.
+    /// The discount in minor units of `currency`. A coupon has this or `percent_off`.
     pub amount_off: Option<i64>,
-    /// Of `amount_off`.
+    /// The currency of `amount_off`: three lower-case letters.
     pub currency: Option<String>,
-    /// A whole number, 1 to 100; or else `amount_off`.
+    /// The discount in percent, 1 to 100. A coupon has this or `amount_off`.
     pub percent_off: Option<i64>,
     /// `once`, `repeating` or `forever`.
     pub duration: CouponDuration,
-    /// Of `repeating`.
+    /// The number of months of a `repeating` coupon.
     pub duration_in_months: Option<i64>,
-    /// How often it may be redeemed, by all codes and customers together.
+    /// How often the coupon can be redeemed, all codes and customers together.
     pub max_redemptions: Option<i64>,
-    /// The last second in which it may be redeemed, in seconds since 1970.
-    #[serde(default, deserialize_with = "moment")]
+    /// The last second in which the coupon can be redeemed, in seconds since 1970.
+    #[serde(default, deserialize_with = "timestamp")]
     pub redeem_by: Option<i64>,
-    /// Product ids; none: everything, packs too.
+    /// Ids of the products that the coupon discounts. Empty: all products, also packs.
     #[serde(default)]
     pub applies_to: Vec<String>,
 }
 
-/// A code that customers type. At Stripe all is for good but whether it is active.
+/// A code that customers type. Stripe never changes a code, except whether it is active.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Promotion {
-    /// Case does not matter. Of all codes that are the same one may be active.
+    /// The text of the code. Case does not matter. Stripe allows one active code per text.
     pub code: String,
-    /// The coupon that it redeems, by its id.
+    /// The id of the coupon that it redeems.
     pub coupon: String,
-    /// How often it may be redeemed, by all customers together.
+    /// How often the code can be redeemed, all customers together.
     pub max_redemptions: Option<i64>,
-    /// When it ends, in seconds since 1970.
-    #[serde(default, deserialize_with = "moment")]
+    /// When the code expires, in seconds since 1970.
+    #[serde(default, deserialize_with = "timestamp")]
     pub expires_at: Option<i64>,
-    /// Only for who never paid before.
+    /// Whether only customers without an earlier payment can redeem it.
     #[serde(default)]
     pub first_time_transaction: bool,
-    /// The least that an invoice must come to, in minor units of `minimum_amount_currency`.
+    /// The smallest total of an invoice, in minor units of `minimum_amount_currency`.
     pub minimum_amount: Option<i64>,
-    /// Three letters, lower case.
+    /// Three lower-case letters, such as `eur`.
     pub minimum_amount_currency: Option<String>,
 }
 
-/// A time in TOML's own notation, such as `2027-01-31T23:59:59Z`.
-fn moment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+/// Reads a TOML time such as `2027-01-31T23:59:59Z` as seconds since 1970.
+fn timestamp<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     let written = toml::value::Datetime::deserialize(deserializer)?;
     let read = time::OffsetDateTime::parse(&written.to_string(), &time::format_description::well_known::Rfc3339);
     read.map(|time| Some(time.unix_timestamp())).map_err(|_| {
         serde::de::Error::custom(format!(
-            "'{written}' is not a moment; write one such as 2027-01-31T23:59:59Z"
+            "'{written}' is not a time; write one such as 2027-01-31T23:59:59Z"
         ))
     })
 }

@@ -1,14 +1,14 @@
-//! What is sold, and what it gives.
+//! What is sold: meters, tiers, products, prices and packs.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// How much of a meter a billing period includes.
+/// How much of a meter one billing period includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// This many units; 0 is "not included".
+    /// A number of units; 0 means that the meter is not included.
     Units(i64),
-    /// No limit; use is only counted.
+    /// No limit; usage is only counted.
     Unlimited,
 }
 
@@ -16,68 +16,70 @@ impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged, expecting = "a limit is a whole number of units or \"unlimited\"")]
-        enum Written {
+        enum LimitText {
             Units(i64),
             Word(String),
         }
-        match Written::deserialize(deserializer)? {
-            Written::Units(units) => Ok(Self::Units(units)),
-            Written::Word(word) if word == "unlimited" => Ok(Self::Unlimited),
-            Written::Word(word) => Err(serde::de::Error::custom(format!(
+        match LimitText::deserialize(deserializer)? {
+            LimitText::Units(units) => Ok(Self::Units(units)),
+            LimitText::Word(word) if word == "unlimited" => Ok(Self::Unlimited),
+            LimitText::Word(word) => Err(serde::de::Error::custom(format!(
                 "'{word}' is not a limit; write a whole number or \"unlimited\""
             ))),
         }
     }
 }
 
-/// Limits by meter.
+/// Limits by the name of the meter.
 pub type Limits = BTreeMap<String, Limit>;
 
-/// Something whose use is counted.
+/// A quantity of which each user's usage is counted, such as tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Meter {
-    /// Its name, in usage events and in `billing.balances`.
+    /// Its name in usage events and in `billing.balances`.
     pub name: String,
-    /// The most that rollover may hold, in units; absent: nothing rolls over.
+    /// Most units that roll over into the next period. Absent: nothing rolls over.
     pub rollover_cap: Option<i64>,
-    /// Units per quantity of each kind, for usage reported by kind.
+    /// Units per reported quantity, by kind: with `{ input = 1, output = 6 }` a report of 20
+    /// output tokens is 120 units.
     #[serde(default)]
     pub weights: BTreeMap<String, i64>,
 }
 
-/// A level of the product.
+/// A level of the product that users subscribe to.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
-    /// Its name, as applications see it.
+    /// Its name, which applications read.
     pub name: String,
-    /// Higher is better; no two tiers share one.
+    /// The order of the tiers: a higher rank is a better tier. Each rank is unique.
     pub rank: i32,
-    /// Days of trial that a user who never had this tier or a higher one is offered.
+    /// Days of trial for a user who never had this tier or a higher one; 0 to 730.
     #[serde(default)]
     pub trial_days: i32,
-    /// The product that it is sold as, by its id; none for the free tier.
+    /// The id of the product that sells this tier; `None` for the free tier.
     pub product: Option<String>,
-    /// Units per billing period, for every meter.
+    /// The limit of every meter, per billing period.
     pub limits: Limits,
 }
 
-/// What Stripe calls a product: what customers see on invoices and in the portal.
+/// A product of Stripe. Customers see it on invoices and in the portal.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Product {
-    /// Our own choice, for good: it is what the product is found by.
+    /// An id of your choice. The product is found by it, so it cannot change later.
     pub id: String,
-    /// For customers.
+    /// A name for customers.
     pub name: String,
-    /// For customers.
+    /// A description for customers.
     pub description: Option<String>,
-    /// What it is for tax, such as `txcd_10103000`; without one the default of `[tax]`.
+    /// Stripe's tax code, such as `txcd_10103000` (Stripe's page "Tax codes"). Without one the
+    /// code in `[tax]` counts.
     pub tax_code: Option<String>,
 }
 
-/// How often a price is charged.
+/// How often Stripe charges a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interval {
@@ -88,7 +90,7 @@ pub enum Interval {
 }
 
 impl Interval {
-    /// Stripe's word.
+    /// The value in Stripe's API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,18 +100,18 @@ impl Interval {
     }
 }
 
-/// Whether a price holds its tax.
+/// Whether a price's amount includes the tax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaxBehavior {
-    /// It does.
+    /// The amount includes the tax.
     Inclusive,
-    /// Tax comes on top.
+    /// The tax is added to the amount.
     Exclusive,
 }
 
 impl TaxBehavior {
-    /// Stripe's word.
+    /// The value in Stripe's API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,39 +125,39 @@ impl TaxBehavior {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// Stripe's lookup key: what the price is found by.
+    /// Stripe's lookup key. The price is found by it.
     pub lookup_key: String,
-    /// The tier it buys.
+    /// The name of the tier that this price buys.
     pub tier: String,
-    /// In minor units of the currency.
+    /// In minor units of the currency: 1000 is 10.00 EUR.
     pub amount: i64,
-    /// Three letters, lower case.
+    /// Three lower-case letters, such as `eur`.
     pub currency: String,
     /// `month` or `year`.
     pub interval: Interval,
-    /// Whether the amount holds the tax; without it Stripe decides by `[tax]`.
+    /// Whether the amount includes the tax. Without it the setting in `[tax]` counts.
     pub tax_behavior: Option<TaxBehavior>,
-    /// Replaces the tier's limits where it says something.
+    /// Limits that replace those of the tier, meter by meter.
     #[serde(default)]
     pub limits: Limits,
 }
 
-/// Credits sold once.
+/// Credits for a single payment.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pack {
-    /// Its name, in a checkout session's `metadata.pack`, and its price's lookup key.
+    /// Its name. It is the price's lookup key, and `metadata.pack` of a checkout session.
     pub name: String,
-    /// The product that it is sold as, by its id; not that of a tier.
+    /// The id of the product that sells it. A tier cannot have the same product.
     pub product: String,
-    /// The meter that it fills.
+    /// The name of the meter that gets the credits.
     pub meter: String,
-    /// Units per piece.
+    /// Units in one pack.
     pub credits: i64,
-    /// In minor units of the currency.
+    /// In minor units of the currency: 1000 is 10.00 EUR.
     pub amount: i64,
-    /// Three letters, lower case.
+    /// Three lower-case letters, such as `eur`.
     pub currency: String,
-    /// Whether the amount holds the tax; without it Stripe decides by `[tax]`.
+    /// Whether the amount includes the tax. Without it the setting in `[tax]` counts.
     pub tax_behavior: Option<TaxBehavior>,
 }

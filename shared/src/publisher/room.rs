@@ -3,12 +3,12 @@
 use super::PublishError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Publishes that may wait for a confirm at once; bounds what is held in memory
-/// when the broker stops answering.
-const IN_FLIGHT_MOST: usize = 2_048;
-/// Those of them that may be messages of batches: masses of these must not keep
-/// out what comes one by one.
-const OF_BATCHES_MOST: usize = 1_024;
+/// Publishes that may wait for a confirm at once. Bounds the memory in use while
+/// the broker does not answer.
+const IN_FLIGHT_MAX: usize = 2_048;
+/// How many of them may be messages of batches: large batches must not keep out
+/// single messages.
+const OF_BATCHES_MAX: usize = 1_024;
 
 /// How many publishes may wait for a confirm.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub(super) struct Room {
 impl Room {
     pub(super) fn new() -> Self {
         Self {
-            all: Semaphore::new(IN_FLIGHT_MOST),
-            of_batches: Semaphore::new(OF_BATCHES_MOST),
+            all: Semaphore::new(IN_FLIGHT_MAX),
+            of_batches: Semaphore::new(OF_BATCHES_MAX),
         }
     }
 
@@ -44,14 +44,14 @@ mod tests {
     use futures_util::FutureExt;
 
     #[test]
-    fn batches_leave_room_for_what_comes_one_by_one_and_wait_for_their_turn() {
+    fn batches_leave_room_for_single_messages_and_wait_for_their_turn() {
         let room = Room::new();
         let in_turn = || room.enter_in_turn().now_or_never();
-        let mut batches: Vec<_> = (0..OF_BATCHES_MOST).map_while(|_| in_turn()).collect();
-        assert!(batches.len() == OF_BATCHES_MOST && batches.iter().all(Result::is_ok));
+        let mut batches: Vec<_> = (0..OF_BATCHES_MAX).map_while(|_| in_turn()).collect();
+        assert!(batches.len() == OF_BATCHES_MAX && batches.iter().all(Result::is_ok));
         assert!(in_turn().is_none(), "one more waits");
         let others: Vec<_> = (0..).map_while(|_| room.enter().ok()).collect();
-        assert_eq!(others.len(), IN_FLIGHT_MOST - OF_BATCHES_MOST);
+        assert_eq!(others.len(), IN_FLIGHT_MAX - OF_BATCHES_MAX);
         assert_eq!(room.enter().err(), Some(PublishError::Overloaded));
         batches.pop();
         assert!(in_turn().is_some_and(|turn| turn.is_ok()), "its turn has come");

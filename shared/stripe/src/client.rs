@@ -8,6 +8,7 @@ use crate::{
     metrics::StripeRequest,
     path,
     read::{Answer, Reader},
+    settings::{STRIPE_API_BASE, STRIPE_REQUESTS_PER_SECOND, STRIPE_SECRET_KEY},
     write::{self, OperationKey},
 };
 use hyper::header::HeaderValue;
@@ -21,10 +22,6 @@ use stripe::{Client, ClientBuilder};
 
 /// How long a request that fails for a passing reason is repeated.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-const KEY: &str = "STRIPE_SECRET_KEY";
-const BASE: &str = "STRIPE_API_BASE";
-const DEFAULT_BASE: &str = "https://api.stripe.com/";
 
 /// Stripe's API. Its `Debug` shows no key.
 #[derive(Debug, Clone)]
@@ -58,9 +55,9 @@ impl KeyMode {
 impl Api {
     /// A client, if `STRIPE_SECRET_KEY` is set.
     pub fn from_settings(settings: &Settings) -> Result<Option<Self>, SettingError> {
-        let base = base(settings)?;
-        let per_second = settings.number("STRIPE_REQUESTS_PER_SECOND", 20, 1..=100)?;
-        let Some(key) = settings.secret(KEY)? else {
+        let base = settings.get(&STRIPE_API_BASE)?;
+        let per_second = settings.get(&STRIPE_REQUESTS_PER_SECOND)?;
+        let Some(key) = settings.find(&STRIPE_SECRET_KEY)? else {
             return Ok(None);
         };
         let bearer = header_of(&key)?;
@@ -69,7 +66,7 @@ impl Api {
             .timeout(TIME_LIMIT)
             .url(base.clone())
             .build()
-            .map_err(|error| SettingError::new(BASE, error.to_string()))?;
+            .map_err(|error| STRIPE_API_BASE.error(error.to_string()))?;
         Ok(Some(Self {
             client,
             reader: Reader::new(base, bearer),
@@ -170,17 +167,6 @@ async fn wait(pause: Duration, error: &ApiError) {
     tokio::time::sleep(pause.max(error.retry_after())).await;
 }
 
-fn base(settings: &Settings) -> Result<String, SettingError> {
-    let base = settings.text(BASE).unwrap_or(DEFAULT_BASE);
-    if !base.starts_with("https://") && !base.starts_with("http://") {
-        return Err(SettingError::new(
-            BASE,
-            format!("'{base}' does not start with https:// or http://"),
-        ));
-    }
-    Ok(format!("{}/", base.trim_end_matches('/')))
-}
-
 fn header_of(key: &Secret) -> Result<HeaderValue, SettingError> {
     let key = key.expose();
     let is_key = (key.starts_with("sk_") || key.starts_with("rk_")) && key.bytes().all(|b| b.is_ascii_graphic());
@@ -190,16 +176,16 @@ fn header_of(key: &Secret) -> Result<HeaderValue, SettingError> {
         None
     };
     header.ok_or_else(|| {
-        SettingError::new(
-            KEY,
-            "is not a secret key of Stripe's; it starts with sk_, or rk_ if it is restricted",
-        )
+        STRIPE_SECRET_KEY.error("is not a secret key of Stripe's; it starts with sk_, or rk_ if it is restricted")
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KEY: &str = "STRIPE_SECRET_KEY";
+    const BASE: &str = "STRIPE_API_BASE";
 
     fn refused(pairs: &[(&str, &str)]) -> String {
         let api = Api::from_settings(&Settings::from_pairs(pairs));

@@ -13,6 +13,7 @@ mod line_items;
 pub mod metrics;
 mod path;
 mod read;
+mod settings;
 mod write;
 
 pub use client::{Api, KeyMode};
@@ -23,4 +24,5 @@ pub use limits::TIME_LIMIT;
 pub use line_items::{LineItem, Price};
 pub use path::is_id;
 pub use read::{Answer, version};
+pub use settings::{STRIPE_API_BASE, STRIPE_REQUESTS_PER_SECOND, STRIPE_SECRET_KEY};
 pub use write::OperationKey;

@@ -1,36 +1,28 @@
 //! Metrics of the requests to Stripe.
 
-use prometheus::{HistogramVec, IntCounterVec};
-use shared::metrics::{SECONDS, counter, histogram};
-use std::{sync::LazyLock, time::Instant};
+use prometheus::{Histogram, IntCounterVec};
+use shared::metrics::{Label, SECONDS};
+use std::time::Instant;
 
-/// Questions to Stripe's API.
-pub static STRIPE_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counter(
-        "tollbridge_stripe_requests_total",
-        "Requests to Stripe's API by outcome: ok, not_found, denied, status, unavailable, timeout.",
-        &["outcome"],
-    )
-});
-/// How long Stripe takes.
-pub static STRIPE_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
-    histogram(
-        "tollbridge_stripe_request_seconds",
+shared::metrics! {
+    pub static METRICS;
+
+    STRIPE_REQUESTS: IntCounterVec = "tollbridge_stripe_requests_total",
+        "Requests to Stripe's API by outcome.",
+        labels: &[Label::of("outcome", &["ok", "not_found", "denied", "status", "unavailable", "timeout"])];
+
+    STRIPE_SECONDS: Histogram = "tollbridge_stripe_request_seconds",
         "Seconds from a request to Stripe's API to its end, answered or not.",
-        SECONDS,
-        &[],
-    )
-});
-/// What becomes of a request to Stripe.
-const STRIPE_OUTCOMES: [&str; 6] = ["ok", "not_found", "denied", "status", "unavailable", "timeout"];
+        buckets: SECONDS;
+}
 
-/// A request to Stripe under way. It is counted when it is dropped, because the
+/// A request to Stripe under way. It is counted when it is dropped, since the
 /// caller may stop waiting at any time.
 #[derive(Debug)]
 #[must_use]
 pub struct StripeRequest {
     began: Instant,
-    /// What became of it; `timeout` until an answer is there.
+    /// What became of it; `timeout` if the caller stopped waiting.
     pub outcome: &'static str,
 }
 
@@ -47,16 +39,6 @@ impl StripeRequest {
 impl Drop for StripeRequest {
     fn drop(&mut self) {
         STRIPE_REQUESTS.with_label_values(&[self.outcome]).inc();
-        let took = self.began.elapsed().as_secs_f64();
-        STRIPE_SECONDS.with_label_values::<&str>(&[]).observe(took);
+        STRIPE_SECONDS.observe(self.began.elapsed().as_secs_f64());
     }
-}
-
-/// Shows each series from the start: one that appears with its first failure has
-/// no increase to alert on.
-pub fn init() {
-    for outcome in STRIPE_OUTCOMES {
-        STRIPE_REQUESTS.with_label_values(&[outcome]);
-    }
-    STRIPE_SECONDS.with_label_values::<&str>(&[]);
 }

@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 /// The columns of a row of `billing.balances` behind its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns are described in CONTRACT.md")]
+#[expect(missing_docs, reason = "the columns are described in docs/integrate.md")]
 pub struct Balance {
     pub plan_limit: Option<i64>,
     pub used: i64,

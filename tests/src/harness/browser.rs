@@ -1,8 +1,9 @@
 //! A real browser without a window: Chromium, driven through chromedriver by the `WebDriver`
 //! protocol, of which this is the part that tests need.
 
-use crate::harness::process::{free_address, fresh_folder, repository};
-use crate::harness::{Client, wait_for};
+use crate::harness::ports::free_address;
+use crate::harness::process::fresh_folder;
+use crate::harness::{Client, installed, wait_for};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use hyper::Method;
@@ -12,8 +13,6 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::{Child, Command};
 
-/// To fetch packages, where they are not there yet.
-const GETTING: Duration = Duration::from_mins(10);
 const START: Duration = Duration::from_secs(30);
 /// How `WebDriver` names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -58,7 +57,8 @@ impl Browser {
     /// # Errors
     /// When there is none and none can be installed.
     pub async fn open(name: &str) -> Result<Self> {
-        let [chromium, chromedriver, axe] = paths().await?;
+        let [chromium, chromedriver] = installed("chromium")?;
+        let [axe] = installed("axe")?;
         let profile = std::env::temp_dir().join(format!("tollbridge-browser-{name}-{}", std::process::id()));
         fresh_folder(&profile)?;
         let address = free_address()?;
@@ -265,24 +265,6 @@ impl Drop for Browser {
         let _removed = std::fs::remove_dir_all(&self.profile);
         let _forgotten = std::fs::remove_file(self.profile.with_extension("log"));
     }
-}
-
-/// Where Chromium, its driver and axe-core are.
-async fn paths() -> Result<[PathBuf; 3]> {
-    let folder = repository().join("target/browser");
-    let mut script = Command::new("python3");
-    script
-        .arg(repository().join("deploy/local/browser.py"))
-        .arg(folder)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(GETTING, script.output()).await??;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "no browser: {complaint}");
-    let printed = String::from_utf8(output.stdout)?;
-    let paths: Vec<PathBuf> = printed.lines().map(PathBuf::from).collect();
-    let count = paths.len();
-    paths.try_into().map_err(|_| anyhow::anyhow!("{count} paths"))
 }
 
 /// Reads base64 (RFC 4648), which is how pictures travel in JSON.

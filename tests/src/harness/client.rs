@@ -2,7 +2,7 @@
 
 use crate::fixtures::Event;
 use crate::harness::{USAGE_TOKEN, sign, unix_now};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -170,6 +170,18 @@ impl Answer {
         if self.status != StatusCode::OK {
             bail!("answered {} {}", self.status, self.body);
         }
+        Ok(())
+    }
+
+    /// Nothing, if it is a 503 that says when to send the request again.
+    ///
+    /// # Errors
+    /// Names the status and the body, or the header, otherwise.
+    pub fn refused_for_now(&self) -> Result<()> {
+        ensure!(self.status == 503, "answered {} {}", self.status, self.body);
+        let retry_after = self.headers.get("retry-after").context("no Retry-After")?;
+        let seconds: u32 = retry_after.to_str()?.parse().context("Retry-After")?;
+        ensure!((1..60).contains(&seconds), "Retry-After: {seconds}");
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// A row of `billing.entitlements`; times in Unix seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns are described in CONTRACT.md")]
+#[expect(missing_docs, reason = "the columns are described in docs/integrate.md")]
 pub struct Entitlement {
     pub user_id: String,
     pub entitled: bool,

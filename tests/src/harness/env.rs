@@ -28,7 +28,7 @@ impl Servers {
     pub fn from_env() -> Result<Self> {
         let settings = Settings::from_process();
         let read = |name: &str| {
-            let url = settings.text(name).map(str::to_owned);
+            let url = settings.variable(name).map(str::to_owned);
             url.with_context(|| format!("{name} is not set: run through `make`, such as `make test`"))
         };
         Ok(Self {
@@ -152,7 +152,7 @@ impl TestEnv {
         Queues::connect(&self.servers.amqp_url, self.topology()).await
     }
 
-    /// What both processes are told in their environment.
+    /// The settings of both processes, as environment variables.
     #[must_use]
     pub fn settings(&self) -> BTreeMap<String, String> {
         let catalog = repository().join("deploy/catalog.toml");
@@ -194,7 +194,7 @@ impl TestEnv {
 impl Drop for TestEnv {
     /// Drops the database and the queues, also after a failure. What cannot be dropped, for
     /// its server is gone, is named and left.
-    #[expect(clippy::print_stderr, reason = "what a test could not clean up, somebody must")]
+    #[expect(clippy::print_stderr, reason = "the developer must remove what a test could not")]
     fn drop(&mut self) {
         let Some(database) = self.own_database.take() else {
             return;

@@ -108,7 +108,7 @@ impl OwnServers {
 }
 
 impl Drop for OwnServers {
-    #[expect(clippy::print_stderr, reason = "what a test could not clean up, somebody must")]
+    #[expect(clippy::print_stderr, reason = "the developer must remove what a test could not")]
     fn drop(&mut self) {
         let stopped = command(&["stop", "--wipe", "--name", &self.name]).output();
         if !stopped.is_ok_and(|output| output.status.success()) {

@@ -1,4 +1,4 @@
-//! The pair as real processes, on real servers, in a database and queues of its own.
+//! The pair of ingest and worker as real processes, on real servers, with a database and queues of its own.
 //!
 //! A test makes a [`TestEnv`], starts a [`Pair`] in it, talks to it through a [`Client`],
 //! and waits with [`eventually`]. Everything it started or made is gone when it ends.
@@ -10,9 +10,11 @@ mod console;
 mod entitlement;
 mod env;
 mod fault;
+mod installed;
 mod metrics;
 mod pair;
 mod poll;
+mod ports;
 mod process;
 mod prometheus;
 mod queues;
@@ -25,9 +27,11 @@ pub use console::console_session;
 pub use entitlement::{Entitlement, Recorded, recorded};
 pub use env::{Servers, TestEnv};
 pub use fault::OwnServers;
+pub use installed::installed;
 pub use metrics::Metrics;
 pub use pair::{Pair, Setup};
 pub use poll::{eventually, wait_for};
+pub use ports::free_address;
 pub use process::{Process, repository};
 pub use prometheus::{Prometheus, Promtool};
 pub use queues::{Queues, header};

@@ -1,10 +1,14 @@
 //! `ingest` and `worker`, started together.
 
-use crate::harness::process::free_address;
-use crate::harness::{Client, Process, SECRET, TestEnv, USAGE_TOKEN};
+use crate::harness::ports::free_address;
+use crate::harness::{Client, Process, SECRET, TestEnv, USAGE_TOKEN, eventually};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long the workers may take to settle what is queued.
+const SETTLING: Duration = Duration::from_mins(1);
 
 /// How a pair is to be started.
 #[derive(Clone, Debug)]
@@ -68,7 +72,7 @@ pub struct Pair {
     pub client: Client,
     /// A worker that does not run, for `worker migrate` and the operator's commands.
     operator: Process,
-    /// What every worker is told, and whether it is to outlive us.
+    /// The settings of every worker, and whether it outlives this program.
     worker: (BTreeMap<String, String>, bool),
     logs: std::path::PathBuf,
 }
@@ -91,7 +95,7 @@ impl Pair {
             None => free_address()?,
         };
         ingest.insert("INGEST_ADDR".into(), public.to_string());
-        // Who takes webhooks has no business with the database.
+        // ingest has no database.
         ingest.remove("DATABASE_URL");
         let mut worker = env.settings();
         worker.remove("STRIPE_WEBHOOK_SECRET");
@@ -182,6 +186,19 @@ impl Pair {
     pub async fn dead_letters(&self, further: &[&str]) -> Result<Vec<Value>> {
         let arguments = [&["dead-letters", "list", "--json"], further].concat();
         Ok(serde_json::from_str(&self.operate(&arguments).await?)?)
+    }
+
+    /// Waits until the workers have settled exactly so many deliveries since they started, duplicates too.
+    ///
+    /// # Panics
+    /// When that takes more than a minute.
+    pub async fn settles(&self, deliveries: i64) {
+        eventually(SETTLING, "every delivery is settled", async || {
+            let settled = self.settled().await?;
+            ensure!(settled == deliveries, "{settled} of {deliveries}");
+            Ok(())
+        })
+        .await;
     }
 
     /// How many deliveries the workers have settled since they started, duplicates too.

@@ -9,7 +9,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Looks with `probe` until it returns `Ok`, at most for `deadline`.
 ///
 /// # Errors
-/// When the time is over: `what` was waited for, and what `probe` said last.
+/// When the time is over: names `what`, and the last error of `probe`.
 pub async fn wait_for<T, P>(deadline: Duration, what: &str, mut probe: P) -> Result<T>
 where
     P: AsyncFnMut() -> Result<T>,

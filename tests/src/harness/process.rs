@@ -1,14 +1,13 @@
 //! One of our binaries as a child process.
 
+use crate::harness::ports::free_address;
 use crate::harness::{Answer, Client, Metrics, wait_for};
 use anyhow::{Context, Result, bail, ensure};
 use shared::settings::Settings;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tokio::process::{Child, Command};
 
@@ -92,7 +91,7 @@ impl Process {
         command.args(arguments).env_clear().envs(&self.settings);
         let own = Settings::from_process();
         for name in ["PATH", "HOME"] {
-            if let Some(value) = own.text(name) {
+            if let Some(value) = own.variable(name) {
                 command.env(name, value);
             }
         }
@@ -217,7 +216,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    #[expect(clippy::print_stderr, reason = "what a failed test has to say")]
+    #[expect(clippy::print_stderr, reason = "shown when a test fails")]
     fn drop(&mut self) {
         if std::thread::panicking() && self.log.exists() {
             eprintln!("{}", self.log_tail());
@@ -242,24 +241,6 @@ fn built(binary: &str) -> Result<PathBuf> {
     let mut folders = own.ancestors().skip(1).take(2);
     let found = folders.find_map(|folder| Some(folder.join(binary)).filter(|path| path.is_file()));
     found.with_context(|| format!("no binary `{binary}` near {}: build first: make test", own.display()))
-}
-
-/// An address that nobody listens on. Its port lies below those that the kernel gives to
-/// outgoing connections, so none of these takes it before the process binds it.
-pub(super) fn free_address() -> Result<SocketAddr> {
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let offset = u16::try_from(std::process::id() * 40 % u32::from(COUNT))?;
-    for _ in 0..COUNT {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = FIRST + (offset + step % COUNT) % COUNT;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if TcpListener::bind(address).is_ok() {
-            return Ok(address);
-        }
-    }
-    bail!("no free port from {FIRST} on")
 }
 
 /// Empties the log folder `path`, or makes it.

@@ -1,7 +1,8 @@
 //! A real Prometheus, with the rules that we ship.
 
-use crate::harness::process::{free_address, fresh_folder};
-use crate::harness::{Client, Pair, repository, wait_for};
+use crate::harness::ports::free_address;
+use crate::harness::process::fresh_folder;
+use crate::harness::{Client, Pair, installed, repository, wait_for};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -11,28 +12,23 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::{Child, Command};
 
-/// To install it, where it is not there.
-const GETTING: Duration = Duration::from_mins(10);
 const START: Duration = Duration::from_mins(1);
 
-/// The binaries of Prometheus, from `deploy/local/prometheus.py`.
+/// The binaries of Prometheus.
 #[derive(Clone, Debug)]
-pub struct Promtool(PathBuf);
+pub struct Promtool {
+    prometheus: PathBuf,
+    promtool: PathBuf,
+}
 
 impl Promtool {
-    /// Finds them, or installs Debian's package.
+    /// Finds them.
     ///
     /// # Errors
-    /// When they cannot be had.
-    pub async fn get() -> Result<Self> {
-        let mut script = Command::new("python3");
-        script.arg(repository().join("deploy/local/prometheus.py"));
-        script.stdin(Stdio::null()).kill_on_drop(true);
-        let output = tokio::time::timeout(GETTING, script.output()).await??;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "no Prometheus: {complaint}");
-        let folder = String::from_utf8(output.stdout)?;
-        Ok(Self(PathBuf::from(folder.trim_end())))
+    /// When they are not installed.
+    pub fn find() -> Result<Self> {
+        let [prometheus, promtool] = installed("prometheus")?;
+        Ok(Self { prometheus, promtool })
     }
 
     /// Runs `promtool` with `arguments`, `input` on its standard input; it must have nothing to say against it.
@@ -42,7 +38,7 @@ impl Promtool {
     pub async fn run(&self, arguments: &[&str], input: &str) -> Result<()> {
         let file = tempfile(&format!("promtool-{}", arguments.concat().replace(['/', '.'], "-")))?;
         fs::write(&file, input)?;
-        let mut promtool = Command::new(self.0.join("promtool"));
+        let mut promtool = Command::new(&self.promtool);
         promtool.args(arguments).stdin(File::open(&file)?).kill_on_drop(true);
         let output = promtool.output().await?;
         fs::remove_file(file)?;
@@ -82,7 +78,7 @@ impl Prometheus {
 
         let address = free_address()?;
         let log = File::create(folder.join("log"))?;
-        let mut command = Command::new(promtool.0.join("prometheus"));
+        let mut command = Command::new(&promtool.prometheus);
         command
             .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
@@ -159,7 +155,7 @@ fn hasty(alerts: &str) -> Result<String> {
     Ok(hasty.join("\n"))
 }
 
-/// The configuration, looking every second, at these targets; nobody audits.
+/// The configuration with these targets, scraped every second, and no target for audits.
 fn aimed(config: &str, ingest: SocketAddr, workers: &[SocketAddr]) -> Result<String> {
     let list = |addresses: &[SocketAddr]| {
         let quoted: Vec<String> = addresses.iter().map(|a| format!("\"{a}\"")).collect();

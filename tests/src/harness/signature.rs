@@ -4,7 +4,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The `Stripe-Signature` header of `body`, sent at `timestamp` (Unix time) by who knows `secret`.
+/// The `Stripe-Signature` header of `body`, sent at `timestamp` (Unix time) and signed with `secret`.
 /// (Stripe: Webhooks, "Verify webhook signatures manually".)
 ///
 /// # Panics

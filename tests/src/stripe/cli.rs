@@ -1,8 +1,7 @@
 //! Stripe's own command line, against the stand-in.
 
 use super::Stripe;
-use super::spec::fetch;
-use crate::harness::repository;
+use crate::harness::{installed, repository};
 use anyhow::{Result, ensure};
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,12 +10,12 @@ use tokio::process::Command;
 const TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// What `stripe ARGUMENTS` prints of the account behind `key`, with all settings of whoever runs
-/// the test left alone. The command line is fetched if it is not there.
+/// the test left alone.
 ///
 /// # Errors
-/// When it cannot be had, or fails.
+/// When it is not installed, or fails.
 pub async fn cli(stripe: &Stripe, key: &str, arguments: &[&str]) -> Result<String> {
-    let binary = tokio::task::spawn_blocking(|| fetch("stripe_cli.py")).await??;
+    let [binary] = installed("stripe-cli")?;
     let home = repository().join("target/stripe/home");
     std::fs::create_dir_all(&home)?;
     let mut command = Command::new(binary);

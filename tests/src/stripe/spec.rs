@@ -1,12 +1,10 @@
-//! Stripe's own OpenAPI document, as `deploy/local/stripe_spec.py` leaves it: which operations there
-//! are, what they take and what they answer.
+//! Stripe's own OpenAPI document, as `deploy/local/stripe_document.py` leaves it: which operations
+//! there are, what they take and what they answer.
 
-use crate::harness::repository;
-use anyhow::{Result, anyhow, ensure};
+use crate::harness::installed;
+use anyhow::{Result, anyhow};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The document. A line is parsed when it is first used.
@@ -28,10 +26,10 @@ pub(super) struct Found {
 }
 
 impl Spec {
-    /// The document, which is fetched if it is not there, and read once by each process.
+    /// The document, which each process reads once.
     ///
     /// # Errors
-    /// When it cannot be had. A test without it fails, it is not skipped.
+    /// When it is not installed. A test without it fails, it is not skipped.
     pub(super) fn get() -> Result<&'static Self> {
         static SPEC: OnceLock<Result<Spec, String>> = OnceLock::new();
         let spec = SPEC.get_or_init(|| Self::load().map_err(|error| format!("{error:#}")));
@@ -40,7 +38,7 @@ impl Spec {
     }
 
     fn load() -> Result<Self> {
-        let path = fetch("stripe_spec.py")?;
+        let [path] = installed("stripe-document")?;
         // For as long as the process lives, as all that is parsed of it.
         let text: &'static str = Box::leak(std::fs::read_to_string(path)?.into_boxed_str());
         let lines: HashMap<_, _> = text.lines().filter_map(|line| line.split_once('\t')).collect();
@@ -103,26 +101,10 @@ fn decoded(segment: &str) -> String {
     pairs.next().map_or_else(String::new, |(key, _)| key.into_owned())
 }
 
-/// What the getter `script` of `deploy/local` prints: where the thing is that it got.
-///
-/// # Errors
-/// What it says.
-pub(super) fn fetch(script: &str) -> Result<String> {
-    let output = Command::new("python3")
-        .arg(repository().join("deploy/local").join(script))
-        .arg(repository().join("target/stripe"))
-        .stdin(Stdio::null())
-        .output()?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", complaint.trim());
-    let path = String::from_utf8(output.stdout)?.trim().to_owned();
-    ensure!(Path::new(&path).exists(), "{script} printed {path:?}, where nothing is");
-    Ok(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::ensure;
 
     #[test]
     fn a_path_is_found_with_what_stands_in_its_places() -> Result<()> {

@@ -6,7 +6,7 @@ mod balances;
 pub mod compare;
 pub mod credits;
 pub mod sums;
-mod textfile;
+pub mod textfile;
 
 use crate::{
     domain::{

@@ -4,11 +4,31 @@
 use super::Audited;
 use anyhow::Context;
 use prometheus::{Encoder, Gauge, Registry, TextEncoder};
-use shared::message::now_ms;
+use shared::{message::now_ms, metrics::Row};
 use std::{ffi::OsString, fs, path::Path, time::Duration};
 
-/// Writes the figures to `path`, whole or not at all: whoever reads it meanwhile
-/// sees those before.
+/// The metrics in the file, each a gauge.
+pub static ROWS: [Row; 7] = [
+    Row::new(
+        "tollbridge_audit_differences",
+        "Rows that differ from what the events say, at the last audit.",
+    ),
+    Row::new("tollbridge_audit_users", "Users that the last audit compared."),
+    Row::new(
+        "tollbridge_audit_subscriptions",
+        "Subscriptions that the last audit compared.",
+    ),
+    Row::new("tollbridge_audit_balances", "Balances that the last audit compared."),
+    Row::new("tollbridge_audit_facts", "Facts that the last audit read."),
+    Row::new("tollbridge_audit_duration_seconds", "Seconds that the last audit took."),
+    Row::new(
+        "tollbridge_audit_last_run_timestamp_seconds",
+        "When the last audit came to its end, in Unix time.",
+    ),
+];
+
+/// Writes the figures to `path`, whole or not at all: a reader sees the figures
+/// before or these.
 ///
 /// # Errors
 /// The file system's.
@@ -29,36 +49,17 @@ pub(super) fn write(path: &Path, audited: &Audited, took: Duration) -> anyhow::R
 )]
 fn render(audited: &Audited, took: Duration, now_seconds: i64) -> prometheus::Result<Vec<u8>> {
     let registry = Registry::new();
-    for (name, help, value) in [
-        (
-            "differences",
-            "Rows that differ from what the events say, at the last audit.",
-            audited.differences as f64,
-        ),
-        ("users", "Users that the last audit compared.", audited.users as f64),
-        (
-            "subscriptions",
-            "Subscriptions that the last audit compared.",
-            audited.subscriptions as f64,
-        ),
-        (
-            "balances",
-            "Balances that the last audit compared.",
-            audited.balances as f64,
-        ),
-        ("facts", "Facts that the last audit read.", audited.facts as f64),
-        (
-            "duration_seconds",
-            "Seconds that the last audit took.",
-            took.as_secs_f64(),
-        ),
-        (
-            "last_run_timestamp_seconds",
-            "When the last audit came to its end, in Unix time.",
-            now_seconds as f64,
-        ),
-    ] {
-        let gauge = Gauge::new(format!("tollbridge_audit_{name}"), help)?;
+    let values = [
+        audited.differences as f64,
+        audited.users as f64,
+        audited.subscriptions as f64,
+        audited.balances as f64,
+        audited.facts as f64,
+        took.as_secs_f64(),
+        now_seconds as f64,
+    ];
+    for (row, value) in ROWS.iter().zip(values) {
+        let gauge = Gauge::new(row.name, row.meaning)?;
         gauge.set(value);
         registry.register(Box::new(gauge))?;
     }

@@ -2,7 +2,7 @@
 
 use super::{eprint_line, to_read, with_tools};
 use crate::{
-    config::{self, Database},
+    config,
     dead_letters::{
         Selection, Tools, discard, list,
         rehearse::{self, rehearse},
@@ -14,6 +14,7 @@ use crate::{
         action::{Operator, Standing, Via},
         dead_letter_queries::Filter,
         pool,
+        settings::Database,
     },
 };
 use anyhow::{Context, ensure};
@@ -137,7 +138,7 @@ impl By {
     fn operator(self, settings: &Settings) -> Operator {
         let of_shell = ["SUDO_USER", "USER", "LOGNAME"]
             .into_iter()
-            .find_map(|name| settings.text(name));
+            .find_map(|name| settings.variable(name));
         Operator {
             name: self.by.unwrap_or_else(|| of_shell.unwrap_or("unknown").to_owned()),
             via: Via::Command,

@@ -7,12 +7,13 @@ mod recovery;
 use crate::{
     apply::transaction,
     audit,
-    config::{self, Config, ConfigError, Database},
+    config::{self, Config, ConfigError},
     dead_letters::Tools,
     explain, run,
     store::{
         catalog,
         pool::{self, NotReady},
+        settings::Database,
     },
 };
 use anyhow::Context;
@@ -31,7 +32,7 @@ use std::{io::stdout, path::PathBuf, process::ExitCode, time::Duration};
 
 /// Applies Stripe's events to PostgreSQL, and lets operators see what it did.
 #[derive(Debug, Parser)]
-#[command(name = "worker", version, about, after_help = config::HELP)]
+#[command(name = "worker", version, about, after_help = config::PROGRAM.help())]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -40,7 +41,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Consume until SIGTERM or SIGINT, then drain
-    #[command(after_help = config::HELP)]
+    #[command(after_help = config::PROGRAM.help())]
     Run,
     /// Bring the schema up to date; safe to run from many replicas at once
     Migrate,
@@ -101,7 +102,7 @@ Exit codes: 0 no difference, 1 a difference, or failed, 2 wrong usage or configu
 pub async fn main() -> ExitCode {
     // Clap itself answers --help with 0 and wrong usage with 2.
     let cli = Cli::parse();
-    let settings = Settings::from_process();
+    let settings = Settings::of(&config::PROGRAM);
     let started = telemetry::init(&settings).and_then(|()| trace::init(&settings, "tollbridge-worker"));
     let done = match started {
         Ok(()) => execute(cli.command, &settings).await,

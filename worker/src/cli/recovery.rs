@@ -2,7 +2,7 @@
 
 use super::{eprint_line, with_tools};
 use crate::{
-    config::{self, Database, Recovery},
+    config,
     domain::fact::Seconds,
     read::prepared::EventReader,
     recovery::{
@@ -10,8 +10,9 @@ use crate::{
         backfill::{self, LISTED_FOR, Which},
         jobs::lead,
         reconcile::{self, Found, Manner, Report, Told},
+        schedule::Schedule,
     },
-    store::{job, pool},
+    store::{job, pool, settings::Database},
 };
 use anyhow::ensure;
 use shared::{
@@ -113,7 +114,7 @@ async fn until_stopped<T>(
 pub(super) async fn reconcile(settings: &Settings, dry_run: bool, json: bool, end_gone: bool) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let reader = config::reader(settings)?;
-    let settle = Recovery::from_settings(settings)?.settle;
+    let settle = Schedule::from_settings(settings)?.settle;
     let work = async |tools: Tools| {
         let mut session = lead(&tools, reconcile::JOB).await?;
         if !dry_run {

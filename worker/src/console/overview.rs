@@ -5,32 +5,33 @@ use super::{
     guard::Visitor,
     layout::{self, Place, Thing, grouped, list, plain, span, table, text, when, word},
     problem::Problem,
-    rates::{gauge, outcomes},
+    rates::{by_label, gauge, outcomes},
 };
 use crate::{
+    metrics::{self, DELIVERY_OUTCOMES},
     recent,
     store::{self, dead_letter_queries::DeadLetter},
 };
 use axum::{Extension, extract::State};
 use maud::{Markup, html};
-use prometheus::proto::MetricFamily;
-use shared::topology::Purpose;
+use prometheus::IntGauge;
+use shared::{
+    metrics::{BROKER_BLOCKED, BROKER_UP, Metric},
+    topology::Purpose,
+};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The latest dead letters that are shown.
-const LETTERS_MOST: i64 = 5;
-
-const OUTCOMES: [&str; 5] = ["applied", "ignored", "duplicate", "retry", "dead"];
+const LETTERS_MAX: i64 = 5;
 
 /// `GET /console`
 pub(super) async fn show(State(console): State<Arc<Console>>, Extension(visitor): Extension<Visitor>) -> Markup {
     let dead = dead_letters(&console).await.inspect_err(Problem::log);
-    let families = prometheus::gather();
     let content = html! {
         h1 { "Overview" }
-        (state(&families, &console))
+        (state(&console))
         div.columns {
-            (queues(&families))
+            (queues())
             (open(dead.as_ref().ok()))
         }
         (latest(dead, &visitor))
@@ -51,47 +52,43 @@ async fn dead_letters(console: &Console) -> Result<Dead, Problem> {
     let mut look = console.reader.look().await?;
     let mut by_reason = store::dead_letter::count_open(&mut look).await?;
     by_reason.sort();
-    let latest = store::console::latest_letters(&mut look, LETTERS_MOST).await?;
+    let latest = store::console::latest_letters(&mut look, LETTERS_MAX).await?;
     look.end().await?;
     Ok(Dead { by_reason, latest })
 }
 
 /// In a few figures whether all is well.
-fn state(families: &[MetricFamily], console: &Console) -> Markup {
-    let one = |name: &str| gauge(families, name).first().map(|(_, value)| *value);
-    let is_down = |name: &str| one(name).is_some_and(|value| value > 0);
-    // What is not known yet is not said to be down.
-    let is_off = |name: &str| gauge(families, name).iter().any(|(_, value)| *value == 0);
-    let database = if is_down("tollbridge_worker_database_down") || is_off("tollbridge_worker_database_up") {
+fn state(console: &Console) -> Markup {
+    let is_on = |of: &Metric<IntGauge>| gauge(of).is_some_and(|value| value > 0);
+    // A gauge that is not known yet is not off.
+    let is_off = |of: &Metric<IntGauge>| gauge(of) == Some(0);
+    let database = if is_on(&metrics::DATABASE_DOWN) || is_off(&metrics::DATABASE_UP) {
         "cannot be used"
     } else {
         "in use"
     };
-    let broker = if is_off("tollbridge_broker_up") {
+    let broker = if by_label(&BROKER_UP).iter().any(|(_, up)| *up == 0) {
         "cannot be reached"
-    } else if is_off("tollbridge_worker_consuming") {
+    } else if is_off(&metrics::CONSUMING) {
         "is not consumed from"
-    } else if is_down("tollbridge_broker_blocked") {
+    } else if is_on(&BROKER_BLOCKED) {
         "blocks publishing"
     } else {
         "in use"
     };
     let waiting = [
-        ("tollbridge_unlinked_subscriptions", "subscriptions without a user"),
-        (
-            "tollbridge_unseen_subscriptions",
-            "subscriptions whose own events have not come",
-        ),
-        ("tollbridge_unlinked_packs", "paid packs without a user"),
+        (&metrics::UNLINKED, "subscriptions without a user"),
+        (&metrics::UNSEEN, "subscriptions whose own events have not come"),
+        (&metrics::UNLINKED_PACKS, "paid packs without a user"),
     ];
     let waiting: Vec<(i64, &str)> = waiting
         .into_iter()
-        .filter_map(|(name, what)| Some((one(name).filter(|count| *count > 0)?, what)))
+        .filter_map(|(of, what)| Some((gauge(of).filter(|count| *count > 0)?, what)))
         .collect();
     let oldest = held(
-        one("tollbridge_worker_oldest_unapplied_seconds"),
-        one("tollbridge_worker_consuming") == Some(1),
-        depth(families, Purpose::Work),
+        gauge(&metrics::OLDEST_UNAPPLIED),
+        is_on(&metrics::CONSUMING),
+        depth(Purpose::Work),
     );
     let rate = console.rates.per_minute();
     let facts = [
@@ -129,14 +126,15 @@ fn held(oldest: Option<i64>, is_consuming: bool, waiting: Option<i64>) -> String
     }
 }
 
-fn depth(families: &[MetricFamily], of: Purpose) -> Option<i64> {
-    let depths = gauge(families, "tollbridge_queue_messages");
-    let depth = depths.into_iter().find(|(name, _)| name == of.as_str());
+fn depth(of: Purpose) -> Option<i64> {
+    let depth = by_label(&metrics::QUEUED)
+        .into_iter()
+        .find(|(name, _)| name == of.as_str());
     depth.map(|(_, messages)| messages)
 }
 
-fn queues(families: &[MetricFamily]) -> Markup {
-    let depths = gauge(families, "tollbridge_queue_messages");
+fn queues() -> Markup {
+    let depths = by_label(&metrics::QUEUED);
     html! {
         section aria-labelledby="queues" {
             h2 #queues { "Queues" }
@@ -207,9 +205,9 @@ fn latest(dead: Result<Dead, Problem>, visitor: &Visitor) -> Markup {
 }
 
 fn by_type() -> Markup {
-    let mut types: BTreeMap<String, [u64; OUTCOMES.len()]> = BTreeMap::new();
+    let mut types: BTreeMap<String, [u64; DELIVERY_OUTCOMES.len()]> = BTreeMap::new();
     for (kind, outcome, count) in outcomes() {
-        if let Some(place) = OUTCOMES.iter().position(|o| *o == outcome) {
+        if let Some(place) = DELIVERY_OUTCOMES.iter().position(|o| *o == outcome) {
             types.entry(kind).or_default()[place] += count;
         }
     }
@@ -222,7 +220,7 @@ fn by_type() -> Markup {
                         caption { "Deliveries that this worker settled since it started" }
                         thead { tr {
                             th scope="col" { "Type" }
-                            @for outcome in OUTCOMES { th.number scope="col" { (outcome) } }
+                            @for outcome in DELIVERY_OUTCOMES { th.number scope="col" { (outcome) } }
                         } }
                         tbody { @for (kind, counts) in &types { tr {
                             th scope="row" { (word(kind)) }

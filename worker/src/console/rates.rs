@@ -2,8 +2,12 @@
 
 use super::Console;
 use crate::metrics;
-use prometheus::{core::Collector, proto::MetricFamily};
-use shared::shutdown::CancellationToken;
+use prometheus::{
+    IntGauge, IntGaugeVec,
+    core::Collector,
+    proto::{Metric as Sample, MetricFamily},
+};
+use shared::{metrics::Metric, shutdown::CancellationToken};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -12,7 +16,7 @@ use std::{
 
 const EVERY: Duration = Duration::from_secs(5);
 /// A minute, and its first look.
-const LOOKS_MOST: usize = 13;
+const LOOKS_MAX: usize = 13;
 
 /// Counters of the last minute.
 #[derive(Debug, Default)]
@@ -30,7 +34,7 @@ impl Rates {
 
     fn look(&self) {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if looks.len() == LOOKS_MOST {
+        if looks.len() == LOOKS_MAX {
             looks.pop_front();
         }
         looks.push_back((Instant::now(), settled()));
@@ -54,37 +58,35 @@ fn settled() -> u64 {
 
 /// What became of deliveries since this worker started: by type and outcome.
 pub(super) fn outcomes() -> Vec<(String, String, u64)> {
-    let samples = metrics::OUTCOMES.collect();
-    let label = |metric: &prometheus::proto::Metric, name: &str| {
-        let labels = metric.get_label().iter();
-        labels
-            .filter(|l| l.name() == name)
-            .map(|l| l.value().to_owned())
-            .next()
-            .unwrap_or_default()
-    };
-    let metrics = samples.iter().flat_map(MetricFamily::get_metric);
-    metrics
-        .map(|m| {
-            (
-                label(m, "type"),
-                label(m, "outcome"),
-                whole(m.get_counter().get_value()),
-            )
+    let families = metrics::OUTCOMES.collect();
+    let samples = families.iter().flat_map(MetricFamily::get_metric);
+    samples
+        .map(|sample| {
+            let count = whole(sample.get_counter().get_value());
+            (label(sample, "type"), label(sample, "outcome"), count)
         })
         .collect()
 }
 
-/// The samples of a gauge by the value of a label, or by nothing where it has
-/// none; empty if there is no such gauge.
-pub(super) fn gauge(families: &[MetricFamily], name: &str) -> Vec<(String, i64)> {
-    let own = families.iter().find(|family| family.name() == name);
-    let metrics = own.map(MetricFamily::get_metric).unwrap_or_default();
-    metrics
-        .iter()
-        .map(|m| {
-            let label = m.get_label().first().map(|l| l.value().to_owned());
-            let value = i64::try_from(whole(m.get_gauge().get_value())).unwrap_or(i64::MAX);
+fn label(sample: &Sample, name: &str) -> String {
+    let mut labels = sample.get_label().iter();
+    let label = labels.find(|label| label.name() == name);
+    label.map(|label| label.value().to_owned()).unwrap_or_default()
+}
+
+/// The value of a gauge; none while it is not known.
+pub(super) fn gauge(gauge: &Metric<IntGauge>) -> Option<i64> {
+    gauge.used().map(IntGauge::get)
+}
+
+/// The samples of a gauge by the value of its one label; empty while none is known.
+pub(super) fn by_label(gauge: &Metric<IntGaugeVec>) -> Vec<(String, i64)> {
+    let families = gauge.used().map(Collector::collect).unwrap_or_default();
+    let samples = families.iter().flat_map(MetricFamily::get_metric);
+    samples
+        .map(|sample| {
+            let label = sample.get_label().first().map(|l| l.value().to_owned());
+            let value = i64::try_from(whole(sample.get_gauge().get_value())).unwrap_or(i64::MAX);
             (label.unwrap_or_default(), value)
         })
         .collect()

@@ -3,7 +3,10 @@
 //! deliveries whose account another session locks.
 
 use crate::{
-    apply::transaction::{self, Applied, ApplyOptions, Verdict},
+    apply::{
+        fold::FoldCounts,
+        transaction::{self, Applied, ApplyOptions, Verdict},
+    },
     consume::{
         context::Context,
         database::{self, Waited},
@@ -56,7 +59,7 @@ impl Context {
             Err(error) if batch.len() == 1 => Ok(items.iter().map(|item| self.failed(item, &error)).collect()),
             Err(error) => {
                 tracing::warn!(%error, events = batch.len(), "the database refused a batch; applying one by one");
-                metrics::SPLITS.with_label_values::<&str>(&[]).inc();
+                metrics::SPLITS.inc();
                 self.apply_one_by_one(batch, stop).await
             }
         }
@@ -126,7 +129,7 @@ impl Context {
             let under_way = self.watchdog.watch();
             let error = match transaction::apply(&self.pool, batch, options, now_ms()).await {
                 Ok(applied) => {
-                    metrics::folded(applied.folds);
+                    count_folds(applied.folds);
                     return Ok(Ok(applied));
                 }
                 Err(error) => error,
@@ -143,7 +146,7 @@ impl Context {
                 }
                 Fault::Conflict if conflicts < CONFLICTS_MAX => {
                     conflicts += 1;
-                    metrics::CONFLICTS.with_label_values::<&str>(&[]).inc();
+                    metrics::CONFLICTS.inc();
                 }
                 Fault::Conflict | Fault::Unclassified => return Ok(Err(error)),
             }
@@ -170,6 +173,13 @@ impl Context {
             Waited::Interrupted => Err(Interrupted),
         }
     }
+}
+
+fn count_folds(folds: FoldCounts) {
+    for (path, facts) in [("first", folds.first), ("fast", folds.fast), ("slow", folds.slow)] {
+        metrics::FOLDED.with_label_values(&[path]).inc_by(facts);
+    }
+    metrics::UNDECIDED.inc_by(folds.undecided);
 }
 
 /// The account to wait for, and how long: that of the delivery which is locked

@@ -1,8 +1,7 @@
 //! What all lanes share.
 
 use crate::{
-    config::Tuning,
-    consume::{acks::InFlight, watchdog::Watchdog},
+    consume::{acks::InFlight, tuning::Tuning, watchdog::Watchdog},
     read::prepared::EventReader,
 };
 use shared::{publisher::Publisher, shutdown::CancellationToken, topology::Topology};

@@ -18,4 +18,5 @@ mod lookup;
 mod report;
 pub mod settle;
 mod traced;
+pub mod tuning;
 pub mod watchdog;

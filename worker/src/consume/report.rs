@@ -77,7 +77,7 @@ fn self_issued(item: &Prepared) {
     if let Some(FactBody::Invoice(invoice)) = item.fact().map(|fact| &fact.body)
         && invoice.issued_by_self
     {
-        metrics::SELF_ISSUED.with_label_values::<&str>(&[]).inc();
+        metrics::SELF_ISSUED.inc();
         let (event_id, invoice) = (item.envelope.id.as_str(), invoice.invoice.as_str());
         tracing::warn!(event_id, invoice, "an invoice was issued outside Managed Payments");
     }
@@ -147,13 +147,9 @@ fn remember(item: &Prepared, outcome: &'static str, detail: String) {
 )]
 fn observe_ages(item: &Prepared, now_ms: i64) {
     if let Some(created) = item.envelope.created {
-        metrics::AGE_CREATED
-            .with_label_values::<&str>(&[])
-            .observe((now_ms - created * 1_000).max(0) as f64 / 1_000.0);
+        metrics::AGE_CREATED.observe((now_ms - created * 1_000).max(0) as f64 / 1_000.0);
     }
     if let Some(received) = item.meta.received_at_ms {
-        metrics::AGE_RECEIVED
-            .with_label_values::<&str>(&[])
-            .observe((now_ms - received).max(0) as f64 / 1_000.0);
+        metrics::AGE_RECEIVED.observe((now_ms - received).max(0) as f64 / 1_000.0);
     }
 }

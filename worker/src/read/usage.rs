@@ -10,7 +10,7 @@ use crate::{
 };
 use shared::{
     catalog::{Catalog, Meter},
-    usage::{AMOUNT_MOST, Amount, USAGE_TYPE, UsageEvent},
+    usage::{AMOUNT_MAX, Amount, USAGE_TYPE, UsageEvent},
 };
 
 /// Reads a report of usage. A refused one still has an envelope, so that it can
@@ -64,8 +64,8 @@ fn units(what: &Amount, meter: &Meter) -> Result<i64, Refusal> {
             ))
         })?;
         let more = quantity.checked_mul(*weight).and_then(|units| sum.checked_add(units));
-        more.filter(|units| *units <= AMOUNT_MOST).ok_or_else(|| {
-            let detail = format!("data.quantities: weighted, they are more than {AMOUNT_MOST}; correct the reporter");
+        more.filter(|units| *units <= AMOUNT_MAX).ok_or_else(|| {
+            let detail = format!("data.quantities: weighted, they are more than {AMOUNT_MAX}; correct the reporter");
             Refusal::malformed(detail)
         })
     })

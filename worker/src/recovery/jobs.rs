@@ -4,11 +4,9 @@ use super::{
     RecoveryError, Tools,
     backfill::{self, Which, backfill},
     reconcile::{self, Manner, Told, reconcile},
+    schedule::Schedule,
 };
-use crate::{
-    config::Recovery,
-    store::job::{self, Begun},
-};
+use crate::store::job::{self, Begun};
 use shared::work_queue::WorkQueue;
 use sqlx::PgConnection;
 use std::time::Duration;
@@ -25,15 +23,15 @@ const AGAIN_AFTER: Duration = Duration::from_mins(5);
 const WAITING_MOST: u32 = 500;
 
 /// Does the jobs when they are due, until it is time to stop.
-pub async fn run(tools: Tools, rhythm: Recovery) {
+pub async fn run(tools: Tools, schedule: Schedule) {
     let started = Instant::now();
     while !tools.stop.is_cancelled() {
         let mut pause = LOOK_EVERY;
         // At the start there is no connection yet, and without one nothing can be done.
         if tools.work_queue.as_ref().is_some_and(WorkQueue::is_ready) {
             let done = [
-                ("backfill", catch_up(&tools, rhythm, started).await),
-                ("reconcile", compare(&tools, rhythm).await),
+                ("backfill", catch_up(&tools, schedule, started).await),
+                ("reconcile", compare(&tools, schedule).await),
             ];
             for (job, error) in done.into_iter().filter_map(|(job, done)| Some((job, done.err()?))) {
                 tell(job, &error);
@@ -90,14 +88,14 @@ async fn due(
 }
 
 /// What came while no worker ran is the sooner there the better: at each start too.
-async fn catch_up(tools: &Tools, rhythm: Recovery, started: Instant) -> Result<(), RecoveryError> {
+async fn catch_up(tools: &Tools, schedule: Schedule, started: Instant) -> Result<(), RecoveryError> {
     let since_start = || Some(started.elapsed());
-    if !due(tools, backfill::JOB, rhythm.backfill, since_start()).await? {
+    if !due(tools, backfill::JOB, schedule.backfill, since_start()).await? {
         return Ok(());
     }
     let mut session = lead(tools, backfill::JOB).await?;
     // Another one may have just done it.
-    if !due(tools, backfill::JOB, rhythm.backfill, since_start()).await? {
+    if !due(tools, backfill::JOB, schedule.backfill, since_start()).await? {
         return Ok(());
     }
     job::begin(&mut session, backfill::JOB).await?;
@@ -117,8 +115,8 @@ async fn catch_up(tools: &Tools, rhythm: Recovery, started: Instant) -> Result<(
     done
 }
 
-async fn compare(tools: &Tools, rhythm: Recovery) -> Result<(), RecoveryError> {
-    if !due(tools, reconcile::JOB, rhythm.reconcile, None).await? {
+async fn compare(tools: &Tools, schedule: Schedule) -> Result<(), RecoveryError> {
+    if !due(tools, reconcile::JOB, schedule.reconcile, None).await? {
         return Ok(());
     }
     if let Some(outlet) = &tools.work_queue
@@ -131,12 +129,12 @@ async fn compare(tools: &Tools, rhythm: Recovery) -> Result<(), RecoveryError> {
         return Ok(());
     }
     let mut session = lead(tools, reconcile::JOB).await?;
-    if !due(tools, reconcile::JOB, rhythm.reconcile, None).await? {
+    if !due(tools, reconcile::JOB, schedule.reconcile, None).await? {
         return Ok(());
     }
     job::begin(&mut session, reconcile::JOB).await?;
     let manner = Manner {
-        settle: rhythm.settle,
+        settle: schedule.settle,
         end_gone: false,
     };
     let mut report = reconcile::Report::default();
@@ -178,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_is_due_by_its_rhythm_at_first_when_it_was_cut_off_and_if_wanted_at_each_start() {
+    fn a_job_is_due_by_its_schedule_at_first_when_it_was_cut_off_and_if_wanted_at_each_start() {
         let s = Duration::from_secs;
         let ended = |ago_s| Some(Begun { ago_s, ended: true });
         let cut_off = |ago_s| Some(Begun { ago_s, ended: false });

@@ -9,6 +9,7 @@ mod candidates;
 pub mod jobs;
 pub mod page;
 pub mod reconcile;
+pub mod schedule;
 
 use crate::read::prepared::EventReader;
 use shared::work_queue::WorkQueue;

@@ -18,6 +18,7 @@ pub mod pack;
 pub mod pool;
 pub mod question;
 pub mod reconcile;
+pub mod settings;
 pub mod snapshot;
 pub mod subscription;
 pub mod user;

@@ -1,6 +1,7 @@
 //! The connection pool, the migrations, and whether the database can be used.
 
-use crate::config::Database;
+use super::settings::{Database, unreadable_url};
+use shared::settings::SettingError;
 use sqlx::{
     PgPool, Row,
     migrate::{MigrateError, Migrator},
@@ -11,42 +12,38 @@ use std::{str::FromStr, time::Duration};
 /// The schema, as this build knows it.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
-/// Opens a pool; connects only when the first connection is asked for.
-pub fn open(database: &Database) -> Result<PgPool, shared::settings::SettingError> {
-    let wrong = || {
-        // The parser's own message may repeat the URL, and with it the password.
-        shared::settings::SettingError::new(
-            "DATABASE_URL",
-            "is not a PostgreSQL URL; write postgres://user:password@host:5432/database",
-        )
-    };
+/// Opens a pool. It connects when the first connection is needed.
+///
+/// # Errors
+/// When the URL cannot be read.
+pub fn open(database: &Database) -> Result<PgPool, SettingError> {
     let url = database.url.expose();
-    // The parser itself takes any scheme for ours.
+    // The parser itself accepts any scheme.
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(wrong());
+        return Err(unreadable_url());
     }
     let options = PgConnectOptions::from_str(url)
-        .map_err(|_| wrong())?
+        .map_err(|_| unreadable_url())?
         .application_name("tollbridge worker")
         .options([
             ("statement_timeout", database.statement_timeout.as_millis().to_string()),
             ("lock_timeout", database.lock_timeout.as_millis().to_string()),
-            // Every statement here is a look-up by key. A plan made while the tables were
-            // small, or new for each batch, would be slower, and a scan never better.
+            // Every statement here looks rows up by key. A plan made while the tables were
+            // small, or one for each batch, would be slower, and a scan is never better.
             ("plan_cache_mode", "force_generic_plan".to_owned()),
             ("enable_seqscan", "off".to_owned()),
             ("jit", "off".to_owned()),
-            // A transaction that its owner forgot holds locks that nobody waits for in vain.
+            // In milliseconds: a transaction that was forgotten must not keep its locks.
             ("idle_in_transaction_session_timeout", "60000".to_owned()),
         ]);
     Ok(PgPoolOptions::new()
         .max_connections(database.pool_size)
         .acquire_timeout(Duration::from_secs(5))
         // A begin that was cancelled may leave its transaction open, and the next
-        // borrower's writes would vanish with it (transact-rs/sqlx#4385): such a
-        // connection is closed rather than lent again. Outside of a transaction
-        // both times are those of this statement, provided that it is sent as a
-        // simple query: the extended protocol begins its own before it executes.
+        // borrower's writes would vanish with it (transact-rs/sqlx#4385). So such a
+        // connection is closed. Outside of a transaction both times are those of this
+        // statement, if it is sent as a simple query: the extended protocol begins a
+        // transaction of its own before it executes.
         .after_release(|connection, _| {
             Box::pin(async move {
                 let idle = sqlx::raw_sql("SELECT now() = statement_timestamp() AS idle")
@@ -58,7 +55,7 @@ pub fn open(database: &Database) -> Result<PgPool, shared::settings::SettingErro
         .connect_lazy_with(options))
 }
 
-/// Brings the schema up to date. Replicas that do it at once wait for each other.
+/// Brings the schema up to date. Replicas that do it at the same time wait for each other.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     MIGRATIONS.run(pool).await
 }

@@ -1,9 +1,10 @@
-//! `provision test-clock …`: the arguments, and what is printed.
+//! `provision test-clock …`: its arguments and its output.
 
-use super::{eprint_line, test_account};
+use super::progress::eprint_line;
 use crate::{
-    clock::{self, Wanted, events},
-    time::{length, rfc3339},
+    clock::{self, ClockSpec, events},
+    guard,
+    time::{duration, rfc3339},
 };
 use clap::{Args, Subcommand};
 use shared::moment::moment;
@@ -13,75 +14,77 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
+use stripe_api::KeyMode;
 use time::OffsetDateTime;
 
-/// How long an advance may take.
-const ADVANCE_MOST: Duration = Duration::from_mins(15);
+/// Longest time that an advance may take.
+const ADVANCE_TIME_MAX: Duration = Duration::from_mins(15);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TestClock {
-    /// Make a clock, a customer with a card on it, and a subscription
+    /// Create a clock, a customer with a card on it, and a subscription
     Create {
         /// The price, by its lookup key
         #[arg(long, value_name = "LOOKUP_KEY")]
         price: String,
-        /// The application's id of the user, in the metadata of both
+        /// The application's user id; it goes into the metadata of customer and subscription
         #[arg(long, value_name = "ID")]
         user: String,
-        /// Where the clock begins: RFC 3339, or seconds since 1970 [default: now]
+        /// The clock's first time: RFC 3339, or seconds since 1970 [default: now]
         #[arg(long, value_name = "TIME", value_parser = moment)]
         at: Option<i64>,
         /// Days of trial
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=730))]
         trial_days: u32,
         #[command(flatten)]
-        mode: TestMode,
+        mode: TestModeArgs,
     },
-    /// Move a clock on, and wait until Stripe has done what falls due until then
+    /// Advance a clock, and wait until Stripe has done everything that is due by then
     Advance {
-        /// Its id, clock_…
+        /// The id of the clock, clock_…
         clock: String,
-        /// By so much, such as 32d, 12h or 90m
-        #[arg(long, value_name = "LENGTH", value_parser = length, conflicts_with = "to", required_unless_present = "to")]
+        /// Advance by this duration, such as 32d, 12h or 90m
+        #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "to", required_unless_present = "to")]
         by: Option<i64>,
-        /// To this time: RFC 3339, or seconds since 1970
+        /// Advance to this time: RFC 3339, or seconds since 1970
         #[arg(long, value_name = "TIME", value_parser = moment)]
         to: Option<i64>,
         #[command(flatten)]
-        mode: TestMode,
+        mode: TestModeArgs,
     },
-    /// List the events of a clock's customers, which Stripe's command line does not forward
+    /// List the events of a clock's customers; Stripe's command line does not forward them
     #[command(
-        after_help = "With --publish they go to the work queue of AMQP_URL and QUEUE_NAMESPACE, each confirmed; what was\nthere before has no effect again. `created` is the real time, periods are the clock's."
+        after_help = "With --publish the events go to the work queue of AMQP_URL and QUEUE_NAMESPACE, each with a confirm.\nThe worker ignores an event that it already knows. The listed times are real; only billing periods follow the clock."
     )]
     Events {
-        /// Its id, clock_…
+        /// The id of the clock, clock_…
         clock: String,
-        /// Put them on the work queue, oldest first
+        /// Publish the events to the work queue, oldest first
         #[arg(long)]
         publish: bool,
         #[command(flatten)]
-        mode: TestMode,
+        mode: TestModeArgs,
     },
     /// Delete a clock, its customers and their subscriptions
     Delete {
-        /// Its id, clock_…
+        /// The id of the clock, clock_…
         clock: String,
         #[command(flatten)]
-        mode: TestMode,
+        mode: TestModeArgs,
     },
 }
 
-/// Clocks are in test mode; who likes to may say so.
+/// `--test` is optional here: test clocks exist only in test mode.
 #[derive(Debug, Args)]
-pub(super) struct TestMode {
-    /// The key must be one of test mode, which is always so here
+pub(super) struct TestModeArgs {
+    /// Require a key of test mode, which these commands always do
     #[arg(long)]
     test: bool,
 }
 
 pub(super) async fn execute(command: TestClock, settings: &Settings) -> anyhow::Result<ExitCode> {
-    let (api, account) = test_account(settings).await?;
+    let api = guard::test_client(settings)?;
+    let account = guard::account(&api, KeyMode::Test).await?;
     eprint_line(&account.to_string());
     let mut out = stdout();
     match command {
@@ -92,7 +95,7 @@ pub(super) async fn execute(command: TestClock, settings: &Settings) -> anyhow::
             trial_days,
             ..
         } => {
-            let wanted = Wanted {
+            let wanted = ClockSpec {
                 at: at.unwrap_or_else(|| OffsetDateTime::now_utc().unix_timestamp()),
                 lookup_key: &price,
                 user: &user,
@@ -106,12 +109,12 @@ pub(super) async fn execute(command: TestClock, settings: &Settings) -> anyhow::
         TestClock::Advance { clock, by, to, .. } => {
             let to = match (to, by) {
                 (Some(to), _) => to,
-                (None, by) => clock::standing(&api, &clock).await?.at.saturating_add(by.unwrap_or(0)),
+                (None, by) => clock::state(&api, &clock).await?.at.saturating_add(by.unwrap_or(0)),
             };
-            let tell =
+            let progress =
                 |since: Duration| eprint_line(&format!("advancing to {}, {} s so far", rfc3339(to), since.as_secs()));
-            let now = clock::advance(&api, &clock, to, ADVANCE_MOST, tell).await?;
-            writeln!(out, "{clock} stands at {}", rfc3339(now.at))?;
+            let now = clock::advance(&api, &clock, to, ADVANCE_TIME_MAX, progress).await?;
+            writeln!(out, "{clock} is at {}", rfc3339(now.at))?;
         }
         TestClock::Events { clock, publish, .. } => {
             let found = events::fetch(&api, &clock).await?;
@@ -120,12 +123,12 @@ pub(super) async fn execute(command: TestClock, settings: &Settings) -> anyhow::
             }
             if publish {
                 events::publish(settings, &found).await?;
-                writeln!(out, "{} on the work queue, confirmed.", found.len())?;
+                writeln!(out, "{} events are on the work queue.", found.len())?;
             }
         }
         TestClock::Delete { clock, .. } => {
             clock::delete(&api, &clock).await?;
-            writeln!(out, "{clock} is deleted, with its customers and their subscriptions")?;
+            writeln!(out, "deleted {clock}, its customers and their subscriptions")?;
         }
     }
     Ok(ExitCode::SUCCESS)

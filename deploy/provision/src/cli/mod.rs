@@ -1,34 +1,42 @@
 //! The commands, and the exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod args;
 mod clock;
-mod work;
+mod commands;
+mod progress;
 
-use crate::guard::{self, Account, Usage};
-use clap::{Args, Parser, Subcommand};
+use crate::guard::{self, ArgumentError};
+use args::{ModeArgs, ReplaceArgs};
+use clap::{Parser, Subcommand};
+use commands::{CatalogTask, apply_now, check, inspect_now, plan};
+use progress::eprint_line;
 use shared::{
-    catalog::Catalog,
-    catalog::CatalogError,
-    settings::{SettingError, Settings},
-    telemetry,
+    broker,
+    catalog::{CATALOG_FILE, Catalog, CatalogError},
+    settings::{Program, SettingError, Settings},
+    telemetry, topology,
 };
 use std::{path::PathBuf, process::ExitCode};
-use stripe_api::{Api, KeyMode};
-use work::{Task, apply_now, check, inspect_now, plan};
 
-const HELP: &str = "\
-Settings (environment; every secret also as NAME_FILE, the path of a file that holds it):
-  STRIPE_SECRET_KEY     required, but for check    sk_test_..., sk_live_..., or a restricted rk_...
-  STRIPE_API_BASE       https://api.stripe.com/    another URL, for tests against a stand-in
-  STRIPE_REQUESTS_PER_SECOND    20    how often Stripe is asked at the most, 1 to 100
-  CATALOG_FILE          deploy/catalog.toml
-  AMQP_URL              amqp://guest:guest@127.0.0.1:5672/%2f    of test-clock events --publish alone
-  QUEUE_NAMESPACE       billing     of test-clock events --publish alone: prefix of every queue
-  RETRY_DELAYS          2s,10s,1m,5m,30m,2h    of test-clock events --publish alone: the worker's
-  LOG_FORMAT            text        text or json
-  RUST_LOG              info        filter of the logs
-
+/// Every setting of provision.
+pub static PROGRAM: Program = Program {
+    name: "provision",
+    settings: &[
+        &broker::AMQP_URL,
+        &topology::QUEUE_NAMESPACE,
+        &topology::RETRY_DELAYS,
+        &stripe_api::STRIPE_SECRET_KEY,
+        &stripe_api::STRIPE_API_BASE,
+        &stripe_api::STRIPE_REQUESTS_PER_SECOND,
+        &CATALOG_FILE,
+        &telemetry::LOG_FORMAT,
+        &telemetry::RUST_LOG,
+    ],
+    notes: "\
+Only `test-clock events --publish` reads the settings of RabbitMQ.
 Results go to standard output, progress and logs to standard error.
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.",
+};
 
 const PLAN_HELP: &str = "\
 Exit codes: 0 done, 1 failed, or something differs that Stripe never changes, 2 wrong usage or configuration.
@@ -36,7 +44,7 @@ With --detailed-exitcode: 0 nothing to do, 2 changes, 1 anything else.";
 
 /// Makes Stripe agree with the catalog.
 #[derive(Debug, Parser)]
-#[command(name = "provision", version, about, after_help = HELP)]
+#[command(name = "provision", version, about, after_help = PROGRAM.help())]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -44,70 +52,46 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check the catalog alone: no key, no network
+    /// Check only the catalog: needs no key and no network
     Check,
     /// Show what apply would change
     #[command(after_help = PLAN_HELP)]
     Plan {
         #[command(flatten)]
-        mode: Mode,
+        mode: ModeArgs,
         #[command(flatten)]
-        replace: Replace,
+        replace: ReplaceArgs,
         /// One JSON object instead of text
         #[arg(long)]
         json: bool,
-        /// 0 nothing to do, 1 failed, 2 changes
+        /// Exit with 0 if there is nothing to do, 2 if there are changes, 1 for anything else
         #[arg(long)]
         detailed_exitcode: bool,
     },
-    /// Change what differs, then read it back
+    /// Change what differs, then read it back to prove it
     Apply {
         #[command(flatten)]
-        mode: Mode,
+        mode: ModeArgs,
         #[command(flatten)]
-        replace: Replace,
+        replace: ReplaceArgs,
         /// Do not ask for confirmation in live mode
         #[arg(long)]
         yes: bool,
-        /// Write the secret of a new webhook endpoint there (mode 0600) instead of showing it
+        /// Write the secret of a new webhook endpoint to this file (mode 0600) instead of printing it
         #[arg(long, value_name = "FILE")]
         secret_file: Option<PathBuf>,
     },
-    /// Show what is there, and what only the Dashboard can set
+    /// Show the objects that Stripe has, and the settings that only the Dashboard can change
     Inspect {
         #[command(flatten)]
-        mode: Mode,
+        mode: ModeArgs,
         /// One JSON object instead of text
         #[arg(long)]
         json: bool,
     },
-    /// Let the months of a test customer pass in seconds
+    /// Let months pass in seconds for a test customer
     #[command(subcommand)]
     TestClock(clock::TestClock),
-}
-
-#[derive(Debug, Clone, Copy, Args)]
-#[group(required = true, multiple = false)]
-struct Mode {
-    /// The key must be one of test mode
-    #[arg(long)]
-    test: bool,
-    /// The key must be one of live mode
-    #[arg(long)]
-    live: bool,
-}
-
-impl Mode {
-    fn stated(self) -> KeyMode {
-        if self.live { KeyMode::Live } else { KeyMode::Test }
-    }
-}
-
-#[derive(Debug, Args)]
-struct Replace {
-    /// Replace this price by a new one if it differs for good, and archive it; may be repeated
-    #[arg(long = "replace", value_name = "LOOKUP_KEY")]
-    lookup_keys: Vec<String>,
 }
 
 /// Runs the command that the arguments name.
@@ -116,7 +100,7 @@ pub async fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return unusable(&error),
     };
-    let settings = Settings::from_process();
+    let settings = Settings::of(&PROGRAM);
     let detailed = matches!(
         cli.command,
         Command::Plan {
@@ -124,19 +108,20 @@ pub async fn main() -> ExitCode {
             ..
         }
     );
-    let done = match telemetry::init(&settings) {
+    let outcome = match telemetry::init(&settings) {
         Ok(()) => execute(cli.command, &settings).await,
         Err(error) => Err(error.into()),
     };
-    done.unwrap_or_else(|error| {
-        let usage = error.is::<SettingError>() || error.is::<CatalogError>() || error.is::<Usage>();
+    outcome.unwrap_or_else(|error| {
+        let is_usage = error.is::<SettingError>() || error.is::<CatalogError>() || error.is::<ArgumentError>();
         eprint_line(&format!("provision: {error:#}"));
-        // Where 2 means changes, it means nothing else.
-        ExitCode::from(if usage && !detailed { 2 } else { 1 })
+        // With --detailed-exitcode 2 means changes and nothing else.
+        ExitCode::from(if is_usage && !detailed { 2 } else { 1 })
     })
 }
 
-/// As clap itself ends, with 0 for --help and 2 for wrong usage; but 1 where 2 means changes.
+/// Prints clap's message. The exit code is clap's: 0 for --help, 2 for wrong usage. With
+/// `--detailed-exitcode` wrong usage is 1, because there 2 means changes.
 fn unusable(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     let detailed = std::env::args_os().any(|argument| argument == "--detailed-exitcode");
@@ -156,7 +141,7 @@ async fn execute(command: Command, settings: &Settings) -> anyhow::Result<ExitCo
             json,
             detailed_exitcode,
         } => {
-            let task = Task::new(settings, mode.stated(), replace)?;
+            let task = CatalogTask::new(settings, mode.stated(), replace)?;
             plan(&task, json, detailed_exitcode).await
         }
         Command::Apply {
@@ -165,26 +150,11 @@ async fn execute(command: Command, settings: &Settings) -> anyhow::Result<ExitCo
             yes,
             secret_file,
         } => {
-            let task = Task::new(settings, mode.stated(), replace)?;
+            let task = CatalogTask::new(settings, mode.stated(), replace)?;
             guard::can_confirm(task.mode, yes)?;
             apply_now(&task, yes, secret_file).await
         }
         Command::Inspect { mode, json } => inspect_now(settings, mode.stated(), json).await,
         Command::TestClock(command) => clock::execute(command, settings).await,
     }
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "progress, and the last line of a failed command, for people"
-)]
-fn eprint_line(line: &str) {
-    eprintln!("{line}");
-}
-
-/// Names of accounts in test mode, for the commands that need no other.
-async fn test_account(settings: &Settings) -> anyhow::Result<(Api, Account)> {
-    let api = guard::test_client(settings)?;
-    let account = guard::account(&api, KeyMode::Test).await?;
-    Ok((api, account))
 }

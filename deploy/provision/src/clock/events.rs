@@ -1,73 +1,80 @@
-//! The events of a clock's customers. Stripe's command line does not forward
-//! them, so they are fetched, and put on the work queue as if they had come.
+//! The events of a clock's customers. Stripe's command line does not forward them, so this
+//! module fetches them and publishes them to the work queue, as ingest does with a webhook.
 
-use super::standing;
+use super::state;
 use crate::pages;
 use anyhow::Context;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use shared::work_queue::{self, Message, WorkQueue};
-use shared::{broker::Broker, message::Source, settings::Settings, topology::Topology};
+use shared::{
+    broker::Broker,
+    message::Source,
+    settings::Settings,
+    topology::Topology,
+    work_queue::{self, Message, WorkQueue},
+};
 use std::collections::BTreeSet;
 use stripe_api::{Api, Form, HANDLED};
 
-/// An event, as Stripe wrote it.
+/// An event of Stripe.
 #[derive(Debug)]
-pub struct Event {
+pub struct ClockEvent {
     /// `evt_…`
     pub id: String,
-    /// Its type.
+    /// Its type, such as `invoice.paid`.
     pub kind: String,
-    /// When it was made, by the real clock.
+    /// When Stripe created it, in real seconds since 1970.
     pub created: i64,
-    /// What a webhook would have brought.
+    /// Stripe's JSON, byte for byte: the body that a webhook would have.
     pub body: Box<RawValue>,
 }
 
-/// An event as it is written, byte for byte.
+/// The JSON text of an event, byte for byte.
 #[derive(Deserialize)]
-struct Written(Box<RawValue>);
+struct EventText(Box<RawValue>);
 
 #[derive(Deserialize)]
-struct Head {
+struct ClockEventHead {
     id: String,
     #[serde(rename = "type")]
     kind: String,
     created: i64,
-    data: Data,
+    data: ClockEventData,
 }
 
 #[derive(Deserialize)]
-struct Data {
+struct ClockEventData {
     object: Value,
 }
 
-/// The handled events of a clock's customers, oldest first.
+/// The events of a clock's customers that the worker handles, oldest first.
 ///
 /// # Errors
-/// What Stripe said.
-pub async fn fetch(api: &Api, clock: &str) -> anyhow::Result<Vec<Event>> {
-    let created = standing(api, clock).await?.created;
+/// Stripe's answer, if a request fails.
+pub async fn fetch(api: &Api, clock: &str) -> anyhow::Result<Vec<ClockEvent>> {
+    let created = state(api, clock).await?.created;
     let customers = customers(api, clock).await?;
     let mut query = Form::new().with("created[gte]", &created);
     for kind in HANDLED {
         query.push("types[]", kind);
     }
-    let head = |body: &RawValue| serde_json::from_str::<Head>(body.get());
-    let id = |body: &Written| head(&body.0).ok().map(|head| head.id);
-    let (bodies, _) = pages::all(api, "/events", &query, id).await?;
+    let head = |body: &RawValue| serde_json::from_str::<ClockEventHead>(body.get());
+    let id = |body: &EventText| head(&body.0).ok().map(|head| head.id);
+    let (bodies, _) = pages::list_all(api, "/events", &query, id).await?;
     let heads = bodies
         .into_iter()
-        .map(|Written(body)| head(&body).map(|head| (head, body)));
-    let mut events: Vec<(Head, Box<RawValue>)> = heads.collect::<Result<_, _>>().context("an event of Stripe's")?;
-    let some_by_payment = events.iter().any(|(head, _)| payment(&head.data.object).is_some());
-    let payments = if some_by_payment {
+        .map(|EventText(body)| head(&body).map(|head| (head, body)));
+    let mut events: Vec<(ClockEventHead, Box<RawValue>)> = heads
+        .collect::<Result<_, _>>()
+        .context("cannot read an event of Stripe")?;
+    let needs_payments = events.iter().any(|(head, _)| payment(&head.data.object).is_some());
+    let payments = if needs_payments {
         payments(api, &customers).await?
     } else {
         BTreeSet::new()
     };
-    events.retain(|(head, _)| is_of(&head.data.object, clock, &customers, &payments));
-    let event = |(head, body): (Head, _)| Event {
+    events.retain(|(head, _)| belongs_to(&head.data.object, clock, &customers, &payments));
+    let event = |(head, body): (ClockEventHead, _)| ClockEvent {
         id: head.id,
         kind: head.kind,
         created: head.created,
@@ -77,33 +84,35 @@ pub async fn fetch(api: &Api, clock: &str) -> anyhow::Result<Vec<Event>> {
     Ok(events.into_iter().rev().map(event).collect())
 }
 
-fn is_of(object: &Value, clock: &str, customers: &BTreeSet<String>, payments: &BTreeSet<String>) -> bool {
-    let customer = named(object, "customer").is_some_and(|id| customers.contains(id));
+fn belongs_to(object: &Value, clock: &str, customers: &BTreeSet<String>, payments: &BTreeSet<String>) -> bool {
+    let customer = reference(object, "customer").is_some_and(|id| customers.contains(id));
     object["test_clock"] == clock || customer || payment(object).is_some_and(|id| payments.contains(id))
 }
 
-/// Refunds and disputes name no customer, but the charge that they are about.
+/// The charge or payment intent of an object without a customer, such as a refund or a dispute.
 fn payment(object: &Value) -> Option<&str> {
-    let charge = named(object, "charge").or_else(|| named(object, "payment_intent"));
-    charge.filter(|_| named(object, "customer").is_none())
+    if reference(object, "customer").is_some() {
+        return None;
+    }
+    reference(object, "charge").or_else(|| reference(object, "payment_intent"))
 }
 
-/// The id that a field has, or that of the object in it.
-fn named<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
-    let reference = &object[field];
-    reference.as_str().or_else(|| reference["id"].as_str())
+/// The id in a field: the field is an id or an expanded object.
+fn reference<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
+    let value = &object[field];
+    value.as_str().or_else(|| value["id"].as_str())
 }
 
-/// All charges of these customers, and what they belong to.
+/// The ids of all charges of these customers, and of their payment intents.
 async fn payments(api: &Api, customers: &BTreeSet<String>) -> anyhow::Result<BTreeSet<String>> {
-    let id = |charge: &Value| named(charge, "id").map(str::to_owned);
+    let id = |charge: &Value| reference(charge, "id").map(str::to_owned);
     let mut payments = BTreeSet::new();
     for customer in customers {
         let query = Form::new().with("customer", customer);
-        let (charges, _) = pages::all(api, "/charges", &query, id).await?;
+        let (charges, _) = pages::list_all(api, "/charges", &query, id).await?;
         let ids = charges
             .iter()
-            .flat_map(|charge| [named(charge, "id"), named(charge, "payment_intent")]);
+            .flat_map(|charge| [reference(charge, "id"), reference(charge, "payment_intent")]);
         payments.extend(ids.flatten().map(str::to_owned));
     }
     Ok(payments)
@@ -116,18 +125,19 @@ async fn customers(api: &Api, clock: &str) -> anyhow::Result<BTreeSet<String>> {
     }
     let query = Form::new().with("test_clock", clock);
     let id = |customer: &Customer| Some(customer.id.clone());
-    let (all, _) = pages::all(api, "/customers", &query, id).await?;
+    let (all, _) = pages::list_all(api, "/customers", &query, id).await?;
     Ok(all.into_iter().map(|customer| customer.id).collect())
 }
 
-/// Puts events on the work queue; returns when the broker has confirmed each.
+/// Publishes events to the work queue; returns when the broker has confirmed each.
 ///
 /// # Errors
-/// When the broker is not there or does not confirm; done again, known events have no effect.
-pub async fn publish(settings: &Settings, events: &[Event]) -> anyhow::Result<()> {
+/// If the broker cannot be reached or does not confirm. It is safe to publish the same events
+/// again: the worker ignores an event that it already knows.
+pub async fn publish(settings: &Settings, events: &[ClockEvent]) -> anyhow::Result<()> {
     let broker = Broker::from_settings(settings, "tollbridge provision")?;
     let topology = Topology::from_settings(settings)?;
-    let message = |event: &Event| Message {
+    let message = |event: &ClockEvent| Message {
         id: event.id.clone(),
         kind: event.kind.clone(),
         body: event.body.get().as_bytes().to_vec(),
@@ -137,7 +147,7 @@ pub async fn publish(settings: &Settings, events: &[Event]) -> anyhow::Result<()
         let put = WorkQueue::new(publisher, &topology)
             .put(&messages, Source::Backfill)
             .await;
-        put.context("not all events are on the queue; do it again")
+        put.context("not all events are on the work queue; run the command again")
     })
     .await
 }

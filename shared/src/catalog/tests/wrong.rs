@@ -1,7 +1,6 @@
-//! Catalogs that cannot be meant.
+//! Wrong catalogs.
 
-/// Changes that make the shipped catalog one that cannot be meant: what is written instead of
-/// what, and what the error must say after its line.
+/// Edits that make the shipped catalog wrong: a text, its replacement, and a part of the error.
 pub(super) const WRONG: &[(&str, &str, &str)] = &[
     ("rank = 2", "rank = 1", "two of [[tier]] have the rank 1"),
     (
@@ -54,7 +53,7 @@ pub(super) const WRONG: &[(&str, &str, &str)] = &[
     (
         "product = \"prod_voice\"",
         "product = \"prod_max\"",
-        "its product is that of a tier",
+        "its product belongs to a tier",
     ),
     (
         "product = \"prod_basic\"",
@@ -64,7 +63,7 @@ pub(super) const WRONG: &[(&str, &str, &str)] = &[
     (
         "id = \"prod_voice\"",
         "id = \"prod voice\"",
-        "an id has only letters, digits, _ and -",
+        "an id may have only letters, digits, _ and -",
     ),
     (
         "tax_code = \"txcd_10103000\"",
@@ -95,12 +94,12 @@ pub(super) const WRONG: &[(&str, &str, &str)] = &[
     (
         "max_redemptions = 10",
         "expires_at = 2027-01-31",
-        "'2027-01-31' is not a moment",
+        "'2027-01-31' is not a time",
     ),
     (
         "max_redemptions = 10",
         "minimum_amount = 500",
-        "minimum_amount_currency go together",
+        "write minimum_amount, above zero, and minimum_amount_currency together",
     ),
     (
         "amount_off = 1000",
@@ -111,7 +110,7 @@ pub(super) const WRONG: &[(&str, &str, &str)] = &[
     (
         "duration = \"once\"",
         "duration = \"repeating\"",
-        "duration_in_months goes with",
+        "duration_in_months, above zero, is for",
     ),
     (
         "duration = \"once\"",
@@ -163,22 +162,22 @@ pub(super) const WRONG: &[(&str, &str, &str)] = &[
     (
         "coupon = \"BETA\"\nmax_redemptions = 10",
         "coupon = \"OLD\"\nmax_redemptions = 10\n[[coupon]]\nid = \"OLD\"\npercent_off = 5\nduration = \"once\"\nmax_redemptions = 9",
-        "promotion BETA: max_redemptions is beyond max_redemptions of its coupon OLD",
+        "promotion BETA: max_redemptions is greater than max_redemptions of its coupon OLD",
     ),
     (
         "code = \"BETA\"\ncoupon = \"BETA\"",
         "code = \"BETA\"\ncoupon = \"OLD\"\nexpires_at = 2027-02-01T00:00:00Z\n[[coupon]]\nid = \"OLD\"\npercent_off = 5\nduration = \"once\"\nredeem_by = 2027-01-31T23:59:59Z\n[[promotion]]\ncode = \"BETA2\"\ncoupon = \"OLD\"",
-        "promotion BETA: expires_at is beyond redeem_by of its coupon OLD",
+        "promotion BETA: expires_at is greater than redeem_by of its coupon OLD",
     ),
     (
         "applies_to = [\"prod_plus\"]",
         "applies_to = [\"prod_plus\", \"prod_max\", \"prod_plus\"]",
-        "coupon LAUNCHPLUS: prod_plus is there twice",
+        "coupon LAUNCHPLUS: prod_plus is in the list twice",
     ),
     (
         "customer_update = [\"email\", \"address\"",
         "customer_update = [\"email\", \"email\"",
-        "portal: email is there twice",
+        "portal: email is in the list twice",
     ),
     (
         "name = \"Basic\"",

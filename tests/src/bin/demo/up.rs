@@ -22,17 +22,17 @@ const WORKER_OPS: &str = "127.0.0.1:9102";
 pub(crate) async fn up(version: ApiVersion) -> Result<()> {
     let start = Instant::now();
     let settings = Settings::from_process();
-    let ingest_addr = settings.text("INGEST_ADDR").unwrap_or(INGEST_ADDR);
+    let ingest_addr = settings.variable("INGEST_ADDR").unwrap_or(INGEST_ADDR);
     for address in [ingest_addr, INGEST_OPS, WORKER_OPS] {
         let address: SocketAddr = address.parse().with_context(|| format!("{address} is no address"))?;
         let free = TcpListener::bind(address);
         free.with_context(|| format!("{address} is taken; if the pair runs already, end it by `make stop`"))?;
     }
     let local = repository().join("target/local");
-    let namespace = settings.text("QUEUE_NAMESPACE").unwrap_or("billing");
+    let namespace = settings.variable("QUEUE_NAMESPACE").unwrap_or("billing");
     let env = TestEnv::given(Servers::from_env()?, namespace, &local.join("logs"))?;
     // Events of `stripe listen` or of a real endpoint are taken beside our own.
-    let secrets = settings.text("STRIPE_WEBHOOK_SECRET");
+    let secrets = settings.variable("STRIPE_WEBHOOK_SECRET");
     let secrets = secrets.map_or_else(|| SECRET.to_owned(), |given| format!("{SECRET},{given}"));
     let setup = Setup::default()
         .ingest("INGEST_ADDR", ingest_addr)

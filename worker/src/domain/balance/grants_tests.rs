@@ -4,7 +4,7 @@ use super::{Purchase, of_user};
 use crate::domain::{
     fact::{Fact, FactBody, Grant, Seconds, SessionFact},
     ids::{EventId, UserId},
-    testkit::{T0, Told, disputed, facts, pack, refund_failed, refunded},
+    testkit::{T0, TimedFact, disputed, facts, pack, refund_failed, refunded},
 };
 
 /// A session that sells 1,000 credits for 10.00, so one credit per cent.
@@ -12,13 +12,13 @@ fn session() -> SessionFact {
     pack("cs", "tokens", 1_000)
 }
 
-fn paid() -> Told {
+fn paid() -> TimedFact {
     (0, FactBody::Session(session()))
 }
 
 /// The purchases of `u1`. No order of arrival and no second delivery changes them.
 #[track_caller]
-fn purchases(events: &[Told]) -> Vec<Purchase> {
+fn purchases(events: &[TimedFact]) -> Vec<Purchase> {
     of_u1(&facts(events), None)
 }
 
@@ -42,7 +42,7 @@ fn of_u1(facts: &[Fact], customer: Option<&str>) -> Vec<Purchase> {
 
 /// Checks how many credits are taken back in total after each event: (seconds, credits).
 #[track_caller]
-fn check(events: &[Told], expected: &[(Seconds, i64)]) {
+fn check(events: &[TimedFact], expected: &[(Seconds, i64)]) {
     let purchases = purchases(events);
     assert_eq!(purchases.len(), 1, "one session");
     let taken_back: Vec<_> = purchases[0].taken_back.iter().map(|t| (t.at - T0, t.credits)).collect();
@@ -167,7 +167,7 @@ fn a_fraction_of_a_credit_is_not_taken_back() {
 #[test]
 fn of_two_refund_events_in_one_second_the_higher_total_counts() {
     let both = [(5, refunded("cs", 300)), (5, refunded("cs", 600))];
-    let last = |events: &[Told]| purchases(events)[0].taken_back.last().expect("a refund").credits;
+    let last = |events: &[TimedFact]| purchases(events)[0].taken_back.last().expect("a refund").credits;
     assert_eq!(last(&[paid(), both[0].clone(), both[1].clone()]), 600);
     assert_eq!(last(&[paid(), both[1].clone(), both[0].clone()]), 600);
 }

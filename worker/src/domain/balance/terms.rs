@@ -16,7 +16,7 @@ use crate::domain::{
     ids::SubscriptionId,
     subscription::{
         order::in_order,
-        state::{Counts, Subscription},
+        state::{BaseState, Subscription},
     },
 };
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ impl Term {
     /// period in which the grace began.
     fn of_state(state: &Subscription, at: Seconds, grace_began_in: Option<Seconds>) -> Option<Self> {
         // `counts` leaves out a failed upgrade: neither its plan nor its period counts.
-        let (Counts { plan, period, status }, latest) = (state.counts()?, state.latest.as_ref()?);
+        let (BaseState { plan, period, status }, latest) = (state.base_state()?, state.latest.as_ref()?);
         let entitled = state.entitled();
         // A period that begins during a grace has the limits of its own tier.
         let grace = state.grace.as_ref().filter(|_| grace_began_in == Some(period.start));
@@ -138,16 +138,16 @@ pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Term> {
     let mut last = Subscription::unknown(id.clone());
     let ordered = in_order(facts.iter().copied(), None);
     let mut folded_facts = ordered.facts.iter();
-    Subscription::tell(id.clone(), &ordered, |at, state| {
+    Subscription::fold_with(id.clone(), &ordered, |at, state| {
         let before = folded_facts.next().and_then(|fact| state_before(id, fact));
         let grace_since = |state: &Subscription| state.grace.as_ref().map(|g| g.since);
         if grace_since(state) != grace_since(&last) {
             // A failed upgrade in between does not show what counted; the known state does.
             let changed = match &before {
-                Some(before) if last.held.is_none() => before,
+                Some(before) if last.suspended.is_none() => before,
                 _ => &last,
             };
-            grace_began_in = grace_since(state).and(changed.counts()).map(|c| c.period.start);
+            grace_began_in = grace_since(state).and(changed.base_state()).map(|c| c.period.start);
         }
         let was_incomplete = last.latest.as_ref().is_some_and(|l| l.status == "incomplete");
         last = state.clone();

@@ -8,12 +8,14 @@ use crate::domain::{
         Period, Seconds, Snapshot,
     },
     ids::SubscriptionId,
-    testkit::{DAY, T0, Told, changed, created, cycle, days, deleted, facts, has, invoice, month, not_renewed, of},
+    testkit::{
+        DAY, T0, TimedFact, changed, created, cycle, days, deleted, facts, has, invoice, month, not_renewed, of,
+    },
 };
 
 const M: i64 = 1_000_000;
 
-fn on(day: i64, body: FactBody) -> Told {
+fn on(day: i64, body: FactBody) -> TimedFact {
     (day * DAY, body)
 }
 
@@ -43,7 +45,7 @@ fn known(id: &str, facts: &[Fact]) -> Vec<Term> {
     terms
 }
 
-fn terms(events: &[Told]) -> Vec<Term> {
+fn terms(events: &[TimedFact]) -> Vec<Term> {
     known("sub_1", &facts(events))
 }
 
@@ -64,7 +66,7 @@ fn short(term: &Term) -> ShortTerm {
 }
 
 #[track_caller]
-fn check(events: &[Told], expected: &[ShortTerm]) {
+fn check(events: &[TimedFact], expected: &[ShortTerm]) {
     assert_eq!(
         terms(events).iter().map(short).collect::<Vec<_>>(),
         expected,
@@ -72,11 +74,11 @@ fn check(events: &[Told], expected: &[ShortTerm]) {
     );
 }
 
-fn starts(key: &str) -> Told {
+fn starts(key: &str) -> TimedFact {
     on(0, created(has(key, month(0))))
 }
 
-fn to(key: &str, day: i64) -> Told {
+fn to(key: &str, day: i64) -> TimedFact {
     on(day, changed(has(key, month(0))))
 }
 
@@ -331,7 +333,7 @@ fn a_change_by_a_test_clock_counts_in_the_period_that_it_shows() {
 }
 
 /// An upgrade on a day to this price and period, whose payment fails.
-fn unpaid_upgrade(day: i64, key: &str, period: Period, reason: &str) -> [Told; 2] {
+fn unpaid_upgrade(day: i64, key: &str, period: Period, reason: &str) -> [TimedFact; 2] {
     let mut up = has(key, period);
     up.latest_invoice = Some("in_up".to_owned());
     let mut bill = invoice("in_up", Failed, reason, period);

@@ -4,7 +4,7 @@ use super::*;
 
 /// Checks the terms of a user with two subscriptions: (day, subscription, limit in millions).
 #[track_caller]
-fn check_both(events: &[Told], expected: &[(i64, &str, i64)]) {
+fn check_both(events: &[TimedFact], expected: &[(i64, &str, i64)]) {
     let facts = facts(events);
     let both = [known("sub_1", &facts), known("sub_2", &facts)];
     let terms = of_user(&both);

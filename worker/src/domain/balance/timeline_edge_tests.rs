@@ -100,7 +100,7 @@ fn an_unpaid_upgrade_begins_no_new_counting_period() {
 #[test]
 fn late_usage_counts_in_the_current_period_once_its_own_is_closed() {
     let events = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
-    let at = |events: &[Told], time| timeline_of(&facts(events)).counts_at(T0 + time) - T0;
+    let at = |events: &[TimedFact], time| timeline_of(&facts(events)).counts_at(T0 + time) - T0;
     let closed = 30 * DAY + HOUR;
     assert_eq!(at(&events, 0), closed);
     assert_eq!(at(&events, 29 * DAY), closed);

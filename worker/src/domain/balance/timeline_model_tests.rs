@@ -13,7 +13,7 @@ use crate::domain::{
         Period, Seconds,
     },
     ids::UserId,
-    testkit::{DAY, T0, Told, changed, created, cycle, facts, has, month, pack, random, refunded, shipped},
+    testkit::{DAY, T0, TimedFact, changed, created, cycle, facts, has, month, pack, random, refunded, shipped},
 };
 use proptest::{
     collection::vec,
@@ -25,7 +25,7 @@ const CAP: i64 = 10 * M;
 const PRICES: [&str; 3] = ["basic_monthly", "plus_monthly", "max_monthly"];
 
 #[derive(Debug, Clone)]
-enum Act {
+enum BookkeeperAct {
     Use(i64),
     /// To the tier with this index in `PRICES`.
     Change(usize),
@@ -40,7 +40,7 @@ type PaidAfter = Option<Seconds>;
 /// The second implementation. It keeps a balance and writes down the events.
 #[derive(Debug)]
 struct Bookkeeper {
-    events: Vec<Told>,
+    events: Vec<TimedFact>,
     usage: Vec<UsageSum>,
     tier: usize,
     /// The higher tier of a running grace.
@@ -123,9 +123,9 @@ impl Bookkeeper {
         self.limits = vec![(self.period.start, self.limit())];
     }
 
-    fn act(&mut self, at: Seconds, act: &Act) {
+    fn act(&mut self, at: Seconds, act: &BookkeeperAct) {
         match act {
-            Act::Use(amount) => {
+            BookkeeperAct::Use(amount) => {
                 self.usage.push(UsageSum { at, amount: *amount });
                 let mut left = *amount;
                 let mut pay = |there: i64| {
@@ -138,7 +138,7 @@ impl Bookkeeper {
                 self.purchased -= pay(self.purchased);
                 self.rollover -= left;
             }
-            Act::Change(tier) => {
+            BookkeeperAct::Change(tier) => {
                 let old = std::mem::replace(&mut self.tier, *tier);
                 let highest = self.lifted.filter(|lifted| *lifted > old).unwrap_or(old);
                 let keeps = if *tier < old && self.paid {
@@ -150,14 +150,14 @@ impl Bookkeeper {
                 self.limits.push((at, self.limit()));
                 self.events.push((at - T0, changed(has(PRICES[*tier], self.period))));
             }
-            Act::Buy(millions) => {
+            BookkeeperAct::Buy(millions) => {
                 let session = format!("cs_{at}");
                 self.events
                     .push((at - T0, FactBody::Session(pack(&session, "tokens", millions * M))));
                 self.grant(millions * M);
                 self.pack = Some((session, millions * M, 0));
             }
-            Act::Refund(cents) => {
+            BookkeeperAct::Refund(cents) => {
                 let Some((session, credits, before)) = self.pack.take() else {
                     return;
                 };
@@ -180,12 +180,12 @@ impl Bookkeeper {
 }
 
 /// Pauses of hours or days, and what happens after each.
-fn acts() -> impl Strategy<Value = Vec<(Seconds, Act)>> {
+fn acts() -> impl Strategy<Value = Vec<(Seconds, BookkeeperAct)>> {
     let act = prop_oneof![
-        4 => (0..9 * M).prop_map(Act::Use),
-        3 => (0..3_usize).prop_map(Act::Change),
-        1 => (1..9_i64).prop_map(Act::Buy),
-        1 => (1..700_i64).prop_map(Act::Refund),
+        4 => (0..9 * M).prop_map(BookkeeperAct::Use),
+        3 => (0..3_usize).prop_map(BookkeeperAct::Change),
+        1 => (1..9_i64).prop_map(BookkeeperAct::Buy),
+        1 => (1..700_i64).prop_map(BookkeeperAct::Refund),
     ];
     vec((7_201..12 * DAY, act), 1..25)
 }

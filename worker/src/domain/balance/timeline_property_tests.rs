@@ -14,8 +14,8 @@ use crate::domain::{
     },
     ids::{EventId, UserId},
     testkit::{
-        DAY, T0, Told, changed, created, cycle, deleted, disputed, facts, has, invoice, item, month, of, pack, random,
-        refund_failed, refunded, shipped,
+        DAY, T0, TimedFact, changed, created, cycle, deleted, disputed, facts, has, invoice, item, month, of, pack,
+        random, refund_failed, refunded, shipped,
     },
 };
 use proptest::{
@@ -31,13 +31,13 @@ const CASES: u32 = 3_000;
 
 /// What may happen next in a history.
 #[derive(Debug, Clone)]
-enum Act {
+enum HistoryAct {
     Price(&'static str),
     FailedUpgrade(&'static str),
     Status(&'static str),
     /// The next period begins. Its invoice is paid, fails, is paid days later, or
     /// never has an event.
-    Renew(Bill),
+    Renew(RenewalPayment),
     /// A pack with this many millions of credits.
     Buy(i64),
     /// The total refund of the last pack, in cents of its 10.00.
@@ -50,14 +50,14 @@ enum Act {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Bill {
+enum RenewalPayment {
     Paid,
     Fails,
     Late(i64),
     Silent,
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn act() -> impl Strategy<Value = HistoryAct> {
     let prices = [
         "basic_monthly",
         "plus_monthly",
@@ -66,32 +66,32 @@ fn act() -> impl Strategy<Value = Act> {
         "max_yearly",
     ];
     let bill = prop_oneof![
-        4 => Just(Bill::Paid),
-        1 => Just(Bill::Fails),
-        1 => (1..50_i64).prop_map(Bill::Late),
-        1 => Just(Bill::Silent),
+        4 => Just(RenewalPayment::Paid),
+        1 => Just(RenewalPayment::Fails),
+        1 => (1..50_i64).prop_map(RenewalPayment::Late),
+        1 => Just(RenewalPayment::Silent),
     ];
     prop_oneof![
-        4 => select(prices.to_vec()).prop_map(Act::Price),
-        1 => select(vec!["plus_monthly", "max_monthly", "max_yearly"]).prop_map(Act::FailedUpgrade),
-        1 => select(vec!["active", "trialing", "past_due", "unpaid"]).prop_map(Act::Status),
-        4 => bill.prop_map(Act::Renew),
-        2 => (1..12_i64).prop_map(Act::Buy),
-        1 => (1..=1_000_i64).prop_map(Act::Refund),
-        1 => (1..=1_000_i64).prop_map(Act::RefundFails),
-        1 => any::<bool>().prop_map(Act::Dispute),
-        1 => Just(Act::Credit),
+        4 => select(prices.to_vec()).prop_map(HistoryAct::Price),
+        1 => select(vec!["plus_monthly", "max_monthly", "max_yearly"]).prop_map(HistoryAct::FailedUpgrade),
+        1 => select(vec!["active", "trialing", "past_due", "unpaid"]).prop_map(HistoryAct::Status),
+        4 => bill.prop_map(HistoryAct::Renew),
+        2 => (1..12_i64).prop_map(HistoryAct::Buy),
+        1 => (1..=1_000_i64).prop_map(HistoryAct::Refund),
+        1 => (1..=1_000_i64).prop_map(HistoryAct::RefundFails),
+        1 => any::<bool>().prop_map(HistoryAct::Dispute),
+        1 => Just(HistoryAct::Credit),
     ]
 }
 
-fn history(acts_max: usize) -> impl Strategy<Value = Vec<Told>> {
+fn history(acts_max: usize) -> impl Strategy<Value = Vec<TimedFact>> {
     let pause = prop_oneof![1 => Just(0), 1 => 1..90_i64, 3 => DAY..20 * DAY];
     let begins = select(vec!["trialing", "active", "active", "incomplete"]);
     (begins, vec((pause, act()), 1..acts_max), any::<bool>())
         .prop_map(|(status, acts, ends)| events_of(status, &acts, ends))
 }
 
-fn events_of(status: &str, acts: &[(i64, Act)], ends: bool) -> Vec<Told> {
+fn events_of(status: &str, acts: &[(i64, HistoryAct)], ends: bool) -> Vec<TimedFact> {
     let mut now = has("plus_monthly", month(0));
     status.clone_into(&mut now.status);
     let mut at = 0;
@@ -100,11 +100,11 @@ fn events_of(status: &str, acts: &[(i64, Act)], ends: bool) -> Vec<Told> {
     for (number, (pause, act)) in acts.iter().enumerate() {
         at += pause;
         match act {
-            Act::Price(key) => {
+            HistoryAct::Price(key) => {
                 price(&mut now, key, T0 + at);
                 events.push((at, changed(now.clone())));
             }
-            Act::FailedUpgrade(key) => {
+            HistoryAct::FailedUpgrade(key) => {
                 price(&mut now, key, T0 + at);
                 let (id, period) = (format!("in_{number}"), now.period.expect("a period"));
                 now.latest_invoice = Some(id.clone());
@@ -113,19 +113,21 @@ fn events_of(status: &str, acts: &[(i64, Act)], ends: bool) -> Vec<Told> {
                 bill.lines[0].proration = !key.ends_with("yearly");
                 events.push((at + 1, FactBody::Invoice(bill)));
             }
-            Act::Status(word) => {
+            HistoryAct::Status(word) => {
                 (*word).clone_into(&mut now.status);
                 events.push((at, changed(now.clone())));
             }
-            Act::Renew(bill) => at = renew(&mut events, &mut now, at, *bill),
-            Act::Buy(millions) => {
+            HistoryAct::Renew(bill) => at = renew(&mut events, &mut now, at, *bill),
+            HistoryAct::Buy(millions) => {
                 session = format!("cs_{number}");
                 events.push((at, FactBody::Session(pack(&session, "tokens", millions * M))));
             }
-            Act::Refund(cents) => events.push((at, refunded(&session, *cents))),
-            Act::RefundFails(cents) => events.push((at, refund_failed(&session, &format!("re_{number}"), *cents))),
-            Act::Dispute(begins) => events.push((at, disputed(&session, "dp", 700, *begins))),
-            Act::Credit => events.push((at, item(-300, true))),
+            HistoryAct::Refund(cents) => events.push((at, refunded(&session, *cents))),
+            HistoryAct::RefundFails(cents) => {
+                events.push((at, refund_failed(&session, &format!("re_{number}"), *cents)));
+            }
+            HistoryAct::Dispute(begins) => events.push((at, disputed(&session, "dp", 700, *begins))),
+            HistoryAct::Credit => events.push((at, item(-300, true))),
         }
     }
     if ends {
@@ -153,7 +155,7 @@ fn length(key: &str) -> Seconds {
 }
 
 /// Returns the time of the renewal, which is not before the end of the period.
-fn renew(events: &mut Vec<Told>, now: &mut Snapshot, at: Seconds, bill: Bill) -> Seconds {
+fn renew(events: &mut Vec<TimedFact>, now: &mut Snapshot, at: Seconds, bill: RenewalPayment) -> Seconds {
     let ended = now.period.expect("a period");
     let begins = Period {
         start: ended.end,
@@ -163,13 +165,13 @@ fn renew(events: &mut Vec<Told>, now: &mut Snapshot, at: Seconds, bill: Bill) ->
     now.period = Some(begins);
     events.push((at, changed(now.clone())));
     match bill {
-        Bill::Paid => events.push((at + 3_600, cycle(Paid, ended, begins))),
-        Bill::Fails => events.push((at + 3_600, cycle(Failed, ended, begins))),
-        Bill::Late(days) => {
+        RenewalPayment::Paid => events.push((at + 3_600, cycle(Paid, ended, begins))),
+        RenewalPayment::Fails => events.push((at + 3_600, cycle(Failed, ended, begins))),
+        RenewalPayment::Late(days) => {
             events.push((at + 3_600, cycle(Failed, ended, begins)));
             events.push((at + days * DAY, cycle(Paid, ended, begins)));
         }
-        Bill::Silent => {}
+        RenewalPayment::Silent => {}
     }
     at
 }
@@ -210,7 +212,7 @@ fn usage_time() -> impl Strategy<Value = Seconds> {
     prop_oneof![-DAY..500 * DAY, 0..70 * DAY].prop_map(|after| T0 + after)
 }
 
-fn timeline<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Timeline {
+fn timeline_of<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Timeline {
     Timeline::of(&UserId::new("u1"), facts)
 }
 
@@ -242,18 +244,18 @@ proptest! {
         twice in vec(any::<bool>(), 40),
         usage in usage(),
     ) {
-        let expected = timeline(&facts);
-        prop_assert_eq!(&timeline(&arrived), &expected);
-        prop_assert!(expected.terms.windows(2).all(|t| t[0].since < t[1].since), "{:?}", expected.terms);
+        let timeline = timeline_of(&facts);
+        prop_assert_eq!(&timeline_of(&arrived), &timeline);
+        prop_assert!(timeline.terms.windows(2).all(|t| t[0].since < t[1].since), "{:?}", timeline.terms);
         let again = arrived.iter().zip(&twice).filter(|(_, twice)| **twice).map(|(f, _)| f);
-        let doubled = timeline(arrived.iter().chain(again));
-        prop_assert_eq!(&doubled, &expected);
-        prop_assert_eq!(tokens(&doubled, &usage), tokens(&expected, &usage));
+        let doubled = timeline_of(arrived.iter().chain(again));
+        prop_assert_eq!(&doubled, &timeline);
+        prop_assert_eq!(tokens(&doubled, &usage), tokens(&timeline, &usage));
     }
 
     #[test]
     fn a_second_event_of_the_same_payment_changes_nothing(facts in histories(), later in 0..9_i64, usage in usage()) {
-        let expected = timeline(&facts);
+        let timeline = timeline_of(&facts);
         let payment = |f: &&Fact| match &f.body {
             FactBody::Session(_) => true,
             FactBody::Invoice(i) => i.step == Paid,
@@ -265,13 +267,13 @@ proptest! {
             ..f.clone()
         });
         let all: Vec<Fact> = facts.iter().cloned().chain(twins).collect();
-        prop_assert_eq!(tokens(&timeline(&all), &usage).entries, tokens(&expected, &usage).entries);
+        prop_assert_eq!(tokens(&timeline_of(&all), &usage).entries, tokens(&timeline, &usage).entries);
     }
 
     #[test]
     fn no_unit_is_lost_and_each_cause_has_one_entry(facts in histories(), usage in usage()) {
-        let expected = timeline(&facts);
-        let replayed = tokens(&expected, &usage);
+        let timeline = timeline_of(&facts);
+        let replayed = tokens(&timeline, &usage);
         let carried = replayed.balance.carried;
         prop_assert!(carried.purchased >= 0 && (carried.purchased == 0 || carried.rollover >= 0), "{:?}", carried);
         // Usage above the limits was taken from the carried units.
@@ -281,7 +283,7 @@ proptest! {
         prop_assert_eq!(replayed.used.get(&replayed.balance.window).copied().unwrap_or_default(), replayed.balance.used);
         let causes: BTreeSet<_> = replayed.entries.iter().map(|e| (e.kind, &e.cause)).collect();
         prop_assert_eq!(causes.len(), replayed.entries.len(), "a cause has two entries: {:?}", replayed.entries);
-        for purchase in &expected.purchases {
+        for purchase in &timeline.purchases {
             let takes_back = |id: &str| purchase.taken_back.iter().any(|t| t.event.as_str() == id);
             let sum = |kind| -> i64 {
                 let own = |e: &&TimelineEntry| e.kind == kind && (e.cause == purchase.session || takes_back(&e.cause));
@@ -297,7 +299,7 @@ proptest! {
 
     #[test]
     fn only_paid_renewals_roll_over_and_never_more_than_a_limit(facts in histories(), usage in usage()) {
-        let replayed = tokens(&timeline(&facts), &usage);
+        let replayed = tokens(&timeline_of(&facts), &usage);
         for entry in replayed.entries.iter().filter(|e| e.kind == EntryKind::Rollover) {
             let is_cause = |f: &&Fact| matches!(&f.body, FactBody::Invoice(i) if i.invoice == entry.cause && i.step == Paid && i.renews());
             prop_assert!(facts.iter().any(|f| is_cause(&f)), "{:?}", entry);
@@ -312,9 +314,9 @@ proptest! {
         usage in usage(),
         last in vec((0..45 * DAY, 0..9 * M), 1..5),
     ) {
-        let expected = timeline(&facts);
+        let timeline = timeline_of(&facts);
         let mut all = usage;
-        let before = tokens(&expected, &all);
+        let before = tokens(&timeline, &all);
         let mut fast: MeterBalance = before.balance.clone();
         let mut changed = (0, 0);
         let since = fast.since.max(T0);
@@ -326,7 +328,7 @@ proptest! {
             let change = fast.spend(spent.at, amount).expect("in range");
             changed = (changed.0 + change.rollover, changed.1 + change.purchased);
             all.push(spent);
-            let slow = tokens(&expected, &all);
+            let slow = tokens(&timeline, &all);
             prop_assert_eq!(&slow.balance, &fast);
             prop_assert_eq!(&slow.entries, &before.entries);
         }
@@ -340,7 +342,7 @@ proptest! {
         usage in vec((usage_time(), 0..=1_i64 << 62), 1..12),
         known in 0..40_usize,
     ) {
-        let before = timeline(facts.iter().take(known));
+        let before = timeline_of(facts.iter().take(known));
         let mut accepted: Vec<UsageSum> = Vec::new();
         for (at, amount) in usage {
             let spent = UsageSum { at, amount };
@@ -349,7 +351,7 @@ proptest! {
             }
         }
         for known in known..=facts.len() {
-            let all = timeline(facts.iter().take(known));
+            let all = timeline_of(facts.iter().take(known));
             for meter in ["tokens", "basic_chars"] {
                 prop_assert!(replay(&all, meter, &accepted).is_ok(), "{:?} {:?}", all, accepted);
             }
@@ -358,10 +360,10 @@ proptest! {
 
     #[test]
     fn usage_between_two_boundaries_may_be_reordered_and_summed_up(facts in histories(), usage in usage(), turn in 0..9_usize) {
-        let expected = timeline(&facts);
-        let known = tokens(&expected, &usage);
+        let timeline = timeline_of(&facts);
+        let known = tokens(&timeline, &usage);
         let (mut moved, mut summed) = (Vec::new(), Vec::new());
-        for mut spent in between_boundaries(&expected, &usage).into_values() {
+        for mut spent in between_boundaries(&timeline, &usage).into_values() {
             summed.push(UsageSum { at: spent[turn % spent.len()].at, amount: total(&spent) });
             let amounts: Vec<i64> = spent.iter().map(|s| s.amount).collect();
             for (place, spent) in spent.iter_mut().enumerate() {
@@ -371,8 +373,8 @@ proptest! {
             moved.extend(spent);
         }
         moved.reverse();
-        prop_assert_eq!(tokens(&expected, &moved), known.clone());
-        prop_assert_eq!(tokens(&expected, &summed), known);
+        prop_assert_eq!(tokens(&timeline, &moved), known.clone());
+        prop_assert_eq!(tokens(&timeline, &summed), known);
     }
 }
 

@@ -7,17 +7,17 @@ use crate::domain::{
     },
     fact::{FactBody, Seconds},
     ids::UserId,
-    testkit::{DAY, T0, Told, created, disputed, facts, has, month, pack, refund_failed, refunded},
+    testkit::{DAY, T0, TimedFact, created, disputed, facts, has, month, pack, refund_failed, refunded},
 };
 
 const M: i64 = 1_000_000;
 
-fn on(day: i64, body: FactBody) -> Told {
+fn on(day: i64, body: FactBody) -> TimedFact {
     (day * DAY, body)
 }
 
 /// A pack of 5M tokens for 10.00.
-fn buys(day: i64, session: &str) -> Told {
+fn buys(day: i64, session: &str) -> TimedFact {
     on(day, FactBody::Session(pack(session, "tokens", 5 * M)))
 }
 
@@ -27,7 +27,7 @@ type ExpectedEntry = (i64, EntryKind, &'static str, i64, i64);
 /// Checks all entries and the carried units at the end. Usage is (day, millions). The
 /// user has no subscription, so purchases alone pay for it.
 #[track_caller]
-fn check(events: &[Told], usage: &[(Seconds, i64)], lines: &[ExpectedEntry], left: (i64, i64)) {
+fn check(events: &[TimedFact], usage: &[(Seconds, i64)], lines: &[ExpectedEntry], left: (i64, i64)) {
     let usage: Vec<UsageSum> = usage
         .iter()
         .map(|(day, millions)| UsageSum {

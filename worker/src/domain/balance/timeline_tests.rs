@@ -13,13 +13,15 @@ use crate::domain::{
         Period, Seconds, Snapshot,
     },
     ids::{EventId, SubscriptionId, UserId},
-    testkit::{DAY, T0, Told, changed, created, cycle, days, deleted, facts, has, invoice, month, of, pack, shipped},
+    testkit::{
+        DAY, T0, TimedFact, changed, created, cycle, days, deleted, facts, has, invoice, month, of, pack, shipped,
+    },
 };
 
 const M: i64 = 1_000_000;
 const HOUR: Seconds = 3_600;
 
-fn on(day: i64, body: FactBody) -> Told {
+fn on(day: i64, body: FactBody) -> TimedFact {
     (day * DAY, body)
 }
 
@@ -33,16 +35,16 @@ fn status(word: &str, snapshot: Snapshot) -> Snapshot {
     }
 }
 
-fn starts(key: &str) -> Told {
+fn starts(key: &str) -> TimedFact {
     on(0, created(has(key, month(0))))
 }
 
-fn to(key: &str, day: i64) -> Told {
+fn to(key: &str, day: i64) -> TimedFact {
     on(day, changed(has(key, month(0))))
 }
 
 /// The month with this number begins at this price. Its invoice comes an hour later.
-fn renews(key: &str, number: i64, step: InvoiceStep) -> [Told; 2] {
+fn renews(key: &str, number: i64, step: InvoiceStep) -> [TimedFact; 2] {
     let (ended, begins) = (month(number - 1), month(number));
     [
         on(30 * number, changed(has(key, begins))),
@@ -50,7 +52,7 @@ fn renews(key: &str, number: i64, step: InvoiceStep) -> [Told; 2] {
     ]
 }
 
-fn all(parts: &[&[Told]]) -> Vec<Told> {
+fn all(parts: &[&[TimedFact]]) -> Vec<TimedFact> {
     parts.concat()
 }
 
@@ -73,7 +75,7 @@ fn timeline_of(facts: &[Fact]) -> Timeline {
 }
 
 #[track_caller]
-fn meter(events: &[Told], meter: &str, usage: &[UsageOnDay]) -> ReplayedMeter {
+fn meter(events: &[TimedFact], meter: &str, usage: &[UsageOnDay]) -> ReplayedMeter {
     let usage: Vec<UsageSum> = usage
         .iter()
         .map(|(day, amount)| UsageSum {
@@ -86,7 +88,7 @@ fn meter(events: &[Told], meter: &str, usage: &[UsageOnDay]) -> ReplayedMeter {
 
 /// Checks the tokens at the end: limit, used, rollover, purchased.
 #[track_caller]
-fn check(events: &[Told], usage: &[UsageOnDay], expected: (i64, i64, i64, i64)) {
+fn check(events: &[TimedFact], usage: &[UsageOnDay], expected: (i64, i64, i64, i64)) {
     let replayed = meter(events, "tokens", usage);
     let (balance, carried) = (&replayed.balance, replayed.balance.carried);
     let limit = balance.limits.at(balance.since).expect("a limit");
@@ -99,7 +101,7 @@ fn check(events: &[Told], usage: &[UsageOnDay], expected: (i64, i64, i64, i64)) 
 
 /// Checks what rolled over, entry by entry.
 #[track_caller]
-fn check_rollover(events: &[Told], usage: &[UsageOnDay], expected: &[i64]) {
+fn check_rollover(events: &[TimedFact], usage: &[UsageOnDay], expected: &[i64]) {
     let replayed = meter(events, "tokens", usage);
     let entries = replayed.entries.iter().filter(|e| e.kind == EntryKind::Rollover);
     assert_eq!(
@@ -109,7 +111,7 @@ fn check_rollover(events: &[Told], usage: &[UsageOnDay], expected: &[i64]) {
     );
 }
 
-fn purchase(day: i64, session: &str, credits: i64) -> Told {
+fn purchase(day: i64, session: &str, credits: i64) -> TimedFact {
     on(day, FactBody::Session(pack(session, "tokens", credits)))
 }
 
@@ -147,7 +149,7 @@ fn rollover_and_purchases_pay_a_debt() {
 
 #[test]
 fn unused_units_roll_over_once_and_up_to_the_cap() {
-    let months: Vec<Told> = (1..=4).flat_map(|n| renews("basic_monthly", n, Paid)).collect();
+    let months: Vec<TimedFact> = (1..=4).flat_map(|n| renews("basic_monthly", n, Paid)).collect();
     let events = all(&[&[starts("basic_monthly")], &months]);
     check_rollover(&events, &[(10, 2 * M)], &[3 * M, 5 * M, 2 * M, 0]);
     check(&events, &[(10, 2 * M)], (5 * M, 0, 10 * M, 0));
@@ -346,7 +348,7 @@ fn a_trial_has_a_limit_and_nothing_of_it_rolls_over() {
 #[test]
 fn an_unpaid_period_rolls_over_only_once_it_is_paid() {
     let retried = (65 * DAY, cycle(Paid, month(0), month(1)));
-    let months = |first: &[Told]| all(&[&[starts("basic_monthly")], first, &renews("basic_monthly", 2, Paid)]);
+    let months = |first: &[TimedFact]| all(&[&[starts("basic_monthly")], first, &renews("basic_monthly", 2, Paid)]);
     for first in [
         &renews("basic_monthly", 1, Failed)[..],
         &renews("basic_monthly", 1, ActionRequired),

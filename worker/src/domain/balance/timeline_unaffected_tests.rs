@@ -26,7 +26,7 @@ impl BatchedAccount {
         let late = next.is_none();
         let after = next.unwrap_or_else(|| Account::fold(&self.known.iter().collect::<Vec<_>>()));
         let concerned = after
-            .concerns(before.as_ref(), &new, late)
+            .affected_users(before.as_ref(), &new, late)
             .into_iter()
             .cloned()
             .collect();
@@ -97,7 +97,7 @@ proptest! {
 
 /// Folds two batches and checks the users whom the second one concerns.
 #[track_caller]
-fn check_concerned(before: &[Told], batch: &[Told], expected: &[&str]) {
+fn check_concerned(before: &[TimedFact], batch: &[TimedFact], expected: &[&str]) {
     let events = [before, batch].concat();
     let facts = facts(&events);
     let (known, new) = facts.split_at(before.len());

@@ -2,7 +2,7 @@
 
 use super::{
     meter_history::PaidFrom,
-    words::{Moment, detail, span, units},
+    words::{detail, span, units},
 };
 use crate::domain::{
     balance::{
@@ -12,6 +12,7 @@ use crate::domain::{
         waterfall::{CarriedBalance, MeterLimits, UnitLimit},
     },
     fact::Fact,
+    moment::Moment,
 };
 
 /// What the words about one meter are made from.

@@ -5,7 +5,6 @@ use super::{
     balance_words::{self, MeterContext},
     explanation::ExplainRequest,
     meter_history::{BalanceLine, EARLIER_USAGE, LedgerRecord, LineKind, MeterHistory, PaidFrom},
-    words::Moment,
 };
 use crate::domain::{
     balance::{
@@ -16,6 +15,7 @@ use crate::domain::{
         waterfall::{BalanceChange, Overflow},
     },
     fact::{Fact, Seconds},
+    moment::Moment,
 };
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,7 +9,7 @@ use crate::domain::{
     explain::{ExplainRequest, Explanation, explain},
     fact::{ChargeRefundedFact, Fact, FactBody, Grant, InvoiceStep, RefundFailedFact, Seconds},
     ids::UserId,
-    testkit::{DAY, T0, Told, active, changed, created, facts, invoice, month, other_session, sub, user},
+    testkit::{DAY, T0, TimedFact, active, changed, created, facts, invoice, month, other_session, sub, user},
 };
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ fn explained(facts: &[Fact], recorded: &[LedgerRecord], day: i64, is_past: bool)
     explain(facts, recorded, &request)
 }
 
-fn meter(events: &[Told], recorded: &[LedgerRecord], day: i64) -> MeterHistory {
+fn meter(events: &[TimedFact], recorded: &[LedgerRecord], day: i64) -> MeterHistory {
     let mut meters = explained(&facts(events), recorded, day, true)
         .expect("u1 is known")
         .meters;
@@ -86,7 +86,7 @@ fn refund_failed(amount: i64) -> FactBody {
 }
 
 /// A month begins, and the invoice of this renewal is paid.
-fn renewal(number: i64) -> [Told; 2] {
+fn renewal(number: i64) -> [TimedFact; 2] {
     let mut cycle = invoice(
         &format!("in_{number}"),
         InvoiceStep::Paid,
@@ -102,7 +102,7 @@ fn renewal(number: i64) -> [Told; 2] {
 }
 
 /// A plan of 1,000 a month with a rollover cap of 2,000, and a pack of 500.
-fn events() -> Vec<Told> {
+fn events() -> Vec<TimedFact> {
     let mut events = vec![
         (0, created(sub("active", "plus"))),
         (0, other_session(user("u1"), None)),

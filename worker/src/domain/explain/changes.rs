@@ -3,12 +3,13 @@
 use super::{
     grace,
     transition::{ChangeKind, ChangeNote, Transition},
-    words::{Moment, span, tier},
+    words::{span, tier},
 };
 use crate::domain::{
     fact::{FactBody, InvoiceStep, Phase, Seconds, Snapshot},
+    moment::Moment,
     subscription::{
-        link::{Claim, Witness},
+        link::{ClaimSource, OwnerClaim},
         state::Subscription,
     },
 };
@@ -19,7 +20,7 @@ pub(super) fn gives<'a>(subscription: &'a Subscription, at: Seconds, free_tier: 
         return free_tier;
     }
     let running = subscription.grace.as_ref().filter(|g| g.until > at).map(|g| &g.plan);
-    running.or(subscription.counting_plan()).map_or(free_tier, |p| &p.tier)
+    running.or(subscription.base_plan()).map_or(free_tier, |p| &p.tier)
 }
 
 impl<'a> Transition<'a> {
@@ -140,7 +141,7 @@ impl<'a> Transition<'a> {
             notes.push(ChangeKind::FirstPayment.note("first payment: ever_paid is true from here on"));
         }
         // The invoice of a suspended upgrade is named by `upgrade`.
-        let suspending = |state: &'a Subscription| state.held.as_ref().map(|h| h.invoice.as_str());
+        let suspending = |state: &'a Subscription| state.suspended.as_ref().map(|h| h.invoice.as_str());
         let suspending = [suspending(self.before), suspending(self.after)];
         let names = |state: &'a Subscription| {
             let ids = state.failed.iter().map(|f| f.invoice.as_str());
@@ -157,9 +158,9 @@ impl<'a> Transition<'a> {
 
     fn upgrade(&self) -> Option<ChangeNote> {
         let wanted = |state: &'a Subscription| tier(state.plan.as_ref());
-        match (&self.before.held, &self.after.held) {
+        match (&self.before.suspended, &self.after.suspended) {
             (old, Some(suspended)) if old.as_ref().map(|h| &h.invoice) != Some(&suspended.invoice) => {
-                let (upgrade, counts, id) = (wanted(self.after), &suspended.counts.plan.tier, &suspended.invoice);
+                let (upgrade, counts, id) = (wanted(self.after), &suspended.base.plan.tier, &suspended.invoice);
                 Some(ChangeKind::UpgradeSuspended.note(format!(
                     "upgrade to {upgrade} suspended: the payment of {id} failed; {counts} counts until it is paid"
                 )))
@@ -200,17 +201,17 @@ impl<'a> Transition<'a> {
 }
 
 /// The link to a user, if it changes.
-pub(super) fn linked(old: Option<&Claim>, new: Option<&Claim>) -> Option<ChangeNote> {
+pub(super) fn linked(old: Option<&OwnerClaim>, new: Option<&OwnerClaim>) -> Option<ChangeNote> {
     let new = new?;
     let old = old.map(|c| &c.user);
     if old == Some(&new.user) {
         return None;
     }
-    let by = match new.witness {
-        Witness::OwnMetadata => "by metadata.user_id of the subscription".to_owned(),
-        Witness::SessionMetadata => "by metadata.user_id of its checkout session".to_owned(),
-        Witness::SessionReference => "by client_reference_id of its checkout session".to_owned(),
-        Witness::Customer => format!("as the user of its customer, whom {} names", new.event_id),
+    let by = match new.source {
+        ClaimSource::OwnMetadata => "by metadata.user_id of the subscription".to_owned(),
+        ClaimSource::SessionMetadata => "by metadata.user_id of its checkout session".to_owned(),
+        ClaimSource::SessionReference => "by client_reference_id of its checkout session".to_owned(),
+        ClaimSource::Customer => format!("as the user of its customer, whom {} names", new.event_id),
     };
     let instead = old.map_or(String::new(), |user| format!(" instead of {user}"));
     Some(ChangeKind::Linked.note(format!("linked to {}{instead}, {by}", new.user)))

@@ -7,11 +7,12 @@ use super::{
     meter_history::LedgerRecord,
     summary,
     transition::ChangeKind,
-    words::{self, Moment},
+    words,
 };
 use crate::domain::{
     fact::{Fact, FactBody},
     ids::{AccountId, UserId},
+    moment::Moment,
     subscription::{
         account::Account,
         entitlement::{self, Entitlement},
@@ -58,7 +59,8 @@ pub fn explain(facts: &[Fact], recorded: &[LedgerRecord], request: &ExplainReque
     });
     let meters = balances::meters(facts, recorded, request);
     // A user with a balance has a row, even without a subscription.
-    let by_balance = || (!meters.is_empty()).then(|| Entitlement::by_balance(request.user, request.free_tier));
+    let by_balance =
+        || (!meters.is_empty()).then(|| Entitlement::without_subscription(request.user, request.free_tier));
     let row = entitlement
         .or_else(by_balance)
         .map(|e| EntitlementRow::at(e, request.at));

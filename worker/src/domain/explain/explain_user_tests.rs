@@ -4,7 +4,7 @@ use crate::domain::{
     explain::{ExplainRequest, Explanation, explain},
     fact::{ChargeRefundedFact, Digests, Fact, FactBody, Seconds, Snapshot},
     ids::{EventId, UserId},
-    testkit::{DAY, T0, Told, changed, created, facts, month, of, other_session, renewed, session, sub, user},
+    testkit::{DAY, T0, TimedFact, changed, created, facts, month, of, other_session, renewed, session, sub, user},
 };
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(in crate::domain::explain) fn at(facts: &[Fact], after: Seconds) -> Option<E
 }
 
 /// The explanation of `u1`, who owns the account from the first second on.
-pub(in crate::domain::explain) fn explained(events: &[Told], after: Seconds) -> Explanation {
+pub(in crate::domain::explain) fn explained(events: &[TimedFact], after: Seconds) -> Explanation {
     let mut events = events.to_vec();
     events.insert(0, (0, other_session(user("u1"), None)));
     at(&facts(&events), after).expect("u1 is known")
@@ -240,7 +240,7 @@ fn refunds_and_purchases_are_listed_beside_the_subscriptions() {
 
 #[test]
 fn a_twin_names_the_event_that_it_repeats() {
-    for prints in [
+    for digests in [
         None,
         Some(Digests {
             before: Some(1),
@@ -257,7 +257,7 @@ fn a_twin_names_the_event_that_it_repeats() {
         events.push(twin);
         for fact in &mut events[2..] {
             if let FactBody::Subscription(s) = &mut fact.body {
-                s.prints = prints;
+                s.digests = digests;
             }
         }
         let explanation = at(&events, DAY).expect("u1 is known");

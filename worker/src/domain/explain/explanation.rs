@@ -1,9 +1,10 @@
 //! The input and the output of an explanation.
 
-use super::{meter_history::MeterHistory, transition::ChangeNote, words::Moment};
+use super::{meter_history::MeterHistory, transition::ChangeNote};
 use crate::domain::{
     fact::{Fact, Seconds},
     ids::{AccountId, EventId, SubscriptionId, UserId},
+    moment::Moment,
     subscription::entitlement::Entitlement,
 };
 use serde::Serialize;

@@ -1,15 +1,13 @@
 //! What a fact changed about the grace, and why a downgrade began none.
 
-use super::{
-    transition::{ChangeKind, ChangeNote, Transition},
-    words::Moment,
-};
+use super::transition::{ChangeKind, ChangeNote, Transition};
 use crate::domain::{
     fact::{FactBody, InvoiceStep, Seconds, SubscriptionFact},
+    moment::Moment,
     subscription::{
         grace::Grace,
         invoices,
-        state::{Counts, Subscription},
+        state::{BaseState, Subscription},
     },
 };
 
@@ -63,7 +61,7 @@ fn ended(transition: &Transition<'_>, grace: &Grace) -> String {
         FactBody::Invoice(i) if i.step == InvoiceStep::Paid && i.credits() => "the change was credited".to_owned(),
         FactBody::InvoiceItem(_) => "the change was credited".to_owned(),
         FactBody::Invoice(_) => "its period turned out to be unpaid".to_owned(),
-        FactBody::Subscription(_) => match transition.after.counting_plan() {
+        FactBody::Subscription(_) => match transition.after.base_plan() {
             Some(plan) if plan.rank >= grace.plan.rank => format!("the tier is {} again", plan.tier),
             _ => "a new period began".to_owned(),
         },
@@ -77,7 +75,7 @@ fn no_grace(transition: &Transition<'_>, running: Option<&Grace>) -> Option<Chan
         return None;
     };
     let old = counts_before(transition.before, fact)?;
-    let new = transition.after.counting_plan()?;
+    let new = transition.after.base_plan()?;
     if !transition.after.entitled() || new.rank >= old.plan.rank {
         return None;
     }
@@ -100,14 +98,14 @@ fn no_grace(transition: &Transition<'_>, running: Option<&Grace>) -> Option<Chan
 
 /// What counted before a snapshot. Where an earlier event is missing, the
 /// snapshot's own `previous_attributes` say it.
-fn counts_before(before: &Subscription, fact: &SubscriptionFact) -> Option<Counts> {
+fn counts_before(before: &Subscription, fact: &SubscriptionFact) -> Option<BaseState> {
     let known = before.latest.as_ref();
     match &fact.before {
-        Some(own) if own.plan.is_some() && known.is_none_or(|latest| !latest.shows_same(own)) => Some(Counts {
+        Some(own) if own.plan.is_some() && known.is_none_or(|latest| !latest.shows_same(own)) => Some(BaseState {
             plan: own.plan.clone()?,
             period: own.period.or(before.period)?,
             status: own.status.clone(),
         }),
-        _ => before.counts(),
+        _ => before.base_state(),
     }
 }

@@ -5,14 +5,15 @@ use super::{
     changes::{gives, linked},
     explanation::{ExplainRequest, HistoryEntry},
     transition::{ChangeKind, ChangeNote, Transition},
-    words::{Moment, detail},
+    words::detail,
 };
 use crate::domain::{
     fact::{Fact, FactBody, Seconds},
     ids::{SubscriptionId, UserId},
+    moment::Moment,
     subscription::{
         grace::Grace,
-        link::{self, Claim},
+        link::{self, OwnerClaim},
         order::in_order,
         state::Subscription,
     },
@@ -39,7 +40,7 @@ pub(super) fn of_subscription<'a>(
     others: &[&'a Fact],
     request: &ExplainRequest<'a>,
 ) -> FoldedHistory {
-    let claims = others.iter().filter_map(|f| Some((link::of_customer(f)?, *f)));
+    let claims = others.iter().filter_map(|f| Some((link::customer_owner(f)?, *f)));
     let builder = HistoryBuilder {
         request,
         customer_claim: claims.min_by(|a, b| a.0.cmp(&b.0)),
@@ -60,7 +61,7 @@ pub(super) fn of_subscription<'a>(
 struct HistoryBuilder<'q, 'a> {
     request: &'q ExplainRequest<'a>,
     /// The best claim of another fact that names the customer's user.
-    customer_claim: Option<(Claim, &'a Fact)>,
+    customer_claim: Option<(OwnerClaim, &'a Fact)>,
     /// How many seconds have changes of unknown order, once all facts are known.
     undecided: u32,
     so_far: Vec<&'a Fact>,
@@ -71,7 +72,7 @@ struct HistoryBuilder<'q, 'a> {
     /// The state after `so_far`.
     state: Subscription,
     now: Seconds,
-    link: Option<Claim>,
+    link: Option<OwnerClaim>,
     was_theirs: bool,
     /// The grace that runs, and whose end is not in `entries` yet.
     grace: Option<Grace>,
@@ -180,7 +181,7 @@ impl<'a> HistoryBuilder<'_, 'a> {
         self.state = after;
     }
 
-    fn link_to(&mut self, claim: Option<Claim>) -> Option<ChangeNote> {
+    fn link_to(&mut self, claim: Option<OwnerClaim>) -> Option<ChangeNote> {
         let change = linked(self.link.as_ref(), claim.as_ref());
         self.was_theirs |= claim.as_ref().is_some_and(|c| c.user == *self.request.user);
         self.link = claim;
@@ -224,8 +225,8 @@ fn repeats(known: &Fact, fact: &Fact) -> bool {
 /// Whether two snapshots are of one change, by the same rule as the order of facts.
 fn are_twins(known: &Fact, fact: &Fact) -> bool {
     match (&known.body, &fact.body) {
-        (FactBody::Subscription(a), FactBody::Subscription(b)) if known.created == fact.created => match b.prints {
-            Some(_) => (a.phase, a.prints, &a.request) == (b.phase, b.prints, &b.request),
+        (FactBody::Subscription(a), FactBody::Subscription(b)) if known.created == fact.created => match b.digests {
+            Some(_) => (a.phase, a.digests, &a.request) == (b.phase, b.digests, &b.request),
             None => a == b,
         },
         _ => false,

@@ -9,8 +9,8 @@ use crate::domain::{
     ids::UserId,
     subscription::{account::Account, entitlement},
     testkit::{
-        DAY, T0, Told, active, changed, created, deleted, facts, invoice, item, month, not_renewed, prorated, renewed,
-        sub, user,
+        DAY, T0, TimedFact, active, changed, created, deleted, facts, invoice, item, month, not_renewed, prorated,
+        renewed, sub, user,
     },
 };
 use std::{
@@ -20,7 +20,7 @@ use std::{
 
 /// The words of all entries of the first subscription.
 #[track_caller]
-fn check(events: &[Told], after: Seconds, expected: &[&[&str]]) {
+fn check(events: &[TimedFact], after: Seconds, expected: &[&[&str]]) {
     let explanation = explained(events, after);
     let words = |entry: &HistoryEntry| -> Vec<String> { entry.changes.iter().map(|c| c.words.clone()).collect() };
     let entries: Vec<Vec<String>> = explanation.subscriptions[0].entries.iter().map(words).collect();
@@ -30,7 +30,7 @@ fn check(events: &[Told], after: Seconds, expected: &[&[&str]]) {
 /// Checks the words for the events of the last second. The subscription begins at
 /// second 0 as an active max.
 #[track_caller]
-fn check_last(events: &[Told], expected: &[&str]) {
+fn check_last(events: &[TimedFact], expected: &[&str]) {
     let mut events = events.to_vec();
     events.insert(0, (0, created(sub("active", "max"))));
     let last = events.iter().map(|(at, _)| *at).max().expect("a life");

@@ -1,7 +1,9 @@
 //! The history of one meter's balance: its lines, and the buckets that paid.
 
-use super::words::Moment;
-use crate::domain::balance::{timeline::TimelineEntry, waterfall::UnitLimit};
+use crate::domain::{
+    balance::{timeline::TimelineEntry, waterfall::UnitLimit},
+    moment::Moment,
+};
 use serde::Serialize;
 
 /// The cause of a usage line that sums up any number of earlier reports.

@@ -14,8 +14,8 @@ mod summary;
 mod transition;
 mod words;
 
+pub use crate::domain::moment::Moment;
 pub use explain_user::explain;
 pub use explanation::{EntitlementRow, ExplainRequest, Explanation, HistoryEntry, SubscriptionHistory};
 pub use meter_history::{BalanceLine, EARLIER_USAGE, LedgerRecord, LineKind, MeterHistory, PaidFrom};
 pub use transition::{ChangeKind, ChangeNote};
-pub use words::Moment;

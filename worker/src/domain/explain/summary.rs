@@ -1,13 +1,11 @@
 //! The first sentences of an explanation: what a user has and why. And the notes on
 //! each subscription.
 
-use super::{
-    explanation::ExplainRequest,
-    words::{Moment, tier},
-};
+use super::{explanation::ExplainRequest, words::tier};
 use crate::domain::{
     fact::{Seconds, Snapshot},
     ids::UserId,
+    moment::Moment,
     subscription::{
         entitlement::{Entitlement, precedence},
         state::Subscription,
@@ -41,7 +39,7 @@ pub(super) fn sentences(
     };
     let mut sentences = vec![head, status(current, has)];
     if let Some(grace) = running {
-        let (high, low, since) = (&grace.plan.tier, tier(current.counting_plan()), Moment(grace.since));
+        let (high, low, since) = (&grace.plan.tier, tier(current.base_plan()), Moment(grace.since));
         sentences.push(format!(
             "It was downgraded from {high} to {low} at {since}; the period is paid and was not credited."
         ));
@@ -53,7 +51,7 @@ pub(super) fn sentences(
         ));
     }
     if has.entitled
-        && let Some(suspended) = &current.held
+        && let Some(suspended) = &current.suspended
     {
         let (upgrade, invoice) = (tier(current.plan.as_ref()), &suspended.invoice);
         sentences.push(format!(

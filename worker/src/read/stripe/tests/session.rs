@@ -157,13 +157,29 @@ fn a_quantity_that_is_no_number_of_packs_is_malformed() {
 
 #[test]
 fn a_pack_that_the_catalog_does_not_know_is_a_dead_letter() {
-    for metadata in [json!({"pack": "gold"}), json!({"pack": ""}), json!({}), json!(null)] {
+    let object = with(&of_pack(), "/metadata", json!({"pack": "gold"}));
+    let (reason, detail) = refusal(&event("checkout.session.completed", &object));
+    assert_eq!(reason, Permanent::UnknownPack);
+    assert!(
+        detail.contains("metadata.pack") && detail.contains("replay"),
+        "{detail}"
+    );
+    check_grant("expired", &object, None);
+}
+
+#[test]
+fn a_paid_session_that_names_no_pack_needs_a_lookup_and_is_dead_without_one() {
+    for metadata in [json!({"pack": ""}), json!({}), json!(null)] {
         let object = with(&of_pack(), "/metadata", metadata);
-        let (reason, detail) = refusal(&event("checkout.session.completed", &object));
-        assert_eq!(reason, Permanent::UnknownPack);
+        let Ok(Meaning::NeedsLookup(lookup)) = meaning(&event("checkout.session.completed", &object)) else {
+            panic!("no look-up for {object:#}");
+        };
+        let refusal = lookup.unanswered;
+        assert_eq!(refusal.reason, Permanent::UnknownPack);
         assert!(
-            detail.contains("metadata.pack") && detail.contains("replay"),
-            "{detail}"
+            refusal.detail.contains("metadata.pack") && refusal.detail.contains("replay"),
+            "{}",
+            refusal.detail
         );
         check_grant("expired", &object, None);
         check_grant("completed", &with(&object, "/payment_status", json!("unpaid")), None);

@@ -1,9 +1,0 @@
-//! The stand-in for Stripe's API does as Stripe does.
-
-mod caller;
-mod catalog;
-mod clocks;
-mod command_line;
-mod faults;
-mod lists;
-mod refusals;

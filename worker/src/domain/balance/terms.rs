@@ -2,7 +2,7 @@
 //!
 //! Example: Basic (5M tokens a month) begins on 1 March and becomes Max (15M) on
 //! 11 March. That is two terms with one counting period: 5M from 1 March, 15M from
-//! 11 March; what was used before counts against the 15M too. On 21 March the plan
+//! 11 March; earlier usage counts against the 15M too. On 21 March the plan
 //! falls back to Basic. The third term has a limit of 5M of its own, and the grace
 //! lifts it to 15M until the period ends. On 1 April a new counting period begins
 //! with the limit of 5M.

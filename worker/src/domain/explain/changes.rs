@@ -69,9 +69,9 @@ impl<'a> Transition<'a> {
             notes.push(ChangeKind::Price.note(words));
         }
         if old.trial_end != new.trial_end {
-            let words = new.trial_end.map_or("no trial any more".to_owned(), |end| {
-                format!("trial until {}", Moment(end))
-            });
+            let words = new
+                .trial_end
+                .map_or("trial removed".to_owned(), |end| format!("trial until {}", Moment(end)));
             notes.push(ChangeKind::Trial.note(words));
         }
         notes

@@ -2,7 +2,7 @@
 //! values. The style sheet has the colours, so that they follow the colour scheme.
 
 use super::format::{grouped, id, rfc3339, text};
-use crate::domain::explain::{Meter, SubscriptionHistory};
+use crate::domain::explain::{MeterHistory, SubscriptionHistory};
 use maud::{Markup, html};
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ const ROWS_MAX: usize = 50;
 type ChartPoint = (i64, Option<i64>);
 
 /// The available balance of a meter, from its first change until `now`.
-pub(super) fn balance(meter: &Meter, now: i64, number: usize) -> Markup {
+pub(super) fn balance(meter: &MeterHistory, now: i64, number: usize) -> Markup {
     let points = points(meter, now);
     let Some((from, _)) = points.first() else {
         return html! {};
@@ -64,7 +64,7 @@ pub(super) fn balance(meter: &Meter, now: i64, number: usize) -> Markup {
 }
 
 /// The points of a meter: the last value of each second that changed it.
-fn points(meter: &Meter, now: i64) -> Vec<ChartPoint> {
+fn points(meter: &MeterHistory, now: i64) -> Vec<ChartPoint> {
     let mut points: Vec<ChartPoint> = Vec::new();
     for line in meter.lines.iter().filter(|l| l.at.0 <= now) {
         match points.last_mut() {
@@ -200,7 +200,9 @@ pub(super) fn tiers(histories: &[SubscriptionHistory], now: i64) -> Markup {
 /// The latest changes of a subscription's tier: when, in seconds, and to which tier.
 fn tier_changes(history: &SubscriptionHistory, now: i64) -> Vec<(i64, &str)> {
     let entries = history.entries.iter().filter(|e| e.at.0 <= now);
-    let changes: Vec<(i64, &str)> = entries.filter_map(|e| Some((e.at.0, e.gives.as_deref()?))).collect();
+    let changes: Vec<(i64, &str)> = entries
+        .filter_map(|e| Some((e.at.0, e.access_tier.as_deref()?)))
+        .collect();
     changes[changes.len().saturating_sub(POINTS_MAX)..].to_vec()
 }
 

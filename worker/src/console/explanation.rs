@@ -47,7 +47,7 @@ pub(super) async fn of_user(
 
 /// The times between which usage may be summed up.
 fn cuts(facts: &[Fact], user: &UserId, now: i64) -> Vec<i64> {
-    timeline::Timeline::of(user, facts.iter().filter(|f| f.created <= now)).cuts()
+    timeline::Timeline::of(user, facts.iter().filter(|f| f.created <= now)).boundaries()
 }
 
 /// Computes on a thread of its own: a long history must not hold up the lanes.

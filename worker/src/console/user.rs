@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{
-        explain::{Explanation, HistoryEntry, Meter, Moment, SubscriptionHistory},
+        explain::{Explanation, HistoryEntry, MeterHistory, Moment, SubscriptionHistory},
         ids::{AccountId, UserId},
     },
     store::{self, console::Balance, dead_letter_queries::DeadLetter},
@@ -181,8 +181,8 @@ impl UserPage<'_> {
         }
     }
 
-    fn meter(&self, meter: &Meter) -> Markup {
-        let lines = meter.in_short();
+    fn meter(&self, meter: &MeterHistory) -> Markup {
+        let lines = meter.summed_lines();
         let skipped = lines.len().saturating_sub(self.entries_max);
         let line = |at: Moment, words: &str| html! { li { (when_seconds(at.0, self.visitor)) p { (text(words)) } } };
         html! {
@@ -206,7 +206,7 @@ pub(super) fn history_entry(entry: &HistoryEntry, visitor: &Visitor) -> Markup {
         (when_seconds(entry.at.0, visitor))
         @if let Some(event) = &entry.event { " " (DetailPage::Event.link(event.as_str())) }
         @if let Some(kind) = &entry.event_type { " " (word(kind)) }
-        @if let Some(tells) = &entry.tells { p { (text(tells)) } }
+        @if let Some(detail) = &entry.detail { p { (text(detail)) } }
         @if !entry.changes.is_empty() {
             ul { @for change in &entry.changes { li { (text(&change.words)) } } }
         }

@@ -1,0 +1,318 @@
+//! The balances of a user: each change of a meter in order, the bucket that paid
+//! or received, and why. The timeline is replayed usage by usage, as of a moment.
+
+use super::{
+    balance_words::{self, MeterContext},
+    explanation::ExplainRequest,
+    meter_history::{BalanceLine, EARLIER_USAGE, LedgerRecord, LineKind, MeterHistory, PaidFrom},
+};
+use crate::domain::{
+    balance::{
+        closing::Closing,
+        replay::replay,
+        terms::{Term, Window},
+        timeline::{EntryKind, MeterBalance, Timeline, TimelineEntry, UsageSum},
+        waterfall::{BalanceChange, Overflow},
+    },
+    fact::{Fact, Seconds},
+    moment::Moment,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most usage lines that are shown one by one. If there are more, neighbouring
+/// ones are summed up.
+const USAGE_LINES_MAX: usize = 50;
+
+/// All meters of the user, as of the request's moment.
+pub(super) fn meters(facts: &[Fact], recorded: &[LedgerRecord], request: &ExplainRequest<'_>) -> Vec<MeterHistory> {
+    let facts: Vec<&Fact> = facts.iter().filter(|f| f.created <= request.at).collect();
+    let mut timeline = Timeline::of(request.user, facts.iter().copied());
+    if request.is_past {
+        remove_later(&mut timeline, request.at);
+    }
+    let mut by_meter: BTreeMap<String, Vec<&TimelineEntry>> =
+        timeline.meters().into_iter().map(|m| (m, Vec::new())).collect();
+    for LedgerRecord { meter, entry } in recorded.iter().filter(|r| r.entry.at <= request.at) {
+        by_meter.entry(meter.clone()).or_default().push(entry);
+    }
+    let history = |(meter, entries): (String, Vec<&TimelineEntry>)| {
+        let context = MeterContext {
+            timeline: &timeline,
+            facts: &facts,
+            meter: &meter,
+        };
+        history(&context, &entries, request.at).unwrap_or_else(|Overflow| MeterHistory::overflow(&meter))
+    };
+    by_meter.into_iter().map(history).collect()
+}
+
+/// Removes what begins after a moment. The events of a test clock announce times
+/// long after their own.
+fn remove_later(timeline: &mut Timeline, at: Seconds) {
+    timeline.terms.retain(|t| t.since <= at);
+    timeline.closings.retain(|c| c.at <= at);
+    timeline.purchases.retain(|p| p.at <= at);
+    for purchase in &mut timeline.purchases {
+        purchase.taken_back.retain(|t| t.at <= at);
+    }
+}
+
+/// What changes a meter, or decides about later changes.
+#[derive(Debug, Clone, Copy)]
+enum MeterStep<'a> {
+    Term(&'a Term),
+    /// The end of the grace that lifted a limit.
+    GraceEnd(&'a Term),
+    /// A closing after which nothing rolled over.
+    NoRollover(&'a Closing),
+    /// An entry of the replay.
+    Entry(&'a TimelineEntry),
+    Usage(&'a TimelineEntry),
+}
+
+impl MeterStep<'_> {
+    /// The order within one second, the same as that of the replay.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Term(_) => 0,
+            Self::GraceEnd(_) | Self::NoRollover(_) => 1,
+            Self::Entry(entry) => match entry.kind {
+                EntryKind::Rollover => 1,
+                EntryKind::Grant => 2,
+                _ => 3,
+            },
+            Self::Usage(_) => 4,
+        }
+    }
+}
+
+fn history(context: &MeterContext<'_>, recorded: &[&TimelineEntry], at: Seconds) -> Result<MeterHistory, Overflow> {
+    let is_usage = |e: &&&TimelineEntry| e.kind == EntryKind::Usage;
+    let usage: Vec<&TimelineEntry> = recorded.iter().filter(is_usage).copied().collect();
+    let sums: Vec<UsageSum> = usage
+        .iter()
+        .map(|e| UsageSum {
+            at: e.at,
+            amount: e.amount,
+        })
+        .collect();
+    let replayed = replay(context.timeline, context.meter, &sums)?;
+    let mut builder = LineBuilder {
+        context,
+        balance: MeterBalance::default(),
+        used: BTreeMap::new(),
+        lines: Vec::new(),
+    };
+    for (at, step) in steps(context, &replayed.entries, &usage, at) {
+        builder.apply(at, step)?;
+    }
+    let balance = replayed.balance;
+    let plan_limit = balance.limits.at(at);
+    let corrections = recorded.iter().filter(|e| e.kind == EntryKind::Correction);
+    Ok(MeterHistory {
+        meter: context.meter.to_owned(),
+        summary: balance_words::summary(&balance, plan_limit),
+        plan_limit,
+        used: balance.used,
+        rollover: balance.carried.rollover,
+        purchased: balance.carried.purchased,
+        available: balance_words::available(&balance, plan_limit),
+        lines: builder.lines,
+        corrections: corrections
+            .map(|e| BalanceLine::of(e, LineKind::Correction, context.correction(e)))
+            .collect(),
+    })
+}
+
+fn steps<'a>(
+    context: &MeterContext<'a>,
+    entries: &'a [TimelineEntry],
+    usage: &[&'a TimelineEntry],
+    at: Seconds,
+) -> Vec<(Seconds, MeterStep<'a>)> {
+    let timeline = context.timeline;
+    let mut steps: Vec<(Seconds, MeterStep<'a>)> = Vec::new();
+    for (place, term) in timeline.terms.iter().enumerate() {
+        steps.push((term.since, MeterStep::Term(term)));
+        let next = timeline.terms.get(place + 1).map_or(Seconds::MAX, |t| t.since);
+        if let Some((_, until)) = term.limits_of(context.meter).lifted
+            && until < next
+            && until <= at
+        {
+            steps.push((until, MeterStep::GraceEnd(term)));
+        }
+    }
+    let rolled_over: BTreeSet<&str> = entries
+        .iter()
+        .filter(|e| e.kind == EntryKind::Rollover)
+        .map(|e| e.cause.as_str())
+        .collect();
+    let is_empty = |c: &&Closing| !rolled_over.contains(c.invoice.as_str());
+    let no_rollover = timeline.closings.iter().filter(is_empty);
+    steps.extend(no_rollover.map(|c| (c.at, MeterStep::NoRollover(c))));
+    steps.extend(entries.iter().map(|e| (e.at, MeterStep::Entry(e))));
+    steps.extend(usage.iter().map(|e| (e.at, MeterStep::Usage(e))));
+    steps.sort_by_key(|(at, step)| (*at, step.rank()));
+    steps
+}
+
+/// Applies the steps as the replay does, and writes a line for each.
+struct LineBuilder<'t, 'a> {
+    context: &'t MeterContext<'a>,
+    balance: MeterBalance,
+    used: BTreeMap<Option<Window>, i64>,
+    lines: Vec<BalanceLine>,
+}
+
+impl LineBuilder<'_, '_> {
+    fn apply(&mut self, at: Seconds, step: MeterStep<'_>) -> Result<(), Overflow> {
+        let line = match step {
+            MeterStep::Term(term) => self.begin(term),
+            MeterStep::GraceEnd(term) => {
+                let words = self.context.grace_end(term);
+                let cause = term.subscription.as_str();
+                Some(BalanceLine::without_change(at, LineKind::Limit, cause, words))
+            }
+            MeterStep::NoRollover(closing) => self
+                .context
+                .no_rollover(closing)
+                .map(|words| BalanceLine::without_change(at, LineKind::NoRollover, &closing.invoice, words)),
+            MeterStep::Entry(entry) => {
+                let words = self.context.entry(entry, self.balance.carried);
+                self.balance.carried = self.balance.carried.after(entry.change)?;
+                Some(BalanceLine::of(entry, kind(entry.kind), words))
+            }
+            MeterStep::Usage(entry) => Some(self.spend(at, entry)?),
+        };
+        let available = balance_words::available(&self.balance, self.balance.limits.at(at));
+        self.lines.extend(line.map(|line| BalanceLine { available, ..line }));
+        Ok(())
+    }
+
+    fn begin(&mut self, term: &Term) -> Option<BalanceLine> {
+        let (window, limits) = (Some(term.window()), term.limits_of(self.context.meter));
+        let is_new = window != self.balance.window;
+        if !is_new && limits == self.balance.limits {
+            return None;
+        }
+        self.balance.used = self.used.get(&window).copied().unwrap_or_default();
+        self.balance.window = window;
+        self.balance.limits = limits;
+        let words = self.context.limit(term, is_new, self.balance.used);
+        let cause = term.subscription.as_str();
+        Some(BalanceLine::without_change(term.since, LineKind::Limit, cause, words))
+    }
+
+    fn spend(&mut self, at: Seconds, entry: &TimelineEntry) -> Result<BalanceLine, Overflow> {
+        let before = self.balance.carried;
+        let change = self.balance.spend(at, entry.amount)?;
+        *self.used.entry(self.balance.window.clone()).or_default() += change.used;
+        let from_rollover = before.rollover.max(0).min(-change.rollover);
+        let paid = PaidFrom {
+            limit: change.used,
+            rollover: from_rollover,
+            purchased: -change.purchased,
+            debt: -change.rollover - from_rollover,
+        };
+        let entry = TimelineEntry {
+            change,
+            ..entry.clone()
+        };
+        let words = format!("usage {}: {}", entry.cause, balance_words::paid_from(paid));
+        let line = BalanceLine::of(&entry, LineKind::Usage, words);
+        Ok(BalanceLine {
+            paid: Some(paid),
+            ..line
+        })
+    }
+}
+
+fn kind(of: EntryKind) -> LineKind {
+    match of {
+        EntryKind::Rollover => LineKind::Rollover,
+        EntryKind::Grant => LineKind::Grant,
+        EntryKind::TakenBack => LineKind::TakenBack,
+        EntryKind::Returned => LineKind::Returned,
+        EntryKind::Usage => LineKind::Usage,
+        EntryKind::Correction => LineKind::Correction,
+    }
+}
+
+impl BalanceLine {
+    fn of(entry: &TimelineEntry, kind: LineKind, words: String) -> Self {
+        let BalanceChange {
+            used,
+            rollover,
+            purchased,
+        } = entry.change;
+        Self {
+            at: Moment(entry.at),
+            kind,
+            cause: entry.cause.clone(),
+            amount: entry.amount,
+            paid: None,
+            used,
+            rollover,
+            purchased,
+            available: None,
+            words,
+        }
+    }
+
+    fn without_change(at: Seconds, kind: LineKind, cause: &str, words: String) -> Self {
+        Self {
+            at: Moment(at),
+            kind,
+            cause: cause.to_owned(),
+            amount: 0,
+            paid: None,
+            used: 0,
+            rollover: 0,
+            purchased: 0,
+            available: None,
+            words,
+        }
+    }
+}
+
+impl MeterHistory {
+    /// A meter whose balance does not fit into 64 bits.
+    fn overflow(meter: &str) -> Self {
+        Self {
+            meter: meter.to_owned(),
+            summary: "It cannot be computed: the balance would not fit into 64 bits.".to_owned(),
+            plan_limit: Some(0),
+            used: 0,
+            rollover: 0,
+            purchased: 0,
+            available: Some(0),
+            lines: Vec::new(),
+            corrections: Vec::new(),
+        }
+    }
+
+    /// The lines for people to read. If there are many usage lines, neighbouring
+    /// ones are summed up.
+    #[must_use]
+    pub fn summed_lines(&self) -> Vec<(Moment, String)> {
+        let is_usage = |line: &&BalanceLine| line.kind == LineKind::Usage;
+        let sums_up = self.lines.iter().filter(is_usage).count() > USAGE_LINES_MAX;
+        let belong_together = |a: &BalanceLine, b: &BalanceLine| sums_up && is_usage(&a) && is_usage(&b);
+        let runs = self.lines.chunk_by(belong_together);
+        runs.filter_map(|run| {
+            let (first, last) = (run.first()?, run.last()?);
+            let words = if run.len() == 1 {
+                first.words.clone()
+            } else {
+                let count = run.iter().all(|l| l.cause != EARLIER_USAGE).then_some(run.len());
+                balance_words::usage_sum(run.iter().filter_map(|l| l.paid), count, first.at, last.at)
+            };
+            Some((first.at, words))
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "balances_tests.rs"]
+mod tests;

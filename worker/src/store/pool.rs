@@ -57,7 +57,13 @@ pub fn open(database: &Database) -> Result<PgPool, SettingError> {
 
 /// Brings the schema up to date. Replicas that do it at the same time wait for each other.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    MIGRATIONS.run(pool).await
+    // Not from the pool: the setting below ends with this connection.
+    let mut connection = pool.acquire().await?.detach();
+    // sqlx creates its table "if not exists". PostgreSQL would report that as a notice each time.
+    sqlx::raw_sql("SET client_min_messages = warning")
+        .execute(&mut connection)
+        .await?;
+    MIGRATIONS.run(&mut connection).await
 }
 
 /// Why the database cannot be used.

@@ -11,8 +11,8 @@ use crate::{
     },
     failure::Permanent,
     store::{
-        action::{Operator, Standing, Via},
-        dead_letter_queries::Filter,
+        action::{Operator, ReplayProgress, Via},
+        dead_letter_queries::DeadLetterFilter,
         pool,
         settings::Database,
     },
@@ -112,10 +112,10 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
-    fn filter(self) -> Filter {
+    fn filter(self) -> DeadLetterFilter {
         let ago =
             |age: Option<Duration>| age.and_then(|age| OffsetDateTime::now_utc().checked_sub(age.try_into().ok()?));
-        Filter {
+        DeadLetterFilter {
             kind: self.kind,
             reason: self.reason,
             customer: self.customer,
@@ -195,8 +195,8 @@ pub(super) async fn execute(command: DeadLetters, settings: &Settings) -> anyhow
 }
 
 /// Who means all has to say so.
-fn selection(ids: Vec<String>, all: bool, filter: Filter) -> anyhow::Result<Selection> {
-    let unfiltered = filter == Filter::default();
+fn selection(ids: Vec<String>, all: bool, filter: DeadLetterFilter) -> anyhow::Result<Selection> {
+    let unfiltered = filter == DeadLetterFilter::default();
     match (ids.is_empty(), unfiltered) {
         (false, true) => Ok(Selection::Ids(ids)),
         (true, false) => Ok(Selection::Matching(filter)),
@@ -274,8 +274,8 @@ async fn replay_now(
     Ok(())
 }
 
-fn in_words(standing: Standing) -> String {
-    let Standing {
+fn in_words(standing: ReplayProgress) -> String {
+    let ReplayProgress {
         resolved,
         dead,
         pending,

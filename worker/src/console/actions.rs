@@ -9,8 +9,8 @@ use super::{
 };
 use crate::store::{
     self,
-    action::{self, Action, Standing},
-    console::Touched,
+    action::{self, OperatorAction, ReplayProgress},
+    console::TouchedLetter,
 };
 use axum::{
     Extension,
@@ -41,7 +41,7 @@ pub(super) async fn show_all(
     look.end().await?;
     let more = actions.len() > usize::try_from(PAGE).unwrap_or(usize::MAX);
     actions.truncate(usize::try_from(PAGE).unwrap_or(usize::MAX));
-    let row = |action: &Action| {
+    let row = |action: &OperatorAction| {
         vec![
             html! { a href={ "/console/actions/" (action.id) } { (action.id) } },
             when(action.begun_at, &visitor),
@@ -85,7 +85,7 @@ pub(super) async fn show(
     let mut look = console.reader.look().await?;
     let action = action::actions(&mut look, number.checked_add(1), 1).await?;
     let action = action.into_iter().find(|a| a.id == number).ok_or_else(missing)?;
-    let standing = action::standing(&mut look, number).await?;
+    let standing = action::replay_progress(&mut look, number).await?;
     let letters = store::console::touched(&mut look, number, LETTERS_MOST).await?;
     look.end().await?;
     let is_young = visitor.now_ms - action.begun_at.unix_timestamp() * 1_000 < GOES_ON_MS;
@@ -120,7 +120,7 @@ fn again(number: i64, is_still: bool) -> Markup {
     }
 }
 
-fn facts(action: &Action, visitor: &Visitor) -> Markup {
+fn facts(action: &OperatorAction, visitor: &Visitor) -> Markup {
     let ended = match action.finished_at {
         Some(at) => when(at, visitor),
         None => plain("not yet, or it was cut off"),
@@ -142,8 +142,8 @@ fn facts(action: &Action, visitor: &Visitor) -> Markup {
 }
 
 /// How far a replay is: put back to work, and what workers made of them.
-fn progress(action: &Action, standing: Standing, goes_on: bool) -> Markup {
-    let Standing {
+fn progress(action: &OperatorAction, standing: ReplayProgress, goes_on: bool) -> Markup {
+    let ReplayProgress {
         resolved,
         dead,
         pending,
@@ -166,13 +166,13 @@ fn progress(action: &Action, standing: Standing, goes_on: bool) -> Markup {
     }
 }
 
-fn touched(letters: &[Touched], all: i64) -> Markup {
-    let state = |letter: &Touched| match &letter.resolution {
+fn touched(letters: &[TouchedLetter], all: i64) -> Markup {
+    let state = |letter: &TouchedLetter| match &letter.resolution {
         Some(how) => how.clone(),
         None if letter.queued => "dead".to_owned(),
         None => "on its way".to_owned(),
     };
-    let row = |letter: &Touched| {
+    let row = |letter: &TouchedLetter| {
         vec![
             Thing::DeadLetter.link(&letter.id),
             word(&letter.kind),

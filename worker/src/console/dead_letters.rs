@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     failure::Permanent,
-    store::dead_letter_queries::{self, DeadLetter, Filter},
+    store::dead_letter_queries::{self, DeadLetter, DeadLetterFilter},
 };
 use axum::{Extension, extract::State};
 use maud::{Markup, html};
@@ -29,12 +29,12 @@ pub(super) async fn show(
 ) -> Result<Markup, Problem> {
     let filter = selection::filter(&fields, visitor.now_ms)?;
     let mut look = console.reader.look().await?;
-    let page = Filter {
+    let page = DeadLetterFilter {
         limit: i64::try_from(PAGE + 1).ok(),
         ..filter.clone()
     };
     let mut found = dead_letter_queries::list(&mut look, &page).await?;
-    let counted = Filter {
+    let counted = DeadLetterFilter {
         after: None,
         limit: Some(COUNTED_MOST),
         ..filter

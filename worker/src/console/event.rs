@@ -20,7 +20,7 @@ use crate::{
     },
     store::{
         self,
-        console::{Event, Used},
+        console::{StoredEvent, UsageLine},
         dead_letter_queries,
     },
 };
@@ -69,7 +69,7 @@ pub(super) async fn show(
     Ok(layout::page(&visitor, Place::Elsewhere, &title, &content))
 }
 
-fn journey(event: &Event, letter: Option<&Shown>, visitor: &Visitor) -> Markup {
+fn journey(event: &StoredEvent, letter: Option<&Shown>, visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="journey" {
             h2 #journey { "Journey" }
@@ -88,7 +88,7 @@ fn journey(event: &Event, letter: Option<&Shown>, visitor: &Visitor) -> Markup {
 }
 
 /// What its own time tells.
-fn made(event: &Event) -> &'static str {
+fn made(event: &StoredEvent) -> &'static str {
     match event.kind.as_str() {
         "usage" => "The application says that it was used then.",
         _ => "Stripe made it.",
@@ -96,7 +96,7 @@ fn made(event: &Event) -> &'static str {
 }
 
 /// What the event is told to have changed, in each user's story, or in the ledger.
-fn effects(event: &Event, stories: &[Explanation], used: &[Used], visitor: &Visitor) -> Markup {
+fn effects(event: &StoredEvent, stories: &[Explanation], used: &[UsageLine], visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="effects" {
             h2 #effects { "Effects" }
@@ -114,8 +114,8 @@ fn effects(event: &Event, stories: &[Explanation], used: &[Used], visitor: &Visi
 }
 
 /// What a report of use took, and of whom.
-fn uses(used: &[Used], visitor: &Visitor) -> Markup {
-    let row = |line: &Used| {
+fn uses(used: &[UsageLine], visitor: &Visitor) -> Markup {
+    let row = |line: &UsageLine| {
         let changes = [line.amount, line.used, line.rollover, line.purchased];
         let numbers = changes.map(|number| html! { span.number { (grouped(number)) } });
         let who = [
@@ -138,7 +138,7 @@ fn uses(used: &[Used], visitor: &Visitor) -> Markup {
     layout::table("What it added to the ledger, and to the balances", &head, &rows)
 }
 
-fn none(event: &Event) -> &'static str {
+fn none(event: &StoredEvent) -> &'static str {
     match (event.outcome.as_str(), event.kind.as_str()) {
         ("dead", _) => "None: it was not applied.",
         ("ignored", _) => "None: it is none of our business.",
@@ -147,7 +147,7 @@ fn none(event: &Event) -> &'static str {
     }
 }
 
-fn entries<'a>(event: &Event, story: &'a Explanation) -> Vec<&'a HistoryEntry> {
+fn entries<'a>(event: &StoredEvent, story: &'a Explanation) -> Vec<&'a HistoryEntry> {
     let chapters = story.subscriptions.iter().flat_map(|c| &c.entries);
     let all = chapters.chain(&story.others);
     all.filter(|e| e.event.as_ref().is_some_and(|of| of.as_str() == event.id))
@@ -155,7 +155,7 @@ fn entries<'a>(event: &Event, story: &'a Explanation) -> Vec<&'a HistoryEntry> {
 }
 
 /// What it moved of balances, under its own name.
-fn lines<'a>(event: &Event, story: &'a Explanation) -> Vec<&'a str> {
+fn lines<'a>(event: &StoredEvent, story: &'a Explanation) -> Vec<&'a str> {
     let lines = story.meters.iter().flat_map(|m| m.lines.iter().chain(&m.corrections));
     lines
         .filter(|l| l.cause == event.id)

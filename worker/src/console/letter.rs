@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     dead_letters::show::{Shown, Step, look},
-    store::action::Action,
+    store::action::OperatorAction,
 };
 use axum::{
     Extension,
@@ -113,7 +113,7 @@ pub(super) fn journey(shown: &Shown, visitor: &Visitor) -> Markup {
 }
 
 /// Who did what and why, and what came of it.
-fn deed(action: &Action) -> Markup {
+fn deed(action: &OperatorAction) -> Markup {
     html! {
         a href={ "/console/actions/" (action.id) } { "Action " (action.id) } ": "
         (text(&action.action)) " by " (text(&action.operator)) " (" (action.via) ")"

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::store::{
     self,
-    console::{Event, Found},
+    console::{IdMatches, StoredEvent},
     dead_letter_queries::DeadLetter,
 };
 use axum::{
@@ -65,7 +65,7 @@ pub(super) async fn show(
 }
 
 /// The page to go to at once, if there is just one.
-fn only(found: &Found, letters: &[DeadLetter], asked: &str) -> Option<String> {
+fn only(found: &IdMatches, letters: &[DeadLetter], asked: &str) -> Option<String> {
     if found.is_customer || found.of.is_some() {
         return None;
     }
@@ -79,7 +79,7 @@ fn only(found: &Found, letters: &[DeadLetter], asked: &str) -> Option<String> {
     }
 }
 
-fn hits(found: &Found, letters: &[DeadLetter], asked: &str) -> Markup {
+fn hits(found: &IdMatches, letters: &[DeadLetter], asked: &str) -> Markup {
     let is_known = found.is_user || found.is_customer || found.is_event || found.is_letter || found.of.is_some();
     let is_owner = !letters.is_empty();
     html! {
@@ -107,7 +107,7 @@ fn hits(found: &Found, letters: &[DeadLetter], asked: &str) -> Markup {
     }
 }
 
-fn of_customer(account: &str, users: &[String], events: &[Event], visitor: &Visitor) -> Markup {
+fn of_customer(account: &str, users: &[String], events: &[StoredEvent], visitor: &Visitor) -> Markup {
     let rows: Vec<Vec<Markup>> = events
         .iter()
         .map(|event| {

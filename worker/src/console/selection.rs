@@ -4,7 +4,7 @@ use super::{fields::Fields, layout::rfc3339, problem::Problem};
 use crate::{
     dead_letters::Selection,
     failure::Permanent,
-    store::dead_letter_queries::{DeadLetter, Filter},
+    store::dead_letter_queries::{DeadLetter, DeadLetterFilter},
 };
 use shared::settings::parse_duration;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
@@ -14,14 +14,14 @@ pub(super) const FILTERS: [&str; 5] = ["type", "reason", "customer", "older", "n
 
 /// The filter that a query asks for. `before` and `since` are times; `older` and
 /// `newer` are ages, as of now.
-pub(super) fn filter(fields: &Fields, now_ms: i64) -> Result<Filter, Problem> {
+pub(super) fn filter(fields: &Fields, now_ms: i64) -> Result<DeadLetterFilter, Problem> {
     let reason = fields.get("reason").map(str::to_owned);
     let known = |word: &str| Permanent::ALL.iter().any(|r| r.as_str() == word);
     if let Some(unknown) = reason.as_deref().filter(|r| !known(r)) {
         return Err(Problem::Wrong(format!("there is no reason '{unknown}'")));
     }
     let text = |name: &str| fields.get(name).map(str::to_owned);
-    Ok(Filter {
+    Ok(DeadLetterFilter {
         kind: text("type"),
         reason,
         customer: text("customer"),
@@ -136,7 +136,7 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(read("type=&older=&x=y").expect("none"), Filter::default());
+        assert_eq!(read("type=&older=&x=y").expect("none"), DeadLetterFilter::default());
     }
 
     #[test]

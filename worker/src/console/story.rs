@@ -8,7 +8,7 @@ use crate::{
         fact::Fact,
         ids::UserId,
     },
-    store::explain::{accounts_of, recorded_in_short, told_of},
+    store::explain::{accounts_of, facts_of, recorded_in_short},
 };
 use shared::catalog::FREE_TIER;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const USAGES_MOST: i64 = 200;
 /// The story of a user as of `now`, in seconds; none if nothing tells of them.
 pub(super) async fn of_user(look: &mut Look, user: &UserId, now: i64) -> Result<Option<Explanation>, Problem> {
     let accounts = accounts_of(look, user).await?;
-    let (facts, types) = told_of(look, &accounts).await?;
+    let (facts, types) = facts_of(look, &accounts).await?;
     let facts = Arc::new(facts);
     let cuts = {
         let (facts, user) = (Arc::clone(&facts), user.clone());

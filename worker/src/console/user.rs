@@ -16,7 +16,7 @@ use crate::{
         explain::{Explanation, HistoryEntry, Meter, Moment, SubscriptionHistory},
         ids::{AccountId, UserId},
     },
-    store::{self, console::Balance, dead_letter_queries::DeadLetter},
+    store::{self, console::BalanceView, dead_letter_queries::DeadLetter},
 };
 use axum::{
     Extension,
@@ -85,7 +85,7 @@ async fn letters_of(look: &mut Look, user: &UserId) -> Result<Vec<DeadLetter>, P
 }
 
 /// What they have, in words and as applications see it.
-fn has(story: &Explanation, row: &[(String, String)], balances: &[Balance]) -> Markup {
+fn has(story: &Explanation, row: &[(String, String)], balances: &[BalanceView]) -> Markup {
     let columns: Vec<(&str, Markup)> = row.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
     html! {
         section.summary aria-label="In short" { @for sentence in &story.summary { p { (text(sentence)) } } }
@@ -206,7 +206,7 @@ pub(super) fn customer(of: &str) -> Markup {
     html! { a href=(super::fields::link("/console/search", [("q", of)])) { (id(of)) } }
 }
 
-fn balance_table(balances: &[Balance]) -> Markup {
+fn balance_table(balances: &[BalanceView]) -> Markup {
     let limit = |limit: Option<i64>| limit.map_or("unlimited".to_owned(), grouped);
     let head = ["Meter", "Limit", "Used", "Rolled over", "Purchased", "Available"];
     let rows: Vec<Vec<Markup>> = balances

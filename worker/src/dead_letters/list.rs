@@ -1,13 +1,13 @@
 //! `worker dead-letters list`: reads the record in PostgreSQL and touches no queue.
 
 use super::at_second;
-use crate::store::dead_letter_queries::{self, DeadLetter, Filter};
+use crate::store::dead_letter_queries::{self, DeadLetter, DeadLetterFilter};
 use shared::terminal::printable;
 use sqlx::PgPool;
 use std::io::{self, Write};
 
 /// Prints the open dead letters, oldest first: a table, or one JSON array.
-pub async fn list(pool: &PgPool, filter: &Filter, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn list(pool: &PgPool, filter: &DeadLetterFilter, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let letters = dead_letter_queries::list(&mut *pool.acquire().await?, filter).await?;
     if json {
         serde_json::to_writer_pretty(&mut *out, &letters)?;

@@ -13,7 +13,7 @@ mod take;
 use crate::store::{
     self,
     action::{self, Deed, Intent, Operator},
-    dead_letter_queries::{DeadLetter, Filter},
+    dead_letter_queries::{DeadLetter, DeadLetterFilter},
 };
 use shared::{
     broker::{Broker, BrokerError},
@@ -44,9 +44,9 @@ pub enum Selection {
     /// These.
     Ids(Vec<String>),
     /// All open ones that the filter lets through.
-    Matching(Filter),
+    Matching(DeadLetterFilter),
     /// Those that the filter let through when somebody looked, as far as they are open.
-    Seen(Filter, Vec<String>),
+    Seen(DeadLetterFilter, Vec<String>),
 }
 
 /// Why dead letters were not moved, or not all of them.
@@ -132,7 +132,7 @@ fn in_order(mut letters: Vec<DeadLetter>) -> Vec<String> {
     letters.into_iter().map(|l| l.id).collect()
 }
 
-impl Filter {
+impl DeadLetterFilter {
     /// In words; `all` if it lets everything through.
     #[must_use]
     pub fn words(&self) -> String {
@@ -209,11 +209,11 @@ mod tests {
         let ids = |n: usize| Selection::Ids((0..n).map(|i| format!("evt_{i}")).collect());
         assert_eq!(ids(2).words(), "evt_0 evt_1");
         assert!(ids(22).words().ends_with("evt_19 and 2 more"));
-        assert_eq!(Selection::Matching(Filter::default()).words(), "all");
-        let filter = Filter {
+        assert_eq!(Selection::Matching(DeadLetterFilter::default()).words(), "all");
+        let filter = DeadLetterFilter {
             reason: Some("unknown_price".to_owned()),
             before: Some(OffsetDateTime::UNIX_EPOCH),
-            ..Filter::default()
+            ..DeadLetterFilter::default()
         };
         assert_eq!(filter.words(), "reason=unknown_price before=1970-01-01T00:00:00Z");
     }

@@ -4,7 +4,7 @@
 
 use super::{MoveError, Selection, Tools, Turn, take::Shelf};
 use crate::store::{
-    action::{self, Deed, Operator, Standing},
+    action::{self, Deed, Operator, ReplayProgress},
     dead_letter_queries,
 };
 use futures_util::future::join_all;
@@ -77,7 +77,7 @@ impl Again {
         }
     }
 
-    fn stored(stored: dead_letter_queries::Stored) -> Self {
+    fn stored(stored: dead_letter_queries::StoredMessage) -> Self {
         let mut meta = Meta::received(stored.received_at_ms);
         meta.source = Source::named(&stored.source).unwrap_or(Source::Direct);
         Self {
@@ -235,13 +235,13 @@ impl<P: FnMut(&Replayed) + Send> Replay<'_, P> {
 ///
 /// # Errors
 /// PostgreSQL's or the network's.
-pub async fn settled(pool: &PgPool, action: i64, patience: Duration) -> Result<Standing, sqlx::Error> {
+pub async fn settled(pool: &PgPool, action: i64, patience: Duration) -> Result<ReplayProgress, sqlx::Error> {
     // A look reads every letter of the action.
     const MANY: i64 = 10_000;
-    let mut last = Standing::default();
+    let mut last = ReplayProgress::default();
     let mut changed = tokio::time::Instant::now();
     loop {
-        let now = action::standing(&mut *pool.acquire().await?, action).await?;
+        let now = action::replay_progress(&mut *pool.acquire().await?, action).await?;
         if now != last {
             (last, changed) = (now, tokio::time::Instant::now());
         }

@@ -2,8 +2,8 @@
 
 use super::{at_second, redact::redacted};
 use crate::store::{
-    action::{self, Action},
-    dead_letter_queries::{self, DeadLetter, Failure, Received},
+    action::{self, OperatorAction},
+    dead_letter_queries::{self, DeadLetter, ReceivedEvent, RecordedFailure},
 };
 use anyhow::Context;
 use serde_json::json;
@@ -18,20 +18,20 @@ pub struct Shown {
     /// Its record.
     pub letter: DeadLetter,
     /// Every time that it was given up, in order.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<RecordedFailure>,
     /// What operators did with it, in order.
-    pub actions: Vec<Action>,
+    pub actions: Vec<OperatorAction>,
     /// The event as it was received.
-    pub received: Option<Received>,
+    pub received: Option<ReceivedEvent>,
 }
 
 /// Something that happened to a dead letter.
 #[derive(Debug, Clone, Copy)]
 pub enum Step<'a> {
     /// It was given up.
-    Failed(&'a Failure),
+    Failed(&'a RecordedFailure),
     /// An operator did something with it.
-    Touched(&'a Action),
+    Touched(&'a OperatorAction),
 }
 
 impl Step<'_> {
@@ -169,7 +169,7 @@ impl Shown {
     }
 }
 
-impl Action {
+impl OperatorAction {
     /// Who did what and why, and what came of it, in words.
     #[must_use]
     pub fn words(&self) -> String {

@@ -6,7 +6,7 @@
 use super::{RecoveryError, Tools};
 use crate::{
     read::stripe::snapshot,
-    store::question::{self, Question},
+    store::question::{self, StripeQuestion},
 };
 use serde_json::value::RawValue;
 use shared::message::Source;
@@ -47,7 +47,7 @@ async fn some(tools: &Tools) -> Result<(), RecoveryError> {
     Ok(())
 }
 
-async fn one(tools: &Tools, question: &Question) -> Result<(), RecoveryError> {
+async fn one(tools: &Tools, question: &StripeQuestion) -> Result<(), RecoveryError> {
     let id = &question.subscription;
     let Some(outlet) = &tools.work_queue else { return Ok(()) };
     match tools.api.subscription_once(id.as_str()).await {

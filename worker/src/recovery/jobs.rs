@@ -6,7 +6,7 @@ use super::{
     reconcile::{self, Manner, Told, reconcile},
     schedule::Schedule,
 };
-use crate::store::job::{self, Begun};
+use crate::store::job::{self, LastStart};
 use shared::work_queue::WorkQueue;
 use sqlx::PgConnection;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub async fn lead(tools: &Tools, name: &str) -> Result<PgConnection, RecoveryErr
 }
 
 /// Whether a job is due that was last begun then.
-fn is_due(begun: Option<Begun>, every: Option<Duration>, since_start: Option<Duration>) -> bool {
+fn is_due(begun: Option<LastStart>, every: Option<Duration>, since_start: Option<Duration>) -> bool {
     let Some(every) = every else { return false };
     begun.is_none_or(|begun| {
         let ago = Duration::from_secs(u64::try_from(begun.ago_s).unwrap_or_default());
@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn a_job_is_due_by_its_schedule_at_first_when_it_was_cut_off_and_if_wanted_at_each_start() {
         let s = Duration::from_secs;
-        let ended = |ago_s| Some(Begun { ago_s, ended: true });
-        let cut_off = |ago_s| Some(Begun { ago_s, ended: false });
+        let ended = |ago_s| Some(LastStart { ago_s, ended: true });
+        let cut_off = |ago_s| Some(LastStart { ago_s, ended: false });
         for (begun, every, since_start, expected) in [
             (None, Some(600), None, true),
             (ended(599), Some(600), None, false),

@@ -122,7 +122,7 @@ fn recovered(jobs: &[JobStatus], watched: &[&str]) {
         }
         match job.as_str() {
             reconcile::JOB => {
-                let report: reconcile::Report = serde_json::from_str(report).unwrap_or_default();
+                let report: reconcile::ReconcileReport = serde_json::from_str(report).unwrap_or_default();
                 for field in FIELDS {
                     let count = report.drift.get(field).copied().unwrap_or_default();
                     let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -130,7 +130,7 @@ fn recovered(jobs: &[JobStatus], watched: &[&str]) {
                 }
             }
             backfill::JOB => {
-                let report: backfill::Report = serde_json::from_str(report).unwrap_or_default();
+                let report: backfill::BackfillReport = serde_json::from_str(report).unwrap_or_default();
                 let age_s = report.oldest_missing.map_or(0, |at| (now_ms() / 1_000 - at).max(0));
                 metrics::OLDEST_UNDELIVERED.set(age_s);
             }

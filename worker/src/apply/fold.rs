@@ -12,7 +12,7 @@ use crate::{
         subscription::{
             account::{self, Account},
             entitlement,
-            link::Claim,
+            link::OwnerClaim,
             state::Subscription,
         },
     },
@@ -164,7 +164,7 @@ impl Folded<'_> {
         changed
     }
 
-    fn claims(&self) -> Vec<(&AccountId, Option<&Claim>)> {
+    fn claims(&self) -> Vec<(&AccountId, Option<&OwnerClaim>)> {
         let known = |id: &AccountId| self.before.get(id).map(|b| (b.version, &b.claim));
         let new = self
             .after
@@ -211,7 +211,7 @@ impl Folded<'_> {
             let (Some(cause), Some(account)) = (facts.first(), self.after.get(*id)) else {
                 continue;
             };
-            let users = account.concerns(self.before.get(*id), facts, self.late.contains(id));
+            let users = account.affected_users(self.before.get(*id), facts, self.late.contains(id));
             concerned.extend(users.into_iter().map(|user| (user.clone(), cause.event_id.to_string())));
         }
         concerned

@@ -3,9 +3,9 @@
 use super::difference::{Difference, differing, fields};
 use crate::{
     domain::{
-        explain::Moment,
         fact::Fact,
         ids::{AccountId, SubscriptionId, UserId},
+        moment::Moment,
         subscription::{
             account::Account,
             entitlement::Entitlement,
@@ -163,7 +163,7 @@ pub fn entitlement(
     has_balances: bool,
 ) -> Vec<Difference> {
     let name = format!("entitlement of {user}");
-    let none = || has_balances.then(|| row(&Entitlement::by_balance(user, FREE_TIER)));
+    let none = || has_balances.then(|| row(&Entitlement::without_subscription(user, FREE_TIER)));
     match (stored, expected.map(row).or_else(none)) {
         (None, None) => Vec::new(),
         (Some(stored), Some(expected)) => differing(&name, "", stored, &expected),

@@ -1,7 +1,7 @@
 //! The rows of `billing.ledger_sum` beside the rows of the ledger.
 
 use super::difference::Difference;
-use crate::{domain::explain::Moment, store::audit::ledger::OddSum};
+use crate::{domain::moment::Moment, store::audit::ledger::OddSum};
 
 /// The differences of sums that are not those of their ledger rows. Both sides are
 /// printed as the columns of `billing.ledger_sum`, in its order.

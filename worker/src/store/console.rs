@@ -84,7 +84,11 @@ pub struct TouchedLetter {
 }
 
 /// The dead letters of an action.
-pub async fn touched(connection: &mut PgConnection, action: i64, limit: i64) -> Result<Vec<TouchedLetter>, sqlx::Error> {
+pub async fn touched(
+    connection: &mut PgConnection,
+    action: i64,
+    limit: i64,
+) -> Result<Vec<TouchedLetter>, sqlx::Error> {
     sqlx::query_as!(
         TouchedLetter,
         "SELECT event_id AS id, event_type AS kind, queued, resolution

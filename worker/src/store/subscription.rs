@@ -4,7 +4,7 @@ use super::convert::{accounts_as_text, column, to_json, unreadable, users_as_tex
 use crate::domain::{
     ids::{AccountId, UserId},
     subscription::{
-        link::Claim,
+        link::OwnerClaim,
         state::{Subscription, VERSION},
     },
 };
@@ -38,7 +38,7 @@ pub struct SubscriptionChanges<'a> {
     /// Subscriptions, each with its account.
     pub subscriptions: Vec<(&'a AccountId, &'a Subscription)>,
     /// Accounts whose owner claim or version of the rules is new, with the claim.
-    pub claims: Vec<(&'a AccountId, Option<&'a Claim>)>,
+    pub claims: Vec<(&'a AccountId, Option<&'a OwnerClaim>)>,
     /// The users that this affects; sorted.
     pub users: &'a [UserId],
 }

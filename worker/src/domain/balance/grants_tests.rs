@@ -4,7 +4,7 @@ use super::{Bought, of_user};
 use crate::domain::{
     fact::{Fact, FactBody, Grant, Seconds, SessionFact},
     ids::{EventId, UserId},
-    testkit::{T0, Told, disputed, facts, pack, refund_failed, refunded},
+    testkit::{T0, TimedFact, disputed, facts, pack, refund_failed, refunded},
 };
 
 /// A session for 1,000 credits at 10.00: a credit per cent.
@@ -12,13 +12,13 @@ fn session() -> SessionFact {
     pack("cs", "tokens", 1_000)
 }
 
-fn paid() -> Told {
+fn paid() -> TimedFact {
     (0, FactBody::Session(session()))
 }
 
 /// What `u1` bought; no arrival order or second delivery changes it.
 #[track_caller]
-fn bought(story: &[Told]) -> Vec<Bought> {
+fn bought(story: &[TimedFact]) -> Vec<Bought> {
     of_u1(&facts(story), None)
 }
 
@@ -42,7 +42,7 @@ fn of_u1(facts: &[Fact], customer: Option<&str>) -> Vec<Bought> {
 
 /// How many credits are taken back after each moment: (seconds, in all).
 #[track_caller]
-fn check(story: &[Told], expected: &[(Seconds, i64)]) {
+fn check(story: &[TimedFact], expected: &[(Seconds, i64)]) {
     let bought = bought(story);
     assert_eq!(bought.len(), 1, "one session");
     let taken: Vec<_> = bought[0].taken.iter().map(|t| (t.at - T0, t.credits)).collect();
@@ -164,7 +164,7 @@ fn a_part_of_a_credit_is_not_taken_back() {
 #[test]
 fn what_is_refunded_in_all_only_grows_so_that_the_greater_of_a_second_is_the_later() {
     let both = [(5, refunded("cs", 300)), (5, refunded("cs", 600))];
-    let last = |story: &[Told]| bought(story)[0].taken.last().expect("a refund").credits;
+    let last = |story: &[TimedFact]| bought(story)[0].taken.last().expect("a refund").credits;
     assert_eq!(last(&[paid(), both[0].clone(), both[1].clone()]), 600);
     assert_eq!(last(&[paid(), both[1].clone(), both[0].clone()]), 600);
 }

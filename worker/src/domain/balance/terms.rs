@@ -7,7 +7,7 @@ use crate::domain::{
     ids::SubscriptionId,
     subscription::{
         order::in_order,
-        state::{Counts, Subscription},
+        state::{BaseState, Subscription},
     },
 };
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ impl Term {
     /// `grace_began_in`: the first second of the period in which its grace began.
     fn of_state(state: &Subscription, at: Seconds, grace_began_in: Option<Seconds>) -> Option<Self> {
         // Not what a failed upgrade shows: neither its plan nor its period.
-        let (Counts { plan, period, status }, latest) = (state.counts()?, state.latest.as_ref()?);
+        let (BaseState { plan, period, status }, latest) = (state.base_state()?, state.latest.as_ref()?);
         let entitled = state.entitled();
         // A period that begins during a grace has its own tier's limits.
         let grace = state.grace.as_ref().filter(|_| grace_began_in == Some(period.start));
@@ -128,12 +128,12 @@ pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Term> {
     let mut last = Subscription::unknown(id.clone());
     let ordered = in_order(facts.iter().copied(), None);
     let mut told = ordered.facts.iter();
-    Subscription::tell(id.clone(), &ordered, |at, state| {
+    Subscription::fold_with(id.clone(), &ordered, |at, state| {
         let before = told.next().and_then(|fact| before(id, fact));
         let since = |state: &Subscription| state.grace.as_ref().map(|g| g.since);
         if since(state) != since(&last) {
-            let changed = before.as_ref().filter(|_| last.held.is_none()).unwrap_or(&last);
-            grace_began_in = since(state).and(changed.counts()).map(|c| c.period.start);
+            let changed = before.as_ref().filter(|_| last.suspended.is_none()).unwrap_or(&last);
+            grace_began_in = since(state).and(changed.base_state()).map(|c| c.period.start);
         }
         let unpaid = last.latest.as_ref().is_some_and(|l| l.status == "incomplete");
         last = state.clone();

@@ -8,12 +8,14 @@ use crate::domain::{
         Period, Seconds, Snapshot,
     },
     ids::SubscriptionId,
-    testkit::{DAY, T0, Told, changed, created, cycle, days, deleted, facts, has, invoice, month, not_renewed, of},
+    testkit::{
+        DAY, T0, TimedFact, changed, created, cycle, days, deleted, facts, has, invoice, month, not_renewed, of,
+    },
 };
 
 const M: i64 = 1_000_000;
 
-fn on(day: i64, said: FactBody) -> Told {
+fn on(day: i64, said: FactBody) -> TimedFact {
     (day * DAY, said)
 }
 
@@ -43,7 +45,7 @@ fn known(id: &str, facts: &[Fact]) -> Vec<Term> {
     terms
 }
 
-fn terms(story: &[Told]) -> Vec<Term> {
+fn terms(story: &[TimedFact]) -> Vec<Term> {
     known("sub_1", &facts(story))
 }
 
@@ -59,7 +61,7 @@ fn brief(term: &Term) -> Brief {
 }
 
 #[track_caller]
-fn check(story: &[Told], expected: &[Brief]) {
+fn check(story: &[TimedFact], expected: &[Brief]) {
     assert_eq!(
         terms(story).iter().map(brief).collect::<Vec<_>>(),
         expected,
@@ -67,11 +69,11 @@ fn check(story: &[Told], expected: &[Brief]) {
     );
 }
 
-fn starts(key: &str) -> Told {
+fn starts(key: &str) -> TimedFact {
     on(0, created(has(key, month(0))))
 }
 
-fn to(key: &str, day: i64) -> Told {
+fn to(key: &str, day: i64) -> TimedFact {
     on(day, changed(has(key, month(0))))
 }
 
@@ -326,7 +328,7 @@ fn a_change_by_a_test_clock_lies_in_the_period_it_shows() {
 }
 
 /// An upgrade on a day to this price and period, whose payment fails.
-fn held(day: i64, key: &str, period: Period, reason: &str) -> [Told; 2] {
+fn held(day: i64, key: &str, period: Period, reason: &str) -> [TimedFact; 2] {
     let mut up = has(key, period);
     up.latest_invoice = Some("in_up".to_owned());
     let mut bill = invoice("in_up", Failed, reason, period);

@@ -4,7 +4,7 @@ use super::*;
 
 /// Two subscriptions of a user: each moment's millions, and whose they are.
 #[track_caller]
-fn check_both(story: &[Told], expected: &[(i64, &str, i64)]) {
+fn check_both(story: &[TimedFact], expected: &[(i64, &str, i64)]) {
     let facts = facts(story);
     let lives = [known("sub_1", &facts), known("sub_2", &facts)];
     let terms = of_user(&lives);

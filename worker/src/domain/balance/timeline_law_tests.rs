@@ -14,8 +14,8 @@ use crate::domain::{
     },
     ids::{EventId, UserId},
     testkit::{
-        DAY, T0, Told, changed, created, cycle, deleted, disputed, facts, has, invoice, item, month, of, pack, random,
-        refund_failed, refunded, shipped,
+        DAY, T0, TimedFact, changed, created, cycle, deleted, disputed, facts, has, invoice, item, month, of, pack,
+        random, refund_failed, refunded, shipped,
     },
 };
 use proptest::{
@@ -84,13 +84,13 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn life(most: usize) -> impl Strategy<Value = Vec<Told>> {
+fn life(most: usize) -> impl Strategy<Value = Vec<TimedFact>> {
     let pause = prop_oneof![1 => Just(0), 1 => 1..90_i64, 3 => DAY..20 * DAY];
     let begins = select(vec!["trialing", "active", "active", "incomplete"]);
     (begins, vec((pause, act()), 1..most), any::<bool>()).prop_map(|(status, acts, ends)| live(status, &acts, ends))
 }
 
-fn live(status: &str, acts: &[(i64, Act)], ends: bool) -> Vec<Told> {
+fn live(status: &str, acts: &[(i64, Act)], ends: bool) -> Vec<TimedFact> {
     let mut now = has("plus_monthly", month(0));
     status.clone_into(&mut now.status);
     let mut at = 0;
@@ -152,7 +152,7 @@ fn length(key: &str) -> Seconds {
 }
 
 /// Returns when it happened: not before the period was over.
-fn renew(story: &mut Vec<Told>, now: &mut Snapshot, at: Seconds, bill: Bill) -> Seconds {
+fn renew(story: &mut Vec<TimedFact>, now: &mut Snapshot, at: Seconds, bill: Bill) -> Seconds {
     let ended = now.period.expect("a period");
     let begins = Period {
         start: ended.end,

@@ -100,7 +100,7 @@ fn a_failed_upgrade_begins_no_new_count() {
 #[test]
 fn a_late_usage_counts_in_the_current_period_once_its_own_is_closed() {
     let story = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
-    let at = |story: &[Told], time| story_of(&facts(story)).counts_at(T0 + time) - T0;
+    let at = |story: &[TimedFact], time| story_of(&facts(story)).counts_at(T0 + time) - T0;
     let closed = 30 * DAY + HOUR;
     assert_eq!(at(&story, 0), closed);
     assert_eq!(at(&story, 29 * DAY), closed);

@@ -13,7 +13,7 @@ use crate::domain::{
         Period, Seconds,
     },
     ids::UserId,
-    testkit::{DAY, T0, Told, changed, created, cycle, facts, has, month, pack, random, refunded, shipped},
+    testkit::{DAY, T0, TimedFact, changed, created, cycle, facts, has, month, pack, random, refunded, shipped},
 };
 use proptest::{
     collection::vec,
@@ -40,7 +40,7 @@ type Bill = Option<Seconds>;
 /// A bookkeeper, who knows nothing of facts.
 #[derive(Debug)]
 struct Books {
-    told: Vec<Told>,
+    told: Vec<TimedFact>,
     usage: Vec<Spent>,
     tier: usize,
     /// The tier that was paid for, if it is higher.

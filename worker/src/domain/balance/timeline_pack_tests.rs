@@ -7,17 +7,17 @@ use crate::domain::{
     },
     fact::{FactBody, Seconds},
     ids::UserId,
-    testkit::{DAY, T0, Told, created, disputed, facts, has, month, pack, refund_failed, refunded},
+    testkit::{DAY, T0, TimedFact, created, disputed, facts, has, month, pack, refund_failed, refunded},
 };
 
 const M: i64 = 1_000_000;
 
-fn on(day: i64, said: FactBody) -> Told {
+fn on(day: i64, said: FactBody) -> TimedFact {
     (day * DAY, said)
 }
 
 /// A pack of 5M tokens for 10.00.
-fn buys(day: i64, session: &str) -> Told {
+fn buys(day: i64, session: &str) -> TimedFact {
     on(day, FactBody::Session(pack(session, "tokens", 5 * M)))
 }
 
@@ -27,7 +27,7 @@ type Line = (i64, EntryKind, &'static str, i64, i64);
 /// Checks all entries and the end; usage is (day, millions) of a user without a
 /// subscription, who has nothing else to spend.
 #[track_caller]
-fn check(story: &[Told], usage: &[(Seconds, i64)], lines: &[Line], left: (i64, i64)) {
+fn check(story: &[TimedFact], usage: &[(Seconds, i64)], lines: &[Line], left: (i64, i64)) {
     let usage: Vec<Spent> = usage
         .iter()
         .map(|(day, millions)| Spent {

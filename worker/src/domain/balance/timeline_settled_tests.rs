@@ -26,7 +26,7 @@ impl Dealt {
         let late = next.is_none();
         let after = next.unwrap_or_else(|| Account::fold(&self.known.iter().collect::<Vec<_>>()));
         let concerned = after
-            .concerns(before.as_ref(), &new, late)
+            .affected_users(before.as_ref(), &new, late)
             .into_iter()
             .cloned()
             .collect();
@@ -97,7 +97,7 @@ proptest! {
 
 /// Deals a story in these batches; whoever is told of in the last one must be settled.
 #[track_caller]
-fn concerns(before: &[Told], batch: &[Told], expected: &[&str]) {
+fn concerns(before: &[TimedFact], batch: &[TimedFact], expected: &[&str]) {
     let story = [before, batch].concat();
     let facts = facts(&story);
     let (known, new) = facts.split_at(before.len());

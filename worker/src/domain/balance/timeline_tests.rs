@@ -13,13 +13,15 @@ use crate::domain::{
         Period, Seconds, Snapshot,
     },
     ids::{EventId, SubscriptionId, UserId},
-    testkit::{DAY, T0, Told, changed, created, cycle, days, deleted, facts, has, invoice, month, of, pack, shipped},
+    testkit::{
+        DAY, T0, TimedFact, changed, created, cycle, days, deleted, facts, has, invoice, month, of, pack, shipped,
+    },
 };
 
 const M: i64 = 1_000_000;
 const HOUR: Seconds = 3_600;
 
-fn on(day: i64, said: FactBody) -> Told {
+fn on(day: i64, said: FactBody) -> TimedFact {
     (day * DAY, said)
 }
 
@@ -33,16 +35,16 @@ fn status(word: &str, snapshot: Snapshot) -> Snapshot {
     }
 }
 
-fn starts(key: &str) -> Told {
+fn starts(key: &str) -> TimedFact {
     on(0, created(has(key, month(0))))
 }
 
-fn to(key: &str, day: i64) -> Told {
+fn to(key: &str, day: i64) -> TimedFact {
     on(day, changed(has(key, month(0))))
 }
 
 /// The month with this number begins at this price; its invoice, an hour later.
-fn renews(key: &str, number: i64, step: InvoiceStep) -> [Told; 2] {
+fn renews(key: &str, number: i64, step: InvoiceStep) -> [TimedFact; 2] {
     let (ended, begins) = (month(number - 1), month(number));
     [
         on(30 * number, changed(has(key, begins))),
@@ -50,7 +52,7 @@ fn renews(key: &str, number: i64, step: InvoiceStep) -> [Told; 2] {
     ]
 }
 
-fn all(parts: &[&[Told]]) -> Vec<Told> {
+fn all(parts: &[&[TimedFact]]) -> Vec<TimedFact> {
     parts.concat()
 }
 
@@ -73,7 +75,7 @@ fn story_of(facts: &[Fact]) -> Timeline {
 }
 
 #[track_caller]
-fn meter(story: &[Told], meter: &str, usage: &[Use]) -> Replayed {
+fn meter(story: &[TimedFact], meter: &str, usage: &[Use]) -> Replayed {
     let usage: Vec<Spent> = usage
         .iter()
         .map(|(day, amount)| Spent {
@@ -86,7 +88,7 @@ fn meter(story: &[Told], meter: &str, usage: &[Use]) -> Replayed {
 
 /// What there is of the tokens in the end: limit, used, rollover, purchased.
 #[track_caller]
-fn check(story: &[Told], usage: &[Use], expected: (i64, i64, i64, i64)) {
+fn check(story: &[TimedFact], usage: &[Use], expected: (i64, i64, i64, i64)) {
     let done = meter(story, "tokens", usage);
     let (balance, purse) = (&done.balance, done.balance.purse);
     let limit = balance.limits.at(balance.since).expect("a limit");
@@ -99,7 +101,7 @@ fn check(story: &[Told], usage: &[Use], expected: (i64, i64, i64, i64)) {
 
 /// What rolled over, entry by entry.
 #[track_caller]
-fn rolled(story: &[Told], usage: &[Use], expected: &[i64]) {
+fn rolled(story: &[TimedFact], usage: &[Use], expected: &[i64]) {
     let done = meter(story, "tokens", usage);
     let entries = done.entries.iter().filter(|e| e.kind == EntryKind::Rollover);
     assert_eq!(
@@ -109,7 +111,7 @@ fn rolled(story: &[Told], usage: &[Use], expected: &[i64]) {
     );
 }
 
-fn bought(day: i64, session: &str, credits: i64) -> Told {
+fn bought(day: i64, session: &str, credits: i64) -> TimedFact {
     on(day, FactBody::Session(pack(session, "tokens", credits)))
 }
 
@@ -147,7 +149,7 @@ fn a_debt_is_paid_by_the_rollover_and_by_a_pack() {
 
 #[test]
 fn what_is_left_over_comes_in_once_and_up_to_the_cap() {
-    let months: Vec<Told> = (1..=4).flat_map(|n| renews("basic_monthly", n, Paid)).collect();
+    let months: Vec<TimedFact> = (1..=4).flat_map(|n| renews("basic_monthly", n, Paid)).collect();
     let story = all(&[&[starts("basic_monthly")], &months]);
     rolled(&story, &[(10, 2 * M)], &[3 * M, 5 * M, 2 * M, 0]);
     check(&story, &[(10, 2 * M)], (5 * M, 0, 10 * M, 0));
@@ -344,7 +346,7 @@ fn a_trial_includes_usage_and_leaves_nothing_over() {
 #[test]
 fn a_period_whose_own_invoice_was_never_paid_gives_nothing_until_it_is() {
     let retried = (65 * DAY, cycle(Paid, month(0), month(1)));
-    let months = |first: &[Told]| all(&[&[starts("basic_monthly")], first, &renews("basic_monthly", 2, Paid)]);
+    let months = |first: &[TimedFact]| all(&[&[starts("basic_monthly")], first, &renews("basic_monthly", 2, Paid)]);
     for first in [
         &renews("basic_monthly", 1, Failed)[..],
         &renews("basic_monthly", 1, ActionRequired),

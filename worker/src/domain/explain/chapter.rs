@@ -11,7 +11,7 @@ use crate::domain::{
     ids::{SubscriptionId, UserId},
     subscription::{
         grace::Grace,
-        link::{self, Claim},
+        link::{self, OwnerClaim},
         order::in_order,
         state::Subscription,
     },
@@ -38,7 +38,7 @@ pub(super) fn tell<'a>(
     others: &[&'a Fact],
     question: &ExplainRequest<'a>,
 ) -> Life {
-    let named = others.iter().filter_map(|f| Some((link::of_customer(f)?, *f)));
+    let named = others.iter().filter_map(|f| Some((link::customer_owner(f)?, *f)));
     let teller = Teller {
         question,
         neighbour: named.min_by(|a, b| a.0.cmp(&b.0)),
@@ -59,7 +59,7 @@ pub(super) fn tell<'a>(
 struct Teller<'q, 'a> {
     question: &'q ExplainRequest<'a>,
     /// The best word of another fact about whose the customer is.
-    neighbour: Option<(Claim, &'a Fact)>,
+    neighbour: Option<(OwnerClaim, &'a Fact)>,
     /// How many seconds stay undecided, with all facts known.
     undecided: u32,
     so_far: Vec<&'a Fact>,
@@ -70,7 +70,7 @@ struct Teller<'q, 'a> {
     /// The state after `so_far`.
     state: Subscription,
     now: Seconds,
-    link: Option<Claim>,
+    link: Option<OwnerClaim>,
     ever_theirs: bool,
     /// The grace that was told to run.
     grace: Option<Grace>,
@@ -178,7 +178,7 @@ impl<'a> Teller<'_, 'a> {
         self.state = after;
     }
 
-    fn link_to(&mut self, claim: Option<Claim>) -> Option<ChangeNote> {
+    fn link_to(&mut self, claim: Option<OwnerClaim>) -> Option<ChangeNote> {
         let change = linked(self.link.as_ref(), claim.as_ref());
         self.ever_theirs |= claim.as_ref().is_some_and(|c| c.user == *self.question.user);
         self.link = claim;
@@ -217,8 +217,8 @@ fn repeats(known: &Fact, fact: &Fact) -> bool {
 /// Whether two snapshots are of one change, as the order of facts sees it.
 fn are_twins(stands: &Fact, twin: &Fact) -> bool {
     match (&stands.body, &twin.body) {
-        (FactBody::Subscription(a), FactBody::Subscription(b)) if stands.created == twin.created => match b.prints {
-            Some(_) => (a.phase, a.prints, &a.request) == (b.phase, b.prints, &b.request),
+        (FactBody::Subscription(a), FactBody::Subscription(b)) if stands.created == twin.created => match b.digests {
+            Some(_) => (a.phase, a.digests, &a.request) == (b.phase, b.digests, &b.request),
             None => a == b,
         },
         _ => false,

@@ -9,8 +9,8 @@ use crate::domain::{
     ids::UserId,
     subscription::{account::Account, entitlement},
     testkit::{
-        DAY, T0, Told, active, changed, created, deleted, facts, invoice, item, month, not_renewed, prorated, renewed,
-        sub, user,
+        DAY, T0, TimedFact, active, changed, created, deleted, facts, invoice, item, month, not_renewed, prorated,
+        renewed, sub, user,
     },
 };
 use std::{
@@ -20,7 +20,7 @@ use std::{
 
 /// The words of all entries of the first subscription.
 #[track_caller]
-fn check(life: &[Told], after: Seconds, expected: &[&[&str]]) {
+fn check(life: &[TimedFact], after: Seconds, expected: &[&[&str]]) {
     let story = told(life, after);
     let words = |entry: &HistoryEntry| -> Vec<String> { entry.changes.iter().map(|c| c.words.clone()).collect() };
     let entries: Vec<Vec<String>> = story.subscriptions[0].entries.iter().map(words).collect();
@@ -29,7 +29,7 @@ fn check(life: &[Told], after: Seconds, expected: &[&[&str]]) {
 
 /// What is told of the events of the last second, when the first, at second 0, began an active max.
 #[track_caller]
-fn check_last(life: &[Told], expected: &[&str]) {
+fn check_last(life: &[TimedFact], expected: &[&str]) {
     let mut life = life.to_vec();
     life.insert(0, (0, created(sub("active", "max"))));
     let last = life.iter().map(|(at, _)| *at).max().expect("a life");

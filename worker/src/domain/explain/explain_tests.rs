@@ -4,7 +4,7 @@ use crate::domain::{
     explain::{ExplainRequest, Explanation, explain},
     fact::{ChargeRefundedFact, Digests, Fact, FactBody, Seconds, Snapshot},
     ids::{EventId, UserId},
-    testkit::{DAY, T0, Told, changed, created, facts, month, of, other_session, renewed, session, sub, user},
+    testkit::{DAY, T0, TimedFact, changed, created, facts, month, of, other_session, renewed, session, sub, user},
 };
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(super) fn at(facts: &[Fact], after: Seconds) -> Option<Explanation> {
 }
 
 /// The story of `u1`, whose account it is from the first second on.
-pub(super) fn told(life: &[Told], after: Seconds) -> Explanation {
+pub(super) fn told(life: &[TimedFact], after: Seconds) -> Explanation {
     let mut life = life.to_vec();
     life.insert(0, (0, other_session(user("u1"), None)));
     at(&facts(&life), after).expect("it is theirs")
@@ -237,7 +237,7 @@ fn refunds_and_purchases_are_told_beside_the_subscriptions() {
 
 #[test]
 fn a_twin_is_told_with_the_event_that_it_repeats() {
-    for prints in [
+    for digests in [
         None,
         Some(Digests {
             before: Some(1),
@@ -254,7 +254,7 @@ fn a_twin_is_told_with_the_event_that_it_repeats() {
         life.push(twin);
         for fact in &mut life[2..] {
             if let FactBody::Subscription(s) = &mut fact.body {
-                s.prints = prints;
+                s.digests = digests;
             }
         }
         let story = at(&life, DAY).expect("it is theirs");

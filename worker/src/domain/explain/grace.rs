@@ -9,7 +9,7 @@ use crate::domain::{
     subscription::{
         grace::Grace,
         invoices,
-        state::{Counts, Subscription},
+        state::{BaseState, Subscription},
     },
 };
 
@@ -60,7 +60,7 @@ fn ended(step: &Transition<'_>, grace: &Grace) -> String {
         FactBody::Invoice(i) if i.step == InvoiceStep::Paid && i.credits() => "the change was credited".to_owned(),
         FactBody::InvoiceItem(_) => "the change was credited".to_owned(),
         FactBody::Invoice(_) => "the period was not paid after all".to_owned(),
-        FactBody::Subscription(_) => match step.after.counting_plan() {
+        FactBody::Subscription(_) => match step.after.base_plan() {
             Some(plan) if plan.rank >= grace.plan.rank => format!("the tier is {} again", plan.tier),
             _ => "a new period began".to_owned(),
         },
@@ -74,7 +74,7 @@ fn none(step: &Transition<'_>, running: Option<&Grace>) -> Option<ChangeNote> {
         return None;
     };
     let old = counts_before(step.before, fact)?;
-    let new = step.after.counting_plan()?;
+    let new = step.after.base_plan()?;
     if !step.after.entitled() || new.rank >= old.plan.rank {
         return None;
     }
@@ -100,14 +100,14 @@ fn none(step: &Transition<'_>, running: Option<&Grace>) -> Option<ChangeNote> {
 }
 
 /// What decided before a snapshot: its own word for it where an event before it is missing.
-fn counts_before(before: &Subscription, fact: &SubscriptionFact) -> Option<Counts> {
+fn counts_before(before: &Subscription, fact: &SubscriptionFact) -> Option<BaseState> {
     let known = before.latest.as_ref();
     match &fact.before {
-        Some(own) if own.plan.is_some() && known.is_none_or(|latest| !latest.shows_same(own)) => Some(Counts {
+        Some(own) if own.plan.is_some() && known.is_none_or(|latest| !latest.shows_same(own)) => Some(BaseState {
             plan: own.plan.clone()?,
             period: own.period.or(before.period)?,
             status: own.status.clone(),
         }),
-        _ => before.counts(),
+        _ => before.base_state(),
     }
 }

@@ -168,7 +168,7 @@ pub fn explain(facts: &[Fact], recorded: &[Recorded], question: &ExplainRequest<
         (!is_current, std::cmp::Reverse(since), t.life.end.id.clone())
     });
     let meters = wallet::meters(facts, recorded, question);
-    let none = || (!meters.is_empty()).then(|| Entitlement::by_balance(question.user, question.free_tier));
+    let none = || (!meters.is_empty()).then(|| Entitlement::without_subscription(question.user, question.free_tier));
     let row = entitlement.or_else(none).map(|e| EntitlementRow::at(e, question.at));
     Some(Explanation {
         user_id: question.user.clone(),

@@ -7,7 +7,7 @@ use super::{
 use crate::domain::{
     fact::{Fact, FactBody, InvoiceStep, Phase, Seconds, Snapshot},
     subscription::{
-        link::{Claim, Witness},
+        link::{ClaimSource, OwnerClaim},
         state::Subscription,
     },
 };
@@ -94,7 +94,7 @@ pub(super) fn gives<'a>(subscription: &'a Subscription, at: Seconds, free_tier: 
         return free_tier;
     }
     let running = subscription.grace.as_ref().filter(|g| g.until > at).map(|g| &g.plan);
-    running.or(subscription.counting_plan()).map_or(free_tier, |p| &p.tier)
+    running.or(subscription.base_plan()).map_or(free_tier, |p| &p.tier)
 }
 
 impl<'a> Transition<'a> {
@@ -217,7 +217,7 @@ impl<'a> Transition<'a> {
             told.push(ChangeKind::FirstPayment.is("first payment: has ever paid"));
         }
         // What holds an upgrade is told with it.
-        let held = |state: &'a Subscription| state.held.as_ref().map(|h| h.invoice.as_str());
+        let held = |state: &'a Subscription| state.suspended.as_ref().map(|h| h.invoice.as_str());
         let holds = [held(self.before), held(self.after)];
         let names = |state: &'a Subscription| {
             let ids = state.failed.iter().map(|f| f.invoice.as_str());
@@ -233,9 +233,9 @@ impl<'a> Transition<'a> {
 
     fn upgrade(&self) -> Option<ChangeNote> {
         let wanted = |state: &'a Subscription| tier(state.plan.as_ref());
-        match (&self.before.held, &self.after.held) {
+        match (&self.before.suspended, &self.after.suspended) {
             (old, Some(held)) if old.as_ref().map(|h| &h.invoice) != Some(&held.invoice) => {
-                let (upgrade, counts, id) = (wanted(self.after), &held.counts.plan.tier, &held.invoice);
+                let (upgrade, counts, id) = (wanted(self.after), &held.base.plan.tier, &held.invoice);
                 Some(ChangeKind::Held.is(format!(
                     "the upgrade to {upgrade} is held, since its payment failed ({id}): {counts} counts until that is paid"
                 )))
@@ -276,17 +276,17 @@ impl<'a> Transition<'a> {
 }
 
 /// Whose it is from here on, if that changes.
-pub(super) fn linked(old: Option<&Claim>, new: Option<&Claim>) -> Option<ChangeNote> {
+pub(super) fn linked(old: Option<&OwnerClaim>, new: Option<&OwnerClaim>) -> Option<ChangeNote> {
     let new = new?;
     let old = old.map(|c| &c.user);
     if old == Some(&new.user) {
         return None;
     }
-    let by = match new.witness {
-        Witness::OwnMetadata => "by metadata.user_id of the subscription".to_owned(),
-        Witness::SessionMetadata => "by metadata.user_id of its checkout session".to_owned(),
-        Witness::SessionReference => "by client_reference_id of its checkout session".to_owned(),
-        Witness::Customer => format!("as the user of its customer, named by {}", new.event_id),
+    let by = match new.source {
+        ClaimSource::OwnMetadata => "by metadata.user_id of the subscription".to_owned(),
+        ClaimSource::SessionMetadata => "by metadata.user_id of its checkout session".to_owned(),
+        ClaimSource::SessionReference => "by client_reference_id of its checkout session".to_owned(),
+        ClaimSource::Customer => format!("as the user of its customer, named by {}", new.event_id),
     };
     let instead = old.map_or(String::new(), |user| format!(" instead of {user}"));
     Some(ChangeKind::Linked.is(format!("linked to {}{instead}, {by}", new.user)))

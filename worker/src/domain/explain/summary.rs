@@ -44,7 +44,7 @@ pub(super) fn sentences(
     };
     let mut told = vec![head, status(current, has)];
     if let Some(grace) = running {
-        let (high, low, since) = (&grace.plan.tier, tier(current.counting_plan()), Moment(grace.since));
+        let (high, low, since) = (&grace.plan.tier, tier(current.base_plan()), Moment(grace.since));
         told.push(format!(
             "It fell from {high} to {low} at {since}, within a period that was paid and not given back."
         ));
@@ -55,7 +55,7 @@ pub(super) fn sentences(
             Moment(grace.until)
         ));
     }
-    if let Some(held) = current.held.as_ref().filter(|_| has.entitled) {
+    if let Some(held) = current.suspended.as_ref().filter(|_| has.entitled) {
         let (upgrade, invoice) = (tier(current.plan.as_ref()), &held.invoice);
         told.push(format!(
             "Its upgrade to {upgrade} does not count until {invoice}, whose payment failed, is paid."

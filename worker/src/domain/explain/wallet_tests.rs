@@ -9,7 +9,7 @@ use crate::domain::{
     explain::{ExplainRequest, Explanation, explain},
     fact::{ChargeRefundedFact, Fact, FactBody, Grant, InvoiceStep, RefundFailedFact, Seconds},
     ids::UserId,
-    testkit::{DAY, T0, Told, active, changed, created, facts, invoice, month, other_session, sub, user},
+    testkit::{DAY, T0, TimedFact, active, changed, created, facts, invoice, month, other_session, sub, user},
 };
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ fn told(facts: &[Fact], recorded: &[Recorded], day: i64, is_past: bool) -> Optio
     explain(facts, recorded, &question)
 }
 
-fn meter(life: &[Told], recorded: &[Recorded], day: i64) -> Meter {
+fn meter(life: &[TimedFact], recorded: &[Recorded], day: i64) -> Meter {
     let mut meters = told(&facts(life), recorded, day, true).expect("it is theirs").meters;
     assert_eq!(meters.len(), 1, "{meters:?}");
     meters.remove(0)
@@ -84,7 +84,7 @@ fn refund_failed(amount: i64) -> FactBody {
 }
 
 /// A month begins, and its cycle invoice is paid.
-fn renewal(number: i64) -> [Told; 2] {
+fn renewal(number: i64) -> [TimedFact; 2] {
     let mut cycle = invoice(
         &format!("in_{number}"),
         InvoiceStep::Paid,
@@ -100,7 +100,7 @@ fn renewal(number: i64) -> [Told; 2] {
 }
 
 /// A plan of 1,000 a month, of which 2,000 may roll over; and a pack of 500.
-fn life() -> Vec<Told> {
+fn life() -> Vec<TimedFact> {
     let mut life = vec![
         (0, created(sub("active", "plus"))),
         (0, other_session(user("u1"), None)),

@@ -2,32 +2,9 @@
 
 use crate::domain::fact::{
     ChargeRefundedFact, DisputeFact, Fact, FactBody, InvoiceFact, InvoiceItemFact, InvoiceStep, Period, Phase, Plan,
-    RefundFailedFact, Seconds, SessionFact, SessionStep,
+    RefundFailedFact, SessionFact, SessionStep,
 };
-use serde::{Serialize, Serializer};
-use std::fmt;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-/// A moment in seconds since 1970; written as RFC 3339, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(pub Seconds);
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = OffsetDateTime::from_unix_timestamp(self.0).ok();
-        match time.and_then(|t| t.format(&Rfc3339).ok()) {
-            Some(text) => f.pad(&text),
-            // A year of more than four digits.
-            None => f.pad(&format!("{} s after 1970", self.0)),
-        }
-    }
-}
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+pub use crate::domain::moment::Moment;
 
 pub(super) fn span(period: Period) -> String {
     format!("{} to {}", Moment(period.start), Moment(period.end))

@@ -26,7 +26,7 @@ pub(super) fn read(
         before: changed.and_then(|previous| snapshot(object.before(previous), phase, catalog).ok()),
         request: request(event)?,
         // What was read is of our own API version, and can be told from no event's.
-        prints: (phase != Phase::Read).then(|| Digests {
+        digests: (phase != Phase::Read).then(|| Digests {
             before: changed.map(|previous| object.before(previous).print()),
             now: object.print(),
         }),

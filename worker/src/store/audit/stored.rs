@@ -2,8 +2,8 @@
 
 use crate::{
     domain::{
-        explain::Moment,
         ids::{AccountId, SubscriptionId, UserId},
+        moment::Moment,
     },
     store::convert::{accounts_as_text, users_as_text},
 };

@@ -8,9 +8,9 @@ use crate::{
     recovery::{backfill, reconcile},
     store::{
         catalog, dead_letter,
-        job::{self, Last},
+        job::{self, JobStatus},
         pool, question,
-        subscription::{self, Waiting},
+        subscription::{self, WaitingCounts},
     },
 };
 use shared::{
@@ -102,7 +102,7 @@ async fn look(
 }
 
 /// Shows what waits for a missing link, and how long the oldest has waited.
-fn show_waiting(waiting: Waiting) {
+fn show_waiting(waiting: WaitingCounts) {
     for (count, age, (waiting, oldest_seconds)) in [
         (&metrics::UNLINKED, &metrics::UNLINKED_AGE, waiting.unlinked),
         (&metrics::UNSEEN, &metrics::UNSEEN_AGE, waiting.unseen),
@@ -115,14 +115,14 @@ fn show_waiting(waiting: Waiting) {
 
 /// What the jobs of recovery came to last, whichever worker did them. Of those that
 /// are not done by themselves here, no time is shown that would grow old.
-fn recovered(jobs: &[Last], watched: &[&str]) {
-    for Last { job, ended_at, report } in jobs {
+fn recovered(jobs: &[JobStatus], watched: &[&str]) {
+    for JobStatus { job, ended_at, report } in jobs {
         if watched.contains(&job.as_str()) {
             metrics::JOB_ENDED.with_label_values(&[job.as_str()]).set(*ended_at);
         }
         match job.as_str() {
             reconcile::JOB => {
-                let report: reconcile::Report = serde_json::from_str(report).unwrap_or_default();
+                let report: reconcile::ReconcileReport = serde_json::from_str(report).unwrap_or_default();
                 for field in FIELDS {
                     let count = report.drift.get(field).copied().unwrap_or_default();
                     let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -130,7 +130,7 @@ fn recovered(jobs: &[Last], watched: &[&str]) {
                 }
             }
             backfill::JOB => {
-                let report: backfill::Report = serde_json::from_str(report).unwrap_or_default();
+                let report: backfill::BackfillReport = serde_json::from_str(report).unwrap_or_default();
                 let age_s = report.oldest_missing.map_or(0, |at| (now_ms() / 1_000 - at).max(0));
                 metrics::OLDEST_UNDELIVERED.set(age_s);
             }

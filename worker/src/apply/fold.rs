@@ -16,7 +16,7 @@ use crate::{
             state::Subscription,
         },
     },
-    store::{self, subscription::Changes},
+    store::{self, subscription::SubscriptionChanges},
 };
 use shared::catalog::FREE_TIER;
 use sqlx::PgConnection;
@@ -284,7 +284,7 @@ async fn write(
         .chain(news.usage.iter().map(|u| &u.user))
         .chain(&users);
     let touched: Vec<UserId> = touched.collect::<BTreeSet<_>>().into_iter().cloned().collect();
-    let changes = Changes {
+    let changes = SubscriptionChanges {
         claims: folded.claims(),
         subscriptions: subscriptions.to_vec(),
         users: &touched,

@@ -6,15 +6,15 @@ use crate::{
     failure::Refusal,
     read::{customer, meaning::Meaning, prepared::Prepared},
     store::{
-        claim::Claim,
-        dead_letter::{self, DeadLetter},
+        claim::EventClaim,
+        dead_letter::{self, NewDeadLetter},
     },
 };
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashSet};
 
 /// The row of `billing.event` that a delivery claims.
-pub(super) fn claim(item: &Prepared, now_ms: i64) -> Claim<'_> {
+pub(super) fn claim(item: &Prepared, now_ms: i64) -> EventClaim<'_> {
     let (outcome, reason, fact) = match &item.meaning {
         Ok(Meaning::Fact(fact)) => ("applied", None, Some(fact.as_ref())),
         Ok(Meaning::Usage(_)) => ("applied", None, None),
@@ -23,7 +23,7 @@ pub(super) fn claim(item: &Prepared, now_ms: i64) -> Claim<'_> {
         Err(refusal) => ("dead", Some(refusal.reason.as_str()), None),
     };
     let is_usage = matches!(item.meaning, Ok(Meaning::Usage(_)));
-    Claim {
+    EventClaim {
         event: &item.envelope.id,
         kind: &item.envelope.kind,
         created: item.envelope.created,
@@ -73,9 +73,9 @@ pub(super) async fn record_dead<'a>(
     }
     let record = |(item, refusal): &(&'a Prepared, &'a Refusal)| dead_letter(item, refusal, now_ms);
     let is_new = |(item, _): &&(&Prepared, &Refusal)| claimed.contains(item.envelope.id.as_str());
-    let new: Vec<DeadLetter<'_>> = refused.iter().filter(is_new).map(record).collect();
+    let new: Vec<NewDeadLetter<'_>> = refused.iter().filter(is_new).map(record).collect();
     dead_letter::insert(connection, &new).await?;
-    let replayed: Vec<DeadLetter<'_>> = refused
+    let replayed: Vec<NewDeadLetter<'_>> = refused
         .iter()
         .filter(|(item, _)| item.meta.replayed)
         .map(record)
@@ -85,9 +85,9 @@ pub(super) async fn record_dead<'a>(
     Ok(dead_letter::unqueued(connection, &ids).await?.into_iter().collect())
 }
 
-fn dead_letter<'a>(item: &'a Prepared, refusal: &'a Refusal, now_ms: i64) -> DeadLetter<'a> {
+fn dead_letter<'a>(item: &'a Prepared, refusal: &'a Refusal, now_ms: i64) -> NewDeadLetter<'a> {
     let meta = item.meta.failed_at(now_ms);
-    DeadLetter {
+    NewDeadLetter {
         event: &item.envelope.id,
         kind: &item.envelope.kind,
         reason: refusal.reason.as_str(),

@@ -10,7 +10,7 @@ use crate::{
     read::{meaning::Meaning, prepared::Prepared},
     store::{
         self,
-        claim::{Claim, Claimed, claim},
+        claim::{ClaimedEvents, EventClaim, claim},
     },
 };
 use shared::message::{now_ms, rfc3339};
@@ -87,8 +87,8 @@ async fn within(
     now_ms: i64,
 ) -> Result<Applied, sqlx::Error> {
     let by_id = records::one_per_id(batch);
-    let claims: Vec<Claim<'_>> = by_id.values().map(|i| records::claim(batch[*i], now_ms)).collect();
-    let Claimed {
+    let claims: Vec<EventClaim<'_>> = by_id.values().map(|i| records::claim(batch[*i], now_ms)).collect();
+    let ClaimedEvents {
         new: claimed,
         busy,
         first_seen,
@@ -165,7 +165,7 @@ pub async fn rehearse(pool: &PgPool, batch: &[&Prepared], now_ms: i64) -> Result
     });
     let mut transaction = pool.begin().await?;
     // Nobody who looks may hold up the workers.
-    store::dead_letter_queries::hurry(&mut transaction).await?;
+    store::dead_letter_queries::limit_time(&mut transaction).await?;
     // As they are and as they would be: what one user gains another may lose.
     let mut users = store::dead_letter_queries::users_of(&mut transaction, &facts).await?;
     let applied = within(&mut transaction, batch, false, now_ms).await?;

@@ -4,7 +4,7 @@
 use crate::{
     domain::{
         explain::{
-            EntitlementRow, ExplainRequest, Explanation, HistoryEntry, Meter, Moment, SubscriptionHistory,
+            EntitlementRow, ExplainRequest, Explanation, HistoryEntry, MeterHistory, Moment, SubscriptionHistory,
             explain as explanation,
         },
         ids::UserId,
@@ -129,7 +129,7 @@ fn entries(entries: &[HistoryEntry], out: &mut impl Write) -> io::Result<()> {
         let kind = entry.event_type.as_deref().unwrap_or_default();
         let line = format!("  {:20}  {event}  {kind}", entry.at.to_string());
         writeln!(out, "{}", printable(line.trim_end()))?;
-        let told = entry.tells.iter().chain(entry.changes.iter().map(|c| &c.words));
+        let told = entry.detail.iter().chain(entry.changes.iter().map(|c| &c.words));
         for words in told {
             writeln!(out, "  {INDENT}{}", printable(words))?;
         }
@@ -138,13 +138,13 @@ fn entries(entries: &[HistoryEntry], out: &mut impl Write) -> io::Result<()> {
 }
 
 /// A meter: what is left, then line by line how that came about.
-fn meter(meter: &Meter, out: &mut impl Write) -> io::Result<()> {
+fn meter(meter: &MeterHistory, out: &mut impl Write) -> io::Result<()> {
     let line = |out: &mut dyn Write, at: &Moment, words: &str| {
         writeln!(out, "{}", printable(&format!("  {:20}  {words}", at.to_string())))
     };
     writeln!(out, "\nMeter {}", printable(&meter.meter))?;
     writeln!(out, "  {}", printable(&meter.summary))?;
-    for (at, words) in meter.in_short() {
+    for (at, words) in meter.summed_lines() {
         line(out, &at, &words)?;
     }
     if !meter.corrections.is_empty() {
@@ -166,9 +166,9 @@ mod tests {
             at: Moment(0),
             event: None,
             event_type: Some("a\u{1b}[2Jb".to_owned()),
-            tells: Some("c\nd".to_owned()),
+            detail: Some("c\nd".to_owned()),
             changes: Vec::new(),
-            gives: None,
+            access_tier: None,
         };
         let mut out = Vec::new();
         entries(&[entry], &mut out).expect("memory");

@@ -13,7 +13,7 @@ use tests::fixtures::{ApiVersion, Customer, DAY};
 use tests::harness::{OPS_TOKEN, Pair, Setup, TestEnv, console_session, unix_now};
 use tests::proof;
 use worker::domain::balance::timeline::EntryKind;
-use worker::domain::explain::{EARLIER, Recorded};
+use worker::domain::explain::{EARLIER_USAGE, LedgerRecord};
 use worker::domain::ids::UserId;
 use worker::store::explain::{recorded_in_short, recorded_of};
 
@@ -84,10 +84,10 @@ async fn summed_usage_equals_the_sum_of_all_its_ledger_lines() -> Result<()> {
 }
 
 /// What counts: single lines by their causes, and earlier usage by its meter and its place between cuts.
-fn told(recorded: &[Recorded], cuts: &[i64]) -> BTreeMap<(String, String, i64), i64> {
+fn told(recorded: &[LedgerRecord], cuts: &[i64]) -> BTreeMap<(String, String, i64), i64> {
     let mut told = BTreeMap::new();
-    for Recorded { meter, entry } in recorded {
-        let place = if entry.cause == EARLIER {
+    for LedgerRecord { meter, entry } in recorded {
+        let place = if entry.cause == EARLIER_USAGE {
             i64::try_from(cuts.partition_point(|cut| *cut <= entry.at)).unwrap_or_default()
         } else {
             entry.at
@@ -98,16 +98,16 @@ fn told(recorded: &[Recorded], cuts: &[i64]) -> BTreeMap<(String, String, i64), 
 }
 
 /// The same lines with the cause of sums on all but the newest.
-fn in_short(all: &[Recorded], newest: usize) -> Vec<Recorded> {
+fn in_short(all: &[LedgerRecord], newest: usize) -> Vec<LedgerRecord> {
     let of = |kind: EntryKind| {
-        let mut lines: Vec<Recorded> = all.iter().filter(|r| r.entry.kind == kind).cloned().collect();
+        let mut lines: Vec<LedgerRecord> = all.iter().filter(|r| r.entry.kind == kind).cloned().collect();
         lines.sort_by_key(|r| std::cmp::Reverse(r.entry.at));
         lines
     };
     let mut usage = of(EntryKind::Usage);
     let edge = usage.get(newest).map_or(i64::MIN, |r| r.entry.at);
     for line in usage.iter_mut().filter(|line| line.entry.at <= edge) {
-        EARLIER.clone_into(&mut line.entry.cause);
+        EARLIER_USAGE.clone_into(&mut line.entry.cause);
     }
     usage
         .into_iter()

@@ -5,8 +5,8 @@ use crate::{
     domain::{
         balance::{
             ledger::{LedgerLine, RecordedLines},
-            replay::{Replayed, replay},
-            timeline::{Balance, EntryKind, Timeline, TimelineEntry},
+            replay::{ReplayedMeter, replay},
+            timeline::{EntryKind, MeterBalance, Timeline, TimelineEntry},
             usage::Usage,
             waterfall::Overflow,
         },
@@ -36,7 +36,7 @@ pub struct BalanceChanges<'a> {
 
 /// Everything that is known of the users in question.
 struct Settling<'a> {
-    balances: ByMeter<Balance>,
+    balances: ByMeter<MeterBalance>,
     /// Who had balances before.
     had: BTreeSet<UserId>,
     stories: BTreeMap<UserId, Timeline>,
@@ -149,7 +149,7 @@ pub async fn load_stories(
 }
 
 impl<'a> Settling<'a> {
-    fn balance(&self, user: &UserId, meter: &str) -> Option<&Balance> {
+    fn balance(&self, user: &UserId, meter: &str) -> Option<&MeterBalance> {
         self.balances.get(user)?.get(meter)
     }
 
@@ -204,7 +204,7 @@ impl<'a> Settling<'a> {
         let known: Vec<UserId> = caused_by.keys().filter(|u| news.known.contains(*u)).cloned().collect();
         let mut recorded = ByMeter::new();
         if !known.is_empty() {
-            let cuts = |user| self.stories.get(user).map(Timeline::cuts).unwrap_or_default();
+            let cuts = |user| self.stories.get(user).map(Timeline::boundaries).unwrap_or_default();
             let cuts: Vec<(&UserId, Seconds)> = known
                 .iter()
                 .flat_map(|u| cuts(u).into_iter().map(move |c| (u, c)))
@@ -236,10 +236,10 @@ impl<'a> Settling<'a> {
         let balances = self.balances.entry(user.clone()).or_default();
         let mut meters = story.meters();
         meters.extend(recorded.keys().cloned().chain(balances.keys().cloned()));
-        let at = story.cuts().last().copied().unwrap_or_default();
+        let at = story.boundaries().last().copied().unwrap_or_default();
         for meter in meters {
             let recorded = recorded.remove(&meter).unwrap_or_default();
-            let replayed: Replayed = replay(&story, &meter, &recorded.usage)?;
+            let replayed: ReplayedMeter = replay(&story, &meter, &recorded.usage)?;
             let lines = recorded.missing(&replayed, cause, at)?;
             let known = balances.get(&meter);
             if known != Some(&replayed.balance) {

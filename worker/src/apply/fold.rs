@@ -253,7 +253,7 @@ impl<'a> Folded<'a> {
             let subscriptions = self.after.get(*id).map_or(&[][..], |a| &a.subscriptions);
             let users: BTreeSet<&UserId> = subscriptions.iter().filter_map(|s| s.user.as_ref()).collect();
             // What a payment may lead to is not all here.
-            let pays = |f: &&Fact| f.body.payment().is_some() || f.body.buys();
+            let pays = |f: &&Fact| f.body.payment().is_some() || f.body.buys_credits();
             let whole = first_seen.contains(id.as_str()) && !facts.iter().any(pays);
             for user in users.into_iter().filter(|u| !known.contains(*u)) {
                 if whole {

@@ -57,7 +57,7 @@ async fn keep(
     let facts = store::fact::of_accounts(connection, accounts).await?;
     let facts: Vec<&Fact> = facts.iter().collect();
     let ids: BTreeSet<&EventId> = new.iter().map(|f| &f.event_id).collect();
-    let agreed = grants::agreed(&facts, &ids);
+    let agreed = grants::keep_first_grants(&facts, &ids);
     if !agreed.is_empty() {
         store::fact::rewrite(connection, &agreed).await?;
     }
@@ -84,7 +84,11 @@ fn payments<'a>(facts: &[&'a Fact]) -> Vec<&'a str> {
 
 /// The accounts of sessions that bought credits, sorted.
 fn buying(facts: &[&Fact]) -> Vec<AccountId> {
-    let accounts: BTreeSet<&AccountId> = facts.iter().filter(|f| f.body.buys()).map(|f| &f.account).collect();
+    let accounts: BTreeSet<&AccountId> = facts
+        .iter()
+        .filter(|f| f.body.buys_credits())
+        .map(|f| &f.account)
+        .collect();
     accounts.into_iter().cloned().collect()
 }
 

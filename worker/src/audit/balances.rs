@@ -48,7 +48,7 @@ impl<W: Write> Auditor<'_, W> {
         let mut found = credits::odd_lines(&rows::odd_lines(moment, page, ODD_LINES).await?);
         let stories = stories(moment, page).await?;
         let users: Vec<UserId> = stories.keys().cloned().collect();
-        let cuts = stories.iter().map(|(user, story)| (user, story.cuts()));
+        let cuts = stories.iter().map(|(user, story)| (user, story.boundaries()));
         let cuts: Vec<(&UserId, Seconds)> = cuts
             .flat_map(|(u, cuts)| cuts.into_iter().map(move |c| (u, c)))
             .collect();

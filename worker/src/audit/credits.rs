@@ -5,12 +5,12 @@ use super::compare::{Difference, differing};
 use crate::{
     domain::{
         balance::{
-            grants::{Sale, sales},
+            grants::{PackSale, sales},
             ledger::RecordedLines,
-            replay::{Replayed, replay},
+            replay::{ReplayedMeter, replay},
             terms::Window,
-            timeline::{Balance, EntryKind, Timeline},
-            waterfall::{BalanceChange, Limit},
+            timeline::{EntryKind, MeterBalance, Timeline},
+            waterfall::{BalanceChange, UnitLimit},
         },
         explain::Moment,
         fact::Fact,
@@ -27,8 +27,8 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Row {
     subscription_id: Option<String>,
     period_start: Option<Moment>,
-    plan_limit: Limit,
-    lifted_limit: Limit,
+    plan_limit: UnitLimit,
+    lifted_limit: UnitLimit,
     lifted_until: Option<Moment>,
     used: i64,
     rollover: i64,
@@ -38,7 +38,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(balance: &Balance) -> Self {
+    fn of(balance: &MeterBalance) -> Self {
         Self {
             subscription_id: balance.window.as_ref().map(|w| w.subscription.to_string()),
             period_start: balance.window.as_ref().map(|w| Moment(w.start)),
@@ -46,8 +46,8 @@ impl Row {
             lifted_limit: balance.limits.lifted.and_then(|l| l.0),
             lifted_until: balance.limits.lifted.map(|l| Moment(l.1)),
             used: balance.used,
-            rollover: balance.purse.rollover,
-            purchased: balance.purse.purchased,
+            rollover: balance.carried.rollover,
+            purchased: balance.carried.purchased,
             reported: balance.reported,
             since: (balance.since > i64::MIN).then_some(Moment(balance.since)),
         }
@@ -60,7 +60,7 @@ impl Row {
 pub fn balances(
     user: &UserId,
     story: &Timeline,
-    stored: &BTreeMap<String, Balance>,
+    stored: &BTreeMap<String, MeterBalance>,
     held: &BTreeMap<String, RecordedLines>,
 ) -> (Vec<Difference>, Vec<Untold>) {
     let (mut found, mut untold) = (Vec::new(), Vec::new());
@@ -103,7 +103,7 @@ pub fn balances(
     (found, untold)
 }
 
-fn balance(name: &str, stored: Option<&Balance>, said: &Balance, is_told: bool) -> Vec<Difference> {
+fn balance(name: &str, stored: Option<&MeterBalance>, said: &MeterBalance, is_told: bool) -> Vec<Difference> {
     match stored {
         None if is_told => vec![Difference::of(name, "there is no row, the events tell of it")],
         None => Vec::new(),
@@ -114,7 +114,7 @@ fn balance(name: &str, stored: Option<&Balance>, said: &Balance, is_told: bool) 
     }
 }
 
-fn ledger(name: &str, held: &RecordedLines, said: &Replayed) -> Vec<Difference> {
+fn ledger(name: &str, held: &RecordedLines, said: &ReplayedMeter) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut differs = |what: &str, sum: i64, said: i64| {
         if sum != said {
@@ -135,11 +135,11 @@ fn ledger(name: &str, held: &RecordedLines, said: &Replayed) -> Vec<Difference> 
     }
     let mut sums = held.sums.values();
     let total = sums.try_fold(BalanceChange::default(), |total, sum| {
-        total.and(BalanceChange { used: 0, ..*sum })
+        total.plus(BalanceChange { used: 0, ..*sum })
     });
     if let Ok(total) = total {
-        differs("rollover", total.rollover, said.balance.purse.rollover);
-        differs("purchased", total.purchased, said.balance.purse.purchased);
+        differs("rollover", total.rollover, said.balance.carried.rollover);
+        differs("purchased", total.purchased, said.balance.carried.purchased);
     } else {
         found.push(Difference::of(name, "it sums up to more than 64 bits hold"));
     }
@@ -199,7 +199,7 @@ pub fn packs(
 ) -> Vec<Difference> {
     let mut found = Vec::new();
     let facts: Vec<&Fact> = facts.iter().collect();
-    let mut said: BTreeMap<&str, Sale<'_>> = sales(&facts).into_iter().map(|s| (s.session, s)).collect();
+    let mut said: BTreeMap<&str, PackSale<'_>> = sales(&facts).into_iter().map(|s| (s.session, s)).collect();
     for row in rows {
         let sale = said.remove(row.session.as_str());
         if outdated.contains(row.account.as_str()) {
@@ -223,7 +223,7 @@ pub fn packs(
     found
 }
 
-fn pack(name: &str, row: &StoredPack, sale: &Sale<'_>, folded: &BTreeMap<AccountId, Account>) -> Vec<Difference> {
+fn pack(name: &str, row: &StoredPack, sale: &PackSale<'_>, folded: &BTreeMap<AccountId, Account>) -> Vec<Difference> {
     #[derive(PartialEq, Serialize)]
     struct Columns<'a> {
         account: &'a str,

@@ -6,12 +6,12 @@ use crate::{
     domain::{
         balance::{
             closing::Closing,
-            grants::{Bought, Taken},
+            grants::{Purchase, TakenBackTotal},
             ledger::RecordedLines,
             replay::replay,
             terms::Term,
-            timeline::{Balance, EntryKind, Spent, Timeline},
-            waterfall::{BalanceChange, Limits},
+            timeline::{EntryKind, MeterBalance, Timeline, UsageSum},
+            waterfall::{BalanceChange, MeterLimits},
         },
         fact::{Fact, FactBody, Grant, Period, SessionFact, SessionStep},
         ids::{AccountId, EventId, SubscriptionId, UserId},
@@ -21,11 +21,11 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-type Balances = BTreeMap<String, Balance>;
+type Balances = BTreeMap<String, MeterBalance>;
 type Ledger = BTreeMap<String, RecordedLines>;
 
 fn term(start: i64) -> Term {
-    let limits = Limits {
+    let limits = MeterLimits {
         own: Some(10),
         lifted: None,
     };
@@ -57,13 +57,13 @@ fn story() -> Timeline {
             ended: term(0).period,
             paid: true,
         }],
-        bought: vec![Bought {
+        purchases: vec![Purchase {
             session: "cs_1".to_owned(),
             at: 20,
             pack: "small".to_owned(),
             meter: "tokens".to_owned(),
             credits: 30,
-            taken: vec![Taken {
+            taken_back: vec![TakenBackTotal {
                 at: 50,
                 event: EventId::new("evt_9"),
                 credits: 10,
@@ -83,16 +83,16 @@ fn change(used: i64, rollover: i64, purchased: i64) -> BalanceChange {
 /// What is stored of the story when 4 are used in its first period and 3 in the
 /// second; computed by hand.
 fn stored() -> (Balances, Ledger) {
-    let mut balance = Balance {
+    let mut balance = MeterBalance {
         window: Some(term(100).window()),
-        limits: term(0).of("tokens"),
+        limits: term(0).limits_of("tokens"),
         used: 3,
         reported: 7,
         since: 100,
-        ..Balance::default()
+        ..MeterBalance::default()
     };
-    balance.purse.rollover = 6;
-    balance.purse.purchased = 20;
+    balance.carried.rollover = 6;
+    balance.carried.purchased = 20;
     let causes = [
         (EntryKind::Rollover, "in_1"),
         (EntryKind::Grant, "cs_1"),
@@ -105,7 +105,7 @@ fn stored() -> (Balances, Ledger) {
             (Some(term(100).window()), change(3, 0, 0)),
         ]),
         causes: causes.map(|(kind, cause)| (kind, cause.to_owned())).into(),
-        usage: vec![Spent { at: 10, amount: 4 }, Spent { at: 110, amount: 3 }],
+        usage: vec![UsageSum { at: 10, amount: 4 }, UsageSum { at: 110, amount: 3 }],
     };
     let one = |meter: &str| meter.to_owned();
     (
@@ -121,7 +121,7 @@ fn check(found: &[Difference], expected: &[&str]) {
 }
 
 #[track_caller]
-fn check_stored(change: fn(&mut Balance, &mut RecordedLines), expected: &[&str]) {
+fn check_stored(change: fn(&mut MeterBalance, &mut RecordedLines), expected: &[&str]) {
     let (mut balance, mut ledger) = stored();
     let of = |meter: &str| meter.to_owned();
     change(
@@ -141,11 +141,11 @@ fn a_balance_is_compared_column_by_column() {
         &["balance of u1 tokens: used is 4, the events say 3"],
     );
     check_stored(
-        |balance, _| balance.purse.rollover = -6,
+        |balance, _| balance.carried.rollover = -6,
         &["balance of u1 tokens: rollover is -6, the events say 6"],
     );
     check_stored(
-        |balance, _| balance.purse.purchased = 0,
+        |balance, _| balance.carried.purchased = 0,
         &["balance of u1 tokens: purchased is 0, the events say 20"],
     );
     check_stored(
@@ -207,7 +207,7 @@ fn a_ledger_is_summed_up_and_searched_for_every_cause() {
     );
     check_stored(
         |_, held| {
-            let most = Spent {
+            let most = UsageSum {
                 at: 120,
                 amount: i64::MAX,
             };
@@ -230,7 +230,7 @@ fn rows_that_are_missing_or_of_nobody_are_found() {
     check(&found, &["balance of u1 tokens: there is a row, no event tells of it"]);
     assert!(untold.is_empty());
     // It was theirs once, and is all taken back.
-    let empty = BTreeMap::from([("tokens".to_owned(), Balance::default())]);
+    let empty = BTreeMap::from([("tokens".to_owned(), MeterBalance::default())]);
     check(&balances(&user, &Timeline::default(), &empty, &none_held()).0, &[]);
     let nothing = balances(&user, &story(), &none, &none_held()).0;
     assert!(
@@ -266,7 +266,7 @@ fn a_cause_that_the_story_does_not_tell_of_is_asked_about() {
     // A closing of which nothing comes in any more is told of.
     let (_, mut ledger) = stored();
     let held = ledger.entry("tokens".to_owned()).or_default();
-    held.usage.push(Spent { at: 11, amount: 6 });
+    held.usage.push(UsageSum { at: 11, amount: 6 });
     let replayed = replay(&story(), "tokens", &held.usage).expect("in range");
     assert!(replayed.entries.iter().all(|e| e.kind != EntryKind::Rollover));
     let asked: Vec<Untold> = balances(&UserId::new("u1"), &story(), &balance, &ledger).1;

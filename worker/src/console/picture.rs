@@ -2,7 +2,7 @@
 //! and strokes are the style sheet's, so that they follow the scheme.
 
 use super::layout::{grouped, rfc3339};
-use crate::domain::explain::{Meter, SubscriptionHistory};
+use crate::domain::explain::{MeterHistory, SubscriptionHistory};
 use maud::{Markup, html};
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ const ROWS_MOST: usize = 50;
 type Step = (i64, Option<i64>);
 
 /// What was left of a meter, from its first change until `now`.
-pub(super) fn balance(meter: &Meter, now: i64, number: usize) -> Markup {
+pub(super) fn balance(meter: &MeterHistory, now: i64, number: usize) -> Markup {
     let steps = steps(meter, now);
     let Some((from, _)) = steps.first() else {
         return html! {};
@@ -63,7 +63,7 @@ pub(super) fn balance(meter: &Meter, now: i64, number: usize) -> Markup {
 }
 
 /// One value a second at the most, the last of it.
-fn steps(meter: &Meter, now: i64) -> Vec<Step> {
+fn steps(meter: &MeterHistory, now: i64) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for line in meter.lines.iter().filter(|l| l.at.0 <= now) {
         match steps.last_mut() {
@@ -198,7 +198,9 @@ pub(super) fn tiers(chapters: &[SubscriptionHistory], now: i64) -> Markup {
 
 fn changes(chapter: &SubscriptionHistory, now: i64) -> Vec<(i64, &str)> {
     let given = chapter.entries.iter().filter(|e| e.at.0 <= now);
-    let given: Vec<(i64, &str)> = given.filter_map(|e| Some((e.at.0, e.gives.as_deref()?))).collect();
+    let given: Vec<(i64, &str)> = given
+        .filter_map(|e| Some((e.at.0, e.access_tier.as_deref()?)))
+        .collect();
     given[given.len().saturating_sub(STEPS_MOST)..].to_vec()
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn of_user(look: &mut Look, user: &UserId, now: i64) -> Result<
 
 /// The moments between which the story allows usage to be summed up.
 fn cuts(facts: &[Fact], user: &UserId, now: i64) -> Vec<i64> {
-    timeline::Timeline::of(user, facts.iter().filter(|f| f.created <= now)).cuts()
+    timeline::Timeline::of(user, facts.iter().filter(|f| f.created <= now)).boundaries()
 }
 
 /// A long story takes its time, which is not that of the lanes.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        explain::{Explanation, HistoryEntry, Meter, Moment, SubscriptionHistory},
+        explain::{Explanation, HistoryEntry, MeterHistory, Moment, SubscriptionHistory},
         ids::{AccountId, UserId},
     },
     store::{self, console::Balance, dead_letter_queries::DeadLetter},
@@ -169,8 +169,8 @@ impl Pages<'_> {
         }
     }
 
-    fn meter(&self, meter: &Meter) -> Markup {
-        let lines = meter.in_short();
+    fn meter(&self, meter: &MeterHistory) -> Markup {
+        let lines = meter.summed_lines();
         let skipped = lines.len().saturating_sub(self.entries_most);
         let line = |at: Moment, words: &str| html! { li { (when_seconds(at.0, self.visitor)) p { (text(words)) } } };
         html! {
@@ -194,7 +194,7 @@ pub(super) fn told(entry: &HistoryEntry, visitor: &Visitor) -> Markup {
         (when_seconds(entry.at.0, visitor))
         @if let Some(event) = &entry.event { " " (Thing::Event.link(event.as_str())) }
         @if let Some(kind) = &entry.event_type { " " (word(kind)) }
-        @if let Some(tells) = &entry.tells { p { (text(tells)) } }
+        @if let Some(detail) = &entry.detail { p { (text(detail)) } }
         @if !entry.changes.is_empty() {
             ul { @for change in &entry.changes { li { (text(&change.words)) } } }
         }

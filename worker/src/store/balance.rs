@@ -5,8 +5,8 @@ use crate::domain::{
     balance::{
         ledger::{LedgerLine, RecordedLines},
         terms::Window,
-        timeline::{Balance, EntryKind, Spent},
-        waterfall::{BalanceChange, CarriedBalance, Limits},
+        timeline::{EntryKind, MeterBalance, UsageSum},
+        waterfall::{BalanceChange, CarriedBalance, MeterLimits},
     },
     fact::Seconds,
     ids::{SubscriptionId, UserId},
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 pub type ByMeter<T> = BTreeMap<UserId, BTreeMap<String, T>>;
 
 /// The balances of users, who must be locked.
-pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByMeter<Balance>, sqlx::Error> {
+pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByMeter<MeterBalance>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT user_id, meter, subscription_id, period_start, plan_limit, lifted_limit,
                   extract(epoch FROM lifted_until)::bigint AS lifted_until, used, rollover, purchased, reported, since
@@ -30,17 +30,17 @@ pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByM
     let mut balances = ByMeter::new();
     for row in rows {
         let window = row.subscription_id.zip(row.period_start);
-        let balance = Balance {
+        let balance = MeterBalance {
             window: window.map(|(id, start)| Window {
                 subscription: SubscriptionId::new(id),
                 start,
             }),
-            limits: Limits {
+            limits: MeterLimits {
                 own: row.plan_limit,
                 lifted: row.lifted_until.map(|until| (row.lifted_limit, until)),
             },
             used: row.used,
-            purse: CarriedBalance {
+            carried: CarriedBalance {
                 rollover: row.rollover,
                 purchased: row.purchased,
             },
@@ -137,7 +137,7 @@ async fn usage(
     .fetch_all(connection)
     .await?;
     for row in rows {
-        of_meter(recorded, row.user, row.meter).usage.push(Spent {
+        of_meter(recorded, row.user, row.meter).usage.push(UsageSum {
             at: row.at,
             amount: row.amount,
         });
@@ -241,8 +241,8 @@ pub async fn enter(connection: &mut PgConnection, lines: &[Written<'_>]) -> Resu
 }
 
 /// Writes balances, each user and meter once.
-pub async fn write(connection: &mut PgConnection, rows: &[(&UserId, &str, &Balance)]) -> Result<(), sqlx::Error> {
-    let window = |b: &Balance| b.window.clone();
+pub async fn write(connection: &mut PgConnection, rows: &[(&UserId, &str, &MeterBalance)]) -> Result<(), sqlx::Error> {
+    let window = |b: &MeterBalance| b.window.clone();
     sqlx::query!(
         "INSERT INTO billing.balance (user_id, meter, subscription_id, period_start, plan_limit, lifted_limit,
                                       lifted_until, used, rollover, purchased, reported, since)
@@ -265,8 +265,8 @@ pub async fn write(connection: &mut PgConnection, rows: &[(&UserId, &str, &Balan
         &column(rows, |(.., b)| b.limits.lifted.and_then(|l| l.0)) as &[Option<i64>],
         &column(rows, |(.., b)| b.limits.lifted.map(|l| l.1)) as &[Option<i64>],
         &column(rows, |(.., b)| b.used),
-        &column(rows, |(.., b)| b.purse.rollover),
-        &column(rows, |(.., b)| b.purse.purchased),
+        &column(rows, |(.., b)| b.carried.rollover),
+        &column(rows, |(.., b)| b.carried.purchased),
         &column(rows, |(.., b)| b.reported),
         &column(rows, |(.., b)| b.since),
     )

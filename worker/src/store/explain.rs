@@ -3,7 +3,7 @@
 use super::{accounts_as_text, balance, unreadable};
 use crate::domain::{
     balance::{timeline::TimelineEntry, waterfall::BalanceChange},
-    explain::{EARLIER, Recorded},
+    explain::{EARLIER_USAGE, LedgerRecord},
     fact::{Fact, Seconds},
     ids::{AccountId, EventId, UserId},
 };
@@ -56,7 +56,7 @@ pub async fn told_of(
 }
 
 /// The usage of a user, and what was corrected of their balances; in order.
-pub async fn recorded_of(connection: &mut PgConnection, user: &UserId) -> Result<Vec<Recorded>, sqlx::Error> {
+pub async fn recorded_of(connection: &mut PgConnection, user: &UserId) -> Result<Vec<LedgerRecord>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Line,
         r#"SELECT meter, kind, cause, at, amount, used, rollover, purchased FROM billing.ledger
@@ -77,7 +77,7 @@ pub async fn recorded_in_short(
     user: &UserId,
     cuts: &[Seconds],
     newest: i64,
-) -> Result<Vec<Recorded>, sqlx::Error> {
+) -> Result<Vec<LedgerRecord>, sqlx::Error> {
     // Each LATERAL has its lines looked up by index, whatever PostgreSQL takes the tables for.
     let rows = sqlx::query_as!(
         Line,
@@ -127,7 +127,7 @@ pub async fn recorded_in_short(
         user.as_str(),
         cuts,
         newest,
-        EARLIER,
+        EARLIER_USAGE,
     )
     .fetch_all(connection)
     .await?;
@@ -148,8 +148,8 @@ struct Line {
 }
 
 impl Line {
-    fn entry(self) -> Option<Recorded> {
-        Some(Recorded {
+    fn entry(self) -> Option<LedgerRecord> {
+        Some(LedgerRecord {
             meter: self.meter,
             entry: TimelineEntry {
                 at: self.at,

@@ -1,5 +1,8 @@
-//! Credits that were bought, and what refunds and disputes took back of them:
-//! once per session, however many events tell of it.
+//! Purchased credits, and what refunds and disputes take back of them. Each
+//! checkout session counts once, however many events report it.
+//!
+//! Example: session `cs_1` sells 1,000 credits for 10.00. A refund of 4.00 takes
+//! 400 credits back. If that refund fails, the 400 credits are returned.
 
 use crate::domain::{
     fact::{Fact, FactBody, Grant, Seconds, SessionFact},
@@ -7,43 +10,44 @@ use crate::domain::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A paid session, and what became of its money.
+/// Credits that a user purchased with one paid checkout session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bought {
-    /// Which session.
+pub struct Purchase {
+    /// The session's id.
     pub session: String,
-    /// When it was first told to be paid.
+    /// When the first event that reports the payment was created.
     pub at: Seconds,
     /// The pack's name.
     pub pack: String,
-    /// The meter it fills.
+    /// The meter that the credits are for.
     pub meter: String,
-    /// Units in all.
+    /// Units that were granted.
     pub credits: i64,
-    /// How many of them are taken back from each moment on; sorted by time.
-    pub taken: Vec<Taken>,
+    /// What refunds and disputes take back, sorted by time.
+    pub taken_back: Vec<TakenBackTotal>,
 }
 
-/// What is taken back after an event, in all.
+/// How much of a purchase is taken back in total after an event. The next total
+/// may be lower: then credits were returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// When.
+pub struct TakenBackTotal {
+    /// When the event was created.
     pub at: Seconds,
-    /// The event that says so.
+    /// The event of the refund or dispute.
     pub event: EventId,
-    /// Units in all, never more than were granted.
+    /// Units in total; never more than were granted.
     pub credits: i64,
 }
 
 impl FactBody {
-    /// Whether it tells of a paid session that bought credits.
+    /// Whether it reports a paid session that sold credits.
     #[must_use]
-    pub fn buys(&self) -> bool {
+    pub fn buys_credits(&self) -> bool {
         matches!(self, Self::Session(session) if session.grant.is_some())
     }
 
-    /// The payment that a fact is about, by which a refund or dispute finds what
-    /// it was for: these name no customer.
+    /// The payment intent of a purchase, refund or dispute. Refunds and disputes
+    /// name no customer, so this connects them to what was purchased.
     #[must_use]
     pub fn payment(&self) -> Option<&str> {
         match self {
@@ -56,67 +60,59 @@ impl FactBody {
     }
 }
 
-/// A session that bought credits, as all that is told of it says.
+/// A checkout session that sold credits, as all of its events together describe it.
 #[derive(Debug, Clone)]
-pub struct Sale<'a> {
-    /// The first to tell of the payment; of one second, the same whatever comes first.
+pub struct PackSale<'a> {
+    /// The earliest fact that reports the payment; within one second the smallest event id.
     pub first: &'a Fact,
-    /// Which session.
+    /// The session's id.
     pub session: &'a str,
-    /// What it bought.
+    /// The credits that it sold.
     pub grant: &'a Grant,
-    /// Its payment.
+    /// Its payment intent.
     pub payment: Option<&'a str>,
-    /// What was charged, in minor units.
+    /// The price of the session, in minor units.
     price: Option<i64>,
-    /// Whom one of its events names: by `metadata.user_id`, else by `client_reference_id`.
+    /// The user whom one of its events names: `metadata.user_id`, else `client_reference_id`.
     pub named: Option<&'a UserId>,
 }
 
-/// The sessions among facts, in any order, that bought credits.
+/// The sessions that sold credits, among facts in any order; sorted by session.
 #[must_use]
-pub fn sales<'a>(facts: &[&'a Fact]) -> Vec<Sale<'a>> {
+pub fn sales<'a>(facts: &[&'a Fact]) -> Vec<PackSale<'a>> {
     let mut sessions: BTreeMap<&str, Vec<(&Fact, &SessionFact, &Grant)>> = BTreeMap::new();
     for fact in facts {
-        if let Some((session, grant)) = bought_by(fact) {
-            sessions
-                .entry(&session.session)
-                .or_default()
-                .push((fact, session, grant));
+        if let FactBody::Session(session) = &fact.body
+            && let Some(grant) = &session.grant
+        {
+            let events = sessions.entry(&session.session).or_default();
+            events.push((fact, session, grant));
         }
     }
-    let sale = |(id, mut told): (&'a str, Vec<(&'a Fact, &'a SessionFact, &'a Grant)>)| {
-        told.sort_by_key(|(fact, ..)| (fact.created, &fact.event_id));
-        let (first, _, grant) = *told.first()?;
-        Some(Sale {
+    let sale = |(id, mut events): (&'a str, Vec<(&'a Fact, &'a SessionFact, &'a Grant)>)| {
+        events.sort_by_key(|(fact, ..)| (fact.created, &fact.event_id));
+        let (first, _, grant) = *events.first()?;
+        let user = |session: &'a SessionFact| session.user.as_ref().or(session.reference.as_ref());
+        Some(PackSale {
             first,
             session: id,
             grant,
-            payment: told.iter().find_map(|(_, s, _)| s.payment_intent.as_deref()),
-            price: told.iter().find_map(|(_, s, _)| s.amount_total),
-            named: told
-                .iter()
-                .find_map(|(_, s, _)| s.user.as_ref().or(s.reference.as_ref())),
+            payment: events.iter().find_map(|(_, s, _)| s.payment_intent.as_deref()),
+            price: events.iter().find_map(|(_, s, _)| s.amount_total),
+            named: events.iter().find_map(|(_, s, _)| user(s)),
         })
     };
     sessions.into_iter().filter_map(sale).collect()
 }
 
-fn bought_by(fact: &Fact) -> Option<(&SessionFact, &Grant)> {
-    match &fact.body {
-        FactBody::Session(session) => Some((session, session.grant.as_ref()?)),
-        _ => None,
-    }
-}
-
-/// What a session granted stays, also where the catalog has changed until it is
-/// told again: those of the `new` facts that say otherwise than the ones before
-/// them, as they are to be kept.
+/// A session keeps the credits that its first event granted, even if the catalog
+/// changed before a second event came. Returns those `new` facts that must be
+/// stored with the earlier grant, with that grant in place.
 #[must_use]
-pub fn agreed(facts: &[&Fact], new: &BTreeSet<&EventId>) -> Vec<Fact> {
+pub fn keep_first_grants(facts: &[&Fact], new: &BTreeSet<&EventId>) -> Vec<Fact> {
     let (new, old): (Vec<&Fact>, Vec<&Fact>) = facts.iter().partition(|f| new.contains(&f.event_id));
     let granted: BTreeMap<&str, &Grant> = sales(&old).iter().map(|s| (s.session, s.grant)).collect();
-    let mut agreed = Vec::new();
+    let mut corrected = Vec::new();
     for fact in new {
         let mut fact = fact.clone();
         if let FactBody::Session(session) = &mut fact.body
@@ -125,72 +121,75 @@ pub fn agreed(facts: &[&Fact], new: &BTreeSet<&EventId>) -> Vec<Fact> {
             && session.grant.as_ref() != Some(before)
         {
             session.grant = Some(before.clone());
-            agreed.push(fact);
+            corrected.push(fact);
         }
     }
-    agreed
+    corrected
 }
 
-/// What a user bought, in facts of any accounts, in any order. `customer` tells
-/// whose the account of a fact is, where its session names nobody.
+/// The purchases of a user, among facts of any accounts in any order; sorted by
+/// time. `customer` returns the user of a fact's account; it counts where the
+/// session itself names no user.
 #[must_use]
-pub fn of_user<'a>(user: &UserId, facts: &[&Fact], customer: impl Fn(&Fact) -> Option<&'a UserId>) -> Vec<Bought> {
-    let theirs = |sale: &Sale<'_>| sale.named.or_else(|| customer(sale.first)) == Some(user);
+pub fn of_user<'a>(user: &UserId, facts: &[&Fact], customer: impl Fn(&Fact) -> Option<&'a UserId>) -> Vec<Purchase> {
     let mut sales = sales(facts);
     sales.sort_by_key(|sale| (sale.first.created, sale.session));
-    // A payment is one session's: what goes back of it is taken back once.
-    let mut paid = BTreeSet::new();
-    let mut all = Vec::new();
+    // If two sessions name one payment, a refund of it is taken back from the first only.
+    let mut seen = BTreeSet::new();
+    let mut purchases = Vec::new();
     for sale in sales {
-        let payment = sale.payment.filter(|payment| paid.insert(*payment));
-        if !theirs(&sale) {
+        let payment = sale.payment.filter(|payment| seen.insert(*payment));
+        if sale.named.or_else(|| customer(sale.first)) != Some(user) {
             continue;
         }
-        all.push(Bought {
+        purchases.push(Purchase {
             session: sale.session.to_owned(),
             at: sale.first.created,
             pack: sale.grant.pack.clone(),
             meter: sale.grant.meter.clone(),
             credits: sale.grant.credits,
-            taken: payment.map_or_else(Vec::new, |p| taken(facts, p, sale.grant.credits, sale.price)),
+            taken_back: payment.map_or_else(Vec::new, |p| taken_back(facts, p, sale.grant.credits, sale.price)),
         });
     }
-    all
+    purchases
 }
 
-/// The money of a payment over time.
+/// The money that went back to the customer of one payment, so far. Minor units.
 #[derive(Default)]
-struct Money<'a> {
-    /// What was charged in all.
+struct ReturnedMoney<'a> {
+    /// What was charged in total.
     charged: Option<i64>,
-    /// What was given back in all, as the charge last said.
+    /// What was refunded in total, by the latest event of the charge.
     refunded: i64,
-    /// Refunds that failed since, each once.
+    /// Refunds that failed since that event, by refund id.
     failed: BTreeMap<&'a str, i64>,
-    /// Disputes that hold money right now.
+    /// What open disputes withdrew, by dispute id.
     disputed: BTreeMap<&'a str, i64>,
 }
 
-impl Money<'_> {
-    /// How much of the credits it takes back: in proportion, rounded down.
-    fn takes(&self, credits: i64) -> i64 {
+impl ReturnedMoney<'_> {
+    /// How many of the credits this takes back: in proportion to the money,
+    /// rounded down.
+    fn takes_back(&self, credits: i64) -> i64 {
         let failed: i128 = self.failed.values().map(|a| i128::from(*a)).sum();
         let disputed: i128 = self.disputed.values().map(|a| i128::from(*a)).sum();
-        let back = (i128::from(self.refunded) - failed).max(0) + disputed;
+        let returned = (i128::from(self.refunded) - failed).max(0) + disputed;
         let part = match self.charged {
-            Some(charged) if charged > 0 => i128::from(credits) * back.min(i128::from(charged)) / i128::from(charged),
-            // Nobody told how much was charged: what goes back is all of it.
-            _ if back > 0 => i128::from(credits),
+            Some(charged) if charged > 0 => {
+                i128::from(credits) * returned.min(i128::from(charged)) / i128::from(charged)
+            }
+            // Without a known price no share can be computed: all credits are taken back.
+            _ if returned > 0 => i128::from(credits),
             _ => 0,
         };
         i64::try_from(part).unwrap_or(credits)
     }
 }
 
-/// What refunds and disputes of a payment take back over time. The order is by
-/// time; within a second a refund comes before its failure, and a withdrawal
-/// before its return.
-fn taken(facts: &[&Fact], payment: &str, credits: i64, price: Option<i64>) -> Vec<Taken> {
+/// What the refunds and disputes of a payment take back over time. Facts are
+/// sorted by time. Within one second a refund comes before its failure, and the
+/// begin of a dispute before its end.
+fn taken_back(facts: &[&Fact], payment: &str, credits: i64, price: Option<i64>) -> Vec<TakenBackTotal> {
     let mut own: Vec<&Fact> = facts
         .iter()
         .copied()
@@ -201,16 +200,16 @@ fn taken(facts: &[&Fact], payment: &str, credits: i64, price: Option<i64>) -> Ve
         FactBody::ChargeRefunded(charge) => Some(charge.amount),
         _ => None,
     });
-    let mut money = Money {
+    let mut money = ReturnedMoney {
         charged: charged.or(price),
-        ..Money::default()
+        ..ReturnedMoney::default()
     };
-    let mut returned: BTreeSet<&str> = BTreeSet::new();
-    let mut steps: Vec<Taken> = Vec::new();
+    let mut ended_disputes: BTreeSet<&str> = BTreeSet::new();
+    let mut totals: Vec<TakenBackTotal> = Vec::new();
     for fact in own {
         match &fact.body {
             FactBody::ChargeRefunded(charge) => {
-                // What failed before is not in it any more.
+                // `amount_refunded` leaves out the refunds that failed before it.
                 money.refunded = charge.amount_refunded;
                 money.failed.clear();
             }
@@ -218,31 +217,31 @@ fn taken(facts: &[&Fact], payment: &str, credits: i64, price: Option<i64>) -> Ve
                 money.failed.insert(&refund.refund, refund.amount);
             }
             FactBody::Dispute(dispute) if dispute.withdrawn => {
-                if !returned.contains(dispute.dispute.as_str()) {
+                if !ended_disputes.contains(dispute.dispute.as_str()) {
                     money.disputed.insert(&dispute.dispute, dispute.amount);
                 }
             }
             FactBody::Dispute(dispute) => {
-                returned.insert(&dispute.dispute);
+                ended_disputes.insert(&dispute.dispute);
                 money.disputed.remove(dispute.dispute.as_str());
             }
             _ => continue,
         }
-        let takes = money.takes(credits);
-        if takes != steps.last().map_or(0, |t| t.credits) {
-            steps.push(Taken {
+        let total = money.takes_back(credits);
+        if total != totals.last().map_or(0, |t| t.credits) {
+            totals.push(TakenBackTotal {
                 at: fact.created,
                 event: fact.event_id.clone(),
-                credits: takes,
+                credits: total,
             });
         }
     }
-    steps
+    totals
 }
 
-/// The order within one second. What is refunded in all grows: the lesser came before.
-fn rank(said: &FactBody) -> (u8, i64) {
-    match said {
+/// The order within one second. `amount_refunded` only grows, so the lower amount came first.
+fn rank(body: &FactBody) -> (u8, i64) {
+    match body {
         FactBody::ChargeRefunded(charge) => (0, charge.amount_refunded),
         FactBody::Dispute(dispute) if dispute.withdrawn => (1, 0),
         FactBody::RefundFailed(_) => (2, 0),

@@ -1,6 +1,6 @@
 //! Packs and what becomes of their money: whatever events tell of it, in any order.
 
-use super::{Bought, of_user};
+use super::{Purchase, of_user};
 use crate::domain::{
     fact::{Fact, FactBody, Grant, Seconds, SessionFact},
     ids::{EventId, UserId},
@@ -18,12 +18,12 @@ fn paid() -> Told {
 
 /// What `u1` bought; no arrival order or second delivery changes it.
 #[track_caller]
-fn bought(story: &[Told]) -> Vec<Bought> {
+fn bought(story: &[Told]) -> Vec<Purchase> {
     of_u1(&facts(story), None)
 }
 
 #[track_caller]
-fn of_u1(facts: &[Fact], customer: Option<&str>) -> Vec<Bought> {
+fn of_u1(facts: &[Fact], customer: Option<&str>) -> Vec<Purchase> {
     let customer = customer.map(UserId::new);
     let of = |told: &[&Fact]| of_user(&UserId::new("u1"), told, |_| customer.as_ref());
     let mut arrived: Vec<&Fact> = facts.iter().collect();
@@ -45,8 +45,8 @@ fn of_u1(facts: &[Fact], customer: Option<&str>) -> Vec<Bought> {
 fn check(story: &[Told], expected: &[(Seconds, i64)]) {
     let bought = bought(story);
     assert_eq!(bought.len(), 1, "one session");
-    let taken: Vec<_> = bought[0].taken.iter().map(|t| (t.at - T0, t.credits)).collect();
-    assert_eq!(taken, expected, "{story:#?}");
+    let taken_back: Vec<_> = bought[0].taken_back.iter().map(|t| (t.at - T0, t.credits)).collect();
+    assert_eq!(taken_back, expected, "{story:#?}");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_paid_session_grants_its_credits_when_it_is_first_told() {
     };
     assert_eq!((one.session.as_str(), one.at, one.credits), ("cs", T0, 1_000));
     assert_eq!((one.pack.as_str(), one.meter.as_str()), ("a_pack", "tokens"));
-    assert!(one.taken.is_empty());
+    assert!(one.taken_back.is_empty());
 }
 
 #[test]
@@ -93,8 +93,11 @@ fn a_payment_that_two_sessions_name_is_taken_back_once_from_the_first() {
     let mut second = pack("cs_0", "tokens", 1_000);
     second.payment_intent = session().payment_intent;
     let story = [paid(), (5, FactBody::Session(second)), (9, refunded("cs", 400))];
-    let taken: Vec<(String, usize)> = bought(&story).into_iter().map(|b| (b.session, b.taken.len())).collect();
-    assert_eq!(taken, [("cs".to_owned(), 1), ("cs_0".to_owned(), 0)]);
+    let taken_back: Vec<(String, usize)> = bought(&story)
+        .into_iter()
+        .map(|b| (b.session, b.taken_back.len()))
+        .collect();
+    assert_eq!(taken_back, [("cs".to_owned(), 1), ("cs_0".to_owned(), 0)]);
 }
 
 #[test]
@@ -164,7 +167,7 @@ fn a_part_of_a_credit_is_not_taken_back() {
 #[test]
 fn what_is_refunded_in_all_only_grows_so_that_the_greater_of_a_second_is_the_later() {
     let both = [(5, refunded("cs", 300)), (5, refunded("cs", 600))];
-    let last = |story: &[Told]| bought(story)[0].taken.last().expect("a refund").credits;
+    let last = |story: &[Told]| bought(story)[0].taken_back.last().expect("a refund").credits;
     assert_eq!(last(&[paid(), both[0].clone(), both[1].clone()]), 600);
     assert_eq!(last(&[paid(), both[1].clone(), both[0].clone()]), 600);
 }
@@ -296,7 +299,7 @@ fn the_money_of_another_payment_or_of_none_takes_nothing() {
     if let FactBody::ChargeRefunded(charge) = &mut stray[1].body {
         charge.payment_intent = None;
     }
-    assert!(of_u1(&stray, None)[0].taken.is_empty());
+    assert!(of_u1(&stray, None)[0].taken_back.is_empty());
 }
 
 #[test]
@@ -329,5 +332,5 @@ fn the_largest_amounts_are_taken_in_proportion_too() {
 fn an_entry_of_what_is_taken_names_the_event_that_said_so() {
     let mut told = facts(&[paid(), (5, refunded("cs", 250))]);
     told[1].event_id = EventId::new("evt_refund");
-    assert_eq!(of_u1(&told, None)[0].taken[0].event, EventId::new("evt_refund"));
+    assert_eq!(of_u1(&told, None)[0].taken_back[0].event, EventId::new("evt_refund"));
 }

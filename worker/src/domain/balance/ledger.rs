@@ -1,45 +1,54 @@
-//! The ledger: what is to be added to it, so that its sum is what the story and
-//! the usage say.
+//! Which lines the ledger needs, so that its sums equal the replay.
+//!
+//! A line is never changed. A new cause gets a line of its own. If a late event
+//! changes how earlier usage or an earlier cause counts, a correction adds the
+//! difference.
+//!
+//! Example: 5 units were used before any period was known, so the ledger has a
+//! usage line with rollover -5 (a debt). Then the subscription's event arrives, and
+//! the replay counts these units in its period. A correction in that period adds
+//! used +5 and rollover +5. The usage line stays as it is.
 
 use super::{
-    replay::Replayed,
+    replay::ReplayedMeter,
     terms::Window,
-    timeline::{EntryKind, Spent, TimelineEntry},
+    timeline::{EntryKind, TimelineEntry, UsageSum},
     waterfall::{BalanceChange, Overflow},
 };
 use crate::domain::fact::Seconds;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a ledger holds of one meter.
+/// What the ledger has of one user and meter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordedLines {
-    /// Its sums by period; rollover and purchased count whatever the period.
+    /// The sums of the lines by counting period. `None` is the time without a
+    /// period. Rollover and purchased units count whatever the period.
     pub sums: BTreeMap<Option<Window>, BalanceChange>,
-    /// What was entered, other than usage and corrections.
+    /// The kinds and causes of all lines, other than usage and corrections.
     pub causes: BTreeSet<(EntryKind, String)>,
-    /// Usage, summed up between the cuts of the story.
-    pub usage: Vec<Spent>,
+    /// Usage, summed up between the boundaries of the timeline.
+    pub usage: Vec<UsageSum>,
 }
 
-/// A line to be added.
+/// A line to be added to the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerLine {
     /// The entry.
     pub entry: TimelineEntry,
-    /// The period that it counts in.
+    /// The period in which it counts.
     pub window: Option<Window>,
 }
 
 impl RecordedLines {
-    /// Notes a line that was added.
+    /// Takes a line into the sums.
     ///
     /// # Errors
     /// [`Overflow`]
     pub fn add(&mut self, line: &LedgerLine) -> Result<(), Overflow> {
         let sum = self.sums.entry(line.window.clone()).or_default();
-        *sum = sum.and(line.entry.change)?;
+        *sum = sum.plus(line.entry.change)?;
         match line.entry.kind {
-            EntryKind::Usage => self.usage.push(Spent {
+            EntryKind::Usage => self.usage.push(UsageSum {
                 at: line.entry.at,
                 amount: line.entry.amount,
             }),
@@ -51,18 +60,18 @@ impl RecordedLines {
         Ok(())
     }
 
-    /// What is to be added so that the sums are those of a replay: an entry for
-    /// each cause that is new, then, where earlier entries would be others by
-    /// now, a correction for each period that differs, caused by `cause`.
+    /// The lines to add so that the sums equal the replay: one for each new cause,
+    /// then a correction for each period whose sum still differs. `cause` and `at`
+    /// are the corrections' cause and time.
     ///
     /// # Errors
     /// [`Overflow`]
-    pub fn missing(mut self, replayed: &Replayed, cause: &str, at: Seconds) -> Result<Vec<LedgerLine>, Overflow> {
-        let new = |e: &&TimelineEntry| !self.causes.contains(&(e.kind, e.cause.clone()));
+    pub fn missing(mut self, replayed: &ReplayedMeter, cause: &str, at: Seconds) -> Result<Vec<LedgerLine>, Overflow> {
+        let is_new = |e: &&TimelineEntry| !self.causes.contains(&(e.kind, e.cause.clone()));
         let mut lines: Vec<LedgerLine> = replayed
             .entries
             .iter()
-            .filter(new)
+            .filter(is_new)
             .map(|entry| LedgerLine {
                 entry: entry.clone(),
                 window: None,
@@ -71,41 +80,8 @@ impl RecordedLines {
         for line in &lines {
             self.add(line)?;
         }
-        let mut total = BalanceChange::default();
-        for sum in self.sums.values() {
-            total = total.and(BalanceChange { used: 0, ..*sum })?;
-        }
-        let purse = BalanceChange {
-            used: 0,
-            rollover: replayed.balance.purse.rollover,
-            purchased: replayed.balance.purse.purchased,
-        }
-        .beyond(total)?;
-        let windows: BTreeSet<&Option<Window>> = self.sums.keys().chain(replayed.used.keys()).collect();
-        let mut changes: Vec<(Option<Window>, BalanceChange)> = Vec::new();
-        for window in windows {
-            let held = self.sums.get(window).map_or(0, |sum| sum.used);
-            let used = replayed.used.get(window).copied().unwrap_or_default();
-            let change = BalanceChange {
-                used,
-                ..BalanceChange::default()
-            }
-            .beyond(BalanceChange {
-                used: held,
-                ..BalanceChange::default()
-            })?;
-            if change.used != 0 {
-                changes.push((window.clone(), change));
-            }
-        }
-        // What moves the purse stands with the last of them, or alone.
-        if purse != BalanceChange::default() {
-            match changes.last_mut() {
-                Some((_, last)) => *last = last.and(purse)?,
-                None => changes.push((None, purse)),
-            }
-        }
-        lines.extend(changes.into_iter().map(|(window, change)| LedgerLine {
+        let corrections = self.differences(replayed)?;
+        lines.extend(corrections.into_iter().map(|(window, change)| LedgerLine {
             entry: TimelineEntry {
                 at,
                 kind: EntryKind::Correction,
@@ -116,6 +92,42 @@ impl RecordedLines {
             window,
         }));
         Ok(lines)
+    }
+
+    /// What the replay has more than the sums, by period. Rollover and purchased
+    /// units are in the last of the changes, or in one without a period.
+    fn differences(&self, replayed: &ReplayedMeter) -> Result<Vec<(Option<Window>, BalanceChange)>, Overflow> {
+        let mut total = BalanceChange::default();
+        for sum in self.sums.values() {
+            total = total.plus(BalanceChange { used: 0, ..*sum })?;
+        }
+        let carried = BalanceChange {
+            used: 0,
+            rollover: replayed.balance.carried.rollover,
+            purchased: replayed.balance.carried.purchased,
+        }
+        .minus(total)?;
+        let used = |units| BalanceChange {
+            used: units,
+            ..BalanceChange::default()
+        };
+        let windows: BTreeSet<&Option<Window>> = self.sums.keys().chain(replayed.used.keys()).collect();
+        let mut changes: Vec<(Option<Window>, BalanceChange)> = Vec::new();
+        for window in windows {
+            let recorded = self.sums.get(window).map_or(0, |sum| sum.used);
+            let expected = replayed.used.get(window).copied().unwrap_or_default();
+            let change = used(expected).minus(used(recorded))?;
+            if change.used != 0 {
+                changes.push((window.clone(), change));
+            }
+        }
+        if carried != BalanceChange::default() {
+            match changes.last_mut() {
+                Some((_, last)) => *last = last.plus(carried)?,
+                None => changes.push((None, carried)),
+            }
+        }
+        Ok(changes)
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::{
-    balance::{timeline::Balance, waterfall::CarriedBalance},
+    balance::{timeline::MeterBalance, waterfall::CarriedBalance},
     ids::SubscriptionId,
 };
 
@@ -30,14 +30,14 @@ fn entry(kind: EntryKind, cause: &str, change: BalanceChange) -> TimelineEntry {
 }
 
 /// A replay that ends with this purse, these uses by period, and these entries.
-fn replayed(purse: (i64, i64), used: &[(Option<Window>, i64)], entries: Vec<TimelineEntry>) -> Replayed {
-    Replayed {
-        balance: Balance {
-            purse: CarriedBalance {
+fn replayed(purse: (i64, i64), used: &[(Option<Window>, i64)], entries: Vec<TimelineEntry>) -> ReplayedMeter {
+    ReplayedMeter {
+        balance: MeterBalance {
+            carried: CarriedBalance {
                 rollover: purse.0,
                 purchased: purse.1,
             },
-            ..Balance::default()
+            ..MeterBalance::default()
         },
         used: used.iter().cloned().collect(),
         entries,
@@ -58,7 +58,7 @@ fn held(lines: &[(Option<Window>, TimelineEntry)]) -> RecordedLines {
 }
 
 /// `(kind, cause, change, period's start)` of what is to be added.
-fn missing(held: RecordedLines, replayed: &Replayed) -> Vec<(EntryKind, String, BalanceChange, Option<Seconds>)> {
+fn missing(held: RecordedLines, replayed: &ReplayedMeter) -> Vec<(EntryKind, String, BalanceChange, Option<Seconds>)> {
     let lines = held.missing(replayed, "evt_9", 99).expect("small numbers");
     lines
         .into_iter()

@@ -1,120 +1,132 @@
-//! A story gone through with the usage of one meter, in the order of time.
+//! The replay: a timeline and the usage of one meter, applied in the order of time.
+//!
+//! The result depends only on what happened and when, never on the order in which
+//! events arrived. Within one second a new term comes first, then rollover,
+//! purchases, what is taken back or returned, and usage last.
+//!
+//! # What rolls over
+//!
+//! When a period is closed, its allowance less its usage rolls over, up to the cap.
+//! The allowance is the limit weighted by time, rounded down. Time in a trial, time
+//! without access and time without a limit count as zero.
+//!
+//! Example: a month of 30 days has 5M for 10 days, then 15M for 20 days. Its
+//! allowance is (5M * 10 + 15M * 20) / 30 = 11,666,666. If 10M are used, 1,666,666
+//! roll over.
 
 use super::{
     closing::Closing,
-    grants::Bought,
+    grants::Purchase,
     terms::{Term, Window},
-    timeline::{Balance, EntryKind, Spent, Timeline, TimelineEntry},
+    timeline::{EntryKind, MeterBalance, Timeline, TimelineEntry, UsageSum},
     waterfall::Overflow,
 };
 use crate::domain::fact::{Period, Seconds};
 use std::collections::BTreeMap;
 
-/// One meter after all that is known.
+/// What a replay of one meter results in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Replayed {
-    /// The balance.
-    pub balance: Balance,
-    /// What each period has used; `None` is the time without one.
+pub struct ReplayedMeter {
+    /// The balance at the end.
+    pub balance: MeterBalance,
+    /// The usage of each counting period; `None` is the time without a period.
     pub used: BTreeMap<Option<Window>, i64>,
-    /// Each change but those by usage, in order.
+    /// All changes in order, other than usage.
     pub entries: Vec<TimelineEntry>,
 }
 
-/// A step of a story, or usage between two.
+/// One step of a replay.
 #[derive(Debug, Clone, Copy)]
-enum Step<'a> {
+enum ReplayStep<'a> {
     Term(&'a Term),
     Close(&'a Closing),
-    Grant(&'a Bought),
-    /// Which event, and how many credits more are taken back than before.
-    Take(&'a str, i64),
+    Grant(&'a Purchase),
+    /// An event, and how many more credits it takes back than the event before it.
+    TakeBack(&'a str, i64),
     Spend(i64),
 }
 
-impl Step<'_> {
+impl ReplayStep<'_> {
     /// The order within one second.
     fn rank(&self) -> u8 {
         match self {
             Self::Term(_) => 0,
             Self::Close(_) => 1,
             Self::Grant(_) => 2,
-            Self::Take(..) => 3,
+            Self::TakeBack(..) => 3,
             Self::Spend(_) => 4,
         }
     }
 }
 
-/// Goes through a story and the usage of one meter, which must be summed up
-/// between the story's [`cuts`](Timeline::cuts) at the most.
+/// Replays a timeline with the usage of one meter, in any order. Usage may be
+/// summed up, but not across the timeline's [`boundaries`](Timeline::boundaries).
 ///
 /// # Errors
 /// [`Overflow`]
-pub fn replay(story: &Timeline, meter: &str, usage: &[Spent]) -> Result<Replayed, Overflow> {
-    let mut steps: Vec<(Seconds, Step<'_>)> = Vec::new();
-    steps.extend(story.terms.iter().map(|t| (t.since, Step::Term(t))));
-    steps.extend(story.closings.iter().map(|c| (c.at, Step::Close(c))));
-    for bought in story.bought.iter().filter(|b| b.meter == meter) {
-        steps.push((bought.at, Step::Grant(bought)));
+pub fn replay(timeline: &Timeline, meter: &str, usage: &[UsageSum]) -> Result<ReplayedMeter, Overflow> {
+    let mut steps: Vec<(Seconds, ReplayStep<'_>)> = Vec::new();
+    steps.extend(timeline.terms.iter().map(|t| (t.since, ReplayStep::Term(t))));
+    steps.extend(timeline.closings.iter().map(|c| (c.at, ReplayStep::Close(c))));
+    for purchase in timeline.purchases.iter().filter(|p| p.meter == meter) {
+        steps.push((purchase.at, ReplayStep::Grant(purchase)));
         let mut before = 0;
-        for taken in &bought.taken {
-            // Whenever it was told, what is taken back was granted before.
-            let step = Step::Take(taken.event.as_str(), taken.credits - before);
-            steps.push((taken.at.max(bought.at), step));
-            before = taken.credits;
+        for total in &purchase.taken_back {
+            let step = ReplayStep::TakeBack(total.event.as_str(), total.credits - before);
+            // A refund may carry an earlier time than its purchase; it still comes after it.
+            steps.push((total.at.max(purchase.at), step));
+            before = total.credits;
         }
     }
-    steps.extend(usage.iter().map(|u| (u.at, Step::Spend(u.amount))));
+    steps.extend(usage.iter().map(|u| (u.at, ReplayStep::Spend(u.amount))));
     steps.sort_by_key(|(at, step)| (*at, step.rank()));
-    let mut player = Player {
-        story,
+    let mut state = MeterReplay {
+        timeline,
         meter,
-        term: None,
-        done: Replayed::default(),
+        result: ReplayedMeter::default(),
     };
     for (at, step) in steps {
-        player.step(at, step)?;
+        state.apply(at, step)?;
     }
-    Ok(player.end())
+    Ok(state.finish())
 }
 
-struct Player<'a> {
-    story: &'a Timeline,
+/// A replay under way.
+struct MeterReplay<'a> {
+    timeline: &'a Timeline,
     meter: &'a str,
-    term: Option<&'a Term>,
-    done: Replayed,
+    result: ReplayedMeter,
 }
 
-impl<'a> Player<'a> {
-    fn step(&mut self, at: Seconds, step: Step<'a>) -> Result<(), Overflow> {
-        let purse = self.done.balance.purse;
+impl MeterReplay<'_> {
+    fn apply(&mut self, at: Seconds, step: ReplayStep<'_>) -> Result<(), Overflow> {
+        let carried = self.result.balance.carried;
         let (kind, cause, amount, change) = match step {
-            Step::Term(term) => {
+            ReplayStep::Term(term) => {
                 self.begin(term);
                 return Ok(());
             }
-            Step::Spend(amount) => {
-                let change = self.done.balance.spend(at, amount)?;
-                *self.done.used.entry(self.done.balance.window.clone()).or_default() += change.used;
+            ReplayStep::Spend(amount) => {
+                let change = self.result.balance.spend(at, amount)?;
+                *self.result.used.entry(self.result.balance.window.clone()).or_default() += change.used;
                 return Ok(());
             }
-            Step::Close(closing) => {
-                let Some((unused, cap)) = self.left_over(closing) else {
+            ReplayStep::Close(closing) => {
+                let Some((unused, cap)) = self.unused(closing) else {
                     return Ok(());
                 };
-                (
-                    EntryKind::Rollover,
-                    closing.invoice.as_str(),
-                    unused,
-                    purse.roll_over(unused, cap)?,
-                )
+                let change = carried.roll_over(unused, cap)?;
+                (EntryKind::Rollover, closing.invoice.as_str(), unused, change)
             }
-            Step::Grant(b) => (EntryKind::Grant, b.session.as_str(), b.credits, purse.grant(b.credits)?),
-            Step::Take(event, more) if more < 0 => (EntryKind::Returned, event, -more, purse.grant(-more)?),
-            Step::Take(event, more) => (EntryKind::TakenBack, event, more, purse.take_back(more)?),
+            ReplayStep::Grant(purchase) => {
+                let change = carried.grant(purchase.credits)?;
+                (EntryKind::Grant, purchase.session.as_str(), purchase.credits, change)
+            }
+            ReplayStep::TakeBack(event, more) if more < 0 => (EntryKind::Returned, event, -more, carried.grant(-more)?),
+            ReplayStep::TakeBack(event, more) => (EntryKind::TakenBack, event, more, carried.take_back(more)?),
         };
-        self.done.balance.purse = purse.after(change)?;
-        self.done.entries.push(TimelineEntry {
+        self.result.balance.carried = carried.after(change)?;
+        self.result.entries.push(TimelineEntry {
             at,
             kind,
             cause: cause.to_owned(),
@@ -124,44 +136,43 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    fn begin(&mut self, term: &'a Term) {
+    fn begin(&mut self, term: &Term) {
         let window = Some(term.window());
-        let balance = &mut self.done.balance;
-        balance.used = self.done.used.get(&window).copied().unwrap_or_default();
+        let balance = &mut self.result.balance;
+        balance.used = self.result.used.get(&window).copied().unwrap_or_default();
         balance.window = window;
-        balance.limits = term.of(self.meter);
-        self.term = Some(term);
+        balance.limits = term.limits_of(self.meter);
     }
 
-    /// What a closed period left over, and the most that rollover may hold; none
-    /// if nothing of this meter rolls over.
-    fn left_over(&self, closing: &Closing) -> Option<(i64, i64)> {
+    /// The unused units of a closed period, and the cap of rollover; none if
+    /// nothing of this meter rolls over.
+    fn unused(&self, closing: &Closing) -> Option<(i64, i64)> {
         let own = |t: &&Term| t.subscription == closing.subscription && t.since < closing.ended.end;
-        let cap = self.story.terms.iter().rev().find(own)?.caps.get(self.meter).copied()?;
+        let last_term = self.timeline.terms.iter().rev().find(own)?;
+        let cap = last_term.caps.get(self.meter).copied()?;
         if !closing.paid {
             return None;
         }
         let within = |w: &Window| {
             w.subscription == closing.subscription && closing.ended.start <= w.start && w.start < closing.ended.end
         };
-        let counted = self.done.used.iter().filter(|(w, _)| w.as_ref().is_some_and(within));
+        let counted = self.result.used.iter().filter(|(w, _)| w.as_ref().is_some_and(within));
         let used: i128 = counted.map(|(_, used)| i128::from(*used)).sum();
         let unused = (self.allowance(closing) - used).max(0);
         (unused > 0).then(|| (i64::try_from(unused).unwrap_or(i64::MAX), cap))
     }
 
-    /// The limit of a period weighted by time, rounded down: without the time in
-    /// trial or without access, and where there was no limit.
+    /// The limit of a closed period weighted by time, rounded down.
     fn allowance(&self, closing: &Closing) -> i128 {
         let Period { start, end } = closing.ended;
         let mut weighted: i128 = 0;
-        let terms = &self.story.terms;
+        let terms = &self.timeline.terms;
         for (place, term) in terms.iter().enumerate() {
             let until = terms.get(place + 1).map_or(Seconds::MAX, |next| next.since);
             if term.subscription != closing.subscription || term.trial || !term.entitled {
                 continue;
             }
-            let limits = term.of(self.meter);
+            let limits = term.limits_of(self.meter);
             let lifted_until = limits.lifted.map_or(Seconds::MIN, |(_, until)| until);
             for (limit, from, to) in [
                 (limits.at(Seconds::MIN), term.since, until.min(lifted_until)),
@@ -175,11 +186,11 @@ impl<'a> Player<'a> {
         weighted / i128::from(end - start)
     }
 
-    fn end(self) -> Replayed {
-        let mut done = self.done;
-        if let Some(told) = self.story.told().max() {
-            done.balance.since = done.balance.since.max(told);
+    fn finish(self) -> ReplayedMeter {
+        let mut result = self.result;
+        if let Some(last) = self.timeline.event_times().max() {
+            result.balance.since = result.balance.since.max(last);
         }
-        done
+        result
     }
 }

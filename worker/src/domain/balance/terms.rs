@@ -1,7 +1,16 @@
-//! What a user was included in over time: the limits of the subscription that
-//! counted, second by second.
+//! Terms: which limits a user had over time, and from which subscription.
+//!
+//! Example: Basic (5M tokens a month) begins on 1 March and becomes Max (15M) on
+//! 11 March. That is two terms with one counting period: 5M from 1 March, 15M from
+//! 11 March; what was used before counts against the 15M too. On 21 March the plan
+//! falls back to Basic. The third term has a limit of 5M of its own, and the grace
+//! lifts it to 15M until the period ends. On 1 April a new counting period begins
+//! with the limit of 5M.
+//!
+//! If a user has several subscriptions, one of them counts at each moment: an
+//! entitled one first, then the highest plan, then the newest.
 
-use super::waterfall::{Limit, Limits};
+use super::waterfall::{MeterLimits, UnitLimit};
 use crate::domain::{
     fact::{Fact, FactBody, Period, Seconds},
     ids::SubscriptionId,
@@ -12,40 +21,40 @@ use crate::domain::{
 };
 use std::collections::BTreeMap;
 
-/// The period of a subscription in which use is counted from zero.
+/// The period of a subscription in which usage is counted from zero.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Window {
-    /// Of which subscription.
+    /// The subscription.
     pub subscription: SubscriptionId,
-    /// Its first second.
+    /// The first second of the period.
     pub start: Seconds,
 }
 
-/// What one subscription gives from a moment on.
+/// What one subscription gives from a moment on, until the next term begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
-    /// Its first second.
+    /// The first second of the term.
     pub since: Seconds,
-    /// Of which subscription.
+    /// The subscription.
     pub subscription: SubscriptionId,
-    /// The billing period that it lies in.
+    /// The billing period that the term is part of.
     pub period: Period,
     /// Whether the subscription gives access.
     pub entitled: bool,
-    /// Whether it is a trial, which nobody pays for.
+    /// Whether it is a trial. Nothing of a trial rolls over, as nobody paid for it.
     pub trial: bool,
     /// The rank of the plan that counts.
     pub rank: i32,
     /// The subscription's own `created`.
     pub subscribed_at: Seconds,
-    /// By meter; a meter that is not there is not included.
-    pub limits: BTreeMap<String, Limits>,
-    /// The most that rollover may hold, by meter.
+    /// The limits by meter. A meter that is missing here is not included.
+    pub limits: BTreeMap<String, MeterLimits>,
+    /// The caps of rollover by meter, in units. A meter that is missing here never rolls over.
     pub caps: BTreeMap<String, i64>,
 }
 
 impl Term {
-    /// The period in which use is counted.
+    /// The period in which usage is counted.
     #[must_use]
     pub fn window(&self) -> Window {
         Window {
@@ -54,30 +63,31 @@ impl Term {
         }
     }
 
-    /// What it includes of a meter.
+    /// The limits of a meter.
     #[must_use]
-    pub fn of(&self, meter: &str) -> Limits {
-        self.limits.get(meter).copied().unwrap_or(Limits::NONE)
+    pub fn limits_of(&self, meter: &str) -> MeterLimits {
+        self.limits.get(meter).copied().unwrap_or(MeterLimits::NONE)
     }
 
-    /// As a subscription stands; none before its plan and period are known.
-    /// `grace_began_in`: the first second of the period in which its grace began.
+    /// The term that a state of a subscription gives from `at` on; none before its
+    /// plan and period are known. `grace_began_in` is the first second of the
+    /// period in which the grace began.
     fn of_state(state: &Subscription, at: Seconds, grace_began_in: Option<Seconds>) -> Option<Self> {
-        // Not what a failed upgrade shows: neither its plan nor its period.
+        // `counts` leaves out a failed upgrade: neither its plan nor its period counts.
         let (Counts { plan, period, status }, latest) = (state.counts()?, state.latest.as_ref()?);
         let entitled = state.entitled();
-        // A period that begins during a grace has its own tier's limits.
+        // A period that begins during a grace has the limits of its own tier.
         let grace = state.grace.as_ref().filter(|_| grace_began_in == Some(period.start));
-        let limits = |(meter, own): (&String, &Limit)| {
-            let lent = grace.and_then(|g| Some((*g.plan.limits.get(meter)?, g.until)));
-            let limits = Limits {
+        let limits = |(meter, own): (&String, &UnitLimit)| {
+            let lifted = grace.and_then(|g| Some((*g.plan.limits.get(meter)?, g.until)));
+            let limits = MeterLimits {
                 own: *own,
-                lifted: lent.filter(|(lent, _)| is_higher(*lent, *own)),
+                lifted: lifted.filter(|(lifted, _)| is_higher(*lifted, *own)),
             };
-            (meter.clone(), if entitled { limits } else { Limits::NONE })
+            (meter.clone(), if entitled { limits } else { MeterLimits::NONE })
         };
         Some(Self {
-            // What changes lies in the period it shows; what ends may be told after it.
+            // A change lies within the period that it shows; an end may come after the period.
             since: if entitled { at.min(period.end - 1) } else { at }.max(period.start),
             subscription: state.id.clone(),
             period,
@@ -90,20 +100,20 @@ impl Term {
         })
     }
 
-    /// Which of two subscriptions counts: an entitled one before any other,
-    /// then the higher plan, then the one created last.
+    /// The order in which subscriptions count; the greatest one does.
     fn precedence(&self) -> (bool, i32, Seconds, &SubscriptionId) {
         (self.entitled, self.rank, self.subscribed_at, &self.subscription)
     }
 
+    /// Whether both terms differ at most in their first second.
     fn gives_the_same(&self, other: &Self) -> bool {
         let since = self.since;
         *self == Self { since, ..other.clone() }
     }
 }
 
-/// The state that an event says it changed.
-fn before(id: &SubscriptionId, fact: &Fact) -> Option<Subscription> {
+/// The state before an event, by the event's own `previous_attributes`.
+fn state_before(id: &SubscriptionId, fact: &Fact) -> Option<Subscription> {
     let FactBody::Subscription(fact) = &fact.body else {
         return None;
     };
@@ -116,26 +126,30 @@ fn before(id: &SubscriptionId, fact: &Fact) -> Option<Subscription> {
     })
 }
 
-fn is_higher(a: Limit, b: Limit) -> bool {
+fn is_higher(a: UnitLimit, b: UnitLimit) -> bool {
     b.is_some_and(|b| a.is_none_or(|a| a > b))
 }
 
-/// What a subscription gave over its life, given all its facts.
+/// The terms of one subscription, from all of its facts in any order; sorted by `since`.
 #[must_use]
 pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Term> {
     let mut terms: Vec<Term> = Vec::new();
     let mut grace_began_in = None;
     let mut last = Subscription::unknown(id.clone());
     let ordered = in_order(facts.iter().copied(), None);
-    let mut told = ordered.facts.iter();
+    let mut folded_facts = ordered.facts.iter();
     Subscription::tell(id.clone(), &ordered, |at, state| {
-        let before = told.next().and_then(|fact| before(id, fact));
-        let since = |state: &Subscription| state.grace.as_ref().map(|g| g.since);
-        if since(state) != since(&last) {
-            let changed = before.as_ref().filter(|_| last.held.is_none()).unwrap_or(&last);
-            grace_began_in = since(state).and(changed.counts()).map(|c| c.period.start);
+        let before = folded_facts.next().and_then(|fact| state_before(id, fact));
+        let grace_since = |state: &Subscription| state.grace.as_ref().map(|g| g.since);
+        if grace_since(state) != grace_since(&last) {
+            // A failed upgrade in between does not show what counted; the known state does.
+            let changed = match &before {
+                Some(before) if last.held.is_none() => before,
+                _ => &last,
+            };
+            grace_began_in = grace_since(state).and(changed.counts()).map(|c| c.period.start);
         }
-        let unpaid = last.latest.as_ref().is_some_and(|l| l.status == "incomplete");
+        let was_incomplete = last.latest.as_ref().is_some_and(|l| l.status == "incomplete");
         last = state.clone();
         let Some(mut term) = Term::of_state(state, at, grace_began_in) else {
             return;
@@ -146,43 +160,44 @@ pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Term> {
             let since = first.period.start;
             terms.push(Term { since, ..first });
         }
-        if let Some(last) = terms.last() {
-            // A new period begins when it says; what changes within one, when it is told.
-            // The first payment is for all of its period.
-            if term.period.start != last.period.start || unpaid && term.entitled {
-                term.since = term.period.start;
-            }
-            term.since = term.since.max(last.since);
-            if term.gives_the_same(last) {
-                return;
-            }
-            if term.since == last.since {
-                terms.pop();
-            }
-        } else {
+        let Some(previous) = terms.last() else {
             term.since = term.period.start;
+            terms.push(term);
+            return;
+        };
+        // A new period counts from its first second. A change within a period counts
+        // from its event. The first payment covers the whole period.
+        if term.period.start != previous.period.start || was_incomplete && term.entitled {
+            term.since = term.period.start;
+        }
+        term.since = term.since.max(previous.since);
+        if term.gives_the_same(previous) {
+            return;
+        }
+        if term.since == previous.since {
+            terms.pop();
         }
         terms.push(term);
     });
     terms
 }
 
-/// What a user had over time, of all their subscriptions: at each moment the
-/// one that counts. Sorted by `since`.
+/// The terms of a user, from those of each of their subscriptions: at each moment
+/// the term that counts. Sorted by `since`.
 #[must_use]
 pub fn of_user(subscriptions: &[Vec<Term>]) -> Vec<Term> {
-    let mut cuts: Vec<Seconds> = subscriptions.iter().flatten().map(|t| t.since).collect();
-    cuts.sort_unstable();
-    cuts.dedup();
+    let mut starts: Vec<Seconds> = subscriptions.iter().flatten().map(|t| t.since).collect();
+    starts.sort_unstable();
+    starts.dedup();
     let mut terms: Vec<Term> = Vec::new();
-    for cut in cuts {
-        let at = |terms: &'_ Vec<Term>| terms.iter().rev().find(|t| t.since <= cut).cloned();
-        let known: Vec<Term> = subscriptions.iter().filter_map(at).collect();
-        let Some(counts) = known.into_iter().max_by(|a, b| a.precedence().cmp(&b.precedence())) else {
+    for start in starts {
+        let at_start = |terms: &'_ Vec<Term>| terms.iter().rev().find(|t| t.since <= start).cloned();
+        let running: Vec<Term> = subscriptions.iter().filter_map(at_start).collect();
+        let Some(counts) = running.into_iter().max_by(|a, b| a.precedence().cmp(&b.precedence())) else {
             continue;
         };
         if terms.last().is_none_or(|last| !counts.gives_the_same(last)) {
-            terms.push(Term { since: cut, ..counts });
+            terms.push(Term { since: start, ..counts });
         }
     }
     terms

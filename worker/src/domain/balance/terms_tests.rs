@@ -1,6 +1,6 @@
 //! What a subscription gives over time, and which of several counts.
 
-use super::{Limits, Term, of_subscription, of_user};
+use super::{MeterLimits, Term, of_subscription, of_user};
 use crate::domain::{
     fact::{
         Fact, FactBody,
@@ -52,7 +52,7 @@ fn terms(story: &[Told]) -> Vec<Term> {
 type Brief = (Seconds, i64, i64, Option<(i64, i64)>);
 
 fn brief(term: &Term) -> Brief {
-    let Limits { own, lifted } = term.of("tokens");
+    let MeterLimits { own, lifted } = term.limits_of("tokens");
     let day = |at: Seconds| (at - T0).div_euclid(DAY);
     let lent = lifted.map(|(limit, until)| (limit.expect("a limit") / M, day(until)));
     (term.since - T0, day(term.period.start), own.expect("a limit") / M, lent)
@@ -181,11 +181,11 @@ fn several_downgrades_lend_the_highest_and_a_rise_below_it_lends_on() {
 #[test]
 fn a_grace_lends_no_meter_that_is_as_high_without_it() {
     let terms = terms(&[starts("max_monthly"), to("basic_monthly", 10)]);
-    let lent = |meter| terms[1].of(meter).lifted;
+    let lent = |meter| terms[1].limits_of(meter).lifted;
     assert_eq!(lent("voice_chars"), Some((Some(3 * M), month(0).end)));
     assert_eq!(lent("basic_chars"), None);
-    assert_eq!(terms[1].of("basic_chars").own, None);
-    assert_eq!(terms[1].of("no_such_meter"), Limits::NONE);
+    assert_eq!(terms[1].limits_of("basic_chars").own, None);
+    assert_eq!(terms[1].limits_of("no_such_meter"), MeterLimits::NONE);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn an_unlimited_meter_is_lent_over_any_limit() {
     let mut limited = has("basic_monthly", month(0));
     let plan = limited.plan.as_mut().expect("a plan");
     plan.limits.insert("basic_chars".to_owned(), Some(100));
-    let lent = terms(&[starts("max_monthly"), on(10, changed(limited))])[1].of("basic_chars");
+    let lent = terms(&[starts("max_monthly"), on(10, changed(limited))])[1].limits_of("basic_chars");
     assert_eq!((lent.own, lent.lifted), (Some(100), Some((None, month(0).end))));
 }
 
@@ -253,10 +253,10 @@ fn only_trialing_active_and_past_due_include_anything() {
     ] {
         let terms = terms(&[on(0, created(status(word, has("basic_monthly", month(0)))))]);
         assert_eq!(terms[0].entitled, included > 0, "{word}");
-        assert_eq!(terms[0].of("tokens").own, Some(included * M), "{word}");
+        assert_eq!(terms[0].limits_of("tokens").own, Some(included * M), "{word}");
         assert_eq!(terms[0].trial, word == "trialing", "{word}");
         let unlimited = if included > 0 { None } else { Some(0) };
-        assert_eq!(terms[0].of("basic_chars").own, unlimited, "{word}");
+        assert_eq!(terms[0].limits_of("basic_chars").own, unlimited, "{word}");
     }
 }
 
@@ -390,7 +390,7 @@ fn what_is_lent_after_a_failed_upgrade_is_of_the_month_before_it() {
     let lower = on(15, changed(has("basic_yearly", year)));
     let story = [&[starts("plus_monthly")], &fails[..], &[lower]].concat();
     check(&story, &[(0, 0, 10, None), (10 * DAY, 10, 60, None)]);
-    assert_eq!(terms(&story)[1].of("voice_chars"), Limits::NONE);
+    assert_eq!(terms(&story)[1].limits_of("voice_chars"), MeterLimits::NONE);
 }
 
 #[test]

@@ -1,18 +1,25 @@
-//! A user's balances: a function of what Stripe told of them and of the usage
-//! that was reported, whatever order either came in.
+//! The timeline of a user: everything in Stripe's events that concerns their
+//! balances, sorted by the time at which it counts.
 //!
-//! What Stripe tells makes a **story**: terms (limits over time), closings
-//! (periods whose next one was paid: what is left of them rolls over) and
-//! grants. Usage lies in it at its own time; one that comes once its period is
-//! closed lies in the current one. [`replay`](super::replay) goes through both in
-//! the order of time. [`Balance::spend`] is the same for usage that is newer than
-//! all of the story.
+//! It has [terms](super::terms) (limits over time), [closings](super::closing)
+//! (paid renewals, after which unused units roll over) and
+//! [purchases](super::grants). It is a function of the set of facts: the order in
+//! which they arrive, and facts that arrive twice, change nothing.
+//!
+//! Usage is placed at its own time. But usage that is reported after its period
+//! was closed counts in the current period, as what was left of its own has
+//! rolled over. Example: March is closed on 1 April at 01:00. A report that arrives
+//! on 2 April for 20 March counts on 1 April at 01:00.
+//!
+//! [`replay`](super::replay) applies timeline and usage in the order of time.
+//! [`MeterBalance::spend`] is the fast way for usage that is newer than all else,
+//! with the same result.
 
 use super::{
     closing::{self, Closing},
-    grants::{self, Bought},
+    grants::{self, Purchase},
     terms::{self, Term, Window},
-    waterfall::{BalanceChange, CarriedBalance, Limits, Overflow},
+    waterfall::{BalanceChange, CarriedBalance, MeterLimits, Overflow},
 };
 use crate::domain::{
     fact::{Fact, Seconds},
@@ -22,37 +29,37 @@ use crate::domain::{
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All that Stripe told of a user's balances.
+/// Everything in a user's facts that concerns their balances.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Timeline {
     /// Limits over time, sorted.
     pub terms: Vec<Term>,
-    /// Periods that are over, sorted by time.
+    /// Closed periods, sorted by time.
     pub closings: Vec<Closing>,
-    /// What was bought, sorted by time.
-    pub bought: Vec<Bought>,
+    /// Purchased credits, sorted by time.
+    pub purchases: Vec<Purchase>,
 }
 
-/// Why a balance changed, other than by usage.
+/// Why a balance changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
-    /// What a period left over came in; the cause is the cycle invoice.
+    /// Unused units of a closed period rolled over; the cause is the renewal's invoice.
     Rollover,
-    /// Credits were bought; the cause is the session.
+    /// Credits were purchased; the cause is the checkout session.
     Grant,
-    /// A refund or dispute took credits back; the cause is the event.
+    /// A refund or dispute took credits back; the cause is its event.
     TakenBack,
-    /// A failed refund or a dispute that was won returned them; the cause is the event.
+    /// A failed refund or a won dispute returned credits; the cause is its event.
     Returned,
-    /// Usage was reported; the cause is its source and id.
+    /// Usage was reported; the cause is the report's source and id.
     Usage,
-    /// An event that came late changed what had been decided; the cause is that event.
+    /// A late event changed how earlier entries count; the cause is that event.
     Correction,
 }
 
 impl EntryKind {
-    /// The word for it in the ledger.
+    /// The kind's name in the ledger.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -69,75 +76,77 @@ impl EntryKind {
 /// One change of a balance, and its cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimelineEntry {
-    /// When.
+    /// When it counts.
     pub at: Seconds,
-    /// Why.
+    /// Why the balance changed.
     pub kind: EntryKind,
-    /// Which; unique among the entries of its kind, user and meter.
+    /// The invoice, session, event or report that caused it; unique for one kind,
+    /// user and meter.
     pub cause: String,
-    /// What it was about, in units: what was bought, used, taken back, left over.
+    /// The units that were used, purchased, taken back, returned or left unused.
     pub amount: i64,
-    /// What it changed.
+    /// What it adds to the balance.
     pub change: BalanceChange,
 }
 
-/// Usage between two moments of a story, summed up.
+/// Usage between two neighbouring boundaries of a timeline, summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spent {
-    /// Any moment between them.
+pub struct UsageSum {
+    /// Any moment between the two boundaries.
     pub at: Seconds,
     /// Units.
     pub amount: i64,
 }
 
-/// Usage of one meter may be no more in all, however it is dealt to periods:
-/// more is refused when it is reported. So what was taken never keeps an event
-/// of Stripe's from being settled with it: in whatever order it is paid for, it
-/// makes no use and no debt that is greater.
-const REPORTED_MOST: i64 = 1 << 62;
+/// Most units that one meter of a user accepts in total. More is refused on
+/// arrival, so that no order of replay overflows.
+const REPORTED_UNITS_MAX: i64 = 1 << 62;
 
-/// The balance of one meter.
+/// The balance of one user and meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Balance {
-    /// The period in which use is counted; none before a subscription is known.
+pub struct MeterBalance {
+    /// The period in which usage is counted; none before a subscription is known.
     pub window: Option<Window>,
-    /// What it includes.
-    pub limits: Limits,
-    /// Units counted against it.
+    /// The limits of the meter.
+    pub limits: MeterLimits,
+    /// Units that count against the limit, in this period.
     pub used: i64,
-    /// What is left beside it.
-    pub purse: CarriedBalance,
-    /// Units of all usage there was.
+    /// Rollover and purchased units.
+    pub carried: CarriedBalance,
+    /// Units of all usage that was ever reported.
     pub reported: i64,
-    /// Usage from this moment on comes after all that is decided.
+    /// Usage from this moment on can be paid at once. Earlier usage needs a replay.
     pub since: Seconds,
 }
 
-impl Default for Balance {
+impl Default for MeterBalance {
     fn default() -> Self {
         Self {
             window: None,
-            limits: Limits::NONE,
+            limits: MeterLimits::NONE,
             used: 0,
-            purse: CarriedBalance::default(),
+            carried: CarriedBalance::default(),
             reported: 0,
             since: Seconds::MIN,
         }
     }
 }
 
-impl Balance {
-    /// Pays for usage at a moment that is not before `since`, and takes it in.
+impl MeterBalance {
+    /// Pays for usage at a moment that is not before `since`.
     ///
     /// # Errors
     /// [`Overflow`]; then nothing has changed.
     pub fn spend(&mut self, at: Seconds, amount: i64) -> Result<BalanceChange, Overflow> {
-        let reported = self.reported.checked_add(amount).filter(|all| *all <= REPORTED_MOST);
-        let reported = reported.ok_or(Overflow)?;
-        let change = self.purse.spend(amount, self.limits.at(at), self.used)?;
-        self.purse = self.purse.after(change)?;
+        let reported = self.reported.checked_add(amount).ok_or(Overflow)?;
+        if reported > REPORTED_UNITS_MAX {
+            return Err(Overflow);
+        }
+        let change = self.carried.spend(amount, self.limits.at(at), self.used)?;
+        self.carried = self.carried.after(change)?;
         self.used += change.used;
         self.reported = reported;
+        // The end of a grace is a boundary too: usage from before it would need the lifted limit.
         if let Some((_, until)) = self.limits.lifted.filter(|(_, until)| *until <= at) {
             self.since = self.since.max(until);
         }
@@ -146,86 +155,90 @@ impl Balance {
 }
 
 impl Timeline {
-    /// The story of a user in these facts: all those of the accounts that may be
-    /// theirs, and of the payments of these, in any order.
+    /// The timeline of a user. `facts` are all facts of the accounts that may be
+    /// theirs, and of these accounts' payments, in any order.
     #[must_use]
     pub fn of<'a>(user: &UserId, facts: impl IntoIterator<Item = &'a Fact>) -> Self {
         let facts: Vec<&Fact> = facts.into_iter().collect();
-        let mut accounts: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
+        let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
         for fact in &facts {
-            accounts.entry(&fact.account).or_default().push(fact);
+            by_account.entry(&fact.account).or_default().push(fact);
         }
-        let folded: BTreeMap<&AccountId, Account> = accounts.iter().map(|(id, f)| (*id, Account::fold(f))).collect();
-        let mut lives = Vec::new();
+        let accounts: BTreeMap<&AccountId, Account> =
+            by_account.iter().map(|(id, f)| (*id, Account::fold(f))).collect();
+        let mut terms_by_subscription = Vec::new();
         let mut closings = Vec::new();
-        for (id, account) in &folded {
+        for (id, account) in &accounts {
             for subscription in account.subscriptions.iter().filter(|s| s.user.as_ref() == Some(user)) {
-                let about = |f: &&&Fact| f.body.subscription() == Some(&subscription.id);
-                let own: Vec<&Fact> = accounts[id].iter().filter(about).copied().collect();
-                let life = terms::of_subscription(&subscription.id, &own);
-                closings.extend(closing::of_subscription(subscription, &own, &life));
-                lives.push(life);
+                let is_own = |f: &&&Fact| f.body.subscription() == Some(&subscription.id);
+                let own: Vec<&Fact> = by_account[id].iter().filter(is_own).copied().collect();
+                let terms = terms::of_subscription(&subscription.id, &own);
+                closings.extend(closing::of_subscription(subscription, &own, &terms));
+                terms_by_subscription.push(terms);
             }
         }
         closings.sort_by(|a, b| (a.at, &a.invoice).cmp(&(b.at, &b.invoice)));
-        let customer = |fact: &Fact| Some(&folded.get(&fact.account)?.claim.as_ref()?.user);
-        let bought = grants::of_user(user, &facts, customer);
+        let customer = |fact: &Fact| Some(&accounts.get(&fact.account)?.claim.as_ref()?.user);
+        let purchases = grants::of_user(user, &facts, customer);
         Self {
-            terms: terms::of_user(&lives),
+            terms: terms::of_user(&terms_by_subscription),
             closings,
-            bought,
+            purchases,
         }
     }
 
-    /// Whether nothing in it concerns balances.
+    /// Whether nothing in it gives the user any units.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.terms.is_empty() && self.bought.is_empty()
+        self.terms.is_empty() && self.purchases.is_empty()
     }
 
-    /// The meters that it tells of.
+    /// The meters that the terms and purchases name.
     #[must_use]
     pub fn meters(&self) -> BTreeSet<String> {
         let included = self.terms.iter().flat_map(|t| t.limits.keys().cloned());
-        included.chain(self.bought.iter().map(|b| b.meter.clone())).collect()
+        let purchased = self.purchases.iter().map(|p| p.meter.clone());
+        included.chain(purchased).collect()
     }
 
-    /// The moments at which the story changes how usage is paid, sorted: usage
-    /// between two of them may be summed up.
+    /// The moments at which the rules for paying usage change, sorted. Usage
+    /// between two neighbouring boundaries may be summed up.
     #[must_use]
-    pub fn cuts(&self) -> Vec<Seconds> {
+    pub fn boundaries(&self) -> Vec<Seconds> {
         let lifted = |t: &Term| t.limits.values().filter_map(|l| Some(l.lifted?.1)).collect::<Vec<_>>();
-        let mut cuts: Vec<Seconds> = self.told().chain(self.terms.iter().flat_map(lifted)).collect();
-        cuts.sort_unstable();
-        cuts.dedup();
-        cuts
+        let grace_ends = self.terms.iter().flat_map(lifted);
+        let mut boundaries: Vec<Seconds> = self.event_times().chain(grace_ends).collect();
+        boundaries.sort_unstable();
+        boundaries.dedup();
+        boundaries
     }
 
-    /// The moments at which something was told.
-    pub(super) fn told(&self) -> impl Iterator<Item = Seconds> {
+    /// The moments of all terms, closings, purchases and what was taken back, unsorted.
+    pub(super) fn event_times(&self) -> impl Iterator<Item = Seconds> {
         let terms = self.terms.iter().map(|t| t.since);
         let closings = self.closings.iter().map(|c| c.at);
-        let bought = self
-            .bought
+        let purchases = self
+            .purchases
             .iter()
-            .flat_map(|b| std::iter::once(b.at).chain(b.taken.iter().map(|t| t.at)));
-        terms.chain(closings).chain(bought)
+            .flat_map(|p| std::iter::once(p.at).chain(p.taken_back.iter().map(|t| t.at)));
+        terms.chain(closings).chain(purchases)
     }
 
-    /// Where usage lies that is reported now for `time`: there, or if that
-    /// period is closed by a paid renewal, in the current one.
+    /// When usage counts that is reported now for `time`: at `time`, or in the
+    /// current period if the period of `time` is closed.
     #[must_use]
     pub fn counts_at(&self, time: Seconds) -> Seconds {
-        let counted = self.terms.iter().rev().find(|t| t.since <= time);
-        let closed = |c: &&Closing| {
-            let own = counted.is_none_or(|t| t.subscription == c.subscription);
-            own && c.ended.start <= time && time < c.ended.end
+        let term = self.terms.iter().rev().find(|t| t.since <= time);
+        let closes_time = |c: &Closing| {
+            let is_own = term.is_none_or(|t| t.subscription == c.subscription);
+            is_own && c.ended.start <= time && time < c.ended.end
         };
-        let current = self.terms.last().map_or(Seconds::MIN, |t| t.since);
-        match self.closings.iter().rev().find(closed) {
-            Some(_) => self.closings.last().map_or(time, |c| c.at).max(current).max(time),
-            None => time,
+        if !self.closings.iter().any(closes_time) {
+            return time;
         }
+        let last_closing = self.closings.last().map_or(time, |c| c.at);
+        let last_term = self.terms.last().map_or(Seconds::MIN, |t| t.since);
+        last_closing.max(last_term).max(time)
     }
 }
 

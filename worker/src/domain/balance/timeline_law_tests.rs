@@ -4,8 +4,8 @@
 
 use crate::domain::{
     balance::{
-        replay::{Replayed, replay},
-        timeline::{Balance, EntryKind, Spent, Timeline, TimelineEntry},
+        replay::{ReplayedMeter, replay},
+        timeline::{EntryKind, MeterBalance, Timeline, TimelineEntry, UsageSum},
     },
     fact::{
         Fact, FactBody,
@@ -200,8 +200,8 @@ fn renamed(mut said: FactBody) -> FactBody {
     said
 }
 
-fn usage() -> impl Strategy<Value = Vec<Spent>> {
-    let spent = (usage_time(), 0..9 * M).prop_map(|(at, amount)| Spent { at, amount });
+fn usage() -> impl Strategy<Value = Vec<UsageSum>> {
+    let spent = (usage_time(), 0..9 * M).prop_map(|(at, amount)| UsageSum { at, amount });
     vec(spent, 0..12)
 }
 
@@ -213,14 +213,14 @@ fn story<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Timeline {
     Timeline::of(&UserId::new("u1"), facts)
 }
 
-fn tokens(story: &Timeline, usage: &[Spent]) -> Replayed {
+fn tokens(story: &Timeline, usage: &[UsageSum]) -> ReplayedMeter {
     replay(story, "tokens", usage).expect("in range")
 }
 
 /// Usage by what lies between two cuts.
-fn between_cuts(story: &Timeline, usage: &[Spent]) -> BTreeMap<usize, Vec<Spent>> {
-    let cuts = story.cuts();
-    let mut between: BTreeMap<usize, Vec<Spent>> = BTreeMap::new();
+fn between_cuts(story: &Timeline, usage: &[UsageSum]) -> BTreeMap<usize, Vec<UsageSum>> {
+    let cuts = story.boundaries();
+    let mut between: BTreeMap<usize, Vec<UsageSum>> = BTreeMap::new();
     for spent in usage {
         let place = cuts.partition_point(|cut| *cut <= spent.at);
         between.entry(place).or_default().push(*spent);
@@ -228,7 +228,7 @@ fn between_cuts(story: &Timeline, usage: &[Spent]) -> BTreeMap<usize, Vec<Spent>
     between
 }
 
-fn total(usage: &[Spent]) -> i64 {
+fn total(usage: &[UsageSum]) -> i64 {
     usage.iter().map(|u| u.amount).sum()
 }
 
@@ -271,7 +271,7 @@ proptest! {
     fn no_unit_is_lost_and_each_cause_has_one_effect(facts in lives(), usage in usage()) {
         let told = story(&facts);
         let done = tokens(&told, &usage);
-        let purse = done.balance.purse;
+        let purse = done.balance.carried;
         prop_assert!(purse.purchased >= 0 && (purse.purchased == 0 || purse.rollover >= 0), "{:?}", purse);
         // What the periods did not include came out of the purse.
         let included: i64 = done.used.values().sum();
@@ -280,17 +280,17 @@ proptest! {
         prop_assert_eq!(done.used.get(&done.balance.window).copied().unwrap_or_default(), done.balance.used);
         let causes: BTreeSet<_> = done.entries.iter().map(|e| (e.kind, &e.cause)).collect();
         prop_assert_eq!(causes.len(), done.entries.len(), "a cause has two entries: {:?}", done.entries);
-        for bought in &told.bought {
-            let of_it = |id: &str| bought.taken.iter().any(|t| t.event.as_str() == id);
+        for bought in &told.purchases {
+            let of_it = |id: &str| bought.taken_back.iter().any(|t| t.event.as_str() == id);
             let sum = |kind| -> i64 {
                 let own = |e: &&TimelineEntry| e.kind == kind && (e.cause == bought.session || of_it(&e.cause));
                 done.entries.iter().filter(own).map(|e| e.amount).sum()
             };
             prop_assert_eq!(sum(EntryKind::Grant), bought.credits);
             let taken = sum(EntryKind::TakenBack) - sum(EntryKind::Returned);
-            prop_assert_eq!(taken, bought.taken.last().map_or(0, |t| t.credits));
+            prop_assert_eq!(taken, bought.taken_back.last().map_or(0, |t| t.credits));
             prop_assert!((0..=bought.credits).contains(&taken));
-            prop_assert!(bought.taken.iter().all(|t| (0..=bought.credits).contains(&t.credits)));
+            prop_assert!(bought.taken_back.iter().all(|t| (0..=bought.credits).contains(&t.credits)));
         }
     }
 
@@ -314,11 +314,11 @@ proptest! {
         let told = story(&facts);
         let mut all = usage;
         let before = tokens(&told, &all);
-        let mut fast: Balance = before.balance.clone();
+        let mut fast: MeterBalance = before.balance.clone();
         let mut changed = (0, 0);
         let since = fast.since.max(T0);
         for (after, amount) in last {
-            let spent = Spent { at: since + after, amount };
+            let spent = UsageSum { at: since + after, amount };
             if spent.at < fast.since {
                 continue;
             }
@@ -329,7 +329,7 @@ proptest! {
             prop_assert_eq!(&slow.balance, &fast);
             prop_assert_eq!(&slow.entries, &before.entries);
         }
-        let (new, old) = (fast.purse, before.balance.purse);
+        let (new, old) = (fast.carried, before.balance.carried);
         prop_assert_eq!((new.rollover - old.rollover, new.purchased - old.purchased), changed);
     }
 
@@ -340,17 +340,17 @@ proptest! {
         known in 0..40_usize,
     ) {
         let before = story(facts.iter().take(known));
-        let mut taken: Vec<Spent> = Vec::new();
+        let mut accepted: Vec<UsageSum> = Vec::new();
         for (at, amount) in usage {
-            let spent = Spent { at, amount };
-            if tokens(&before, &taken).balance.clone().spend(at, amount).is_ok() {
-                taken.push(spent);
+            let spent = UsageSum { at, amount };
+            if tokens(&before, &accepted).balance.clone().spend(at, amount).is_ok() {
+                accepted.push(spent);
             }
         }
         for known in known..=facts.len() {
             let all = story(facts.iter().take(known));
             for meter in ["tokens", "basic_chars"] {
-                prop_assert!(replay(&all, meter, &taken).is_ok(), "{:?} {:?}", all, taken);
+                prop_assert!(replay(&all, meter, &accepted).is_ok(), "{:?} {:?}", all, accepted);
             }
         }
     }
@@ -361,7 +361,7 @@ proptest! {
         let known = tokens(&told, &usage);
         let (mut moved, mut summed) = (Vec::new(), Vec::new());
         for mut spent in between_cuts(&told, &usage).into_values() {
-            summed.push(Spent { at: spent[turn % spent.len()].at, amount: total(&spent) });
+            summed.push(UsageSum { at: spent[turn % spent.len()].at, amount: total(&spent) });
             let amounts: Vec<i64> = spent.iter().map(|s| s.amount).collect();
             for (place, spent) in spent.iter_mut().enumerate() {
                 spent.amount = amounts[(place + turn) % amounts.len()];

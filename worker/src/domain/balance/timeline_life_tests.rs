@@ -179,7 +179,7 @@ fn what_rolls_over_is_there_for_the_usage_of_its_second() {
 #[test]
 fn usage_is_not_summed_up_over_the_end_of_what_was_lent() {
     let story = story_of(&facts(&[starts("max_monthly"), to("basic_monthly", 10)]));
-    assert_eq!(story.cuts(), [T0, T0 + 10 * DAY, month(0).end]);
+    assert_eq!(story.boundaries(), [T0, T0 + 10 * DAY, month(0).end]);
 }
 
 #[test]
@@ -205,14 +205,14 @@ fn what_is_told_before_its_subscription_waits_for_it() {
     assert!(story_of(&invoice).is_empty());
     assert!(!story_of(&facts).is_empty());
     // Usage that nothing covered yet is a debt until it is known what does.
-    let used = [Spent {
+    let used = [UsageSum {
         at: T0 + DAY,
         amount: M,
     }];
     let none = replay(&Timeline::default(), "tokens", &used).expect("in range");
-    assert_eq!((none.balance.used, none.balance.purse.rollover), (0, -M));
+    assert_eq!((none.balance.used, none.balance.carried.rollover), (0, -M));
     let known = replay(&story_of(&facts), "tokens", &used).expect("in range");
-    assert_eq!((known.balance.used, known.balance.purse.rollover), (0, 4 * M));
+    assert_eq!((known.balance.used, known.balance.carried.rollover), (0, 4 * M));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn the_balance_names_its_window_and_from_when_usage_is_newest() {
     assert_eq!(balance.since, T0 + 40 * DAY);
     assert_eq!(
         replay(&Timeline::default(), "tokens", &[]).expect("nothing").balance,
-        Balance::default()
+        MeterBalance::default()
     );
 }
 

@@ -5,7 +5,7 @@
 use crate::domain::{
     balance::{
         replay::replay,
-        timeline::{Spent, Timeline},
+        timeline::{Timeline, UsageSum},
     },
     fact::{
         FactBody,
@@ -41,7 +41,7 @@ type Bill = Option<Seconds>;
 #[derive(Debug)]
 struct Books {
     told: Vec<Told>,
-    usage: Vec<Spent>,
+    usage: Vec<UsageSum>,
     tier: usize,
     /// The tier that was paid for, if it is higher.
     lent: Option<usize>,
@@ -52,7 +52,7 @@ struct Books {
     limits: Vec<(Seconds, i64)>,
     used: i64,
     rollover: i64,
-    bought: i64,
+    purchased: i64,
     /// What the period before left over, until its successor is paid.
     owed: Option<(Seconds, i64, Period)>,
     /// The last pack: its name, credits, the refunded cents.
@@ -75,7 +75,7 @@ impl Books {
             limits: vec![(T0, limit_of(1))],
             used: 0,
             rollover: 0,
-            bought: 0,
+            purchased: 0,
             owed: None,
             pack: None,
         }
@@ -126,7 +126,7 @@ impl Books {
     fn act(&mut self, at: Seconds, act: &Act) {
         match act {
             Act::Use(amount) => {
-                self.usage.push(Spent { at, amount: *amount });
+                self.usage.push(UsageSum { at, amount: *amount });
                 let mut left = *amount;
                 let mut pay = |there: i64| {
                     let part = left.min(there.max(0));
@@ -135,7 +135,7 @@ impl Books {
                 };
                 self.used += pay(self.limit() - self.used);
                 self.rollover -= pay(self.rollover);
-                self.bought -= pay(self.bought);
+                self.purchased -= pay(self.purchased);
                 self.rollover -= left;
             }
             Act::Change(tier) => {
@@ -164,8 +164,8 @@ impl Books {
                 let cents = (before + cents).min(1_000);
                 self.told.push((at - T0, refunded(&session, cents)));
                 let more = credits * cents / 1_000 - credits * before / 1_000;
-                let there = more.min(self.bought);
-                self.bought -= there;
+                let there = more.min(self.purchased);
+                self.purchased -= there;
                 self.rollover -= more - there;
                 self.pack = Some((session, credits, cents));
             }
@@ -175,7 +175,7 @@ impl Books {
     fn give(&mut self, credits: i64) {
         let debt = (-self.rollover).clamp(0, credits);
         self.rollover += debt;
-        self.bought += credits - debt;
+        self.purchased += credits - debt;
     }
 }
 
@@ -228,8 +228,8 @@ proptest! {
         let done = replay(&story, "tokens", &books.usage).expect("in range");
         let balance = &done.balance;
         prop_assert_eq!(
-            (balance.limits.at(now), balance.used, balance.purse.rollover, balance.purse.purchased),
-            (Some(books.limit()), books.used, books.rollover, books.bought),
+            (balance.limits.at(now), balance.used, balance.carried.rollover, balance.carried.purchased),
+            (Some(books.limit()), books.used, books.rollover, books.purchased),
             "{:#?}", done
         );
     }

@@ -3,7 +3,7 @@
 use crate::domain::{
     balance::{
         replay::replay,
-        timeline::{EntryKind, Spent, Timeline},
+        timeline::{EntryKind, Timeline, UsageSum},
     },
     fact::{FactBody, Seconds},
     ids::UserId,
@@ -28,9 +28,9 @@ type Line = (i64, EntryKind, &'static str, i64, i64);
 /// subscription, who has nothing else to spend.
 #[track_caller]
 fn check(story: &[Told], usage: &[(Seconds, i64)], lines: &[Line], left: (i64, i64)) {
-    let usage: Vec<Spent> = usage
+    let usage: Vec<UsageSum> = usage
         .iter()
-        .map(|(day, millions)| Spent {
+        .map(|(day, millions)| UsageSum {
             at: T0 + day * DAY,
             amount: millions * M,
         })
@@ -61,7 +61,7 @@ fn check(story: &[Told], usage: &[(Seconds, i64)], lines: &[Line], left: (i64, i
         .map(|(at, kind, cause, r, p)| (*at, *kind, (*cause).to_owned(), *r, *p))
         .collect();
     assert_eq!(shown, expected, "{story:#?}");
-    let purse = done.balance.purse;
+    let purse = done.balance.carried;
     assert_eq!((purse.rollover / M, purse.purchased / M), left, "{story:#?}");
     assert!(done.entries.iter().all(|e| e.amount > 0 && e.change.used == 0));
 }

@@ -37,7 +37,7 @@ impl Dealt {
     /// What subscriptions give a user. What they bought is told by its payment.
     fn story(&self, user: &str) -> Timeline {
         Timeline {
-            bought: Vec::new(),
+            purchases: Vec::new(),
             ..Timeline::of(&UserId::new(user), &self.known)
         }
     }

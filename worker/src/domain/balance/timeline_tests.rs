@@ -1,10 +1,10 @@
 //! Balances, story by story: what Stripe told, what was used, and what is left.
 //! The numbers are the shipped catalog's, worked out by hand.
 
-use super::{Balance, EntryKind, Spent, Timeline};
+use super::{EntryKind, MeterBalance, Timeline, UsageSum};
 use crate::domain::{
     balance::{
-        replay::{Replayed, replay},
+        replay::{ReplayedMeter, replay},
         waterfall::Overflow,
     },
     fact::{
@@ -73,10 +73,10 @@ fn story_of(facts: &[Fact]) -> Timeline {
 }
 
 #[track_caller]
-fn meter(story: &[Told], meter: &str, usage: &[Use]) -> Replayed {
-    let usage: Vec<Spent> = usage
+fn meter(story: &[Told], meter: &str, usage: &[Use]) -> ReplayedMeter {
+    let usage: Vec<UsageSum> = usage
         .iter()
-        .map(|(day, amount)| Spent {
+        .map(|(day, amount)| UsageSum {
             at: T0 + day * DAY,
             amount: *amount,
         })
@@ -88,7 +88,7 @@ fn meter(story: &[Told], meter: &str, usage: &[Use]) -> Replayed {
 #[track_caller]
 fn check(story: &[Told], usage: &[Use], expected: (i64, i64, i64, i64)) {
     let done = meter(story, "tokens", usage);
-    let (balance, purse) = (&done.balance, done.balance.purse);
+    let (balance, purse) = (&done.balance, done.balance.carried);
     let limit = balance.limits.at(balance.since).expect("a limit");
     assert_eq!(
         (limit, balance.used, purse.rollover, purse.purchased),
@@ -293,7 +293,7 @@ fn meters_are_apart() {
     let voice = on(31, FactBody::Session(pack("cs", "voice_chars", 500_000)));
     let story = all(&[&[starts("plus_monthly")], &renews("plus_monthly", 1, Paid), &[voice]]);
     let voice = meter(&story, "voice_chars", &[(10, 300_000), (40, 1_900_000)]);
-    let purse = voice.balance.purse;
+    let purse = voice.balance.carried;
     // 700,000 over and 500,000 bought, of which 900,000 go.
     assert_eq!((voice.balance.used, purse.rollover, purse.purchased), (M, 0, 300_000));
     check(&story, &[], (10 * M, 0, 10 * M, 0));
@@ -311,7 +311,7 @@ fn a_meter_without_a_limit_is_counted_and_never_rolls_over() {
     let done = meter(&story, "basic_chars", &[(10, 90 * M), (40, 70 * M)]);
     assert_eq!((done.balance.used, done.balance.limits.own), (70 * M, None));
     assert_eq!(
-        (done.balance.purse, done.entries),
+        (done.balance.carried, done.entries),
         (super::CarriedBalance::default(), vec![])
     );
 }

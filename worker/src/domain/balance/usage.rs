@@ -2,17 +2,17 @@
 
 use crate::domain::{fact::Seconds, ids::UserId};
 
-/// One report of usage, weighted by the catalog.
+/// One report of usage. The catalog's weights are already applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
-    /// Its source and id; one per report, however often it comes.
+    /// The report's source and id. A report that is sent twice has the same key.
     pub key: String,
-    /// Whose.
+    /// The user who used the units.
     pub user: UserId,
-    /// Of which meter.
+    /// The meter that counts them.
     pub meter: String,
     /// Units; not below zero.
     pub amount: i64,
-    /// When it was used.
+    /// When they were used.
     pub time: Seconds,
 }

@@ -1,21 +1,30 @@
-//! What is left of one meter, and the waterfall by which usage is paid from it.
+//! The waterfall: which bucket pays for usage, and what renewals, purchases and
+//! refunds change.
+//!
+//! Usage takes units from the period's limit first, then from rollover, then from
+//! purchased credits. The rest is debt, stored as a rollover below zero.
+//!
+//! Example: the limit is 5M and 4M are used; 2M have rolled over and 3M are
+//! purchased. A usage of 7M takes 1M from the limit, 2M from rollover and 3M from
+//! the purchased credits; 1M is debt. A purchase of 5M then pays the debt of 1M
+//! first and adds 4M to the purchased credits.
 
 use crate::domain::fact::Seconds;
 use serde::{Deserialize, Serialize};
 
 /// Units per billing period; `None` is unlimited.
-pub type Limit = Option<i64>;
+pub type UnitLimit = Option<i64>;
 
-/// A limit, and the higher one that a grace lends until it ends.
+/// The limit of a meter, and the higher limit that counts while a grace runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// The limit of the price, 0 without an entitlement.
-    pub own: Limit,
-    /// The limit that was paid for, and the second from which it is over.
-    pub lifted: Option<(Limit, Seconds)>,
+pub struct MeterLimits {
+    /// The limit of the present price; 0 without an entitlement.
+    pub own: UnitLimit,
+    /// During a grace: the higher limit of the earlier plan, and the first second without it.
+    pub lifted: Option<(UnitLimit, Seconds)>,
 }
 
-impl Limits {
+impl MeterLimits {
     /// Nothing is included.
     pub const NONE: Self = Self {
         own: Some(0),
@@ -24,7 +33,7 @@ impl Limits {
 
     /// The limit at a moment.
     #[must_use]
-    pub fn at(&self, moment: Seconds) -> Limit {
+    pub fn at(&self, moment: Seconds) -> UnitLimit {
         match self.lifted {
             Some((limit, until)) if moment < until => limit,
             _ => self.own,
@@ -32,30 +41,29 @@ impl Limits {
     }
 }
 
-/// What is left beside the period's limit. The debt is a rollover below zero.
+/// The units that stay when a period ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarriedBalance {
-    /// Units that were left of earlier periods; below zero a debt.
+    /// Unused units of earlier periods; below zero it is a debt.
     pub rollover: i64,
-    /// Units that were bought; never below zero.
+    /// Purchased units; never below zero.
     pub purchased: i64,
 }
 
-/// How a change moves what is counted and what is left: the sum of all of them
-/// is the balance.
+/// What one change adds to a balance, in units. The balance is the sum of its changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalanceChange {
-    /// Added to what the period has used.
+    /// Added to the usage of the period.
     pub used: i64,
     /// Added to the rollover.
     pub rollover: i64,
-    /// Added to what was bought.
+    /// Added to the purchased units.
     pub purchased: i64,
 }
 
-/// A balance would leave the range of 64 bits: nothing is applied.
+/// A balance would not fit into 64 bits. Nothing is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the balance would be beyond what 64 bits hold; check the amount, and correct it at its source")]
+#[error("the balance would not fit into 64 bits; check the amount, and correct it at its source")]
 pub struct Overflow;
 
 fn plus(a: i64, b: i64) -> Result<i64, Overflow> {
@@ -67,11 +75,11 @@ fn minus(a: i64, b: i64) -> Result<i64, Overflow> {
 }
 
 impl BalanceChange {
-    /// Both changes in one.
+    /// The sum of two changes.
     ///
     /// # Errors
     /// [`Overflow`]
-    pub fn and(self, other: Self) -> Result<Self, Overflow> {
+    pub fn plus(self, other: Self) -> Result<Self, Overflow> {
         Ok(Self {
             used: plus(self.used, other.used)?,
             rollover: plus(self.rollover, other.rollover)?,
@@ -79,11 +87,11 @@ impl BalanceChange {
         })
     }
 
-    /// What this one has that the other has not.
+    /// The difference of two changes.
     ///
     /// # Errors
     /// [`Overflow`]
-    pub fn beyond(self, other: Self) -> Result<Self, Overflow> {
+    pub fn minus(self, other: Self) -> Result<Self, Overflow> {
         Ok(Self {
             used: minus(self.used, other.used)?,
             rollover: minus(self.rollover, other.rollover)?,
@@ -93,7 +101,7 @@ impl BalanceChange {
 }
 
 impl CarriedBalance {
-    /// The purse after a change.
+    /// The carried units after a change.
     ///
     /// # Errors
     /// [`Overflow`]
@@ -104,29 +112,31 @@ impl CarriedBalance {
         })
     }
 
-    /// The waterfall: what is left of the period's limit pays first, then the
-    /// rollover while it is above zero, then what was bought; the rest is debt,
-    /// which touches nothing that was bought. `amount` is not below zero.
+    /// Pays for `amount` units, when `used` units of the period's `limit` are used
+    /// already. The limit pays first, then rollover above zero, then purchased
+    /// credits; the rest is debt. A debt from before stays as it is. `amount` is not
+    /// below zero.
     ///
     /// # Errors
     /// [`Overflow`]
-    pub fn spend(self, amount: i64, limit: Limit, used: i64) -> Result<BalanceChange, Overflow> {
-        let included = limit.map_or(amount, |limit| amount.min(limit.saturating_sub(used).max(0)));
-        plus(used, included)?;
-        let left = amount - included;
-        let rolled = left.min(self.rollover.max(0));
-        let bought = (left - rolled).min(self.purchased);
-        let debt = left - rolled - bought;
+    pub fn spend(self, amount: i64, limit: UnitLimit, used: i64) -> Result<BalanceChange, Overflow> {
+        let from_limit = limit.map_or(amount, |limit| amount.min(limit.saturating_sub(used).max(0)));
+        plus(used, from_limit)?;
+        let rest = amount - from_limit;
+        let from_rollover = rest.min(self.rollover.max(0));
+        let from_purchased = (rest - from_rollover).min(self.purchased);
+        let debt = rest - from_rollover - from_purchased;
         let change = BalanceChange {
-            used: included,
-            rollover: minus(-rolled, debt)?,
-            purchased: -bought,
+            used: from_limit,
+            rollover: minus(-from_rollover, debt)?,
+            purchased: -from_purchased,
         };
         self.after(change).map(|_| change)
     }
 
-    /// What a period left over comes in: a debt is paid down first by the same
-    /// addition; the cap cuts what comes in, never what is there.
+    /// Adds the `unused` units of a closed period to the rollover, up to `cap`. As a
+    /// debt is a rollover below zero, this pays it first. A rollover above the cap
+    /// stays as it is.
     ///
     /// # Errors
     /// [`Overflow`]
@@ -138,8 +148,8 @@ impl CarriedBalance {
         })
     }
 
-    /// Credits come in: a debt is paid down first, the rest is bought credit.
-    /// `credits` are not below zero.
+    /// Adds credits: they pay a debt first, the rest is purchased credit. `credits`
+    /// is not below zero.
     ///
     /// # Errors
     /// [`Overflow`]
@@ -153,17 +163,17 @@ impl CarriedBalance {
         self.after(change).map(|_| change)
     }
 
-    /// Credits are taken back: from what was bought; what of them is spent
-    /// already becomes debt. `credits` are not below zero.
+    /// Takes credits back from the purchased ones. Those that are spent already
+    /// become debt. `credits` is not below zero.
     ///
     /// # Errors
     /// [`Overflow`]
     pub fn take_back(self, credits: i64) -> Result<BalanceChange, Overflow> {
-        let bought = credits.min(self.purchased);
+        let unspent = credits.min(self.purchased);
         let change = BalanceChange {
             used: 0,
-            rollover: bought - credits,
-            purchased: -bought,
+            rollover: unspent - credits,
+            purchased: -unspent,
         };
         self.after(change).map(|_| change)
     }

@@ -1,7 +1,7 @@
 //! The waterfall, in tables: what a purse holds, what happens to it, and what
 //! that changes.
 
-use super::{BalanceChange, CarriedBalance, Limit, Limits, Overflow};
+use super::{BalanceChange, CarriedBalance, MeterLimits, Overflow, UnitLimit};
 use crate::domain::testkit::random;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -22,7 +22,7 @@ fn changes(used: i64, rollover: i64, purchased: i64) -> BalanceChange {
 }
 
 #[track_caller]
-fn spends(amount: i64, (limit, used): (Limit, i64), purse: CarriedBalance, expected: BalanceChange) {
+fn spends(amount: i64, (limit, used): (UnitLimit, i64), carried: CarriedBalance, expected: BalanceChange) {
     assert_eq!(purse.spend(amount, limit, used), Ok(expected));
 }
 
@@ -119,12 +119,12 @@ fn what_is_taken_back_is_bought_credit_first_and_debt_for_what_is_spent() {
 
 #[test]
 fn a_lifted_limit_is_over_at_its_second() {
-    let limits = Limits {
+    let limits = MeterLimits {
         own: Some(5),
         lifted: Some((Some(15), 100)),
     };
     assert_eq!((limits.at(99), limits.at(100)), (Some(15), Some(5)));
-    assert_eq!(Limits::NONE.at(0), Some(0));
+    assert_eq!(MeterLimits::NONE.at(0), Some(0));
 }
 
 #[test]
@@ -147,12 +147,12 @@ fn what_64_bits_do_not_hold_is_refused() {
     assert_eq!(purse(-2, 0).take_back(max), Err(Overflow));
     assert_eq!(purse(min, 0).roll_over(1, CAP), Err(Overflow));
     assert_eq!(purse(0, 0).roll_over(max, max), Ok(changes(0, max, 0)));
-    assert_eq!(changes(max, 0, 0).and(changes(1, 0, 0)), Err(Overflow));
-    assert_eq!(changes(0, max, 0).and(changes(0, 1, 0)), Err(Overflow));
-    assert_eq!(changes(0, 0, max).and(changes(0, 0, 1)), Err(Overflow));
-    assert_eq!(changes(min, 0, 0).beyond(changes(1, 0, 0)), Err(Overflow));
-    assert_eq!(changes(0, min, 0).beyond(changes(0, 1, 0)), Err(Overflow));
-    assert_eq!(changes(0, 0, min).beyond(changes(0, 0, 1)), Err(Overflow));
+    assert_eq!(changes(max, 0, 0).plus(changes(1, 0, 0)), Err(Overflow));
+    assert_eq!(changes(0, max, 0).plus(changes(0, 1, 0)), Err(Overflow));
+    assert_eq!(changes(0, 0, max).plus(changes(0, 0, 1)), Err(Overflow));
+    assert_eq!(changes(min, 0, 0).minus(changes(1, 0, 0)), Err(Overflow));
+    assert_eq!(changes(0, min, 0).minus(changes(0, 1, 0)), Err(Overflow));
+    assert_eq!(changes(0, 0, min).minus(changes(0, 0, 1)), Err(Overflow));
     assert_eq!(purse(max, 0).after(changes(0, 1, 0)), Err(Overflow));
     assert_eq!(purse(0, max).after(changes(0, 0, 1)), Err(Overflow));
 }
@@ -160,8 +160,8 @@ fn what_64_bits_do_not_hold_is_refused() {
 #[test]
 fn changes_add_up_and_come_apart() {
     let (one, other) = (changes(1, 20, 300), changes(4, -50, 600));
-    assert_eq!(one.and(other), Ok(changes(5, -30, 900)));
-    assert_eq!(one.beyond(other), Ok(changes(-3, 70, -300)));
+    assert_eq!(one.plus(other), Ok(changes(5, -30, 900)));
+    assert_eq!(one.minus(other), Ok(changes(-3, 70, -300)));
     assert_eq!(purse(7, 8).after(one), Ok(purse(27, 308)));
 }
 
@@ -186,7 +186,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// A purse after steps under a limit, with what was used of it.
-fn lived(limit: Limit, steps: &[Step]) -> (CarriedBalance, i64) {
+fn lived(limit: UnitLimit, steps: &[Step]) -> (CarriedBalance, i64) {
     steps
         .iter()
         .fold((CarriedBalance::default(), 0), |(purse, used), step| {
@@ -201,7 +201,7 @@ fn lived(limit: Limit, steps: &[Step]) -> (CarriedBalance, i64) {
         })
 }
 
-fn limit() -> impl Strategy<Value = Limit> {
+fn limit() -> impl Strategy<Value = UnitLimit> {
     prop_oneof![3 => (0..20 * M).prop_map(Some), 1 => Just(None)]
 }
 
@@ -224,7 +224,7 @@ proptest! {
         let (purse, used) = lived(limit, &steps);
         let one = purse.spend(parts.0, limit, used).expect("in range");
         let other = purse.after(one).and_then(|p| p.spend(parts.1, limit, used + one.used)).expect("in range");
-        prop_assert_eq!(one.and(other), purse.spend(parts.0 + parts.1, limit, used));
+        prop_assert_eq!(one.plus(other), purse.spend(parts.0 + parts.1, limit, used));
         prop_assert_eq!(-(parts.0 + parts.1), [one, other].iter().map(|c| c.rollover + c.purchased - c.used).sum::<i64>());
     }
 

@@ -1,7 +1,7 @@
 //! What a fact did to the grace, and why a downgrade left none.
 
 use super::{
-    step::{ChangeKind, ChangeNote, Transition},
+    transition::{ChangeKind, ChangeNote, Transition},
     words::Moment,
 };
 use crate::domain::{

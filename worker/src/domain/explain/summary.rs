@@ -2,7 +2,7 @@
 //! subscription.
 
 use super::{
-    ExplainRequest,
+    explanation::ExplainRequest,
     words::{Moment, tier},
 };
 use crate::domain::{

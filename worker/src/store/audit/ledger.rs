@@ -4,7 +4,7 @@ use crate::{
     domain::{
         balance::{
             ledger::RecordedLines,
-            timeline::{EntryKind, Spent},
+            timeline::{EntryKind, UsageSum},
             waterfall::BalanceChange,
         },
         fact::Seconds,
@@ -54,9 +54,9 @@ pub async fn held(
             rollover: row.rollover,
             purchased: row.purchased,
         };
-        *sum = sum.and(change).map_err(|e| sqlx::Error::Decode(e.into()))?;
+        *sum = sum.plus(change).map_err(|e| sqlx::Error::Decode(e.into()))?;
         if row.cell.is_some() {
-            held.usage.push(Spent {
+            held.usage.push(UsageSum {
                 at: row.at,
                 amount: row.amount,
             });

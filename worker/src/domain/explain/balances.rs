@@ -2,8 +2,9 @@
 //! paid from or came into, and why. The story replayed, use by use, as of a moment.
 
 use super::{
-    ExplainRequest,
-    wallet_words::{self, Teller},
+    balance_words::{self, MeterContext},
+    explanation::ExplainRequest,
+    meter_history::{BalanceLine, EARLIER_USAGE, LedgerRecord, LineKind, MeterHistory, PaidFrom},
     words::Moment,
 };
 use crate::domain::{
@@ -11,106 +12,18 @@ use crate::domain::{
         closing::Closing,
         replay::replay,
         terms::{Term, Window},
-        timeline::{self, Balance, Spent, Timeline, TimelineEntry},
-        waterfall::{BalanceChange, Limit, Overflow},
+        timeline::{self, MeterBalance, Timeline, TimelineEntry, UsageSum},
+        waterfall::{BalanceChange, Overflow},
     },
     fact::{Fact, Seconds},
 };
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// More usages than these are summed up where they follow each other.
 const USAGES_MOST: usize = 50;
 
-/// The cause of usage that is a sum of any number of earlier reports.
-pub const EARLIER: &str = "(earlier reports, summed up)";
-
-/// What the ledger recorded of a meter that no fact tells: usage and corrections.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    /// Of which meter.
-    pub meter: String,
-    /// The entry.
-    pub entry: TimelineEntry,
-}
-
-/// A meter; its columns by the names that they have in `billing.balances`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the columns are described in the README")]
-pub struct Meter {
-    pub meter: String,
-    /// What is left, in words.
-    pub summary: String,
-    pub plan_limit: Limit,
-    pub used: i64,
-    pub rollover: i64,
-    pub purchased: i64,
-    pub available: Option<i64>,
-    /// What happened, in order, as it counts by now: what they changed adds up
-    /// to the balance.
-    pub lines: Vec<Line>,
-    /// What late events corrected in the ledger; the lines have it in them.
-    pub corrections: Vec<Line>,
-}
-
-/// The kinds of lines: those of the ledger, and what decides about them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "those of the ledger are described with it")]
-pub enum LineKind {
-    Usage,
-    Rollover,
-    Grant,
-    TakenBack,
-    Returned,
-    Correction,
-    /// What is included, from here on.
-    Limit,
-    /// A period is over, and nothing of it came in.
-    NoRollover,
-}
-
-/// One change, or what decides about later ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Line {
-    /// When it counts.
-    pub at: Moment,
-    /// What kind.
-    pub kind: LineKind,
-    /// The invoice, session or event that caused it; of usage its source and id.
-    pub cause: String,
-    /// What it was about, in units.
-    pub amount: i64,
-    /// Of usage: which bucket paid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub paid: Option<Paid>,
-    /// Added to what the period has used.
-    pub used: i64,
-    /// Added to the rollover.
-    pub rollover: i64,
-    /// Added to what was purchased.
-    pub purchased: i64,
-    /// What was left after it; none where that is unlimited, and of corrections.
-    pub available: Option<i64>,
-    /// The change in words.
-    pub words: String,
-}
-
-/// Which bucket paid how much.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Paid {
-    /// The period's limit.
-    pub limit: i64,
-    /// What had rolled over.
-    pub rollover: i64,
-    /// What was purchased.
-    pub purchased: i64,
-    /// Nothing: it is owed.
-    pub debt: i64,
-}
-
 /// All meters of the user in these facts and entries, as of the question's moment.
-pub(super) fn meters(facts: &[Fact], recorded: &[Recorded], question: &ExplainRequest<'_>) -> Vec<Meter> {
+pub(super) fn meters(facts: &[Fact], recorded: &[LedgerRecord], question: &ExplainRequest<'_>) -> Vec<MeterHistory> {
     let facts: Vec<&Fact> = facts.iter().filter(|f| f.created <= question.at).collect();
     let mut story = Timeline::of(question.user, facts.iter().copied());
     if question.is_past {
@@ -118,16 +31,16 @@ pub(super) fn meters(facts: &[Fact], recorded: &[Recorded], question: &ExplainRe
     }
     let mut by_meter: BTreeMap<String, Vec<&TimelineEntry>> =
         story.meters().into_iter().map(|m| (m, Vec::new())).collect();
-    for Recorded { meter, entry } in recorded.iter().filter(|r| r.entry.at <= question.at) {
+    for LedgerRecord { meter, entry } in recorded.iter().filter(|r| r.entry.at <= question.at) {
         by_meter.entry(meter.clone()).or_default().push(entry);
     }
     let tell = |(meter, entries): (String, Vec<&TimelineEntry>)| {
-        let teller = Teller {
+        let teller = MeterContext {
             story: &story,
             facts: &facts,
             meter: &meter,
         };
-        told(&teller, &entries, question.at).unwrap_or_else(|Overflow| Meter::beyond(&meter))
+        told(&teller, &entries, question.at).unwrap_or_else(|Overflow| MeterHistory::beyond(&meter))
     };
     by_meter.into_iter().map(tell).collect()
 }
@@ -137,9 +50,9 @@ pub(super) fn meters(facts: &[Fact], recorded: &[Recorded], question: &ExplainRe
 fn cut(story: &mut Timeline, at: Seconds) {
     story.terms.retain(|t| t.since <= at);
     story.closings.retain(|c| c.at <= at);
-    story.bought.retain(|b| b.at <= at);
-    for bought in &mut story.bought {
-        bought.taken.retain(|t| t.at <= at);
+    story.purchases.retain(|b| b.at <= at);
+    for bought in &mut story.purchases {
+        bought.taken_back.retain(|t| t.at <= at);
     }
 }
 
@@ -172,17 +85,17 @@ impl Step<'_> {
     }
 }
 
-fn told(teller: &Teller<'_>, recorded: &[&TimelineEntry], at: Seconds) -> Result<Meter, Overflow> {
+fn told(teller: &MeterContext<'_>, recorded: &[&TimelineEntry], at: Seconds) -> Result<MeterHistory, Overflow> {
     let is_usage = |e: &&&TimelineEntry| e.kind == timeline::EntryKind::Usage;
     let usage: Vec<&TimelineEntry> = recorded.iter().filter(is_usage).copied().collect();
-    let spent = usage.iter().map(|e| Spent {
+    let spent = usage.iter().map(|e| UsageSum {
         at: e.at,
         amount: e.amount,
     });
     let replayed = replay(teller.story, teller.meter, &spent.collect::<Vec<_>>())?;
     let mut player = Player {
         teller,
-        balance: Balance::default(),
+        balance: MeterBalance::default(),
         used: BTreeMap::new(),
         lines: Vec::new(),
     };
@@ -192,23 +105,23 @@ fn told(teller: &Teller<'_>, recorded: &[&TimelineEntry], at: Seconds) -> Result
     let balance = replayed.balance;
     let plan_limit = balance.limits.at(at);
     let corrections = recorded.iter().filter(|e| e.kind == timeline::EntryKind::Correction);
-    Ok(Meter {
+    Ok(MeterHistory {
         meter: teller.meter.to_owned(),
-        summary: wallet_words::summary(&balance, plan_limit),
+        summary: balance_words::summary(&balance, plan_limit),
         plan_limit,
         used: balance.used,
-        rollover: balance.purse.rollover,
-        purchased: balance.purse.purchased,
-        available: wallet_words::available(&balance, plan_limit),
+        rollover: balance.carried.rollover,
+        purchased: balance.carried.purchased,
+        available: balance_words::available(&balance, plan_limit),
         lines: player.lines,
         corrections: corrections
-            .map(|e| Line::of(e, LineKind::Correction, teller.correction(e)))
+            .map(|e| BalanceLine::of(e, LineKind::Correction, teller.correction(e)))
             .collect(),
     })
 }
 
 fn steps<'a>(
-    teller: &Teller<'a>,
+    teller: &MeterContext<'a>,
     entries: &'a [TimelineEntry],
     usage: &[&'a TimelineEntry],
     at: Seconds,
@@ -218,7 +131,7 @@ fn steps<'a>(
     for (place, term) in story.terms.iter().enumerate() {
         steps.push((term.since, Step::Term(term)));
         let next = story.terms.get(place + 1).map_or(Seconds::MAX, |t| t.since);
-        let over = term.of(teller.meter).lifted.map(|(_, until)| until);
+        let over = term.limits_of(teller.meter).lifted.map(|(_, until)| until);
         steps.extend(
             over.filter(|until| *until < next && *until <= at)
                 .map(|u| (u, Step::Over(term))),
@@ -239,10 +152,10 @@ fn steps<'a>(
 
 /// Goes through the steps as the replay does, and tells each.
 struct Player<'t, 'a> {
-    teller: &'t Teller<'a>,
-    balance: Balance,
+    teller: &'t MeterContext<'a>,
+    balance: MeterBalance,
     used: BTreeMap<Option<Window>, i64>,
-    lines: Vec<Line>,
+    lines: Vec<BalanceLine>,
 }
 
 impl Player<'_, '_> {
@@ -251,29 +164,34 @@ impl Player<'_, '_> {
             Step::Term(term) => self.begin(term),
             Step::Over(term) => {
                 let words = self.teller.over(term);
-                Some(Line::telling(at, LineKind::Limit, term.subscription.as_str(), words))
+                Some(BalanceLine::telling(
+                    at,
+                    LineKind::Limit,
+                    term.subscription.as_str(),
+                    words,
+                ))
             }
             Step::Nothing(closing) => self
                 .teller
                 .nothing(closing)
-                .map(|words| Line::telling(at, LineKind::NoRollover, &closing.invoice, words)),
+                .map(|words| BalanceLine::telling(at, LineKind::NoRollover, &closing.invoice, words)),
             Step::TimelineEntry(entry) => {
-                let words = self.teller.entry(entry, self.balance.purse);
-                self.balance.purse = self.balance.purse.after(entry.change)?;
-                Some(Line::of(entry, kind(entry.kind), words))
+                let words = self.teller.entry(entry, self.balance.carried);
+                self.balance.carried = self.balance.carried.after(entry.change)?;
+                Some(BalanceLine::of(entry, kind(entry.kind), words))
             }
             Step::Usage(entry) => Some(self.spend(at, entry)?),
         };
-        let left = wallet_words::available(&self.balance, self.balance.limits.at(at));
-        self.lines.extend(line.map(|line| Line {
+        let left = balance_words::available(&self.balance, self.balance.limits.at(at));
+        self.lines.extend(line.map(|line| BalanceLine {
             available: left,
             ..line
         }));
         Ok(())
     }
 
-    fn begin(&mut self, term: &Term) -> Option<Line> {
-        let (window, limits) = (Some(term.window()), term.of(self.teller.meter));
+    fn begin(&mut self, term: &Term) -> Option<BalanceLine> {
+        let (window, limits) = (Some(term.window()), term.limits_of(self.teller.meter));
         let is_new = window != self.balance.window;
         if !is_new && limits == self.balance.limits {
             return None;
@@ -282,7 +200,7 @@ impl Player<'_, '_> {
         self.balance.window = window;
         self.balance.limits = limits;
         let words = self.teller.included(term, is_new, self.balance.used);
-        Some(Line::telling(
+        Some(BalanceLine::telling(
             term.since,
             LineKind::Limit,
             term.subscription.as_str(),
@@ -290,12 +208,12 @@ impl Player<'_, '_> {
         ))
     }
 
-    fn spend(&mut self, at: Seconds, entry: &TimelineEntry) -> Result<Line, Overflow> {
-        let before = self.balance.purse;
+    fn spend(&mut self, at: Seconds, entry: &TimelineEntry) -> Result<BalanceLine, Overflow> {
+        let before = self.balance.carried;
         let change = self.balance.spend(at, entry.amount)?;
         *self.used.entry(self.balance.window.clone()).or_default() += change.used;
         let rolled = before.rollover.max(0).min(-change.rollover);
-        let paid = Paid {
+        let paid = PaidFrom {
             limit: change.used,
             rollover: rolled,
             purchased: -change.purchased,
@@ -305,9 +223,9 @@ impl Player<'_, '_> {
             change,
             ..entry.clone()
         };
-        let words = format!("usage {}: {}", entry.cause, wallet_words::paid(paid));
-        let line = Line::of(&entry, LineKind::Usage, words);
-        Ok(Line {
+        let words = format!("usage {}: {}", entry.cause, balance_words::paid(paid));
+        let line = BalanceLine::of(&entry, LineKind::Usage, words);
+        Ok(BalanceLine {
             paid: Some(paid),
             ..line
         })
@@ -325,7 +243,7 @@ fn kind(of: timeline::EntryKind) -> LineKind {
     }
 }
 
-impl Line {
+impl BalanceLine {
     fn of(entry: &TimelineEntry, kind: LineKind, words: String) -> Self {
         let BalanceChange {
             used,
@@ -362,7 +280,7 @@ impl Line {
     }
 }
 
-impl Meter {
+impl MeterHistory {
     fn beyond(meter: &str) -> Self {
         Self {
             meter: meter.to_owned(),
@@ -380,18 +298,18 @@ impl Meter {
     /// The lines to be read by people: of many usages, those that follow each
     /// other are summed up.
     #[must_use]
-    pub fn in_short(&self) -> Vec<(Moment, String)> {
-        let is_usage = |line: &&Line| line.kind == LineKind::Usage;
+    pub fn summed_lines(&self) -> Vec<(Moment, String)> {
+        let is_usage = |line: &&BalanceLine| line.kind == LineKind::Usage;
         let sums_up = self.lines.iter().filter(is_usage).count() > USAGES_MOST;
-        let same = |a: &Line, b: &Line| sums_up && is_usage(&a) && is_usage(&b);
+        let same = |a: &BalanceLine, b: &BalanceLine| sums_up && is_usage(&a) && is_usage(&b);
         let runs = self.lines.chunk_by(same);
         runs.filter_map(|run| {
             let (first, last) = (run.first()?, run.last()?);
             let words = if run.len() == 1 {
                 first.words.clone()
             } else {
-                let count = run.iter().all(|l| l.cause != EARLIER).then_some(run.len());
-                wallet_words::run(run.iter().filter_map(|l| l.paid), count, first.at, last.at)
+                let count = run.iter().all(|l| l.cause != EARLIER_USAGE).then_some(run.len());
+                balance_words::run(run.iter().filter_map(|l| l.paid), count, first.at, last.at)
             };
             Some((first.at, words))
         })
@@ -400,5 +318,5 @@ impl Meter {
 }
 
 #[cfg(test)]
-#[path = "wallet_tests.rs"]
+#[path = "balances_tests.rs"]
 mod tests;

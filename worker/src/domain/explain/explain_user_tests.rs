@@ -9,7 +9,7 @@ use crate::domain::{
 use std::collections::BTreeMap;
 
 /// The story of `u1` in these facts, as of some seconds after [`T0`].
-pub(super) fn at(facts: &[Fact], after: Seconds) -> Option<Explanation> {
+pub(in crate::domain::explain) fn at(facts: &[Fact], after: Seconds) -> Option<Explanation> {
     let question = ExplainRequest {
         user: &UserId::new("u1"),
         at: T0 + after,
@@ -28,14 +28,14 @@ pub(super) fn at(facts: &[Fact], after: Seconds) -> Option<Explanation> {
 }
 
 /// The story of `u1`, whose account it is from the first second on.
-pub(super) fn told(life: &[Told], after: Seconds) -> Explanation {
+pub(in crate::domain::explain) fn told(life: &[Told], after: Seconds) -> Explanation {
     let mut life = life.to_vec();
     life.insert(0, (0, other_session(user("u1"), None)));
     at(&facts(&life), after).expect("it is theirs")
 }
 
 /// The downgrade of these stories.
-pub(super) fn basic() -> FactBody {
+pub(in crate::domain::explain) fn basic() -> FactBody {
     changed(sub("active", "basic"))
 }
 
@@ -221,7 +221,7 @@ fn refunds_and_purchases_are_told_beside_the_subscriptions() {
     let told: Vec<_> = story
         .others
         .iter()
-        .map(|e| (e.tells.as_deref(), e.changes[0].words.as_str()))
+        .map(|e| (e.detail.as_deref(), e.changes[0].words.as_str()))
         .collect();
     assert_eq!(
         told,

@@ -1,32 +1,32 @@
 //! What moved a balance, in words.
 
 use super::{
-    wallet::Paid,
+    meter_history::PaidFrom,
     words::{Moment, span, tells, units},
 };
 use crate::domain::{
     balance::{
         closing::Closing,
         terms::Term,
-        timeline::{Balance, EntryKind, Timeline, TimelineEntry},
-        waterfall::{CarriedBalance, Limit, Limits},
+        timeline::{EntryKind, MeterBalance, Timeline, TimelineEntry},
+        waterfall::{CarriedBalance, MeterLimits, UnitLimit},
     },
     fact::Fact,
 };
 
 /// What there is to know of the changes of one meter.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Teller<'a> {
+pub(super) struct MeterContext<'a> {
     pub(super) story: &'a Timeline,
     pub(super) facts: &'a [&'a Fact],
     pub(super) meter: &'a str,
 }
 
-impl Teller<'_> {
+impl MeterContext<'_> {
     /// What is included from a term on; in a period that `is_new` to the user
     /// use is counted anew.
     pub(super) fn included(&self, term: &Term, is_new: bool, used: i64) -> String {
-        let included = included(term.of(self.meter));
+        let included = included(term.limits_of(self.meter));
         if !is_new {
             return format!("from here on {included}");
         }
@@ -43,9 +43,9 @@ impl Teller<'_> {
 
     /// What is included once a grace is over.
     pub(super) fn over(&self, term: &Term) -> String {
-        let limits = Limits {
+        let limits = MeterLimits {
             lifted: None,
-            ..term.of(self.meter)
+            ..term.limits_of(self.meter)
         };
         format!("the grace is over: from here on {}", included(limits))
     }
@@ -79,7 +79,7 @@ impl Teller<'_> {
         match entry.kind {
             EntryKind::Rollover => self.rolled(entry, before),
             EntryKind::Grant => {
-                let bought = self.story.bought.iter().find(|b| b.session == *cause);
+                let bought = self.story.purchases.iter().find(|b| b.session == *cause);
                 let pack = bought.map_or(String::new(), |b| format!(", pack {}", b.pack));
                 format!("grant of {cause}{pack}: {}", came(rollover, purchased))
             }
@@ -147,8 +147,8 @@ impl Teller<'_> {
     }
 }
 
-fn included(limits: Limits) -> String {
-    let of = |limit: Limit| match limit {
+fn included(limits: MeterLimits) -> String {
+    let of = |limit: UnitLimit| match limit {
         None => "use is unlimited".to_owned(),
         Some(0) => "nothing is included".to_owned(),
         Some(limit) => format!("{} are included", units(limit)),
@@ -173,7 +173,7 @@ fn came(rollover: i64, purchased: i64) -> String {
 }
 
 /// By which bucket use was paid.
-pub(super) fn paid(paid: Paid) -> String {
+pub(super) fn paid(paid: PaidFrom) -> String {
     parts(&[
         (paid.limit, "from the limit"),
         (paid.rollover, "from rollover"),
@@ -192,8 +192,8 @@ fn parts(parts: &[(i64, &str)]) -> String {
 }
 
 /// Usages that follow each other, summed up; how many, if that is known.
-pub(super) fn run(usages: impl Iterator<Item = Paid>, count: Option<usize>, from: Moment, to: Moment) -> String {
-    let sum = usages.fold(Paid::default(), |sum, more| Paid {
+pub(super) fn run(usages: impl Iterator<Item = PaidFrom>, count: Option<usize>, from: Moment, to: Moment) -> String {
+    let sum = usages.fold(PaidFrom::default(), |sum, more| PaidFrom {
         limit: sum.limit.saturating_add(more.limit),
         rollover: sum.rollover.saturating_add(more.rollover),
         purchased: sum.purchased.saturating_add(more.purchased),
@@ -206,14 +206,14 @@ pub(super) fn run(usages: impl Iterator<Item = Paid>, count: Option<usize>, from
 }
 
 /// What may still be used, as `billing.balances` says it; none is unlimited.
-pub(super) fn available(balance: &Balance, limit: Limit) -> Option<i64> {
+pub(super) fn available(balance: &MeterBalance, limit: UnitLimit) -> Option<i64> {
     let left = i128::from(limit?) - i128::from(balance.used);
-    let all = left.max(0) + i128::from(balance.purse.rollover) + i128::from(balance.purse.purchased);
+    let all = left.max(0) + i128::from(balance.carried.rollover) + i128::from(balance.carried.purchased);
     Some(i64::try_from(all).unwrap_or(if all > 0 { i64::MAX } else { i64::MIN }))
 }
 
 /// What is left, in a sentence.
-pub(super) fn summary(balance: &Balance, limit: Limit) -> String {
+pub(super) fn summary(balance: &MeterBalance, limit: UnitLimit) -> String {
     let used = units(balance.used);
     let period = match (limit, &balance.window) {
         (_, None) => "Nothing is included".to_owned(),
@@ -225,13 +225,13 @@ pub(super) fn summary(balance: &Balance, limit: Limit) -> String {
             units(limit)
         ),
     };
-    let rollover = match balance.purse.rollover {
+    let rollover = match balance.carried.rollover {
         debt if debt < 0 => format!("a debt of {}", units(debt.saturating_neg())),
         rollover => format!("{} rolled over", units(rollover)),
     };
     let left = available(balance, limit).map_or("unlimited".to_owned(), units);
     format!(
         "{period}, {rollover}, {} purchased: {left} available.",
-        units(balance.purse.purchased)
+        units(balance.carried.purchased)
     )
 }

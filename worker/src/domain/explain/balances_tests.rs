@@ -1,6 +1,6 @@
 //! What is told of balances: which bucket paid, what came in, and why.
 
-use super::{LineKind, Meter, Paid, Recorded};
+use super::{LedgerRecord, LineKind, MeterHistory, PaidFrom};
 use crate::domain::{
     balance::{
         timeline::{EntryKind, TimelineEntry},
@@ -14,7 +14,7 @@ use crate::domain::{
 use std::collections::BTreeMap;
 
 /// What is told of `u1` as of a day.
-fn told(facts: &[Fact], recorded: &[Recorded], day: i64, is_past: bool) -> Option<Explanation> {
+fn told(facts: &[Fact], recorded: &[LedgerRecord], day: i64, is_past: bool) -> Option<Explanation> {
     let question = ExplainRequest {
         user: &UserId::new("u1"),
         at: T0 + day * DAY,
@@ -25,18 +25,18 @@ fn told(facts: &[Fact], recorded: &[Recorded], day: i64, is_past: bool) -> Optio
     explain(facts, recorded, &question)
 }
 
-fn meter(life: &[Told], recorded: &[Recorded], day: i64) -> Meter {
+fn meter(life: &[Told], recorded: &[LedgerRecord], day: i64) -> MeterHistory {
     let mut meters = told(&facts(life), recorded, day, true).expect("it is theirs").meters;
     assert_eq!(meters.len(), 1, "{meters:?}");
     meters.remove(0)
 }
 
-fn used(id: &str, at: Seconds, amount: i64) -> Recorded {
+fn used(id: &str, at: Seconds, amount: i64) -> LedgerRecord {
     recorded(EntryKind::Usage, id, at, amount, BalanceChange::default())
 }
 
-fn recorded(kind: EntryKind, cause: &str, at: Seconds, amount: i64, change: BalanceChange) -> Recorded {
-    Recorded {
+fn recorded(kind: EntryKind, cause: &str, at: Seconds, amount: i64, change: BalanceChange) -> LedgerRecord {
+    LedgerRecord {
         meter: "tokens".to_owned(),
         entry: TimelineEntry {
             at: T0 + at,
@@ -113,7 +113,7 @@ fn life() -> Vec<Told> {
     life
 }
 
-fn usage() -> Vec<Recorded> {
+fn usage() -> Vec<LedgerRecord> {
     vec![
         used("app r1", DAY, 400),
         used("app r2", 3 * DAY, 1_300),
@@ -150,7 +150,7 @@ fn each_change_is_told_by_its_bucket_with_its_cause_and_why() {
         "1,000 of 1,000 left in this period, 500 rolled over, 0 purchased: 1,500 available."
     );
     let second = &tokens.lines[3];
-    let paid = Paid {
+    let paid = PaidFrom {
         limit: 600,
         rollover: 0,
         purchased: 500,
@@ -184,7 +184,7 @@ fn what_the_lines_change_adds_up_to_the_balance_as_of_any_moment() {
             "day {day}"
         );
         assert_eq!(tokens.plan_limit, Some(1_000));
-        let sum = |of: fn(&super::Line) -> i64| tokens.lines.iter().map(of).sum::<i64>();
+        let sum = |of: fn(&crate::domain::explain::BalanceLine) -> i64| tokens.lines.iter().map(of).sum::<i64>();
         assert_eq!(
             (sum(|l| l.rollover), sum(|l| l.purchased)),
             (rollover, purchased),
@@ -251,12 +251,13 @@ fn a_grace_lends_its_limit_until_it_is_over() {
 
 #[test]
 fn of_many_usages_those_that_follow_each_other_are_summed_up() {
-    let many = |count: i64| -> Vec<Recorded> { (0..count).map(|n| used(&format!("app {n}"), DAY + n, 10)).collect() };
+    let many =
+        |count: i64| -> Vec<LedgerRecord> { (0..count).map(|n| used(&format!("app {n}"), DAY + n, 10)).collect() };
     let few = meter(&life(), &many(50), 3);
-    assert_eq!(few.in_short().len(), few.lines.len());
+    assert_eq!(few.summed_lines().len(), few.lines.len());
     let tokens = meter(&life(), &many(20_000), 3);
     assert_eq!(tokens.lines.iter().filter(|l| l.paid.is_some()).count(), 20_000);
-    let short: Vec<String> = tokens.in_short().into_iter().map(|(_, words)| words).collect();
+    let short: Vec<String> = tokens.summed_lines().into_iter().map(|(_, words)| words).collect();
     assert_eq!(
         short[1..],
         [

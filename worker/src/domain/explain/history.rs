@@ -2,8 +2,9 @@
 //! of the facts so far, and what the one has that the one before it had not.
 
 use super::{
-    ExplainRequest, HistoryEntry,
-    step::{ChangeKind, ChangeNote, Transition, gives, linked},
+    changes::{gives, linked},
+    explanation::{ExplainRequest, HistoryEntry},
+    transition::{ChangeKind, ChangeNote, Transition},
     words::{Moment, tells},
 };
 use crate::domain::{
@@ -39,7 +40,7 @@ pub(super) fn tell<'a>(
     question: &ExplainRequest<'a>,
 ) -> Life {
     let named = others.iter().filter_map(|f| Some((link::of_customer(f)?, *f)));
-    let teller = Teller {
+    let teller = MeterContext {
         question,
         neighbour: named.min_by(|a, b| a.0.cmp(&b.0)),
         undecided: 0,
@@ -56,7 +57,7 @@ pub(super) fn tell<'a>(
     teller.run(own)
 }
 
-struct Teller<'q, 'a> {
+struct MeterContext<'q, 'a> {
     question: &'q ExplainRequest<'a>,
     /// The best word of another fact about whose the customer is.
     neighbour: Option<(Claim, &'a Fact)>,
@@ -77,7 +78,7 @@ struct Teller<'q, 'a> {
     entries: Vec<HistoryEntry>,
 }
 
-impl<'a> Teller<'_, 'a> {
+impl<'a> MeterContext<'_, 'a> {
     fn run(mut self, own: &[&'a Fact]) -> Life {
         let ordered = in_order(own.iter().copied(), None);
         self.undecided = ordered.undecided;
@@ -127,12 +128,12 @@ impl<'a> Teller<'_, 'a> {
                 at: Moment(grace.until),
                 event: None,
                 event_type: None,
-                tells: Some("the period that was paid for has ended".to_owned()),
+                detail: Some("the period that was paid for has ended".to_owned()),
                 changes: vec![
                     ChangeKind::GraceEnded.is(format!("grace of {old} is over: its time has come")),
                     ChangeKind::Access.is(format!("gives {new} (before: {old})")),
                 ],
-                gives: Some(new.to_owned()),
+                access_tier: Some(new.to_owned()),
             });
         }
         between.sort_by_key(|e| e.at);
@@ -171,7 +172,7 @@ impl<'a> Teller<'_, 'a> {
             changes.push(ChangeKind::Nothing.is(self.nothing(fact, was_known)));
         }
         self.entries.push(HistoryEntry {
-            gives,
+            access_tier: gives,
             ..self.entry(fact, changes)
         });
         self.grace = after.grace.clone().filter(|g| g.until > self.now);
@@ -226,5 +227,5 @@ fn are_twins(stands: &Fact, twin: &Fact) -> bool {
 }
 
 #[cfg(test)]
-#[path = "chapter_tests.rs"]
+#[path = "history_tests.rs"]
 mod tests;

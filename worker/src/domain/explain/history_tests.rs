@@ -3,7 +3,7 @@
 use crate::domain::{
     explain::{
         ExplainRequest, HistoryEntry, explain,
-        tests::{basic, told},
+        explain_user::tests::{basic, told},
     },
     fact::{Fact, FactBody, InvoiceStep, Seconds, Snapshot},
     ids::UserId,

@@ -17,7 +17,7 @@ pub mod usage;
 use config::Config;
 use shared::{
     broker::BrokerError,
-    http::{self, Limits},
+    http::{self, ListenerLimits},
     ops,
     publisher::Publisher,
     shutdown::CancellationToken,
@@ -46,10 +46,10 @@ pub async fn run(
     );
 
     let ops = ops::router(readiness(publisher.clone(), stop.clone()));
-    let ops_limits = Limits {
+    let ops_limits = ListenerLimits {
         // The longest request there is a scrape of the metrics.
         drain_timeout: Duration::from_secs(1),
-        ..Limits::default()
+        ..ListenerLimits::default()
     };
     let routes = routes::router(Arc::new(routes::App {
         secrets: config.secrets,

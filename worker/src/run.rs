@@ -46,9 +46,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     );
     let publishing = tokio::spawn(publishing);
     let consuming = Arc::new(AtomicBool::new(false));
-    let limits = http::Limits {
+    let limits = http::ListenerLimits {
         connections_max: 64,
-        ..http::Limits::default()
+        ..http::ListenerLimits::default()
     };
     let check = readiness(database.clone(), publisher.clone(), Arc::clone(&consuming));
     let mut routes = ops::router(check);

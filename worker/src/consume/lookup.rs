@@ -150,7 +150,7 @@ fn unknown(why: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stripe_api::Price;
+    use stripe_api::LineItemPrice;
 
     fn catalog() -> Catalog {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/catalog.toml");
@@ -160,7 +160,7 @@ mod tests {
     fn line(quantity: impl Into<Option<i64>>, noted: Option<&str>, key: Option<&str>) -> LineItem {
         LineItem {
             quantity: quantity.into(),
-            price: Some(Price {
+            price: Some(LineItemPrice {
                 id: Some("price_1".to_owned()),
                 lookup_key: key.map(str::to_owned),
                 metadata: noted.map(|pack| [("pack".to_owned(), pack.to_owned())].into()),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use shared::message::{Source, now_ms};
 use shared::work_queue::Message;
 use sqlx::PgConnection;
-use stripe_api::{Answer, ApiError, Form};
+use stripe_api::{ApiAnswer, ApiError, Form};
 
 /// The job's name: that of what is done by itself.
 pub const JOB: &str = "backfill";
@@ -160,7 +160,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
         }
     }
 
-    async fn get(&mut self, filter: &Form) -> Result<Answer, RecoveryError> {
+    async fn get(&mut self, filter: &Form) -> Result<ApiAnswer, RecoveryError> {
         self.tools.go_on()?;
         self.report.requests += 1;
         Ok(page::get(&self.tools.api, "/events", filter).await?)
@@ -197,7 +197,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
     }
 
     /// Takes all of one second, of which this is the newest page.
-    async fn second(&mut self, second: Seconds, first: Answer) -> Result<Option<String>, RecoveryError> {
+    async fn second(&mut self, second: Seconds, first: ApiAnswer) -> Result<Option<String>, RecoveryError> {
         let newest = Page::of(&first)?.first_id()?;
         let mut answer = first;
         loop {
@@ -217,7 +217,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
 
     /// Takes a page that is the oldest of what is left; returns its newest event,
     /// if there is one.
-    async fn take(&mut self, answer: &Answer) -> Result<Option<String>, RecoveryError> {
+    async fn take(&mut self, answer: &ApiAnswer) -> Result<Option<String>, RecoveryError> {
         let Some(newest) = self.put(answer).await? else {
             return Ok(None);
         };
@@ -236,7 +236,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
     }
 
     /// Puts those of a page on the queue that never came; returns its newest.
-    async fn put(&mut self, answer: &Answer) -> Result<Option<Head>, RecoveryError> {
+    async fn put(&mut self, answer: &ApiAnswer) -> Result<Option<Head>, RecoveryError> {
         let page = Page::of(answer)?;
         let mut heads = Vec::with_capacity(page.data.len());
         for object in &page.data {

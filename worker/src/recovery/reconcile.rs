@@ -250,7 +250,7 @@ impl Run<'_, '_> {
                 }
             }
             Err(ApiError::NotFound) => self.gone.extend(ours.latest.clone().map(|last| (id, last))),
-            Err(error) if error.passes() => return Err(error.into()),
+            Err(error) if error.is_temporary() => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, subscription = id.as_str(), "Stripe does not tell of a subscription");
                 self.report.unanswered += 1;

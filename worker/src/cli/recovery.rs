@@ -4,7 +4,7 @@ use super::{eprint_line, with_tools};
 use crate::{
     config,
     domain::fact::Seconds,
-    read::prepared::EventReader,
+    read::message::EventReader,
     recovery::{
         RecoveryError, Tools,
         backfill::{self, LISTED_FOR, Which},

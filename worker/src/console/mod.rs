@@ -23,7 +23,7 @@ mod story;
 mod throttle;
 mod user;
 
-use crate::{dead_letters::Tools, read::prepared::EventReader};
+use crate::{dead_letters::Tools, read::message::EventReader};
 use axum::{
     Router,
     extract::Request,

@@ -11,7 +11,7 @@ use crate::{
         },
     },
     failure::Refusal,
-    read::stripe::snapshot::Shown,
+    read::stripe::snapshot::StripeSubscription,
 };
 use serde_json::value::RawValue;
 use std::{collections::VecDeque, time::Duration};
@@ -23,7 +23,7 @@ pub(super) const MOST: usize = 5_000;
 /// One that differs.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    pub(super) shown: Shown,
+    pub(super) shown: StripeSubscription,
     pub(super) object: Box<RawValue>,
     /// When Stripe showed it, by its clock.
     pub(super) at: Seconds,
@@ -42,7 +42,7 @@ pub(super) enum Verdict {
 }
 
 /// Compares what is known with what Stripe showed at a time.
-pub(super) fn compare(ours: Option<&Subscription>, shown: &Shown, at: Seconds) -> Verdict {
+pub(super) fn compare(ours: Option<&Subscription>, shown: &StripeSubscription, at: Seconds) -> Verdict {
     let theirs = match &shown.snapshot {
         Ok(theirs) => theirs,
         Err(refusal) => return Verdict::Refused(refusal.clone()),
@@ -82,7 +82,7 @@ impl Waiting {
         }
     }
 
-    pub(super) fn add(&mut self, shown: Shown, object: Box<RawValue>, at: Seconds) {
+    pub(super) fn add(&mut self, shown: StripeSubscription, object: Box<RawValue>, at: Seconds) {
         self.queue.push_back(Candidate {
             shown,
             object,

@@ -11,7 +11,7 @@ pub mod page;
 pub mod reconcile;
 pub mod schedule;
 
-use crate::read::prepared::EventReader;
+use crate::read::message::EventReader;
 use shared::work_queue::WorkQueue;
 use shared::{publisher::PublishError, shutdown::CancellationToken};
 use sqlx::PgPool;

@@ -14,7 +14,7 @@ use crate::{
     },
     read::{
         meaning::Mode,
-        stripe::snapshot::{self, Shown},
+        stripe::snapshot::{self, StripeSubscription},
     },
     store::reconcile as store,
 };
@@ -208,7 +208,7 @@ impl Run<'_, '_> {
     }
 
     /// Keeps what differs, to be looked at once more.
-    fn weigh(&mut self, ours: Option<&Subscription>, one: Shown, object: &RawValue) {
+    fn weigh(&mut self, ours: Option<&Subscription>, one: StripeSubscription, object: &RawValue) {
         let other_mode = match self.tools.reader.mode {
             Mode::Any => false,
             Mode::Live => !one.live,

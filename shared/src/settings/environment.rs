@@ -56,7 +56,7 @@ impl Settings {
             (None, Fallback::Value(text)) => setting.form.read(text).map_err(|problem| setting.error(problem)),
             (None, _) => {
                 let file = if F::IS_SECRET {
-                    format!(" (or {}_FILE, the path of a file that holds it)", setting.name)
+                    format!(" (or {}_FILE, the path of a file with it)", setting.name)
                 } else {
                     String::new()
                 };
@@ -83,8 +83,8 @@ impl Settings {
         }
     }
 
-    /// A variable that is not a setting of ours, such as `USER` or `TEST_SEED`:
-    /// a setting is read by its row. An empty variable counts as not set.
+    /// A variable that is not a setting, such as `USER` or `TEST_SEED`. A setting is read by its
+    /// row. An empty variable counts as not set.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
         let text = self.values.get(name)?.trim();
@@ -154,7 +154,7 @@ mod tests {
         let missing = Settings::from_pairs(&[]).get(&TOKEN).expect_err("missing").to_string();
         assert_eq!(
             missing,
-            "TOKEN: is not set; write a token such as abc (or TOKEN_FILE, the path of a file that holds it)"
+            "TOKEN: is not set; write a token such as abc (or TOKEN_FILE, the path of a file with it)"
         );
         assert_eq!(format!("{:?}", Secret::new("hush")), "[secret]");
     }

@@ -1,7 +1,6 @@
-//! The error of a setting.
+//! Why a setting cannot be used.
 
-/// A setting that is missing or that cannot be used. Never holds the value of
-/// a secret.
+/// A setting that is missing or that cannot be used. Never has the value of a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {problem}")]
 pub struct SettingError {

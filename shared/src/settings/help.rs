@@ -15,7 +15,7 @@ impl Program {
     /// and allows, and the program's notes.
     #[must_use]
     pub fn help(&self) -> String {
-        let mut lines = vec!["Settings: environment variables, and what holds without them.".to_owned()];
+        let mut lines = vec!["Settings: environment variables and their defaults.".to_owned()];
         if self.settings.iter().any(|setting| setting.is_secret()) {
             lines.push("A secret may also come from a file: NAME_FILE is the path.".to_owned());
         }
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn help_has_a_group_a_default_and_wrapped_lines_for_each_setting() {
         let expected = "\
-Settings: environment variables, and what holds without them.
+Settings: environment variables and their defaults.
 A secret may also come from a file: NAME_FILE is the path.
 
 Listeners:

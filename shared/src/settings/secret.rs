@@ -1,4 +1,4 @@
-//! A value that must not appear in logs.
+//! Secrets.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The secret itself; the name makes uses easy to find.
+    /// The secret itself. The name makes its uses easy to find.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

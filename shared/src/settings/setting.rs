@@ -12,7 +12,7 @@ pub struct Setting<F> {
     pub group: Group,
     /// What its text may be.
     pub form: F,
-    /// What holds without it.
+    /// Its default.
     pub default: Fallback,
     /// What it means, with its unit, in plain sentences.
     pub meaning: &'static str,
@@ -25,14 +25,14 @@ impl<F> Setting<F> {
     }
 }
 
-/// What holds if a setting is not set.
+/// The default of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
     /// The program does not start.
     Required,
-    /// There is no such value, and what needs it is off.
+    /// There is no value, and the function that needs it is off.
     None,
-    /// The same as this text.
+    /// The value of this text.
     Value(&'static str),
     /// A value that the program computes, in words.
     Computed(&'static str),
@@ -90,7 +90,7 @@ pub trait DescribedSetting: fmt::Debug + Sync {
     fn name(&self) -> &'static str;
     /// What it is about.
     fn group(&self) -> Group;
-    /// What holds without it.
+    /// Its default.
     fn default(&self) -> Fallback;
     /// What it means.
     fn meaning(&self) -> &'static str;

@@ -291,7 +291,7 @@ async fn balances_are_explained_by_every_use_and_pack_at_any_moment() -> Result<
         "\nMeter tokens\n  0 of 5,000,000 left in this period, 0 rolled over, 2,800,000 purchased: 2,800,000 available.\n",
         "  61 usages from ",
         ": 5,000,000 from the limit, 2,200,000 are debt\n",
-        ", pack tokens_5m: 2,200,000 pay off debt, 2,800,000 are added to what was purchased\n",
+        ", pack tokens_5m: 2,200,000 pay off debt, 2,800,000 are added to purchased credits\n",
     ] {
         ensure!(text.contains(expected), "no '{expected}': {text}");
     }

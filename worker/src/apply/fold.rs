@@ -13,7 +13,7 @@ use crate::{
         subscription::{
             account::{self, Account},
             entitlement,
-            link::Claim,
+            link::OwnerClaim,
             state::Subscription,
         },
     },
@@ -175,8 +175,8 @@ impl FoldedAccounts<'_> {
         changed
     }
 
-    /// The accounts whose claim or version changed, with their claim to a user.
-    fn claims(&self) -> Vec<(&AccountId, Option<&Claim>)> {
+    /// The accounts whose claim or version changed, with the claim of their owner.
+    fn claims(&self) -> Vec<(&AccountId, Option<&OwnerClaim>)> {
         let known = |id: &AccountId| self.before.get(id).map(|b| (b.version, &b.claim));
         let new = self
             .after
@@ -223,7 +223,7 @@ impl FoldedAccounts<'_> {
             let (Some(cause), Some(account)) = (facts.first(), self.after.get(*id)) else {
                 continue;
             };
-            let users = account.concerns(self.before.get(*id), facts, self.late.contains(id));
+            let users = account.affected_users(self.before.get(*id), facts, self.late.contains(id));
             affected.extend(users.into_iter().map(|user| (user.clone(), cause.event_id.to_string())));
         }
         affected

@@ -231,7 +231,7 @@ pub fn entitlement(
     has_balances: bool,
 ) -> Vec<Difference> {
     let name = format!("entitlement of {user}");
-    let none = || has_balances.then(|| row(&Entitlement::by_balance(user, FREE_TIER)));
+    let none = || has_balances.then(|| row(&Entitlement::without_subscription(user, FREE_TIER)));
     match (stored, said.map(row).or_else(none)) {
         (None, None) => Vec::new(),
         (Some(stored), Some(said)) => differing(&name, "", stored, &said),

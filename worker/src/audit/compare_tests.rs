@@ -44,7 +44,7 @@ fn fact() -> Fact {
         now,
         before: None,
         request: None,
-        prints: None,
+        digests: None,
     };
     Fact {
         event_id: EventId::new("evt_1"),
@@ -141,7 +141,7 @@ fn an_account_has_a_row_with_its_claim() {
     );
     check(
         &accounts(&folded(), &[claims(Some("{}"))], &none),
-        &["account cus_1: its claim cannot be read: missing field `witness` at line 1 column 2"],
+        &["account cus_1: its claim cannot be read: missing field `source` at line 1 column 2"],
     );
     let missing = accounts(&folded(), &[claims(None)], &none);
     assert_eq!(missing.len(), 1);
@@ -257,7 +257,7 @@ fn an_entitlement_is_compared_column_by_column() {
 #[test]
 fn who_has_balances_alone_is_known_by_them() {
     let user = UserId::new("u1");
-    let none = row(&Entitlement::by_balance(&user, "free"));
+    let none = row(&Entitlement::without_subscription(&user, "free"));
     check(&entitlement(&user, Some(&none), None, true), &[]);
     check(
         &entitlement(&user, None, None, true),

@@ -1,28 +1,31 @@
-//! Facts: what an event says, parsed once and kept for good. Everything that
-//! may be recomputed later is recomputed from these alone, so they hold what
-//! the catalog said at the time.
+//! Facts: the content of events that billing needs. A fact is parsed once and
+//! stored for good. All state can be computed again from facts alone, so a fact
+//! also contains the plan or pack that the catalog named when the event came.
+//!
+//! Example: `invoice.paid` of `in_1` becomes a [`Fact`] with an [`InvoiceFact`]
+//! whose step is [`InvoiceStep::Paid`].
 
 use super::ids::{AccountId, EventId, SubscriptionId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Seconds since 1970, Stripe's unit of time.
+/// Seconds since 1970-01-01 in UTC: Stripe's unit of time.
 pub type Seconds = i64;
 
-/// What one event says, and when it was said.
+/// The content of one event, and its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
-    /// The event that said it.
+    /// The event's id.
     pub event_id: EventId,
-    /// The event's `created`.
+    /// The event's `created`, in whole seconds.
     pub created: Seconds,
-    /// Whose account it belongs to.
+    /// The account that the fact belongs to.
     pub account: AccountId,
-    /// What the event tells, by the kind of its object.
+    /// The content, by the kind of the event's object.
     pub body: FactBody,
 }
 
-/// The kinds of facts, one per kind of object.
+/// The content of a fact: one variant per kind of object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FactBody {
@@ -42,64 +45,65 @@ pub enum FactBody {
     Dispute(DisputeFact),
 }
 
-/// A subscription as one event showed it.
+/// A subscription as one event shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionFact {
-    /// Which subscription.
+    /// The subscription's id.
     pub subscription: SubscriptionId,
-    /// Where in the subscription's life the event stands.
+    /// Whether the event begins, changes or ends the subscription.
     pub phase: Phase,
     /// The subscription after the change.
     pub now: Snapshot,
-    /// The subscription before the change, where `previous_attributes` says so.
+    /// The subscription before the change; `None` if the event has no
+    /// `previous_attributes`.
     pub before: Option<Snapshot>,
-    /// The API request that caused it: equal for twin events.
+    /// The API request that caused the event. Two events of one change name the
+    /// same request.
     pub request: Option<String>,
-    /// What the whole objects looked like, where it was noted.
-    #[serde(default)]
-    pub prints: Option<Digests>,
+    /// Digests of the whole object; `None` for an answer of Stripe's API.
+    pub digests: Option<Digests>,
 }
 
-/// Digests of the whole object in an event, the fields that we do not read
-/// included: whether one event continues another can be told by more than we
-/// know of.
+/// Digests of the whole object in an event, with the fields that we do not read.
+/// They show that one event continues another even if only such a field changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {
-    /// Before the change, where `previous_attributes` says so.
+    /// Before the change; `None` if the event has no `previous_attributes`.
     pub before: Option<i64>,
-    /// After it.
+    /// After the change.
     pub now: i64,
 }
 
-/// Where in a subscription's life a fact stands: it begins with `created`,
-/// ends with `deleted`, whatever else the second holds.
+/// The place of a fact in a subscription's life. `created` is always first and
+/// `deleted` always last, also among events of one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// `customer.subscription.created`
     Created,
-    /// Any change in between.
+    /// Any change between `created` and `deleted`.
     Changed,
-    /// Not an event: read from Stripe's API. It shows what stood then, whatever
-    /// changes before it were never heard of.
+    /// An answer of Stripe's API, not an event. It shows the subscription at that
+    /// time, even if the events of earlier changes never arrived.
     Read,
     /// `customer.subscription.deleted`
     Deleted,
 }
 
-/// What we read of a subscription.
+/// The fields of a subscription that we read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// `customer`, its id
     pub customer: Option<String>,
     /// `metadata.user_id`
     pub user: Option<UserId>,
-    /// Stripe's own word, also one that we do not know.
+    /// `status` as Stripe wrote it, also one that this version does not know.
     pub status: String,
-    /// What the price meant in the catalog of that time; none for an unknown
-    /// price, which only a subscription that is not entitled may have.
+    /// The plan that the catalog named for the price when the event came. `None`
+    /// for a price that the catalog did not know. Such an event is refused if it
+    /// gives access, so only a snapshot without access has no plan.
     pub plan: Option<Plan>,
-    /// The billing period.
+    /// The current billing period.
     pub period: Option<Period>,
     /// `cancel_at_period_end`
     pub cancel_at_period_end: bool,
@@ -113,19 +117,20 @@ pub struct Snapshot {
     pub latest_invoice: Option<String>,
     /// The subscription's own `created`.
     pub subscribed_at: Seconds,
-    /// `pause_collection` is set; it changes nothing by itself.
+    /// Whether `pause_collection` is set. It changes no entitlement.
     pub collection_paused: bool,
 }
 
 impl Snapshot {
-    /// Whether this status gives access; a word that we do not know does not.
+    /// Whether this status gives access. An unknown status does not.
     #[must_use]
     pub fn entitled(&self) -> bool {
         entitled(&self.status)
     }
 
-    /// Whether both show the same state: all that we read but for what the
-    /// catalog made of the price, which may have changed between two events.
+    /// Whether both show the same state in all fields that we read. Prices are
+    /// compared by id, because the catalog may name another plan for the same
+    /// price between two events.
     #[must_use]
     pub fn shows_same(&self, other: &Self) -> bool {
         let dates = |s: &Self| (s.period, s.cancel_at, s.canceled_at, s.trial_end, s.subscribed_at);
@@ -139,28 +144,29 @@ impl Snapshot {
             && self.price() == other.price()
     }
 
-    /// The price's id, if the catalog knew it.
+    /// The price's id; `None` if the catalog did not know it.
     #[must_use]
     pub fn price(&self) -> Option<&str> {
         self.plan.as_ref().map(|p| p.price.as_str())
     }
 }
 
-/// Whether a subscription of this status can never change again: Stripe's word
-/// for one that was canceled, or never paid for.
+/// Whether this status is final: the subscription was canceled, or its first
+/// payment never came. Stripe calls both terminal ("How subscriptions work" and
+/// "The Subscription object").
 #[must_use]
 pub fn ended(status: &str) -> bool {
     matches!(status, "canceled" | "incomplete_expired")
 }
 
-/// Whether a subscription of this status gives access. `past_due` does: Stripe
-/// is still retrying the card.
+/// Whether a subscription of this status gives access. `past_due` does, because
+/// Stripe still retries the payment.
 #[must_use]
 pub fn entitled(status: &str) -> bool {
     matches!(status, "trialing" | "active" | "past_due")
 }
 
-/// A price as the catalog resolved it when the event came.
+/// The plan that the catalog named for a price when the event came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Stripe's price id.
@@ -171,48 +177,46 @@ pub struct Plan {
     pub rank: i32,
     /// Units per period and meter; `None` is unlimited.
     pub limits: BTreeMap<String, Option<i64>>,
-    /// The most that rollover may hold, by meter; a meter that is not there has
-    /// no rollover.
-    #[serde(default)]
+    /// Most units that rollover may carry over, by meter. A meter without an entry
+    /// has no rollover.
     pub caps: BTreeMap<String, i64>,
 }
 
-/// From `start`, up to but not including `end`.
+/// A span of time: `start` belongs to it, `end` does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Period {
-    /// First second.
+    /// The first second.
     pub start: Seconds,
-    /// First second after it.
+    /// The first second after the span.
     pub end: Seconds,
 }
 
-/// A checkout session as one event showed it.
+/// A checkout session as one event shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionFact {
-    /// Which session.
+    /// The session's id.
     pub session: String,
-    /// What became of it.
+    /// The step that the event reports.
     pub step: SessionStep,
     /// `mode`: `subscription`, `payment` or `setup`.
     pub mode: String,
     /// `payment_status`
     pub payment_status: String,
-    /// The subscription it started.
+    /// The subscription that the session started.
     pub subscription: Option<SubscriptionId>,
     /// `metadata.user_id`
     pub user: Option<UserId>,
     /// `client_reference_id`
     pub reference: Option<UserId>,
-    /// `payment_intent`, its id: what refunds and disputes name.
+    /// `payment_intent`, its id. Refunds and disputes name it.
     pub payment_intent: Option<String>,
-    /// What was charged, in minor units.
-    #[serde(default)]
+    /// The amount charged, in minor units.
     pub amount_total: Option<i64>,
-    /// The credits that a paid session grants.
+    /// The credits that the paid session grants.
     pub grant: Option<Grant>,
 }
 
-/// What an event says of a session.
+/// A step of a checkout session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionStep {
@@ -226,77 +230,76 @@ pub enum SessionStep {
     Expired,
 }
 
-/// Credits that were bought, as the catalog sold them at the time.
+/// Credits that a session bought, by the catalog of that time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The pack's name.
     pub pack: String,
-    /// The meter it fills.
+    /// The meter that gets the credits.
     pub meter: String,
-    /// Units in all: the pack's times the quantity.
+    /// Units in total: the units of a pack times the quantity.
     pub credits: i64,
 }
 
-/// An invoice as one event showed it.
+/// An invoice as one event shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvoiceFact {
-    /// Which invoice.
+    /// The invoice's id.
     pub invoice: String,
-    /// What became of it.
+    /// The step that the event reports.
     pub step: InvoiceStep,
-    /// The subscription it bills, if any.
+    /// The subscription that it bills, if any.
     pub subscription: Option<SubscriptionId>,
     /// `billing_reason`
     pub billing_reason: Option<String>,
-    /// In minor units.
+    /// The total, in minor units.
     pub total: i64,
-    /// The invoice's own `period_start` and `period_end`: for a cycle invoice,
-    /// the period that ended.
+    /// The invoice's own `period_start` and `period_end`. A cycle invoice names the
+    /// period that ended, not the one that it pays for.
     pub period: Option<Period>,
-    /// Its lines.
+    /// The invoice's lines.
     pub lines: Vec<InvoiceLine>,
-    /// `issuer.type` is `self`: made outside Managed Payments.
+    /// Whether `issuer.type` is `self`: Managed Payments did not issue it.
     pub issued_by_self: bool,
-    /// The API request that caused it.
-    #[serde(default)]
+    /// The API request that caused the event.
     pub request: Option<String>,
 }
 
 impl InvoiceFact {
-    /// The period that this invoice pays for: the latest of its lines that are
-    /// not prorations. (An extra item may stand before the subscription's line,
-    /// with a period that is the moment it was added.)
+    /// The period that this invoice pays for: the latest period of its lines,
+    /// without prorations. The latest, because an extra item may come before the
+    /// subscription's line, and its period is the moment when it was added.
     #[must_use]
     pub fn pays_for(&self) -> Option<Period> {
         let lines = self.lines.iter().filter(|l| !l.proration);
         lines.filter_map(|l| l.period).max_by_key(|p| (p.end, p.start))
     }
 
-    /// Whether it renews the subscription for a period of its own.
+    /// Whether it renews the subscription (`subscription_cycle`).
     #[must_use]
     pub fn renews(&self) -> bool {
         self.billing_reason.as_deref() == Some("subscription_cycle")
     }
 
-    /// Whether it settles a change within a period.
+    /// Whether it bills a change within a period (`subscription_update`).
     #[must_use]
     pub fn settles_change(&self) -> bool {
         self.billing_reason.as_deref() == Some("subscription_update")
     }
 
-    /// Whether it gives money back for a change.
+    /// Whether it gives money back for a change: a proration below zero.
     #[must_use]
     pub fn credits(&self) -> bool {
         self.lines.iter().any(|l| l.proration && l.amount < 0)
     }
 }
 
-/// What an event says of an invoice. `invoice.paid` and
-/// `invoice.payment_succeeded` say the same.
+/// A step of an invoice. `invoice.paid` and `invoice.payment_succeeded` are both
+/// [`InvoiceStep::Paid`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InvoiceStep {
-    /// Paid.
+    /// The invoice is paid.
     Paid,
     /// A payment failed.
     Failed,
@@ -304,35 +307,34 @@ pub enum InvoiceStep {
     ActionRequired,
 }
 
-/// A line of an invoice.
+/// One line of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvoiceLine {
-    /// In minor units; below zero is a credit.
+    /// The amount, in minor units. Below zero is a credit.
     pub amount: i64,
-    /// Whether it settles a change within a period.
+    /// Whether it is a proration: it bills or credits a change within a period.
     pub proration: bool,
-    /// What time it bills.
+    /// The time that it bills.
     pub period: Option<Period>,
 }
 
-/// `invoiceitem.created`: a pending line, for the next invoice.
+/// `invoiceitem.created`: a pending line for the next invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvoiceItemFact {
-    /// Which item.
+    /// The item's id.
     pub item: String,
-    /// The subscription it is about, if any.
+    /// The subscription that it bills, if any.
     pub subscription: Option<SubscriptionId>,
-    /// In minor units; below zero is a credit.
+    /// The amount, in minor units. Below zero is a credit.
     pub amount: i64,
-    /// Whether it settles a change within a period.
+    /// Whether it is a proration: it bills or credits a change within a period.
     pub proration: bool,
-    /// The API request that caused it.
-    #[serde(default)]
+    /// The API request that caused the event.
     pub request: Option<String>,
 }
 
 impl InvoiceItemFact {
-    /// Whether it gives money back for a change.
+    /// Whether it gives money back for a change: a proration below zero.
     #[must_use]
     pub fn credits(&self) -> bool {
         self.proration && self.amount < 0
@@ -342,46 +344,46 @@ impl InvoiceItemFact {
 /// `charge.refunded`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChargeRefundedFact {
-    /// Which charge.
+    /// The charge's id.
     pub charge: String,
-    /// Its payment intent.
+    /// The charge's payment intent.
     pub payment_intent: Option<String>,
-    /// What was charged, in minor units.
+    /// The amount charged, in minor units.
     pub amount: i64,
-    /// What was refunded of it in all so far, in minor units.
+    /// The sum of all refunds so far, in minor units.
     pub amount_refunded: i64,
 }
 
 /// `refund.failed`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundFailedFact {
-    /// Which refund.
+    /// The refund's id.
     pub refund: String,
-    /// The charge it was for.
+    /// The refunded charge.
     pub charge: Option<String>,
-    /// Its payment intent.
+    /// The charge's payment intent.
     pub payment_intent: Option<String>,
-    /// In minor units.
+    /// The amount of the refund, in minor units.
     pub amount: i64,
 }
 
-/// Money of a disputed charge that went, or came back.
+/// The money of a disputed charge was withdrawn, or came back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DisputeFact {
-    /// Which dispute.
+    /// The dispute's id.
     pub dispute: String,
-    /// The charge it is about.
+    /// The disputed charge.
     pub charge: Option<String>,
-    /// Its payment intent.
+    /// The charge's payment intent.
     pub payment_intent: Option<String>,
-    /// In minor units.
+    /// The disputed amount, in minor units.
     pub amount: i64,
-    /// `funds_withdrawn` (true) or `funds_reinstated` (false).
+    /// `true` for `funds_withdrawn`, `false` for `funds_reinstated`.
     pub withdrawn: bool,
 }
 
 impl FactBody {
-    /// The subscription that a fact is about, if any.
+    /// The subscription that the fact names, if any.
     #[must_use]
     pub fn subscription(&self) -> Option<&SubscriptionId> {
         match self {

@@ -1,4 +1,4 @@
-//! Ids as types of their own, so that one is never taken for another.
+//! One type per kind of id, so that the compiler finds a mix-up.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -11,7 +11,7 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes an id as it stands; its form was checked at the edge.
+            /// Makes an id of text, without a check: the reader of the event checked it.
             pub fn new(id: impl Into<String>) -> Self {
                 Self(id.into())
             }
@@ -32,19 +32,19 @@ macro_rules! id {
 }
 
 id!(
-    /// Stripe's event id; one per event, however often it is delivered.
+    /// Stripe's event id, such as `evt_1`. All deliveries of one event have the same.
     EventId
 );
 id!(
-    /// The application's own id of a user.
+    /// The application's id of a user, any text that the application chose.
     UserId
 );
 id!(
-    /// Stripe's subscription id.
+    /// Stripe's subscription id, such as `sub_1`.
     SubscriptionId
 );
 id!(
-    /// What facts are gathered, locked and folded by: the Stripe customer's id,
-    /// or the id of the object itself where it has no customer.
+    /// The id by which facts are grouped, locked and folded: the Stripe customer's
+    /// id, such as `cus_1`, or the id of the event's object if it has no customer.
     AccountId
 );

@@ -1,14 +1,16 @@
-//! Billing decisions: total functions of values. **Nothing here knows IO, a
-//! clock, a database or Stripe's JSON**; time is an argument, or the time of an
-//! event.
+//! The billing rules, as total functions of values. **Nothing here does IO, reads
+//! a clock, is async, or knows a database or Stripe's JSON.** Time is an argument
+//! or the time of an event.
 //!
-//! [`fact`] holds what events tell. [`subscription`] folds facts into states and
-//! entitlements, [`balance`] into balances; [`explain`] puts both into words.
+//! Begin with [`fact`], the content of events. [`subscription`] folds facts into
+//! states and entitlements, [`balance`] into balances, and [`explain`] writes both
+//! as text.
 
 pub mod balance;
 pub mod explain;
 pub mod fact;
 pub mod ids;
+pub mod moment;
 pub mod subscription;
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! Builders of facts, and the stories made of them: `(when, what was said)`.
+//! Builders of facts, and of stories: lists of facts with their times.
+//!
+//! Example: `[(0, created(sub("active", "max"))), (DAY, changed(sub("active", "basic")))]`
+//! is a subscription that begins with Max at [`T0`] and changes to Basic a day later.
 
 use super::{
     fact::{
@@ -19,13 +22,13 @@ use std::{
 };
 
 pub(super) const DAY: Seconds = 86_400;
-/// When the stories begin; times in them count from here.
+/// The begin of every story, in seconds since 1970. Times of a story count from it.
 pub(super) const T0: Seconds = 1_700_000_000;
 
-/// What was said, and how many seconds after [`T0`].
-pub(super) type Told = (Seconds, FactBody);
+/// A fact's time in seconds after [`T0`], and its content.
+pub(super) type TimedFact = (Seconds, FactBody);
 
-/// A plan of the shipped tiers, monthly.
+/// The monthly plan of a tier of the shipped catalog.
 pub(super) fn plan(tier: &str) -> Plan {
     let ranks = ["free", "basic", "plus", "max"];
     let rank = ranks.iter().position(|t| *t == tier).expect("a shipped tier");
@@ -38,7 +41,7 @@ pub(super) fn plan(tier: &str) -> Plan {
     }
 }
 
-/// From one day after [`T0`] to another.
+/// The period between two days, counted from [`T0`].
 pub(super) fn days(start: i64, end: i64) -> Period {
     Period {
         start: T0 + start * DAY,
@@ -46,12 +49,12 @@ pub(super) fn days(start: i64, end: i64) -> Period {
     }
 }
 
-/// The month, of 30 days, with this number, from 0.
+/// The month with this number, from 0. Months have 30 days here.
 pub(super) fn month(number: i64) -> Period {
     days(30 * number, 30 * (number + 1))
 }
 
-/// A snapshot in the first month, without metadata.
+/// A snapshot in month 0, without metadata.
 pub(super) fn sub(status: &str, tier: &str) -> Snapshot {
     Snapshot {
         customer: Some("cus_1".to_owned()),
@@ -77,58 +80,58 @@ pub(super) fn active(tier: &str, period: Period) -> Snapshot {
     }
 }
 
-/// A user's id; an empty one is nobody's.
+/// A user's id; `None` for an empty text.
 pub(super) fn user(id: &str) -> Option<UserId> {
     (!id.is_empty()).then(|| UserId::new(id))
 }
 
-fn said(phase: Phase, now: Snapshot) -> FactBody {
+fn subscription_body(phase: Phase, now: Snapshot) -> FactBody {
     FactBody::Subscription(Box::new(SubscriptionFact {
         subscription: SubscriptionId::new("sub_1"),
         phase,
         now,
         before: None,
         request: None,
-        prints: None,
+        digests: None,
     }))
 }
 
 pub(super) fn created(now: Snapshot) -> FactBody {
-    said(Phase::Created, now)
+    subscription_body(Phase::Created, now)
 }
 
-/// A change; [`facts`] fills in what it changed.
+/// A change. [`facts`] adds the state before it.
 pub(super) fn changed(now: Snapshot) -> FactBody {
-    said(Phase::Changed, now)
+    subscription_body(Phase::Changed, now)
 }
 
 pub(super) fn deleted(now: Snapshot) -> FactBody {
-    said(Phase::Deleted, now)
+    subscription_body(Phase::Deleted, now)
 }
 
-/// Not an event: what was read of `sub_1`, so many seconds after [`T0`].
+/// An answer of Stripe's API about `sub_1`, `at` seconds after [`T0`].
 pub(super) fn read(at: Seconds, now: Snapshot) -> Fact {
     Fact {
         event_id: EventId::new(format!("snapshot:sub_1:{at}")),
         created: T0 + at,
         account: AccountId::new("cus_1"),
-        body: said(Phase::Read, now),
+        body: subscription_body(Phase::Read, now),
     }
 }
 
-/// The same, said of another subscription than `sub_1`.
-pub(super) fn of(id: &str, mut said: FactBody) -> FactBody {
+/// The same content for another subscription than `sub_1`.
+pub(super) fn of(id: &str, mut body: FactBody) -> FactBody {
     let id = SubscriptionId::new(id);
-    match &mut said {
+    match &mut body {
         FactBody::Subscription(s) => s.subscription = id,
         FactBody::Session(s) => s.subscription = Some(id),
         FactBody::Invoice(s) => s.subscription = Some(id),
         FactBody::InvoiceItem(s) => s.subscription = Some(id),
         FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => {
-            panic!("names no subscription")
+            panic!("it names no subscription")
         }
     }
-    said
+    body
 }
 
 /// An invoice of 10.00 for a period.
@@ -156,7 +159,7 @@ pub(super) fn renewed(pays_for: Period) -> FactBody {
     FactBody::Invoice(invoice(&id, InvoiceStep::Paid, "subscription_cycle", pays_for))
 }
 
-/// The cycle invoice of a period could not be collected.
+/// The payment of a period's cycle invoice failed.
 pub(super) fn not_renewed(pays_for: Period) -> FactBody {
     let id = format!("in_{}", pays_for.start);
     FactBody::Invoice(invoice(&id, InvoiceStep::Failed, "subscription_cycle", pays_for))
@@ -197,7 +200,7 @@ pub(super) fn session(user: Option<UserId>, reference: Option<UserId>) -> FactBo
     })
 }
 
-/// A session of the same customer that bought something else.
+/// Another session of the same customer, without a subscription.
 pub(super) fn other_session(user: Option<UserId>, reference: Option<UserId>) -> FactBody {
     match session(user, reference) {
         FactBody::Session(s) => FactBody::Session(SessionFact {
@@ -210,14 +213,14 @@ pub(super) fn other_session(user: Option<UserId>, reference: Option<UserId>) -> 
     }
 }
 
-/// The facts of a story. Each change knows what it changed, and the event ids
-/// run against the story, so that nothing is in order by its id alone.
-pub(super) fn facts(story: &[Told]) -> Vec<Fact> {
+/// The facts of a story. Each change gets the state before it. The event ids fall
+/// with time, so that no test passes by their order alone.
+pub(super) fn facts(story: &[TimedFact]) -> Vec<Fact> {
     let mut latest: HashMap<SubscriptionId, Snapshot> = HashMap::new();
     let mut facts = Vec::with_capacity(story.len());
-    for (index, (after, said)) in story.iter().enumerate() {
-        let mut said = said.clone();
-        if let FactBody::Subscription(s) = &mut said {
+    for (index, (at, body)) in story.iter().enumerate() {
+        let mut body = body.clone();
+        if let FactBody::Subscription(s) = &mut body {
             let before = latest.insert(s.subscription.clone(), s.now.clone());
             if s.phase == Phase::Changed {
                 s.before = before;
@@ -226,16 +229,16 @@ pub(super) fn facts(story: &[Told]) -> Vec<Fact> {
         }
         facts.push(Fact {
             event_id: EventId::new(format!("evt_{:05}", story.len() - index)),
-            created: T0 + after,
+            created: T0 + at,
             account: AccountId::new("cus_1"),
-            body: said,
+            body,
         });
     }
     facts
 }
 
-/// Every subscription of a story; the order of arrival must not matter.
-pub(super) fn fold_all(story: &[Told]) -> Vec<Subscription> {
+/// All subscriptions of a story. Checks that the order of arrival does not matter.
+pub(super) fn fold_all(story: &[TimedFact]) -> Vec<Subscription> {
     let facts = facts(story);
     let mut arrived: Vec<&Fact> = facts.iter().collect();
     let folded = Account::fold(&arrived).subscriptions;
@@ -258,20 +261,20 @@ pub(super) fn fold_all(story: &[Told]) -> Vec<Subscription> {
 }
 
 /// `sub_1` at the end of a story.
-pub(super) fn fold(story: &[Told]) -> Subscription {
+pub(super) fn fold(story: &[TimedFact]) -> Subscription {
     fold_all(story)
         .into_iter()
         .find(|s| s.id.as_str() == "sub_1")
-        .expect("the story tells of sub_1")
+        .expect("the story has facts of sub_1")
 }
 
-/// What a user has at the end of a story that is all theirs.
-pub(super) fn entitlement(story: &[Told]) -> Option<Entitlement> {
+/// The entitlement of `u1` at the end of a story, as the user of all subscriptions.
+pub(super) fn entitlement(story: &[TimedFact]) -> Option<Entitlement> {
     let folded = fold_all(story);
     entitlement::of_user(&UserId::new("u1"), &folded.iter().collect::<Vec<_>>(), "free")
 }
 
-/// A price of the shipped catalog, by its lookup key.
+/// The plan of a price of the shipped catalog, by lookup key.
 pub(super) fn shipped(key: &str) -> Plan {
     let (tier, interval) = key.split_once('_').expect("a shipped price");
     let times = if interval == "yearly" { 12 } else { 1 };
@@ -296,7 +299,7 @@ pub(super) fn shipped(key: &str) -> Plan {
     }
 }
 
-/// The user `u1` with this shipped price, active in this period.
+/// An active snapshot of the user `u1` with this shipped price, in this period.
 pub(super) fn has(key: &str, period: Period) -> Snapshot {
     Snapshot {
         user: user("u1"),
@@ -305,7 +308,7 @@ pub(super) fn has(key: &str, period: Period) -> Snapshot {
     }
 }
 
-/// What became of the cycle invoice at the end of a period.
+/// A step of the cycle invoice between two periods.
 pub(super) fn cycle(step: InvoiceStep, ended: Period, begins: Period) -> FactBody {
     let id = format!("in_{}", begins.start);
     let mut invoice = invoice(&id, step, "subscription_cycle", begins);
@@ -313,8 +316,8 @@ pub(super) fn cycle(step: InvoiceStep, ended: Period, begins: Period) -> FactBod
     FactBody::Invoice(invoice)
 }
 
-/// A paid session of `u1` for 10.00, which grants credits; its payment is `pi_`
-/// and the session's name.
+/// A paid session of `u1` for 10.00 that grants credits. Its payment intent is `pi_`
+/// and the session's id.
 pub(super) fn pack(session: &str, meter: &str, credits: i64) -> SessionFact {
     let FactBody::Session(other) = other_session(user("u1"), None) else {
         panic!("a session")
@@ -332,7 +335,7 @@ pub(super) fn pack(session: &str, meter: &str, credits: i64) -> SessionFact {
     }
 }
 
-/// So much of a session's 10.00 is refunded in all.
+/// The refunds of a session's 10.00 sum up to this amount.
 pub(super) fn refunded(session: &str, amount_refunded: i64) -> FactBody {
     FactBody::ChargeRefunded(ChargeRefundedFact {
         charge: format!("ch_{session}"),
@@ -351,7 +354,7 @@ pub(super) fn refund_failed(session: &str, refund: &str, amount: i64) -> FactBod
     })
 }
 
-/// The money of a dispute was withdrawn, or came back.
+/// The money of a dispute was withdrawn (`true`), or came back.
 pub(super) fn disputed(session: &str, dispute: &str, amount: i64, withdrawn: bool) -> FactBody {
     FactBody::Dispute(DisputeFact {
         dispute: dispute.to_owned(),
@@ -362,10 +365,10 @@ pub(super) fn disputed(session: &str, dispute: &str, amount: i64, withdrawn: boo
     })
 }
 
-/// Runs a property on so many cases, unless `PROPTEST_CASES` says how many. The
-/// run's seed is printed, which the harness shows of a test that failed;
-/// `PROPTEST_RNG_SEED` repeats it.
-#[expect(clippy::print_stdout, reason = "a randomised test tells its seed")]
+/// The configuration of a property test: this many cases, or `PROPTEST_CASES`. It
+/// prints the run's seed, which cargo shows if the test fails. `PROPTEST_RNG_SEED`
+/// repeats the run.
+#[expect(clippy::print_stdout, reason = "a randomised test shows its seed")]
 pub(super) fn random(cases: u32) -> ProptestConfig {
     const PROPTEST_DEFAULT: u32 = 256;
     let mut config = ProptestConfig {

@@ -70,7 +70,7 @@ impl Claimed {
 /// these are all facts of it.
 fn owners<'a>(facts: &[&'a Fact]) -> Result<(Vec<&'a str>, Vec<Option<String>>), sqlx::Error> {
     let owner = |(id, own): (&'a AccountId, Vec<&Fact>)| {
-        let claim = account::claim(&own).as_ref().map(written).transpose()?;
+        let claim = account::best_customer_claim(&own).as_ref().map(written).transpose()?;
         Ok((id.as_str(), claim))
     };
     let by_account = account::by_account(facts.iter().copied()).into_iter();

@@ -4,7 +4,7 @@ use super::{accounts_as_text, column, unreadable, users_as_text, written};
 use crate::domain::{
     ids::{AccountId, UserId},
     subscription::{
-        link::Claim,
+        link::OwnerClaim,
         state::{Subscription, VERSION},
     },
 };
@@ -38,7 +38,7 @@ pub struct Changes<'a> {
     /// Subscriptions, each with its account.
     pub subscriptions: Vec<(&'a AccountId, &'a Subscription)>,
     /// The best word about whose an account is, where that or the rules are new.
-    pub claims: Vec<(&'a AccountId, Option<&'a Claim>)>,
+    pub claims: Vec<(&'a AccountId, Option<&'a OwnerClaim>)>,
     /// The users whom that touches; sorted.
     pub users: &'a [UserId],
 }

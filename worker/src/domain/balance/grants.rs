@@ -47,7 +47,7 @@ impl FactBody {
     }
 
     /// The payment intent of a purchase, refund or dispute. Refunds and disputes
-    /// name no customer, so this connects them to what was purchased.
+    /// name no customer; the payment intent connects them with their purchase.
     #[must_use]
     pub fn payment(&self) -> Option<&str> {
         match self {
@@ -73,7 +73,7 @@ pub struct PackSale<'a> {
     pub payment: Option<&'a str>,
     /// The price of the session, in minor units.
     price: Option<i64>,
-    /// The user whom one of its events names: `metadata.user_id`, else `client_reference_id`.
+    /// The user in one of its events: `metadata.user_id`, else `client_reference_id`.
     pub named: Option<&'a UserId>,
 }
 

@@ -1,31 +1,31 @@
-//! Packs and what becomes of their money: whatever events tell of it, in any order.
+//! Purchases, refunds and disputes, in any order of arrival.
 
 use super::{Purchase, of_user};
 use crate::domain::{
     fact::{Fact, FactBody, Grant, Seconds, SessionFact},
     ids::{EventId, UserId},
-    testkit::{T0, Told, disputed, facts, pack, refund_failed, refunded},
+    testkit::{T0, TimedFact, disputed, facts, pack, refund_failed, refunded},
 };
 
-/// A session for 1,000 credits at 10.00: a credit per cent.
+/// A session that sells 1,000 credits for 10.00, so one credit per cent.
 fn session() -> SessionFact {
     pack("cs", "tokens", 1_000)
 }
 
-fn paid() -> Told {
+fn paid() -> TimedFact {
     (0, FactBody::Session(session()))
 }
 
-/// What `u1` bought; no arrival order or second delivery changes it.
+/// The purchases of `u1`. No order of arrival and no second delivery changes them.
 #[track_caller]
-fn bought(story: &[Told]) -> Vec<Purchase> {
-    of_u1(&facts(story), None)
+fn purchases(events: &[TimedFact]) -> Vec<Purchase> {
+    of_u1(&facts(events), None)
 }
 
 #[track_caller]
 fn of_u1(facts: &[Fact], customer: Option<&str>) -> Vec<Purchase> {
     let customer = customer.map(UserId::new);
-    let of = |told: &[&Fact]| of_user(&UserId::new("u1"), told, |_| customer.as_ref());
+    let of = |facts: &[&Fact]| of_user(&UserId::new("u1"), facts, |_| customer.as_ref());
     let mut arrived: Vec<&Fact> = facts.iter().collect();
     let known = of(&arrived);
     for _ in 0..facts.len() {
@@ -40,18 +40,18 @@ fn of_u1(facts: &[Fact], customer: Option<&str>) -> Vec<Purchase> {
     known
 }
 
-/// How many credits are taken back after each moment: (seconds, in all).
+/// Checks how many credits are taken back in total after each event: (seconds, credits).
 #[track_caller]
-fn check(story: &[Told], expected: &[(Seconds, i64)]) {
-    let bought = bought(story);
-    assert_eq!(bought.len(), 1, "one session");
-    let taken_back: Vec<_> = bought[0].taken_back.iter().map(|t| (t.at - T0, t.credits)).collect();
-    assert_eq!(taken_back, expected, "{story:#?}");
+fn check(events: &[TimedFact], expected: &[(Seconds, i64)]) {
+    let purchases = purchases(events);
+    assert_eq!(purchases.len(), 1, "one session");
+    let taken_back: Vec<_> = purchases[0].taken_back.iter().map(|t| (t.at - T0, t.credits)).collect();
+    assert_eq!(taken_back, expected, "{events:#?}");
 }
 
 #[test]
-fn a_paid_session_grants_its_credits_when_it_is_first_told() {
-    let [one] = &bought(&[paid()])[..] else {
+fn a_paid_session_grants_its_credits_at_its_first_event() {
+    let [one] = &purchases(&[paid()])[..] else {
         panic!("one session")
     };
     assert_eq!((one.session.as_str(), one.at, one.credits), ("cs", T0, 1_000));
@@ -60,40 +60,40 @@ fn a_paid_session_grants_its_credits_when_it_is_first_told() {
 }
 
 #[test]
-fn whatever_events_tell_of_a_session_it_is_one() {
+fn several_events_of_a_session_are_one_purchase() {
     let again = |at| (at, FactBody::Session(session()));
-    let known = bought(&[paid(), again(0), again(9), again(500)]);
-    assert_eq!(known, bought(&[paid()]));
-    assert_eq!(bought(&[again(500), again(9)])[0].at, T0 + 9);
+    let known = purchases(&[paid(), again(0), again(9), again(500)]);
+    assert_eq!(known, purchases(&[paid()]));
+    assert_eq!(purchases(&[again(500), again(9)])[0].at, T0 + 9);
 }
 
 #[test]
-fn a_session_that_is_told_twice_grants_what_the_catalog_sold_first() {
+fn a_session_grants_the_credits_of_its_first_event() {
     let mut later = session();
     later.grant = Some(Grant {
         credits: 2_000,
         ..later.grant.expect("a grant")
     });
-    assert_eq!(bought(&[paid(), (9, FactBody::Session(later))])[0].credits, 1_000);
+    assert_eq!(purchases(&[paid(), (9, FactBody::Session(later))])[0].credits, 1_000);
 }
 
 #[test]
-fn what_is_not_paid_yet_grants_nothing_until_it_is() {
+fn an_unpaid_session_grants_nothing_until_it_is_paid() {
     let unpaid = SessionFact {
         grant: None,
         ..session()
     };
-    assert_eq!(bought(&[(0, FactBody::Session(unpaid.clone()))]), []);
-    let later = bought(&[(0, FactBody::Session(unpaid)), (90, FactBody::Session(session()))]);
+    assert_eq!(purchases(&[(0, FactBody::Session(unpaid.clone()))]), []);
+    let later = purchases(&[(0, FactBody::Session(unpaid)), (90, FactBody::Session(session()))]);
     assert_eq!((later.len(), later[0].at), (1, T0 + 90));
 }
 
 #[test]
-fn a_payment_that_two_sessions_name_is_taken_back_once_from_the_first() {
+fn a_refund_of_a_payment_that_two_sessions_name_is_taken_back_from_the_first() {
     let mut second = pack("cs_0", "tokens", 1_000);
     second.payment_intent = session().payment_intent;
-    let story = [paid(), (5, FactBody::Session(second)), (9, refunded("cs", 400))];
-    let taken_back: Vec<(String, usize)> = bought(&story)
+    let events = [paid(), (5, FactBody::Session(second)), (9, refunded("cs", 400))];
+    let taken_back: Vec<(String, usize)> = purchases(&events)
         .into_iter()
         .map(|b| (b.session, b.taken_back.len()))
         .collect();
@@ -101,20 +101,20 @@ fn a_payment_that_two_sessions_name_is_taken_back_once_from_the_first() {
 }
 
 #[test]
-fn each_session_is_its_own_and_the_first_comes_first() {
+fn each_session_is_a_purchase_and_they_are_sorted_by_time() {
     let other = FactBody::Session(pack("cs_0", "voice_chars", 500));
-    let known = bought(&[(5, other.clone()), paid()]);
+    let known = purchases(&[(5, other.clone()), paid()]);
     let shown: Vec<_> = known
         .iter()
         .map(|b| (b.session.as_str(), b.meter.as_str(), b.credits))
         .collect();
     assert_eq!(shown, [("cs", "tokens", 1_000), ("cs_0", "voice_chars", 500)]);
-    // Of one second, the same whatever comes first.
-    assert_eq!(bought(&[(0, other), paid()])[0].session, "cs");
+    // Within one second the session ids decide.
+    assert_eq!(purchases(&[(0, other), paid()])[0].session, "cs");
 }
 
 #[test]
-fn the_credits_are_of_the_named_user_else_the_reference_else_the_customer() {
+fn credits_go_to_the_named_user_else_the_reference_else_the_customers_user() {
     let named = |user: Option<&str>, reference: Option<&str>| {
         let session = SessionFact {
             user: user.map(UserId::new),
@@ -123,7 +123,7 @@ fn the_credits_are_of_the_named_user_else_the_reference_else_the_customer() {
         };
         facts(&[(0, FactBody::Session(session))])
     };
-    for (user, reference, customer, whose) in [
+    for (user, reference, customer, is_theirs) in [
         (Some("u1"), Some("u2"), Some("u2"), true),
         (Some("u2"), Some("u1"), Some("u1"), false),
         (None, Some("u1"), Some("u2"), true),
@@ -132,22 +132,22 @@ fn the_credits_are_of_the_named_user_else_the_reference_else_the_customer() {
         (None, None, Some("u2"), false),
         (None, None, None, false),
     ] {
-        let told = named(user, reference);
+        let facts = named(user, reference);
         assert_eq!(
-            of_u1(&told, customer).len(),
-            usize::from(whose),
+            of_u1(&facts, customer).len(),
+            usize::from(is_theirs),
             "{user:?} {reference:?} {customer:?}"
         );
     }
-    // One of its events may not name anyone.
-    let mut told = named(None, None);
-    told.extend(named(Some("u1"), None));
-    told[1].created += 5;
-    assert_eq!(of_u1(&told, Some("u2")).len(), 1);
+    // It is enough if one event of the session names the user.
+    let mut named_facts = named(None, None);
+    named_facts.extend(named(Some("u1"), None));
+    named_facts[1].created += 5;
+    assert_eq!(of_u1(&named_facts, Some("u2")).len(), 1);
 }
 
 #[test]
-fn a_refund_takes_back_in_proportion_and_in_all() {
+fn a_refund_takes_back_credits_in_proportion() {
     check(&[paid(), (5, refunded("cs", 250))], &[(5, 250)]);
     check(
         &[paid(), (5, refunded("cs", 250)), (9, refunded("cs", 700))],
@@ -157,7 +157,7 @@ fn a_refund_takes_back_in_proportion_and_in_all() {
 }
 
 #[test]
-fn a_part_of_a_credit_is_not_taken_back() {
+fn a_fraction_of_a_credit_is_not_taken_back() {
     let few = FactBody::Session(pack("cs", "tokens", 7));
     check(&[(0, few.clone()), (5, refunded("cs", 499))], &[(5, 3)]);
     check(&[(0, few.clone()), (5, refunded("cs", 142))], &[]);
@@ -165,20 +165,20 @@ fn a_part_of_a_credit_is_not_taken_back() {
 }
 
 #[test]
-fn what_is_refunded_in_all_only_grows_so_that_the_greater_of_a_second_is_the_later() {
+fn of_two_refund_events_in_one_second_the_higher_total_counts() {
     let both = [(5, refunded("cs", 300)), (5, refunded("cs", 600))];
-    let last = |story: &[Told]| bought(story)[0].taken_back.last().expect("a refund").credits;
+    let last = |events: &[TimedFact]| purchases(events)[0].taken_back.last().expect("a refund").credits;
     assert_eq!(last(&[paid(), both[0].clone(), both[1].clone()]), 600);
     assert_eq!(last(&[paid(), both[1].clone(), both[0].clone()]), 600);
 }
 
 #[test]
-fn a_failed_refund_is_returned_and_the_next_one_is_told_without_it() {
+fn a_failed_refund_returns_its_credits_and_the_next_total_leaves_it_out() {
     let fails = |at, refund, amount| (at, refund_failed("cs", refund, amount));
-    let story = [paid(), (5, refunded("cs", 400)), fails(9, "re_1", 400)];
-    check(&story, &[(5, 400), (9, 0)]);
-    // Each failure counts once.
-    check(&[&story[..], &[fails(9, "re_1", 400)]].concat(), &[(5, 400), (9, 0)]);
+    let events = [paid(), (5, refunded("cs", 400)), fails(9, "re_1", 400)];
+    check(&events, &[(5, 400), (9, 0)]);
+    // A second event of one failure changes nothing.
+    check(&[&events[..], &[fails(9, "re_1", 400)]].concat(), &[(5, 400), (9, 0)]);
     let part = [
         paid(),
         (5, refunded("cs", 400)),
@@ -198,7 +198,7 @@ fn a_failed_refund_is_returned_and_the_next_one_is_told_without_it() {
 }
 
 #[test]
-fn a_failure_never_returns_more_than_was_taken() {
+fn a_failed_refund_never_returns_more_than_was_taken_back() {
     check(&[paid(), (5, refund_failed("cs", "re_1", 400))], &[]);
     check(
         &[paid(), (5, refunded("cs", 100)), (9, refund_failed("cs", "re_1", 400))],
@@ -207,7 +207,7 @@ fn a_failure_never_returns_more_than_was_taken() {
 }
 
 #[test]
-fn a_dispute_takes_back_and_returns() {
+fn a_dispute_takes_credits_back_and_its_end_returns_them() {
     let withdrawn = |at, id| (at, disputed("cs", id, 600, true));
     let reinstated = |at, id| (at, disputed("cs", id, 600, false));
     check(&[paid(), withdrawn(5, "dp_1")], &[(5, 600)]);
@@ -220,7 +220,7 @@ fn a_dispute_takes_back_and_returns() {
         &[paid(), reinstated(5, "dp_1"), withdrawn(5, "dp_1")],
         &[(5, 600), (5, 0)],
     );
-    // Whatever the seconds say, what came back went before.
+    // A withdrawal that has a later time than its return changes nothing.
     check(&[paid(), reinstated(5, "dp_1"), withdrawn(9, "dp_1")], &[]);
     check(
         &[
@@ -234,8 +234,8 @@ fn a_dispute_takes_back_and_returns() {
 }
 
 #[test]
-fn a_refund_and_a_dispute_together_never_take_more_than_the_grant() {
-    let story = [
+fn a_refund_and_a_dispute_together_never_take_back_more_than_the_grant() {
+    let events = [
         paid(),
         (5, refunded("cs", 500)),
         (6, disputed("cs", "dp_1", 1_000, true)),
@@ -243,11 +243,11 @@ fn a_refund_and_a_dispute_together_never_take_more_than_the_grant() {
         (8, disputed("cs", "dp_1", 1_000, false)),
         (9, refund_failed("cs", "re_1", 700)),
     ];
-    check(&story, &[(5, 500), (6, 1_000), (8, 700), (9, 0)]);
+    check(&events, &[(5, 500), (6, 1_000), (8, 700), (9, 0)]);
 }
 
 #[test]
-fn a_dispute_alone_is_in_proportion_to_the_sessions_price() {
+fn without_a_charge_a_dispute_is_in_proportion_to_the_price() {
     let priced = |amount_total| {
         FactBody::Session(SessionFact {
             amount_total,
@@ -258,14 +258,14 @@ fn a_dispute_alone_is_in_proportion_to_the_sessions_price() {
         &[(0, priced(Some(2_000))), (5, disputed("cs", "dp", 500, true))],
         &[(5, 250)],
     );
-    // What the charge says was charged goes before.
+    // The charge's own amount counts more than the session's price.
     let charge = [
         (0, priced(Some(2_000))),
         (5, disputed("cs", "dp", 500, true)),
         (9, refunded("cs", 0)),
     ];
     check(&charge, &[(5, 500)]);
-    // Nobody says how much was charged: all of it.
+    // Without a known price, all credits are taken back.
     check(&[(0, priced(None)), (5, disputed("cs", "dp", 1, true))], &[(5, 1_000)]);
     check(
         &[(0, priced(Some(0))), (5, disputed("cs", "dp", 1, true))],
@@ -276,14 +276,14 @@ fn a_dispute_alone_is_in_proportion_to_the_sessions_price() {
 }
 
 #[test]
-fn a_refund_that_is_told_before_its_session_waits_for_it() {
+fn a_refund_that_is_earlier_than_its_session_waits_for_it() {
     let early = (-500, refunded("cs", 250));
-    assert_eq!(bought(std::slice::from_ref(&early)), []);
+    assert_eq!(purchases(std::slice::from_ref(&early)), []);
     check(&[early, paid()], &[(-500, 250)]);
 }
 
 #[test]
-fn the_money_of_another_payment_or_of_none_takes_nothing() {
+fn a_refund_of_another_payment_takes_nothing_back() {
     let others = [
         (5, refunded("cs_2", 250)),
         (6, disputed("cs_2", "dp", 250, true)),
@@ -303,22 +303,22 @@ fn the_money_of_another_payment_or_of_none_takes_nothing() {
 }
 
 #[test]
-fn the_payment_may_be_named_by_any_of_the_sessions_events() {
+fn any_event_of_a_session_may_name_its_payment() {
     let unnamed = SessionFact {
         payment_intent: None,
         amount_total: None,
         ..session()
     };
-    let story = [
+    let events = [
         (0, FactBody::Session(unnamed)),
         (2, FactBody::Session(session())),
         (5, disputed("cs", "dp", 250, true)),
     ];
-    check(&story, &[(5, 250)]);
+    check(&events, &[(5, 250)]);
 }
 
 #[test]
-fn the_largest_amounts_are_taken_in_proportion_too() {
+fn the_largest_amounts_are_taken_back_in_proportion() {
     let most = [
         (0, FactBody::Session(pack("cs", "tokens", i64::MAX))),
         (5, refunded("cs", 500)),
@@ -329,8 +329,11 @@ fn the_largest_amounts_are_taken_in_proportion_too() {
 }
 
 #[test]
-fn an_entry_of_what_is_taken_names_the_event_that_said_so() {
-    let mut told = facts(&[paid(), (5, refunded("cs", 250))]);
-    told[1].event_id = EventId::new("evt_refund");
-    assert_eq!(of_u1(&told, None)[0].taken_back[0].event, EventId::new("evt_refund"));
+fn a_total_names_the_event_of_its_refund() {
+    let mut named_facts = facts(&[paid(), (5, refunded("cs", 250))]);
+    named_facts[1].event_id = EventId::new("evt_refund");
+    assert_eq!(
+        of_u1(&named_facts, None)[0].taken_back[0].event,
+        EventId::new("evt_refund")
+    );
 }

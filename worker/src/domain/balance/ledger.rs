@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordedLines {
     /// The sums of the lines by counting period. `None` is the time without a
-    /// period. Rollover and purchased units count whatever the period.
+    /// period. Rollover and purchased units are not per period.
     pub sums: BTreeMap<Option<Window>, BalanceChange>,
     /// The kinds and causes of all lines, other than usage and corrections.
     pub causes: BTreeSet<(EntryKind, String)>,

@@ -1,3 +1,5 @@
+//! Which lines the ledger needs after a replay.
+
 use super::*;
 use crate::domain::{
     balance::{timeline::MeterBalance, waterfall::CarriedBalance},
@@ -29,13 +31,14 @@ fn entry(kind: EntryKind, cause: &str, change: BalanceChange) -> TimelineEntry {
     }
 }
 
-/// A replay that ends with this purse, these uses by period, and these entries.
-fn replayed(purse: (i64, i64), used: &[(Option<Window>, i64)], entries: Vec<TimelineEntry>) -> ReplayedMeter {
+/// A replay that ends with these carried units (rollover, purchased), this usage by
+/// period, and these entries.
+fn replayed(carried: (i64, i64), used: &[(Option<Window>, i64)], entries: Vec<TimelineEntry>) -> ReplayedMeter {
     ReplayedMeter {
         balance: MeterBalance {
             carried: CarriedBalance {
-                rollover: purse.0,
-                purchased: purse.1,
+                rollover: carried.0,
+                purchased: carried.1,
             },
             ..MeterBalance::default()
         },
@@ -44,22 +47,25 @@ fn replayed(purse: (i64, i64), used: &[(Option<Window>, i64)], entries: Vec<Time
     }
 }
 
-/// What was entered before.
-fn held(lines: &[(Option<Window>, TimelineEntry)]) -> RecordedLines {
-    let mut held = RecordedLines::default();
+/// The lines that the ledger has already.
+fn recorded(lines: &[(Option<Window>, TimelineEntry)]) -> RecordedLines {
+    let mut recorded = RecordedLines::default();
     for (window, entry) in lines {
         let line = LedgerLine {
             entry: entry.clone(),
             window: window.clone(),
         };
-        held.add(&line).expect("small numbers");
+        recorded.add(&line).expect("small numbers");
     }
-    held
+    recorded
 }
 
-/// `(kind, cause, change, period's start)` of what is to be added.
-fn missing(held: RecordedLines, replayed: &ReplayedMeter) -> Vec<(EntryKind, String, BalanceChange, Option<Seconds>)> {
-    let lines = held.missing(replayed, "evt_9", 99).expect("small numbers");
+/// `(kind, cause, change, period's start)` of the missing lines.
+fn missing(
+    recorded: RecordedLines,
+    replayed: &ReplayedMeter,
+) -> Vec<(EntryKind, String, BalanceChange, Option<Seconds>)> {
+    let lines = recorded.missing(replayed, "evt_9", 99).expect("small numbers");
     lines
         .into_iter()
         .map(|l| (l.entry.kind, l.entry.cause, l.entry.change, l.window.map(|w| w.start)))
@@ -67,23 +73,23 @@ fn missing(held: RecordedLines, replayed: &ReplayedMeter) -> Vec<(EntryKind, Str
 }
 
 #[test]
-fn what_is_entered_already_is_not_entered_again() {
+fn a_recorded_cause_is_not_added_again() {
     let grant = entry(EntryKind::Grant, "cs_1", change(0, 0, 5));
-    let said = replayed((0, 5), &[], vec![grant.clone()]);
+    let replay = replayed((0, 5), &[], vec![grant.clone()]);
     assert_eq!(
-        missing(RecordedLines::default(), &said),
+        missing(RecordedLines::default(), &replay),
         [(EntryKind::Grant, "cs_1".to_owned(), grant.change, None)]
     );
-    assert_eq!(missing(held(&[(None, grant)]), &said), []);
+    assert_eq!(missing(recorded(&[(None, grant)]), &replay), []);
 }
 
 #[test]
-fn usage_that_would_be_paid_otherwise_by_now_is_corrected_and_stays_as_it_was_entered() {
-    // It was debt before its period was known.
+fn usage_that_counts_otherwise_now_is_corrected_and_keeps_its_line() {
+    // It was debt while its period was unknown.
     let usage = entry(EntryKind::Usage, "app 1", change(0, -5, 0));
-    let said = replayed((0, 0), &[(Some(window(7)), 5)], Vec::new());
+    let replay = replayed((0, 0), &[(Some(window(7)), 5)], Vec::new());
     assert_eq!(
-        missing(held(&[(None, usage)]), &said),
+        missing(recorded(&[(None, usage)]), &replay),
         [(EntryKind::Correction, "evt_9".to_owned(), change(5, 5, 0), Some(7))]
     );
 }
@@ -91,9 +97,9 @@ fn usage_that_would_be_paid_otherwise_by_now_is_corrected_and_stays_as_it_was_en
 #[test]
 fn usage_that_moves_to_another_period_is_corrected_in_both() {
     let usage = entry(EntryKind::Usage, "app 1", change(5, 0, 0));
-    let said = replayed((0, 0), &[(Some(window(7)), 2), (Some(window(9)), 3)], Vec::new());
+    let replay = replayed((0, 0), &[(Some(window(7)), 2), (Some(window(9)), 3)], Vec::new());
     assert_eq!(
-        missing(held(&[(Some(window(7)), usage)]), &said),
+        missing(recorded(&[(Some(window(7)), usage)]), &replay),
         [
             (EntryKind::Correction, "evt_9".to_owned(), change(-3, 0, 0), Some(7)),
             (EntryKind::Correction, "evt_9".to_owned(), change(3, 0, 0), Some(9)),
@@ -105,31 +111,31 @@ fn usage_that_moves_to_another_period_is_corrected_in_both() {
 fn a_rollover_that_a_late_event_changes_is_corrected() {
     let before = entry(EntryKind::Rollover, "in_1", change(0, 10, 0));
     let now = entry(EntryKind::Rollover, "in_1", change(0, 4, 0));
-    let said = replayed((4, 0), &[], vec![now]);
+    let replay = replayed((4, 0), &[], vec![now]);
     assert_eq!(
-        missing(held(&[(None, before)]), &said),
+        missing(recorded(&[(None, before)]), &replay),
         [(EntryKind::Correction, "evt_9".to_owned(), change(0, -6, 0), None)]
     );
 }
 
 #[test]
-fn a_grant_that_turns_out_to_be_anothers_is_taken_out() {
+fn a_grant_that_belongs_to_another_user_is_corrected() {
     let grant = entry(EntryKind::Grant, "cs_1", change(0, 0, 5));
     assert_eq!(
-        missing(held(&[(None, grant)]), &replayed((0, 0), &[], Vec::new())),
+        missing(recorded(&[(None, grant)]), &replayed((0, 0), &[], Vec::new())),
         [(EntryKind::Correction, "evt_9".to_owned(), change(0, 0, -5), None)]
     );
 }
 
 #[test]
-fn after_what_is_missing_is_added_nothing_is_missing() {
+fn once_the_missing_lines_are_added_nothing_is_missing() {
     let usage = entry(EntryKind::Usage, "app 1", change(0, -5, 0));
     let grant = entry(EntryKind::Grant, "cs_1", change(0, 2, 3));
-    let said = replayed((-3, 3), &[(Some(window(7)), 5)], vec![grant]);
-    let before = held(&[(None, usage)]);
+    let replay = replayed((-3, 3), &[(Some(window(7)), 5)], vec![grant]);
+    let before = recorded(&[(None, usage)]);
     let mut after = before.clone();
-    for line in before.missing(&said, "evt_9", 99).expect("small numbers") {
+    for line in before.missing(&replay, "evt_9", 99).expect("small numbers") {
         after.add(&line).expect("small numbers");
     }
-    assert_eq!(missing(after, &said), []);
+    assert_eq!(missing(after, &replay), []);
 }

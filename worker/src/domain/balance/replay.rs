@@ -2,7 +2,7 @@
 //!
 //! The result depends only on what happened and when, never on the order in which
 //! events arrived. Within one second a new term comes first, then rollover,
-//! purchases, what is taken back or returned, and usage last.
+//! purchases, refunds and disputes, and usage last.
 //!
 //! # What rolls over
 //!

@@ -2,7 +2,7 @@
 //!
 //! Example: Basic (5M tokens a month) begins on 1 March and becomes Max (15M) on
 //! 11 March. That is two terms with one counting period: 5M from 1 March, 15M from
-//! 11 March; what was used before counts against the 15M too. On 21 March the plan
+//! 11 March; earlier usage counts against the 15M too. On 21 March the plan
 //! falls back to Basic. The third term has a limit of 5M of its own, and the grace
 //! lifts it to 15M until the period ends. On 1 April a new counting period begins
 //! with the limit of 5M.
@@ -16,7 +16,7 @@ use crate::domain::{
     ids::SubscriptionId,
     subscription::{
         order::in_order,
-        state::{Counts, Subscription},
+        state::{BaseState, Subscription},
     },
 };
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ impl Term {
     /// period in which the grace began.
     fn of_state(state: &Subscription, at: Seconds, grace_began_in: Option<Seconds>) -> Option<Self> {
         // `counts` leaves out a failed upgrade: neither its plan nor its period counts.
-        let (Counts { plan, period, status }, latest) = (state.counts()?, state.latest.as_ref()?);
+        let (BaseState { plan, period, status }, latest) = (state.base_state()?, state.latest.as_ref()?);
         let entitled = state.entitled();
         // A period that begins during a grace has the limits of its own tier.
         let grace = state.grace.as_ref().filter(|_| grace_began_in == Some(period.start));
@@ -138,16 +138,16 @@ pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Term> {
     let mut last = Subscription::unknown(id.clone());
     let ordered = in_order(facts.iter().copied(), None);
     let mut folded_facts = ordered.facts.iter();
-    Subscription::tell(id.clone(), &ordered, |at, state| {
+    Subscription::fold_with(id.clone(), &ordered, |at, state| {
         let before = folded_facts.next().and_then(|fact| state_before(id, fact));
         let grace_since = |state: &Subscription| state.grace.as_ref().map(|g| g.since);
         if grace_since(state) != grace_since(&last) {
             // A failed upgrade in between does not show what counted; the known state does.
             let changed = match &before {
-                Some(before) if last.held.is_none() => before,
+                Some(before) if last.suspended.is_none() => before,
                 _ => &last,
             };
-            grace_began_in = grace_since(state).and(changed.counts()).map(|c| c.period.start);
+            grace_began_in = grace_since(state).and(changed.base_state()).map(|c| c.period.start);
         }
         let was_incomplete = last.latest.as_ref().is_some_and(|l| l.status == "incomplete");
         last = state.clone();

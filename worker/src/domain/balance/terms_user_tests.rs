@@ -1,25 +1,25 @@
-//! Which of several subscriptions counts.
+//! Which of several subscriptions counts at each moment.
 
 use super::*;
 
-/// Two subscriptions of a user: each moment's millions, and whose they are.
+/// Checks the terms of a user with two subscriptions: (day, subscription, limit in millions).
 #[track_caller]
-fn check_both(story: &[Told], expected: &[(i64, &str, i64)]) {
-    let facts = facts(story);
-    let lives = [known("sub_1", &facts), known("sub_2", &facts)];
-    let terms = of_user(&lives);
-    let [one, other] = lives;
-    assert_eq!(of_user(&[other, one]), terms, "told the other way round");
+fn check_both(events: &[TimedFact], expected: &[(i64, &str, i64)]) {
+    let facts = facts(events);
+    let both = [known("sub_1", &facts), known("sub_2", &facts)];
+    let terms = of_user(&both);
+    let [one, other] = both;
+    assert_eq!(of_user(&[other, one]), terms, "the order of the subscriptions");
     let shown: Vec<_> = terms
         .iter()
-        .map(|t| ((t.since - T0) / DAY, t.subscription.as_str(), brief(t).2))
+        .map(|t| ((t.since - T0) / DAY, t.subscription.as_str(), short(t).2))
         .collect();
-    assert_eq!(shown, expected, "{story:#?}");
+    assert_eq!(shown, expected, "{events:#?}");
 }
 
 #[test]
-fn of_two_subscriptions_the_entitled_then_the_higher_then_the_later_counts() {
-    let second = |day, said| on(day, of("sub_2", said));
+fn the_entitled_then_the_higher_then_the_newer_subscription_counts() {
+    let second = |day, body| on(day, of("sub_2", body));
     let ends = |key| deleted(status("canceled", has(key, month(0))));
     check_both(
         &[
@@ -53,8 +53,8 @@ fn of_two_subscriptions_the_entitled_then_the_higher_then_the_later_counts() {
 }
 
 #[test]
-fn what_changes_in_a_subscription_that_does_not_count_changes_nothing() {
-    let second = |day, said| on(day, of("sub_2", said));
+fn a_change_of_a_subscription_that_does_not_count_begins_no_term() {
+    let second = |day, body| on(day, of("sub_2", body));
     check_both(
         &[
             starts("max_monthly"),
@@ -66,7 +66,7 @@ fn what_changes_in_a_subscription_that_does_not_count_changes_nothing() {
 }
 
 #[test]
-fn after_the_end_a_resubscription_counts() {
+fn a_new_subscription_counts_after_the_end_of_the_old_one() {
     check_both(
         &[
             starts("max_monthly"),
@@ -78,7 +78,7 @@ fn after_the_end_a_resubscription_counts() {
 }
 
 #[test]
-fn the_first_payment_is_for_all_of_its_period() {
+fn the_first_payment_covers_the_whole_period() {
     let awaited = created(status("incomplete", has("basic_monthly", month(0))));
     let terms = known(
         "sub_1",

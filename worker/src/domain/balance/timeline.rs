@@ -7,8 +7,8 @@
 //! which they arrive, and facts that arrive twice, change nothing.
 //!
 //! Usage is placed at its own time. But usage that is reported after its period
-//! was closed counts in the current period, as what was left of its own has
-//! rolled over. Example: March is closed on 1 April at 01:00. A report that arrives
+//! was closed counts in the current period, because the unused units of its own
+//! period have rolled over. Example: March is closed on 1 April at 01:00. A report that arrives
 //! on 2 April for 20 March counts on 1 April at 01:00.
 //!
 //! [`replay`](super::replay) applies timeline and usage in the order of time.
@@ -213,7 +213,7 @@ impl Timeline {
         boundaries
     }
 
-    /// The moments of all terms, closings, purchases and what was taken back, unsorted.
+    /// The moments of all terms, closings, purchases, refunds and disputes, unsorted.
     pub(super) fn event_times(&self) -> impl Iterator<Item = Seconds> {
         let terms = self.terms.iter().map(|t| t.since);
         let closings = self.closings.iter().map(|c| c.at);

@@ -1,6 +1,6 @@
-//! Balances against a second opinion: the rules as a bookkeeper would apply
-//! them, one after the other, while a life happens. What is replayed from its
-//! facts, as they arrive, must be the same.
+//! Balances compared with a second implementation: a bookkeeper applies the rules one
+//! after the other, while things happen. The replay of the same facts must give the
+//! same balance.
 
 use crate::domain::{
     balance::{
@@ -13,7 +13,7 @@ use crate::domain::{
         Period, Seconds,
     },
     ids::UserId,
-    testkit::{DAY, T0, Told, changed, created, cycle, facts, has, month, pack, random, refunded, shipped},
+    testkit::{DAY, T0, TimedFact, changed, created, cycle, facts, has, month, pack, random, refunded, shipped},
 };
 use proptest::{
     collection::vec,
@@ -25,37 +25,37 @@ const CAP: i64 = 10 * M;
 const PRICES: [&str; 3] = ["basic_monthly", "plus_monthly", "max_monthly"];
 
 #[derive(Debug, Clone)]
-enum Act {
+enum BookkeeperAct {
     Use(i64),
-    /// To the tier at this place of the prices.
+    /// To the tier with this index in `PRICES`.
     Change(usize),
     Buy(i64),
-    /// So much of the last pack's 10.00 more is refunded.
+    /// A further refund of the last pack, in cents of its 10.00.
     Refund(i64),
 }
 
-/// A renewal is paid so many seconds after it is due, or never.
-type Bill = Option<Seconds>;
+/// How many seconds after its due time a renewal is paid; none if never.
+type PaidAfter = Option<Seconds>;
 
-/// A bookkeeper, who knows nothing of facts.
+/// The second implementation. It keeps a balance and writes down the events.
 #[derive(Debug)]
-struct Books {
-    told: Vec<Told>,
+struct Bookkeeper {
+    events: Vec<TimedFact>,
     usage: Vec<UsageSum>,
     tier: usize,
-    /// The tier that was paid for, if it is higher.
-    lent: Option<usize>,
+    /// The higher tier of a running grace.
+    lifted: Option<usize>,
     period: Period,
     /// Whether the period's own invoice is ever paid.
     paid: bool,
-    /// The limits of this period, each from its time.
+    /// The limits of this period, each with its first second.
     limits: Vec<(Seconds, i64)>,
     used: i64,
     rollover: i64,
     purchased: i64,
-    /// What the period before left over, until its successor is paid.
-    owed: Option<(Seconds, i64, Period)>,
-    /// The last pack: its name, credits, the refunded cents.
+    /// The unused units of the period before, until the renewal is paid.
+    waiting: Option<(Seconds, i64, Period)>,
+    /// The last pack: its session, its credits, the refunded cents.
     pack: Option<(String, i64, i64)>,
 }
 
@@ -63,34 +63,34 @@ fn limit_of(tier: usize) -> i64 {
     shipped(PRICES[tier]).limits["tokens"].expect("a limit")
 }
 
-impl Books {
+impl Bookkeeper {
     fn open() -> Self {
         Self {
-            told: vec![(0, created(has(PRICES[1], month(0))))],
+            events: vec![(0, created(has(PRICES[1], month(0))))],
             usage: Vec::new(),
             tier: 1,
-            lent: None,
+            lifted: None,
             period: month(0),
             paid: true,
             limits: vec![(T0, limit_of(1))],
             used: 0,
             rollover: 0,
             purchased: 0,
-            owed: None,
+            waiting: None,
             pack: None,
         }
     }
 
     fn limit(&self) -> i64 {
-        limit_of(self.lent.unwrap_or(self.tier))
+        limit_of(self.lifted.unwrap_or(self.tier))
     }
 
-    /// Lets time pass: what is due until then happens.
-    fn wait(&mut self, until: Seconds, bills: &mut impl Iterator<Item = Bill>) {
+    /// Lets time pass. What is due until then happens.
+    fn wait(&mut self, until: Seconds, bills: &mut impl Iterator<Item = PaidAfter>) {
         loop {
-            if let Some((at, unused, ended)) = self.owed.take_if(|owed| owed.0 <= until) {
+            if let Some((at, unused, ended)) = self.waiting.take_if(|waiting| waiting.0 <= until) {
                 self.rollover += unused.min((CAP - self.rollover).max(0));
-                self.told.push((at - T0, cycle(Paid, ended, self.period)));
+                self.events.push((at - T0, cycle(Paid, ended, self.period)));
             } else if self.period.end <= until {
                 self.renew(bills.next().flatten());
             } else {
@@ -99,7 +99,7 @@ impl Books {
         }
     }
 
-    fn renew(&mut self, bill: Bill) {
+    fn renew(&mut self, bill: PaidAfter) {
         let ended = self.period;
         let mut weighted = 0;
         for (place, (since, limit)) in self.limits.iter().enumerate() {
@@ -113,19 +113,19 @@ impl Books {
             end: ended.end + 30 * DAY,
         };
         let now = changed(has(PRICES[self.tier], self.period));
-        self.told.push((self.period.start - T0, now));
+        self.events.push((self.period.start - T0, now));
         if bill != Some(3_600) {
             let fails = cycle(Failed, ended, self.period);
-            self.told.push((self.period.start - T0 + 3_600, fails));
+            self.events.push((self.period.start - T0 + 3_600, fails));
         }
-        self.owed = bill.map(|after| (self.period.start + after, unused, ended));
-        (self.paid, self.lent, self.used) = (bill.is_some(), None, 0);
+        self.waiting = bill.map(|after| (self.period.start + after, unused, ended));
+        (self.paid, self.lifted, self.used) = (bill.is_some(), None, 0);
         self.limits = vec![(self.period.start, self.limit())];
     }
 
-    fn act(&mut self, at: Seconds, act: &Act) {
+    fn act(&mut self, at: Seconds, act: &BookkeeperAct) {
         match act {
-            Act::Use(amount) => {
+            BookkeeperAct::Use(amount) => {
                 self.usage.push(UsageSum { at, amount: *amount });
                 let mut left = *amount;
                 let mut pay = |there: i64| {
@@ -138,31 +138,31 @@ impl Books {
                 self.purchased -= pay(self.purchased);
                 self.rollover -= left;
             }
-            Act::Change(tier) => {
+            BookkeeperAct::Change(tier) => {
                 let old = std::mem::replace(&mut self.tier, *tier);
-                let highest = self.lent.filter(|lent| *lent > old).unwrap_or(old);
+                let highest = self.lifted.filter(|lifted| *lifted > old).unwrap_or(old);
                 let keeps = if *tier < old && self.paid {
                     Some(highest)
                 } else {
-                    self.lent
+                    self.lifted
                 };
-                self.lent = keeps.filter(|lent| lent > tier);
+                self.lifted = keeps.filter(|lifted| lifted > tier);
                 self.limits.push((at, self.limit()));
-                self.told.push((at - T0, changed(has(PRICES[*tier], self.period))));
+                self.events.push((at - T0, changed(has(PRICES[*tier], self.period))));
             }
-            Act::Buy(millions) => {
+            BookkeeperAct::Buy(millions) => {
                 let session = format!("cs_{at}");
-                self.told
+                self.events
                     .push((at - T0, FactBody::Session(pack(&session, "tokens", millions * M))));
-                self.give(millions * M);
+                self.grant(millions * M);
                 self.pack = Some((session, millions * M, 0));
             }
-            Act::Refund(cents) => {
+            BookkeeperAct::Refund(cents) => {
                 let Some((session, credits, before)) = self.pack.take() else {
                     return;
                 };
                 let cents = (before + cents).min(1_000);
-                self.told.push((at - T0, refunded(&session, cents)));
+                self.events.push((at - T0, refunded(&session, cents)));
                 let more = credits * cents / 1_000 - credits * before / 1_000;
                 let there = more.min(self.purchased);
                 self.purchased -= there;
@@ -172,25 +172,25 @@ impl Books {
         }
     }
 
-    fn give(&mut self, credits: i64) {
+    fn grant(&mut self, credits: i64) {
         let debt = (-self.rollover).clamp(0, credits);
         self.rollover += debt;
         self.purchased += credits - debt;
     }
 }
 
-/// Pauses of days, in odd seconds, and what happens after each.
-fn acts() -> impl Strategy<Value = Vec<(Seconds, Act)>> {
+/// Pauses of hours or days, and what happens after each.
+fn acts() -> impl Strategy<Value = Vec<(Seconds, BookkeeperAct)>> {
     let act = prop_oneof![
-        4 => (0..9 * M).prop_map(Act::Use),
-        3 => (0..3_usize).prop_map(Act::Change),
-        1 => (1..9_i64).prop_map(Act::Buy),
-        1 => (1..700_i64).prop_map(Act::Refund),
+        4 => (0..9 * M).prop_map(BookkeeperAct::Use),
+        3 => (0..3_usize).prop_map(BookkeeperAct::Change),
+        1 => (1..9_i64).prop_map(BookkeeperAct::Buy),
+        1 => (1..700_i64).prop_map(BookkeeperAct::Refund),
     ];
     vec((7_201..12 * DAY, act), 1..25)
 }
 
-fn bills() -> impl Strategy<Value = Vec<Bill>> {
+fn bills() -> impl Strategy<Value = Vec<PaidAfter>> {
     let bill = prop_oneof![
         4 => Just(Some(3_600)),
         1 => (7_200..20 * DAY).prop_map(Some),
@@ -203,34 +203,34 @@ proptest! {
     #![proptest_config(random(4_000))]
 
     #[test]
-    fn what_is_replayed_is_what_a_bookkeeper_wrote_down(
+    fn the_replay_equals_the_bookkeepers_balance(
         acts in acts(),
         bills in bills(),
         turn in 0..50_usize,
     ) {
-        let mut books = Books::open();
+        let mut bookkeeper = Bookkeeper::open();
         let mut bills = bills.into_iter();
         let mut now = T0;
         for (pause, act) in &acts {
             now += pause;
-            // Nothing happens in the hour in which a renewal is collected.
+            // Nothing else happens in the hour in which a renewal is collected.
             if (now - T0) % (30 * DAY) <= 3_600 {
                 now += 3_601;
             }
-            books.wait(now, &mut bills);
-            books.act(now, act);
+            bookkeeper.wait(now, &mut bills);
+            bookkeeper.act(now, act);
         }
-        // A payment that is due later is told too: it changes what was unpaid.
-        books.wait(books.owed.map_or(now, |owed| owed.0), &mut bills);
-        let facts = facts(&books.told);
+        // A later payment comes too, as it changes whether the period was paid.
+        bookkeeper.wait(bookkeeper.waiting.map_or(now, |waiting| waiting.0), &mut bills);
+        let facts = facts(&bookkeeper.events);
         let arrived = facts.iter().skip(turn % facts.len()).chain(facts.iter().take(turn % facts.len())).rev();
-        let story = Timeline::of(&UserId::new("u1"), arrived);
-        let done = replay(&story, "tokens", &books.usage).expect("in range");
-        let balance = &done.balance;
+        let timeline = Timeline::of(&UserId::new("u1"), arrived);
+        let replayed = replay(&timeline, "tokens", &bookkeeper.usage).expect("in range");
+        let balance = &replayed.balance;
         prop_assert_eq!(
             (balance.limits.at(now), balance.used, balance.carried.rollover, balance.carried.purchased),
-            (Some(books.limit()), books.used, books.rollover, books.purchased),
-            "{:#?}", done
+            (Some(bookkeeper.limit()), bookkeeper.used, bookkeeper.rollover, bookkeeper.purchased),
+            "{:#?}", replayed
         );
     }
 }

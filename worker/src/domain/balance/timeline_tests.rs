@@ -1,5 +1,5 @@
-//! Balances, story by story: what Stripe told, what was used, and what is left.
-//! The numbers are the shipped catalog's, worked out by hand.
+//! Balances by example: events and usage, and what is left. The limits are those of
+//! the shipped catalog; the expected numbers are worked out by hand.
 
 use super::{EntryKind, MeterBalance, Timeline, UsageSum};
 use crate::domain::{
@@ -13,18 +13,20 @@ use crate::domain::{
         Period, Seconds, Snapshot,
     },
     ids::{EventId, SubscriptionId, UserId},
-    testkit::{DAY, T0, Told, changed, created, cycle, days, deleted, facts, has, invoice, month, of, pack, shipped},
+    testkit::{
+        DAY, T0, TimedFact, changed, created, cycle, days, deleted, facts, has, invoice, month, of, pack, shipped,
+    },
 };
 
 const M: i64 = 1_000_000;
 const HOUR: Seconds = 3_600;
 
-fn on(day: i64, said: FactBody) -> Told {
-    (day * DAY, said)
+fn on(day: i64, body: FactBody) -> TimedFact {
+    (day * DAY, body)
 }
 
-/// Usage of so much on a day.
-type Use = (i64, i64);
+/// Usage: (day, units).
+type UsageOnDay = (i64, i64);
 
 fn status(word: &str, snapshot: Snapshot) -> Snapshot {
     Snapshot {
@@ -33,16 +35,16 @@ fn status(word: &str, snapshot: Snapshot) -> Snapshot {
     }
 }
 
-fn starts(key: &str) -> Told {
+fn starts(key: &str) -> TimedFact {
     on(0, created(has(key, month(0))))
 }
 
-fn to(key: &str, day: i64) -> Told {
+fn to(key: &str, day: i64) -> TimedFact {
     on(day, changed(has(key, month(0))))
 }
 
-/// The month with this number begins at this price; its invoice, an hour later.
-fn renews(key: &str, number: i64, step: InvoiceStep) -> [Told; 2] {
+/// The month with this number begins at this price. Its invoice comes an hour later.
+fn renews(key: &str, number: i64, step: InvoiceStep) -> [TimedFact; 2] {
     let (ended, begins) = (month(number - 1), month(number));
     [
         on(30 * number, changed(has(key, begins))),
@@ -50,30 +52,30 @@ fn renews(key: &str, number: i64, step: InvoiceStep) -> [Told; 2] {
     ]
 }
 
-fn all(parts: &[&[Told]]) -> Vec<Told> {
+fn all(parts: &[&[TimedFact]]) -> Vec<TimedFact> {
     parts.concat()
 }
 
-/// The story of `u1`: late, early or twice, what was told ends the same.
+/// The timeline of `u1`. No order of arrival and no second delivery changes it.
 #[track_caller]
-fn story_of(facts: &[Fact]) -> Timeline {
-    let of = |told: &[&Fact]| Timeline::of(&UserId::new("u1"), told.iter().copied());
+fn timeline_of(facts: &[Fact]) -> Timeline {
+    let of = |facts: &[&Fact]| Timeline::of(&UserId::new("u1"), facts.iter().copied());
     let mut arrived: Vec<&Fact> = facts.iter().collect();
-    let story = of(&arrived);
+    let timeline = of(&arrived);
     for _ in 0..facts.len() {
         arrived.rotate_left(1);
-        assert_eq!(of(&arrived), story);
+        assert_eq!(of(&arrived), timeline);
         arrived.reverse();
-        assert_eq!(of(&arrived), story);
+        assert_eq!(of(&arrived), timeline);
         arrived.reverse();
     }
     arrived.extend(facts);
-    assert_eq!(of(&arrived), story, "delivered twice");
-    story
+    assert_eq!(of(&arrived), timeline, "delivered twice");
+    timeline
 }
 
 #[track_caller]
-fn meter(story: &[Told], meter: &str, usage: &[Use]) -> ReplayedMeter {
+fn meter(events: &[TimedFact], meter: &str, usage: &[UsageOnDay]) -> ReplayedMeter {
     let usage: Vec<UsageSum> = usage
         .iter()
         .map(|(day, amount)| UsageSum {
@@ -81,79 +83,79 @@ fn meter(story: &[Told], meter: &str, usage: &[Use]) -> ReplayedMeter {
             amount: *amount,
         })
         .collect();
-    replay(&story_of(&facts(story)), meter, &usage).expect("in range")
+    replay(&timeline_of(&facts(events)), meter, &usage).expect("in range")
 }
 
-/// What there is of the tokens in the end: limit, used, rollover, purchased.
+/// Checks the tokens at the end: limit, used, rollover, purchased.
 #[track_caller]
-fn check(story: &[Told], usage: &[Use], expected: (i64, i64, i64, i64)) {
-    let done = meter(story, "tokens", usage);
-    let (balance, purse) = (&done.balance, done.balance.carried);
+fn check(events: &[TimedFact], usage: &[UsageOnDay], expected: (i64, i64, i64, i64)) {
+    let replayed = meter(events, "tokens", usage);
+    let (balance, carried) = (&replayed.balance, replayed.balance.carried);
     let limit = balance.limits.at(balance.since).expect("a limit");
     assert_eq!(
-        (limit, balance.used, purse.rollover, purse.purchased),
+        (limit, balance.used, carried.rollover, carried.purchased),
         expected,
-        "{story:#?} {done:#?}"
+        "{events:#?} {replayed:#?}"
     );
 }
 
-/// What rolled over, entry by entry.
+/// Checks what rolled over, entry by entry.
 #[track_caller]
-fn rolled(story: &[Told], usage: &[Use], expected: &[i64]) {
-    let done = meter(story, "tokens", usage);
-    let entries = done.entries.iter().filter(|e| e.kind == EntryKind::Rollover);
+fn check_rollover(events: &[TimedFact], usage: &[UsageOnDay], expected: &[i64]) {
+    let replayed = meter(events, "tokens", usage);
+    let entries = replayed.entries.iter().filter(|e| e.kind == EntryKind::Rollover);
     assert_eq!(
         entries.map(|e| e.change.rollover).collect::<Vec<_>>(),
         expected,
-        "{story:#?}"
+        "{events:#?}"
     );
 }
 
-fn bought(day: i64, session: &str, credits: i64) -> Told {
+fn purchase(day: i64, session: &str, credits: i64) -> TimedFact {
     on(day, FactBody::Session(pack(session, "tokens", credits)))
 }
 
 #[test]
 fn one_usage_goes_through_every_bucket() {
-    let story = all(&[
+    let events = all(&[
         &[starts("basic_monthly")],
         &renews("basic_monthly", 1, Paid),
-        &[bought(31, "cs", 2 * M)],
+        &[purchase(31, "cs", 2 * M)],
     ]);
-    // Month 0 leaves 1M over; then 5M are included and 2M bought.
-    check(&story, &[(10, 4 * M)], (5 * M, 0, M, 2 * M));
-    check(&story, &[(10, 4 * M), (40, 5 * M)], (5 * M, 5 * M, M, 2 * M));
-    check(&story, &[(10, 4 * M), (40, 7 * M)], (5 * M, 5 * M, 0, M));
-    check(&story, &[(10, 4 * M), (40, 9 * M)], (5 * M, 5 * M, -M, 0));
-    check(&story, &[(10, 4 * M), (40, 9 * M), (41, M)], (5 * M, 5 * M, -2 * M, 0));
+    // Month 0 leaves 1M unused; then 5M are included and 2M are purchased.
+    check(&events, &[(10, 4 * M)], (5 * M, 0, M, 2 * M));
+    check(&events, &[(10, 4 * M), (40, 5 * M)], (5 * M, 5 * M, M, 2 * M));
+    check(&events, &[(10, 4 * M), (40, 7 * M)], (5 * M, 5 * M, 0, M));
+    check(&events, &[(10, 4 * M), (40, 9 * M)], (5 * M, 5 * M, -M, 0));
+    check(&events, &[(10, 4 * M), (40, 9 * M), (41, M)], (5 * M, 5 * M, -2 * M, 0));
 }
 
 #[test]
-fn a_debt_is_paid_by_the_rollover_and_by_a_pack() {
-    let story = [starts("basic_monthly")];
-    check(&story, &[(10, 7 * M)], (5 * M, 5 * M, -2 * M, 0));
-    // Nothing was left over of month 0; month 1 leaves 4M.
-    let story = all(&[
-        &story,
+fn rollover_and_purchases_pay_a_debt() {
+    let events = [starts("basic_monthly")];
+    check(&events, &[(10, 7 * M)], (5 * M, 5 * M, -2 * M, 0));
+    // Month 0 leaves nothing unused; month 1 leaves 4M.
+    let events = all(&[
+        &events,
         &renews("basic_monthly", 1, Paid),
         &renews("basic_monthly", 2, Paid),
     ]);
-    check(&story, &[(10, 7 * M), (40, M)], (5 * M, 0, 2 * M, 0));
-    check(&story, &[(10, 12 * M), (40, M)], (5 * M, 0, -3 * M, 0));
-    let story = [starts("basic_monthly"), bought(20, "cs", 5 * M)];
-    check(&story, &[(10, 7 * M)], (5 * M, 5 * M, 0, 3 * M));
-    check(&story, &[(10, 11 * M)], (5 * M, 5 * M, -M, 0));
+    check(&events, &[(10, 7 * M), (40, M)], (5 * M, 0, 2 * M, 0));
+    check(&events, &[(10, 12 * M), (40, M)], (5 * M, 0, -3 * M, 0));
+    let events = [starts("basic_monthly"), purchase(20, "cs", 5 * M)];
+    check(&events, &[(10, 7 * M)], (5 * M, 5 * M, 0, 3 * M));
+    check(&events, &[(10, 11 * M)], (5 * M, 5 * M, -M, 0));
 }
 
 #[test]
-fn what_is_left_over_comes_in_once_and_up_to_the_cap() {
-    let months: Vec<Told> = (1..=4).flat_map(|n| renews("basic_monthly", n, Paid)).collect();
-    let story = all(&[&[starts("basic_monthly")], &months]);
-    rolled(&story, &[(10, 2 * M)], &[3 * M, 5 * M, 2 * M, 0]);
-    check(&story, &[(10, 2 * M)], (5 * M, 0, 10 * M, 0));
-    // `invoice.paid` and `invoice.payment_succeeded` are one, also a day later.
-    let mut told = facts(&story);
-    let mut twins: Vec<Fact> = told
+fn unused_units_roll_over_once_and_up_to_the_cap() {
+    let months: Vec<TimedFact> = (1..=4).flat_map(|n| renews("basic_monthly", n, Paid)).collect();
+    let events = all(&[&[starts("basic_monthly")], &months]);
+    check_rollover(&events, &[(10, 2 * M)], &[3 * M, 5 * M, 2 * M, 0]);
+    check(&events, &[(10, 2 * M)], (5 * M, 0, 10 * M, 0));
+    // `invoice.paid` and `invoice.payment_succeeded` count once, even a day apart.
+    let mut doubled = facts(&events);
+    let mut twins: Vec<Fact> = doubled
         .iter()
         .filter(|f| matches!(f.body, FactBody::Invoice(_)))
         .cloned()
@@ -162,14 +164,14 @@ fn what_is_left_over_comes_in_once_and_up_to_the_cap() {
         twin.event_id = EventId::new(format!("{}_too", twin.event_id));
         twin.created += DAY;
     }
-    let once = story_of(&told);
-    told.extend(twins);
-    assert_eq!(story_of(&told), once);
+    let once = timeline_of(&doubled);
+    doubled.extend(twins);
+    assert_eq!(timeline_of(&doubled), once);
 }
 
 #[test]
-fn what_is_above_the_cap_is_not_cut() {
-    // The cap falls when the catalog of a later time says so.
+fn a_rollover_above_a_new_cap_stays_as_it_is() {
+    // A later catalog lowers the cap.
     let mut less = has("basic_monthly", month(2));
     less.plan
         .as_mut()
@@ -178,7 +180,7 @@ fn what_is_above_the_cap_is_not_cut() {
         .insert("tokens".to_owned(), 3 * M);
     let (mut lower, mut begins) = (less.clone(), less);
     (lower.period, begins.period) = (Some(month(2)), Some(month(3)));
-    let story = all(&[
+    let events = all(&[
         &[starts("basic_monthly")],
         &renews("basic_monthly", 1, Paid),
         &[
@@ -190,21 +192,21 @@ fn what_is_above_the_cap_is_not_cut() {
             (90 * DAY + HOUR, cycle(Paid, month(2), month(3))),
         ],
     ]);
-    rolled(&story, &[], &[5 * M, 5 * M, 0]);
+    check_rollover(&events, &[], &[5 * M, 5 * M, 0]);
 }
 
 #[test]
-fn a_change_within_a_period_weighs_by_its_time() {
+fn limits_within_a_period_are_weighted_by_time() {
     let next = |key| renews(key, 1, Paid);
     // 10 days of 5M and 20 days of 15M, over 30.
     let up = [starts("basic_monthly"), to("max_monthly", 10)];
-    rolled(&all(&[&up, &next("max_monthly")]), &[], &[10 * M]);
-    rolled(
+    check_rollover(&all(&[&up, &next("max_monthly")]), &[], &[10 * M]);
+    check_rollover(
         &all(&[&up, &next("max_monthly")]),
         &[(20, 7 * M)],
         &[11_666_666 - 7 * M],
     );
-    // A credited fall leaves no grace: 10 days of 15M, 20 of 5M, rounded down.
+    // A credited downgrade leaves no grace: 10 days of 15M, 20 of 5M, rounded down.
     let mut credit = invoice("in_fall", Paid, "subscription_update", month(0));
     (credit.lines[0].proration, credit.lines[0].amount) = (true, -500);
     let down = [
@@ -213,65 +215,64 @@ fn a_change_within_a_period_weighs_by_its_time() {
         (10 * DAY + 1, FactBody::Invoice(credit)),
     ];
     check(&down, &[(20, 7 * M)], (5 * M, 5 * M, -2 * M, 0));
-    rolled(&all(&[&down, &next("basic_monthly")]), &[(5, M)], &[8_333_333 - M]);
+    check_rollover(&all(&[&down, &next("basic_monthly")]), &[(5, M)], &[8_333_333 - M]);
 }
 
 #[test]
-fn an_upgrade_in_the_last_hour_buys_next_to_nothing() {
+fn an_upgrade_in_the_last_hour_adds_little_rollover() {
     let up = (30 * DAY - HOUR, changed(has("max_monthly", month(0))));
-    let story = all(&[&[starts("basic_monthly"), up], &renews("max_monthly", 1, Paid)]);
+    let events = all(&[&[starts("basic_monthly"), up], &renews("max_monthly", 1, Paid)]);
     // 5M and an hour's share of 10M: 10,000,000 / 720.
-    rolled(&story, &[], &[5_013_888]);
-    // What was used beyond that leaves nothing, and no debt.
-    rolled(&story, &[(1, 5 * M), (29, 0)], &[13_888]);
-    check(&story, &[(1, 6 * M)], (15 * M, 0, 5_013_888 - 5 * M - M, 0));
+    check_rollover(&events, &[], &[5_013_888]);
+    // Usage above the allowance leaves nothing unused, and no debt.
+    check_rollover(&events, &[(1, 5 * M), (29, 0)], &[13_888]);
+    check(&events, &[(1, 6 * M)], (15 * M, 0, 5_013_888 - 5 * M - M, 0));
 }
 
 #[test]
 fn a_downgrade_keeps_the_limit_of_its_own_period() {
     let down = [starts("max_monthly"), to("basic_monthly", 10)];
     check(&down, &[(20, 12 * M)], (15 * M, 12 * M, 0, 0));
-    let story = all(&[&down, &renews("basic_monthly", 1, Paid)]);
-    rolled(&story, &[(20, 12 * M)], &[3 * M]);
-    check(&story, &[(20, 12 * M), (40, 6 * M)], (5 * M, 5 * M, 2 * M, 0));
-    // Unpaid, the month after has its own limit too.
+    let events = all(&[&down, &renews("basic_monthly", 1, Paid)]);
+    check_rollover(&events, &[(20, 12 * M)], &[3 * M]);
+    check(&events, &[(20, 12 * M), (40, 6 * M)], (5 * M, 5 * M, 2 * M, 0));
+    // If the next month is unpaid, it has its own limit too.
     let unpaid = all(&[&down, &renews("basic_monthly", 1, Failed)]);
     check(&unpaid, &[(20, 12 * M), (40, 6 * M)], (5 * M, 5 * M, -M, 0));
 }
 
 #[test]
-fn by_time_too_what_was_lent_is_over_at_its_end() {
-    // The downgrade's own period is a year; what was paid was a month of it.
+fn a_lifted_limit_ends_with_its_grace() {
     let down = [starts("max_monthly"), to("basic_monthly", 10)];
     check(&down, &[(29, 14 * M), (30, M)], (5 * M, 14 * M, -M, 0));
 }
 
 #[test]
 fn a_month_that_begins_during_the_grace_of_a_year_has_its_own_limit() {
-    let story = [
+    let events = [
         on(0, created(has("max_yearly", days(0, 365)))),
         on(40, changed(has("basic_monthly", days(40, 70)))),
     ];
-    check(&story, &[(39, 100 * M), (50, 6 * M)], (5 * M, 5 * M, -M, 0));
+    check(&events, &[(39, 100 * M), (50, 6 * M)], (5 * M, 5 * M, -M, 0));
 }
 
 #[test]
 fn a_year_has_twelve_times_the_limit_and_rolls_over_once() {
     let (first, second) = (days(0, 365), days(365, 730));
-    let story = [
+    let events = [
         on(0, created(has("basic_yearly", first))),
         on(365, changed(has("basic_yearly", second))),
         (365 * DAY + HOUR, cycle(Paid, first, second)),
     ];
-    check(&story[..1], &[(300, 59 * M)], (60 * M, 59 * M, 0, 0));
-    rolled(&story, &[(300, 57 * M)], &[3 * M]);
-    rolled(&story, &[], &[10 * M]);
+    check(&events[..1], &[(300, 59 * M)], (60 * M, 59 * M, 0, 0));
+    check_rollover(&events, &[(300, 57 * M)], &[3 * M]);
+    check_rollover(&events, &[], &[10 * M]);
 }
 
 #[test]
-fn a_year_that_began_within_a_month_of_paid_months_rolls_over() {
+fn a_year_that_replaces_a_month_rolls_over_at_its_end() {
     let (year, next) = (days(40, 405), days(405, 770));
-    let story = all(&[
+    let events = all(&[
         &[starts("basic_monthly")],
         &renews("basic_monthly", 1, Paid),
         &[
@@ -284,21 +285,24 @@ fn a_year_that_began_within_a_month_of_paid_months_rolls_over() {
             (405 * DAY + HOUR, cycle(Paid, year, next)),
         ],
     ]);
-    // 5M of month 0; nothing of month 1, which never ended; and of the year 3M.
-    rolled(&story, &[(50, 57 * M)], &[5 * M, 3 * M]);
+    // 5M of month 0, nothing of month 1 as it never ended, and 3M of the year.
+    check_rollover(&events, &[(50, 57 * M)], &[5 * M, 3 * M]);
 }
 
 #[test]
-fn meters_are_apart() {
+fn each_meter_has_a_balance_of_its_own() {
     let voice = on(31, FactBody::Session(pack("cs", "voice_chars", 500_000)));
-    let story = all(&[&[starts("plus_monthly")], &renews("plus_monthly", 1, Paid), &[voice]]);
-    let voice = meter(&story, "voice_chars", &[(10, 300_000), (40, 1_900_000)]);
-    let purse = voice.balance.carried;
-    // 700,000 over and 500,000 bought, of which 900,000 go.
-    assert_eq!((voice.balance.used, purse.rollover, purse.purchased), (M, 0, 300_000));
-    check(&story, &[], (10 * M, 0, 10 * M, 0));
-    assert_eq!(meter(&story, "tokens", &[]).entries.len(), 1);
-    let meters = story_of(&facts(&story)).meters();
+    let events = all(&[&[starts("plus_monthly")], &renews("plus_monthly", 1, Paid), &[voice]]);
+    let voice = meter(&events, "voice_chars", &[(10, 300_000), (40, 1_900_000)]);
+    let carried = voice.balance.carried;
+    // 700,000 rolled over and 500,000 were purchased; 900,000 of these are used.
+    assert_eq!(
+        (voice.balance.used, carried.rollover, carried.purchased),
+        (M, 0, 300_000)
+    );
+    check(&events, &[], (10 * M, 0, 10 * M, 0));
+    assert_eq!(meter(&events, "tokens", &[]).entries.len(), 1);
+    let meters = timeline_of(&facts(&events)).meters();
     assert_eq!(
         meters.iter().collect::<Vec<_>>(),
         ["basic_chars", "tokens", "voice_chars"]
@@ -307,29 +311,29 @@ fn meters_are_apart() {
 
 #[test]
 fn a_meter_without_a_limit_is_counted_and_never_rolls_over() {
-    let story = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
-    let done = meter(&story, "basic_chars", &[(10, 90 * M), (40, 70 * M)]);
-    assert_eq!((done.balance.used, done.balance.limits.own), (70 * M, None));
+    let events = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
+    let replayed = meter(&events, "basic_chars", &[(10, 90 * M), (40, 70 * M)]);
+    assert_eq!((replayed.balance.used, replayed.balance.limits.own), (70 * M, None));
     assert_eq!(
-        (done.balance.carried, done.entries),
+        (replayed.balance.carried, replayed.entries),
         (super::CarriedBalance::default(), vec![])
     );
 }
 
 #[test]
-fn a_trial_includes_usage_and_leaves_nothing_over() {
+fn a_trial_has_a_limit_and_nothing_of_it_rolls_over() {
     let (trial, first) = (days(0, 3), days(3, 33));
     let second = days(33, 63);
-    let story = [
+    let events = [
         on(0, created(status("trialing", has("basic_monthly", trial)))),
         on(3, changed(has("basic_monthly", first))),
         (3 * DAY + HOUR, cycle(Paid, trial, first)),
         on(33, changed(has("basic_monthly", second))),
         (33 * DAY + HOUR, cycle(Paid, first, second)),
     ];
-    check(&story[..1], &[(1, 2 * M)], (5 * M, 2 * M, 0, 0));
-    rolled(&story[..3], &[(1, 2 * M)], &[]);
-    rolled(&story, &[(1, 2 * M), (10, 2 * M)], &[3 * M]);
+    check(&events[..1], &[(1, 2 * M)], (5 * M, 2 * M, 0, 0));
+    check_rollover(&events[..3], &[(1, 2 * M)], &[]);
+    check_rollover(&events, &[(1, 2 * M), (10, 2 * M)], &[3 * M]);
     // A trial that takes a third of a paid period counts for two thirds of it.
     let part = all(&[
         &[
@@ -338,24 +342,24 @@ fn a_trial_includes_usage_and_leaves_nothing_over() {
         ],
         &renews("basic_monthly", 1, Paid),
     ]);
-    rolled(&part, &[], &[3_333_333]);
+    check_rollover(&part, &[], &[3_333_333]);
 }
 
 #[test]
-fn a_period_whose_own_invoice_was_never_paid_gives_nothing_until_it_is() {
+fn an_unpaid_period_rolls_over_only_once_it_is_paid() {
     let retried = (65 * DAY, cycle(Paid, month(0), month(1)));
-    let months = |first: &[Told]| all(&[&[starts("basic_monthly")], first, &renews("basic_monthly", 2, Paid)]);
+    let months = |first: &[TimedFact]| all(&[&[starts("basic_monthly")], first, &renews("basic_monthly", 2, Paid)]);
     for first in [
         &renews("basic_monthly", 1, Failed)[..],
         &renews("basic_monthly", 1, ActionRequired),
         &renews("basic_monthly", 1, Paid)[..1],
     ] {
-        let story = months(first);
-        rolled(&story, &[(40, 2 * M)], &[]);
-        // Told late, it gives what month 0 left over, and month 1.
-        let late = all(&[&story, std::slice::from_ref(&retried)]);
-        let done = meter(&late, "tokens", &[(40, 2 * M)]);
-        let entries = done
+        let events = months(first);
+        check_rollover(&events, &[(40, 2 * M)], &[]);
+        // Once it is paid, the unused units of month 0 and of month 1 roll over.
+        let late = all(&[&events, std::slice::from_ref(&retried)]);
+        let replayed = meter(&late, "tokens", &[(40, 2 * M)]);
+        let entries = replayed
             .entries
             .iter()
             .map(|e| (e.cause.clone(), (e.at - T0) / DAY, e.change.rollover));
@@ -366,26 +370,26 @@ fn a_period_whose_own_invoice_was_never_paid_gives_nothing_until_it_is() {
 }
 
 #[test]
-fn a_first_period_whose_invoice_failed_gives_nothing() {
+fn a_first_period_whose_invoice_failed_rolls_nothing_over() {
     let fails = |step, at| {
         on(
             at,
             FactBody::Invoice(invoice("in_first", step, "subscription_create", month(0))),
         )
     };
-    let story = all(&[
+    let events = all(&[
         &[starts("basic_monthly"), fails(Failed, 0)],
         &renews("basic_monthly", 1, Paid),
     ]);
-    rolled(&story, &[], &[]);
-    rolled(&all(&[&story, &[fails(Paid, 2)]]), &[], &[5 * M]);
+    check_rollover(&events, &[], &[]);
+    check_rollover(&all(&[&events, &[fails(Paid, 2)]]), &[], &[5 * M]);
 }
 
-#[path = "timeline_law_tests.rs"]
-mod law;
-#[path = "timeline_life_tests.rs"]
-mod lives;
+#[path = "timeline_edge_tests.rs"]
+mod edge_cases;
 #[path = "timeline_model_tests.rs"]
 mod model;
-#[path = "timeline_pack_tests.rs"]
-mod packs;
+#[path = "timeline_property_tests.rs"]
+mod properties;
+#[path = "timeline_purchase_tests.rs"]
+mod purchases;

@@ -1,8 +1,8 @@
-//! What moved a balance, in words.
+//! The words for what changes a balance.
 
 use super::{
     meter_history::PaidFrom,
-    words::{Moment, span, tells, units},
+    words::{detail, span, units},
 };
 use crate::domain::{
     balance::{
@@ -12,27 +12,28 @@ use crate::domain::{
         waterfall::{CarriedBalance, MeterLimits, UnitLimit},
     },
     fact::Fact,
+    moment::Moment,
 };
 
-/// What there is to know of the changes of one meter.
+/// What the words about one meter are made from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MeterContext<'a> {
-    pub(super) story: &'a Timeline,
+    pub(super) timeline: &'a Timeline,
     pub(super) facts: &'a [&'a Fact],
     pub(super) meter: &'a str,
 }
 
 impl MeterContext<'_> {
-    /// What is included from a term on; in a period that `is_new` to the user
-    /// use is counted anew.
-    pub(super) fn included(&self, term: &Term, is_new: bool, used: i64) -> String {
+    /// The limit that a term begins with. `is_new`: the term begins another
+    /// counting period. `used` is the usage that already counts in that period.
+    pub(super) fn limit(&self, term: &Term, is_new: bool, used: i64) -> String {
         let included = included(term.limits_of(self.meter));
         if !is_new {
             return format!("from here on {included}");
         }
         let counted = match used {
             0 => String::new(),
-            used => format!("; {} of its use are counted already", units(used)),
+            used => format!("; {} are used already", units(used)),
         };
         format!(
             "period of {}, {}: {included}{counted}",
@@ -41,8 +42,8 @@ impl MeterContext<'_> {
         )
     }
 
-    /// What is included once a grace is over.
-    pub(super) fn over(&self, term: &Term) -> String {
+    /// The limit once a grace is over.
+    pub(super) fn grace_end(&self, term: &Term) -> String {
         let limits = MeterLimits {
             lifted: None,
             ..term.limits_of(self.meter)
@@ -50,13 +51,13 @@ impl MeterContext<'_> {
         format!("the grace is over: from here on {}", included(limits))
     }
 
-    /// Why nothing of a period came in; none for a meter that never rolls over.
-    pub(super) fn nothing(&self, closing: &Closing) -> Option<String> {
+    /// Why nothing of a closed period rolled over; none for a meter that never rolls over.
+    pub(super) fn no_rollover(&self, closing: &Closing) -> Option<String> {
         self.cap(closing)?;
         let why = if closing.paid {
-            "nothing was left of what was paid for"
+            "no paid units were left"
         } else {
-            "it was not paid for itself"
+            "that period was not paid"
         };
         Some(format!(
             "invoice {}: nothing rolls over from {}, {why}",
@@ -65,27 +66,27 @@ impl MeterContext<'_> {
         ))
     }
 
-    /// The most that rollover may hold, as the plan of a period had it.
+    /// The cap of rollover in the plan of a closed period, in units.
     fn cap(&self, closing: &Closing) -> Option<i64> {
         let own = |t: &&Term| t.subscription == closing.subscription && t.since < closing.ended.end;
-        let term = self.story.terms.iter().rev().find(own)?;
+        let term = self.timeline.terms.iter().rev().find(own)?;
         term.caps.get(self.meter).copied()
     }
 
-    /// An entry other than usage, given the purse before it.
+    /// An entry other than usage; `before` are the carried units before it.
     pub(super) fn entry(&self, entry: &TimelineEntry, before: CarriedBalance) -> String {
         let (amount, cause) = (units(entry.amount), &entry.cause);
         let (rollover, purchased) = (entry.change.rollover, entry.change.purchased);
         match entry.kind {
-            EntryKind::Rollover => self.rolled(entry, before),
+            EntryKind::Rollover => self.rollover(entry, before),
             EntryKind::Grant => {
-                let bought = self.story.purchases.iter().find(|b| b.session == *cause);
-                let pack = bought.map_or(String::new(), |b| format!(", pack {}", b.pack));
-                format!("grant of {cause}{pack}: {}", came(rollover, purchased))
+                let purchase = self.timeline.purchases.iter().find(|p| p.session == *cause);
+                let pack = purchase.map_or(String::new(), |p| format!(", pack {}", p.pack));
+                format!("grant of {cause}{pack}: {}", added(rollover, purchased))
             }
             EntryKind::TakenBack => {
                 let parts = parts(&[
-                    (-purchased, "from what was purchased"),
+                    (-purchased, "from purchased credits"),
                     (-rollover, "are spent already and become debt"),
                 ]);
                 format!("{amount} taken back by {cause}{}: {parts}", self.because(cause))
@@ -93,32 +94,34 @@ impl MeterContext<'_> {
             EntryKind::Returned => format!(
                 "{amount} returned by {cause}{}: {}",
                 self.because(cause),
-                came(rollover, purchased)
+                added(rollover, purchased)
             ),
             EntryKind::Usage | EntryKind::Correction => format!("{amount} by {cause}"),
         }
     }
 
-    fn rolled(&self, entry: &TimelineEntry, before: CarriedBalance) -> String {
-        let closing = self.story.closings.iter().find(|c| c.invoice == entry.cause);
-        let of = closing.map_or(String::new(), |c| format!(" of {}", span(c.ended)));
-        let came = entry.change.rollover;
-        let cap = closing.and_then(|c| self.cap(c)).filter(|_| came < entry.amount);
-        let cap = cap.map_or(String::new(), |cap| format!(", up to the cap of {}", units(cap)));
-        let debt = before.rollover.saturating_neg().max(0).min(came);
+    fn rollover(&self, entry: &TimelineEntry, before: CarriedBalance) -> String {
+        let closing = self.timeline.closings.iter().find(|c| c.invoice == entry.cause);
+        let period = closing.map_or(String::new(), |c| format!(" in {}", span(c.ended)));
+        let rolled = entry.change.rollover;
+        let cap = match closing.and_then(|c| self.cap(c)) {
+            Some(cap) if rolled < entry.amount => format!(", up to the cap of {}", units(cap)),
+            _ => String::new(),
+        };
+        let debt = before.rollover.saturating_neg().max(0).min(rolled);
         let debt = match debt {
             0 => String::new(),
             debt => format!("; {} of them pay off debt", units(debt)),
         };
         format!(
-            "rollover by invoice {}: {} were left{of}, {} come in{cap}{debt}",
+            "rollover by invoice {}: {} were unused{period}, {} roll over{cap}{debt}",
             entry.cause,
             units(entry.amount),
-            units(came)
+            units(rolled)
         )
     }
 
-    /// What the ledger was corrected by, and why.
+    /// What a correction added to the ledger, and why.
     pub(super) fn correction(&self, entry: &TimelineEntry) -> String {
         let signed = |(by, what): (i64, &str)| {
             let sign = if by > 0 { "+" } else { "" };
@@ -132,67 +135,74 @@ impl MeterContext<'_> {
         ];
         let changed: Vec<String> = changed.into_iter().filter_map(signed).collect();
         format!(
-            "correction by {}{}: {}, for it changed what had been decided before",
+            "correction by {}{}: {}, because it changed how earlier entries count",
             entry.cause,
             self.because(&entry.cause),
             changed.join(", ")
         )
     }
 
-    /// What an event told, in brackets.
+    /// What an event reports, in brackets.
     fn because(&self, event: &str) -> String {
         let fact = self.facts.iter().find(|f| f.event_id.as_str() == event);
-        let told = fact.and_then(|f| tells(f));
-        told.map_or(String::new(), |told| format!(" ({told})"))
+        let detail = fact.and_then(|f| detail(f));
+        detail.map_or(String::new(), |detail| format!(" ({detail})"))
     }
 }
 
 fn included(limits: MeterLimits) -> String {
-    let of = |limit: UnitLimit| match limit {
-        None => "use is unlimited".to_owned(),
+    let words = |limit: UnitLimit| match limit {
+        None => "usage is unlimited".to_owned(),
         Some(0) => "nothing is included".to_owned(),
         Some(limit) => format!("{} are included", units(limit)),
     };
     match limits.lifted {
         Some((lifted, until)) => format!(
             "{} until {} (grace), then {}",
-            of(lifted),
+            words(lifted),
             Moment(until),
-            of(limits.own)
+            words(limits.own)
         ),
-        None => of(limits.own),
+        None => words(limits.own),
     }
 }
 
-/// Where credits went that came in.
-fn came(rollover: i64, purchased: i64) -> String {
+/// Where added credits went.
+fn added(rollover: i64, purchased: i64) -> String {
     parts(&[
         (rollover, "pay off debt"),
-        (purchased, "are added to what was purchased"),
+        (purchased, "are added to purchased credits"),
     ])
 }
 
-/// By which bucket use was paid.
-pub(super) fn paid(paid: PaidFrom) -> String {
+/// The buckets that paid for usage.
+pub(super) fn paid_from(paid: PaidFrom) -> String {
     parts(&[
         (paid.limit, "from the limit"),
         (paid.rollover, "from rollover"),
-        (paid.purchased, "from what was purchased"),
+        (paid.purchased, "from purchased credits"),
         (paid.debt, "are debt"),
     ])
 }
 
 fn parts(parts: &[(i64, &str)]) -> String {
-    let told = parts.iter().filter(|(units, _)| *units != 0);
-    let told: Vec<String> = told.map(|(many, what)| format!("{} {what}", units(*many))).collect();
-    if told.is_empty() {
+    let nonzero = parts.iter().filter(|(number, _)| *number != 0);
+    let words: Vec<String> = nonzero
+        .map(|(number, what)| format!("{} {what}", units(*number)))
+        .collect();
+    if words.is_empty() {
         return "nothing".to_owned();
     }
-    told.join(", ")
+    words.join(", ")
 }
 
-/// Usages that follow each other, summed up; how many, if that is known.
-pub(super) fn run(usages: impl Iterator<Item = PaidFrom>, count: Option<usize>, from: Moment, to: Moment) -> String {
+/// Neighbouring usage lines, summed up; `count` is their number, if it is known.
+pub(super) fn usage_sum(
+    usages: impl Iterator<Item = PaidFrom>,
+    count: Option<usize>,
+    from: Moment,
+    to: Moment,
+) -> String {
     let sum = usages.fold(PaidFrom::default(), |sum, more| PaidFrom {
         limit: sum.limit.saturating_add(more.limit),
         rollover: sum.rollover.saturating_add(more.rollover),
@@ -202,10 +212,10 @@ pub(super) fn run(usages: impl Iterator<Item = PaidFrom>, count: Option<usize>, 
     let count = count.map_or("many".to_owned(), |count| {
         units(i64::try_from(count).unwrap_or(i64::MAX))
     });
-    format!("{count} usages from {from} to {to}: {}", paid(sum))
+    format!("{count} usages from {from} to {to}: {}", paid_from(sum))
 }
 
-/// What may still be used, as `billing.balances` says it; none is unlimited.
+/// The units that may still be used, by the rule of `billing.balances`; none is unlimited.
 pub(super) fn available(balance: &MeterBalance, limit: UnitLimit) -> Option<i64> {
     let left = i128::from(limit?) - i128::from(balance.used);
     let all = left.max(0) + i128::from(balance.carried.rollover) + i128::from(balance.carried.purchased);

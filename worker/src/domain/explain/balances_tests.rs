@@ -1,4 +1,4 @@
-//! What is told of balances: which bucket paid, what came in, and why.
+//! The explanation of balances: the buckets that paid and received, and why.
 
 use super::{LedgerRecord, LineKind, MeterHistory, PaidFrom};
 use crate::domain::{
@@ -9,24 +9,26 @@ use crate::domain::{
     explain::{ExplainRequest, Explanation, explain},
     fact::{ChargeRefundedFact, Fact, FactBody, Grant, InvoiceStep, RefundFailedFact, Seconds},
     ids::UserId,
-    testkit::{DAY, T0, Told, active, changed, created, facts, invoice, month, other_session, sub, user},
+    testkit::{DAY, T0, TimedFact, active, changed, created, facts, invoice, month, other_session, sub, user},
 };
 use std::collections::BTreeMap;
 
-/// What is told of `u1` as of a day.
-fn told(facts: &[Fact], recorded: &[LedgerRecord], day: i64, is_past: bool) -> Option<Explanation> {
-    let question = ExplainRequest {
+/// The explanation of `u1` as of a day.
+fn explained(facts: &[Fact], recorded: &[LedgerRecord], day: i64, is_past: bool) -> Option<Explanation> {
+    let request = ExplainRequest {
         user: &UserId::new("u1"),
         at: T0 + day * DAY,
         is_past,
         free_tier: "free",
         types: &BTreeMap::new(),
     };
-    explain(facts, recorded, &question)
+    explain(facts, recorded, &request)
 }
 
-fn meter(life: &[Told], recorded: &[LedgerRecord], day: i64) -> MeterHistory {
-    let mut meters = told(&facts(life), recorded, day, true).expect("it is theirs").meters;
+fn meter(events: &[TimedFact], recorded: &[LedgerRecord], day: i64) -> MeterHistory {
+    let mut meters = explained(&facts(events), recorded, day, true)
+        .expect("u1 is known")
+        .meters;
     assert_eq!(meters.len(), 1, "{meters:?}");
     meters.remove(0)
 }
@@ -48,7 +50,7 @@ fn recorded(kind: EntryKind, cause: &str, at: Seconds, amount: i64, change: Bala
     }
 }
 
-/// `cs_2` buys 500 tokens for 10.00.
+/// Session `cs_2` sells 500 tokens for 10.00.
 fn pack() -> FactBody {
     match other_session(user("u1"), None) {
         FactBody::Session(mut session) => {
@@ -83,8 +85,8 @@ fn refund_failed(amount: i64) -> FactBody {
     })
 }
 
-/// A month begins, and its cycle invoice is paid.
-fn renewal(number: i64) -> [Told; 2] {
+/// A month begins, and the invoice of this renewal is paid.
+fn renewal(number: i64) -> [TimedFact; 2] {
     let mut cycle = invoice(
         &format!("in_{number}"),
         InvoiceStep::Paid,
@@ -99,18 +101,18 @@ fn renewal(number: i64) -> [Told; 2] {
     ]
 }
 
-/// A plan of 1,000 a month, of which 2,000 may roll over; and a pack of 500.
-fn life() -> Vec<Told> {
-    let mut life = vec![
+/// A plan of 1,000 a month with a rollover cap of 2,000, and a pack of 500.
+fn events() -> Vec<TimedFact> {
+    let mut events = vec![
         (0, created(sub("active", "plus"))),
         (0, other_session(user("u1"), None)),
         (2 * DAY, pack()),
         (4 * DAY, refunded(400)),
         (5 * DAY, refund_failed(400)),
     ];
-    life.extend(renewal(1));
-    life.extend(renewal(2));
-    life
+    events.extend(renewal(1));
+    events.extend(renewal(2));
+    events
 }
 
 fn usage() -> Vec<LedgerRecord> {
@@ -122,27 +124,27 @@ fn usage() -> Vec<LedgerRecord> {
 }
 
 #[test]
-fn each_change_is_told_by_its_bucket_with_its_cause_and_why() {
-    let tokens = meter(&life(), &usage(), 61);
+fn each_line_names_the_buckets_the_cause_and_the_reason() {
+    let tokens = meter(&events(), &usage(), 61);
     let lines: Vec<String> = tokens.lines.iter().map(|l| format!("{} {}", l.at, l.words)).collect();
     assert_eq!(
         lines,
         [
             "2023-11-14T22:13:20Z period of sub_1, 2023-11-14T22:13:20Z to 2023-12-14T22:13:20Z: 1,000 are included",
             "2023-11-15T22:13:20Z usage app r1: 400 from the limit",
-            "2023-11-16T22:13:20Z grant of cs_2, pack small: 500 are added to what was purchased",
-            "2023-11-17T22:13:20Z usage app r2: 600 from the limit, 500 from what was purchased, 200 are debt",
-            "2023-11-18T22:13:20Z 200 taken back by evt_00006 (400 of 1000 (minor units) of charge ch_1 is refunded): \
+            "2023-11-16T22:13:20Z grant of cs_2, pack small: 500 are added to purchased credits",
+            "2023-11-17T22:13:20Z usage app r2: 600 from the limit, 500 from purchased credits, 200 are debt",
+            "2023-11-18T22:13:20Z 200 taken back by evt_00006 (400 of 1000 minor units of charge ch_1 are refunded): \
              200 are spent already and become debt",
-            "2023-11-19T22:13:20Z 200 returned by evt_00005 (refund re_1 of 400 (minor units) of charge ch_1 failed): \
+            "2023-11-19T22:13:20Z 200 returned by evt_00005 (refund re_1 of 400 minor units of charge ch_1 failed): \
              200 pay off debt",
             "2023-12-14T22:13:20Z period of sub_1, 2023-12-14T22:13:20Z to 2024-01-13T22:13:20Z: 1,000 are included",
             "2023-12-14T22:13:20Z invoice in_1: nothing rolls over from 2023-11-14T22:13:20Z to 2023-12-14T22:13:20Z, \
-             nothing was left of what was paid for",
+             no paid units were left",
             "2023-12-15T22:13:20Z usage app r3: 300 from the limit",
             "2024-01-13T22:13:20Z period of sub_1, 2024-01-13T22:13:20Z to 2024-02-12T22:13:20Z: 1,000 are included",
-            "2024-01-13T22:13:20Z rollover by invoice in_2: 700 were left of 2023-12-14T22:13:20Z to \
-             2024-01-13T22:13:20Z, 700 come in; 200 of them pay off debt",
+            "2024-01-13T22:13:20Z rollover by invoice in_2: 700 were unused in 2023-12-14T22:13:20Z to \
+             2024-01-13T22:13:20Z, 700 roll over; 200 of them pay off debt",
         ]
     );
     assert_eq!(
@@ -164,7 +166,7 @@ fn each_change_is_told_by_its_bucket_with_its_cause_and_why() {
 }
 
 #[test]
-fn what_the_lines_change_adds_up_to_the_balance_as_of_any_moment() {
+fn the_lines_add_up_to_the_balance_as_of_any_moment() {
     for (day, expected) in [
         (0, (0, 0, 0, 1_000)),
         (1, (400, 0, 0, 600)),
@@ -176,7 +178,7 @@ fn what_the_lines_change_adds_up_to_the_balance_as_of_any_moment() {
         (31, (300, -200, 0, 500)),
         (60, (0, 500, 0, 1_500)),
     ] {
-        let tokens = meter(&life(), &usage(), day);
+        let tokens = meter(&events(), &usage(), day);
         let (used, rollover, purchased, available) = expected;
         assert_eq!(
             (tokens.used, tokens.rollover, tokens.purchased, tokens.available),
@@ -184,31 +186,31 @@ fn what_the_lines_change_adds_up_to_the_balance_as_of_any_moment() {
             "day {day}"
         );
         assert_eq!(tokens.plan_limit, Some(1_000));
-        let sum = |of: fn(&crate::domain::explain::BalanceLine) -> i64| tokens.lines.iter().map(of).sum::<i64>();
+        let sum = |field: fn(&crate::domain::explain::BalanceLine) -> i64| tokens.lines.iter().map(field).sum::<i64>();
         assert_eq!(
             (sum(|l| l.rollover), sum(|l| l.purchased)),
             (rollover, purchased),
             "day {day}"
         );
     }
-    let before = told(&facts(&life()), &usage(), -1, true).expect("theirs later");
+    let before = explained(&facts(&events()), &usage(), -1, true).expect("u1 is known later");
     assert!(before.meters.is_empty() && before.entitlement.is_none());
-    assert!(before.summary[1].starts_with("Nothing was known of them yet"));
+    assert!(before.summary[1].starts_with("Nothing was known yet"));
 }
 
 #[test]
-fn a_debt_and_a_cap_are_told_where_they_cut_what_comes_in() {
-    let mut life = life();
-    life.extend((3..=5).flat_map(renewal));
-    let tokens = meter(&life, &usage(), 151);
+fn a_rollover_line_names_the_cap_and_a_summary_names_the_debt() {
+    let mut events = events();
+    events.extend((3..=5).flat_map(renewal));
+    let tokens = meter(&events, &usage(), 151);
     let last = tokens.lines.last().expect("a rollover");
     assert_eq!(
         last.words.split_once("Z, ").map(|(_, words)| words),
-        Some("0 come in, up to the cap of 2,000"),
+        Some("0 roll over, up to the cap of 2,000"),
         "{}",
         last.words
     );
-    let debt = meter(&life, &usage(), 3);
+    let debt = meter(&events, &usage(), 3);
     assert_eq!(
         debt.summary,
         "0 of 1,000 left in this period, a debt of 200, 0 purchased: -200 available."
@@ -216,7 +218,7 @@ fn a_debt_and_a_cap_are_told_where_they_cut_what_comes_in() {
     let repaid = meter(&[(0, pack())], &[used("app r1", -5, 300)], 1);
     assert_eq!(
         repaid.lines[1].words,
-        "grant of cs_2, pack small: 300 pay off debt, 200 are added to what was purchased"
+        "grant of cs_2, pack small: 300 pay off debt, 200 are added to purchased credits"
     );
     assert_eq!(
         repaid.summary,
@@ -225,17 +227,17 @@ fn a_debt_and_a_cap_are_told_where_they_cut_what_comes_in() {
 }
 
 #[test]
-fn a_grace_lends_its_limit_until_it_is_over() {
+fn a_grace_lifts_the_limit_until_it_is_over() {
     let mut max = sub("active", "max");
     if let Some(plan) = &mut max.plan {
         plan.limits.insert("tokens".to_owned(), Some(3_000));
     }
-    let life = [
+    let events = [
         (0, other_session(user("u1"), None)),
         (0, created(max)),
         (5 * DAY, changed(sub("active", "basic"))),
     ];
-    let tokens = meter(&life, &[used("app r1", 6 * DAY, 2_000)], 31);
+    let tokens = meter(&events, &[used("app r1", 6 * DAY, 2_000)], 31);
     let words: Vec<&str> = tokens.lines[1..].iter().map(|l| l.words.as_str()).collect();
     assert_eq!(
         words,
@@ -246,16 +248,16 @@ fn a_grace_lends_its_limit_until_it_is_over() {
         ]
     );
     assert_eq!((tokens.plan_limit, tokens.available), (Some(1_000), Some(0)));
-    assert_eq!(meter(&life, &[], 29).plan_limit, Some(3_000));
+    assert_eq!(meter(&events, &[], 29).plan_limit, Some(3_000));
 }
 
 #[test]
-fn of_many_usages_those_that_follow_each_other_are_summed_up() {
+fn many_neighbouring_usage_lines_are_summed_up() {
     let many =
         |count: i64| -> Vec<LedgerRecord> { (0..count).map(|n| used(&format!("app {n}"), DAY + n, 10)).collect() };
-    let few = meter(&life(), &many(50), 3);
+    let few = meter(&events(), &many(50), 3);
     assert_eq!(few.summed_lines().len(), few.lines.len());
-    let tokens = meter(&life(), &many(20_000), 3);
+    let tokens = meter(&events(), &many(20_000), 3);
     assert_eq!(tokens.lines.iter().filter(|l| l.paid.is_some()).count(), 20_000);
     let short: Vec<String> = tokens.summed_lines().into_iter().map(|(_, words)| words).collect();
     assert_eq!(
@@ -268,7 +270,7 @@ fn of_many_usages_those_that_follow_each_other_are_summed_up() {
 }
 
 #[test]
-fn a_correction_is_told_beside_the_lines_that_have_it_in_them() {
+fn a_correction_stands_beside_the_lines_which_already_include_it() {
     let mut all = usage();
     let change = BalanceChange {
         used: -5,
@@ -276,22 +278,22 @@ fn a_correction_is_told_beside_the_lines_that_have_it_in_them() {
         purchased: 0,
     };
     all.push(recorded(EntryKind::Correction, "evt_00005", 5 * DAY, 0, change));
-    let tokens = meter(&life(), &all, 6);
-    assert_eq!(tokens.rollover, -200, "it is no change of its own");
+    let tokens = meter(&events(), &all, 6);
+    assert_eq!(tokens.rollover, -200, "the lines already include it");
     let words: Vec<&str> = tokens.corrections.iter().map(|l| l.words.as_str()).collect();
     assert_eq!(
         words,
         [
-            "correction by evt_00005 (refund re_1 of 400 (minor units) of charge ch_1 failed): used -5, rollover +1,005, \
-          for it changed what had been decided before"
+            "correction by evt_00005 (refund re_1 of 400 minor units of charge ch_1 failed): used -5, rollover +1,005, \
+          because it changed how earlier entries count"
         ]
     );
-    assert!(meter(&life(), &all, 4).corrections.is_empty(), "not yet");
+    assert!(meter(&events(), &all, 4).corrections.is_empty(), "not yet");
 }
 
 #[test]
 fn a_user_is_known_by_usage_or_a_pack_alone() {
-    let by_usage = told(&[], &[used("app r1", 0, 7)], 1, true).expect("usage tells of them");
+    let by_usage = explained(&[], &[used("app r1", 0, 7)], 1, true).expect("usage names the user");
     let row = by_usage.entitlement.expect("a row");
     assert_eq!(
         (
@@ -305,30 +307,30 @@ fn a_user_is_known_by_usage_or_a_pack_alone() {
     assert_eq!(row.stripe_subscription_id, None);
     assert_eq!(
         by_usage.summary,
-        ["u1 may use free only.", "No subscription is known to be theirs."]
+        ["u1 may use free only.", "No subscription is linked to this user."]
     );
     assert_eq!(
         by_usage.meters[0].summary,
         "Nothing is included, a debt of 7, 0 purchased: -7 available."
     );
-    let by_pack = told(&facts(&[(0, pack())]), &[], 1, true).expect("a pack tells of them");
+    let by_pack = explained(&facts(&[(0, pack())]), &[], 1, true).expect("a pack names the user");
     assert_eq!(by_pack.entitlement.map(|row| row.status), Some("none".to_owned()));
-    assert_eq!(told(&[], &[], 1, true), None);
+    assert_eq!(explained(&[], &[], 1, true), None);
 }
 
 #[test]
-fn a_test_clock_tells_of_periods_that_have_not_begun_as_of_the_moment_asked_for() {
-    let mut life = life();
-    for (at, _) in &mut life {
+fn periods_that_a_test_clock_announces_early_do_not_count_before_they_begin() {
+    let mut events = events();
+    for (at, _) in &mut events {
         *at = (*at).min(6 * DAY);
     }
-    let (facts, usage) = (facts(&life), usage());
-    let of = |day, is_past| {
-        let meters = told(&facts, &usage, day, is_past).expect("theirs").meters;
+    let (facts, usage) = (facts(&events), usage());
+    let at = |day, is_past| {
+        let meters = explained(&facts, &usage, day, is_past).expect("u1 is known").meters;
         (meters[0].used, meters[0].rollover)
     };
-    assert_eq!(of(7, true), (1_000, -200), "the first period");
-    assert_eq!(of(31, true), (300, -200), "the second one");
-    assert_eq!(of(61, true), (0, 500), "the third one");
-    assert_eq!(of(61, false), (0, 500), "as it is stored");
+    assert_eq!(at(7, true), (1_000, -200), "the first period");
+    assert_eq!(at(31, true), (300, -200), "the second one");
+    assert_eq!(at(61, true), (0, 500), "the third one");
+    assert_eq!(at(61, false), (0, 500), "as it is stored");
 }

@@ -1,17 +1,18 @@
-//! The explanation of one user, made of their facts.
+//! The explanation of one user, from their facts.
 
 use super::{
     balances,
     explanation::{EntitlementRow, ExplainRequest, Explanation, HistoryEntry, SubscriptionHistory},
-    history::{self, Life},
+    history::{self, FoldedHistory},
     meter_history::LedgerRecord,
     summary,
     transition::ChangeKind,
-    words::{self, Moment},
+    words,
 };
 use crate::domain::{
     fact::{Fact, FactBody},
     ids::{AccountId, UserId},
+    moment::Moment,
     subscription::{
         account::Account,
         entitlement::{self, Entitlement},
@@ -20,60 +21,65 @@ use crate::domain::{
 };
 use std::collections::BTreeMap;
 
-/// A subscription with its life.
-struct Told<'a> {
+/// A subscription's history, and the account that it belongs to.
+struct AccountHistory<'a> {
     account: &'a AccountId,
-    life: Life,
+    history: FoldedHistory,
 }
 
-/// The story of a user in these facts: all those of the accounts that may be
-/// theirs, and of the payments of these, in any order; and in what the ledger
-/// recorded of them, in order. None if nothing, of whatever time, tells of them.
+/// Explains a user. `facts` are all facts of the accounts that may be theirs, and
+/// of these accounts' payments, in any order. `recorded` is their usage and their
+/// corrections in the ledger, in order. None if nothing names the user, at any time.
 #[must_use]
-pub fn explain(facts: &[Fact], recorded: &[LedgerRecord], question: &ExplainRequest<'_>) -> Option<Explanation> {
+pub fn explain(facts: &[Fact], recorded: &[LedgerRecord], request: &ExplainRequest<'_>) -> Option<Explanation> {
     let mut accounts: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
     for fact in facts {
         accounts.entry(&fact.account).or_default().push(fact);
     }
-    accounts.retain(|_, facts| tells_of(facts, question.user));
-    let told = accounts.values().flatten().map(|f| f.created);
-    let first = told.chain(recorded.iter().map(|r| r.entry.at)).min()?;
+    accounts.retain(|_, facts| names_user(facts, request.user));
+    let fact_times = accounts.values().flatten().map(|f| f.created);
+    let first = fact_times.chain(recorded.iter().map(|r| r.entry.at)).min()?;
     for facts in accounts.values_mut() {
-        facts.retain(|f| f.created <= question.at);
+        facts.retain(|f| f.created <= request.at);
     }
-    let mut told: Vec<Told<'_>> = accounts.iter().flat_map(|(id, f)| lives(id, f, question)).collect();
-    let theirs = told.iter().filter(|t| t.life.user.as_ref() == Some(question.user));
-    let subscriptions: Vec<&Subscription> = theirs.map(|t| &t.life.end).collect();
-    let entitlement = entitlement::of_user(question.user, &subscriptions, question.free_tier);
+    let mut histories: Vec<AccountHistory<'_>> =
+        accounts.iter().flat_map(|(id, f)| histories(id, f, request)).collect();
+    let is_theirs = |h: &&AccountHistory<'_>| h.history.user.as_ref() == Some(request.user);
+    let subscriptions: Vec<&Subscription> = histories.iter().filter(is_theirs).map(|h| &h.history.end).collect();
+    let entitlement = entitlement::of_user(request.user, &subscriptions, request.free_tier);
     let current = entitlement.as_ref().and_then(|e| {
-        let of = |s: &&&Subscription| Some(s.id.as_str()) == e.subscription.as_deref();
-        subscriptions.iter().find(of).map(|s| (*s).clone())
+        let is_current = |s: &&&Subscription| Some(s.id.as_str()) == e.subscription.as_deref();
+        subscriptions.iter().find(is_current).map(|s| (*s).clone())
     });
-    let summary = summary::sentences(question, entitlement.as_ref(), current.as_ref(), first);
-    told.sort_by_cached_key(|t| {
-        let is_current = current.as_ref().is_some_and(|c| c.id == t.life.end.id);
-        let since = t.life.entries.first().map(|e| e.at);
-        (!is_current, std::cmp::Reverse(since), t.life.end.id.clone())
+    let summary = summary::sentences(request, entitlement.as_ref(), current.as_ref(), first);
+    histories.sort_by_cached_key(|h| {
+        let is_current = current.as_ref().is_some_and(|c| c.id == h.history.end.id);
+        let since = h.history.entries.first().map(|e| e.at);
+        (!is_current, std::cmp::Reverse(since), h.history.end.id.clone())
     });
-    let meters = balances::meters(facts, recorded, question);
-    let none = || (!meters.is_empty()).then(|| Entitlement::by_balance(question.user, question.free_tier));
-    let row = entitlement.or_else(none).map(|e| EntitlementRow::at(e, question.at));
+    let meters = balances::meters(facts, recorded, request);
+    // A user with a balance has a row, even without a subscription.
+    let by_balance =
+        || (!meters.is_empty()).then(|| Entitlement::without_subscription(request.user, request.free_tier));
+    let row = entitlement
+        .or_else(by_balance)
+        .map(|e| EntitlementRow::at(e, request.at));
     Some(Explanation {
-        user_id: question.user.clone(),
-        at: Moment(question.at),
+        user_id: request.user.clone(),
+        at: Moment(request.at),
         summary,
         entitlement: row,
-        subscriptions: told
+        subscriptions: histories
             .into_iter()
-            .map(|t| t.chapter(current.as_ref(), question))
+            .map(|h| h.finish(current.as_ref(), request))
             .collect(),
-        others: accounts.values().flat_map(|f| others(f, question)).collect(),
+        others: accounts.values().flat_map(|f| others(f, request)).collect(),
         meters,
     })
 }
 
 /// Whether one of an account's facts names the user.
-fn tells_of(facts: &[&Fact], user: &UserId) -> bool {
+fn names_user(facts: &[&Fact], user: &UserId) -> bool {
     let is = |named: &Option<UserId>| named.as_ref() == Some(user);
     facts.iter().any(|fact| match &fact.body {
         FactBody::Subscription(s) => is(&s.now.user),
@@ -82,59 +88,62 @@ fn tells_of(facts: &[&Fact], user: &UserId) -> bool {
     })
 }
 
-/// The subscriptions of an account that are, or were, the user's, or nobody's yet.
-fn lives<'a>(account: &'a AccountId, facts: &[&'a Fact], question: &ExplainRequest<'a>) -> Vec<Told<'a>> {
+/// An account's subscriptions that are or were the user's, or are not linked yet.
+fn histories<'a>(account: &'a AccountId, facts: &[&'a Fact], request: &ExplainRequest<'a>) -> Vec<AccountHistory<'a>> {
     let ids = Account::fold(facts).subscriptions.into_iter().map(|s| s.id);
-    let lives = ids.map(|id| {
+    let histories = ids.map(|id| {
         let (own, others): (Vec<&Fact>, Vec<&Fact>) =
             facts.iter().copied().partition(|f| f.body.subscription() == Some(&id));
-        history::tell(&id, &own, &others, question)
+        history::of_subscription(&id, &own, &others, request)
     });
-    lives
-        .filter(|life| life.ever_theirs || life.user.is_none())
-        .map(|life| Told { account, life })
+    histories
+        .filter(|history| history.was_theirs || history.user.is_none())
+        .map(|history| AccountHistory { account, history })
         .collect()
 }
 
-/// What is known of an account beside its subscriptions.
-fn others(facts: &[&Fact], question: &ExplainRequest<'_>) -> Vec<HistoryEntry> {
+/// The facts of an account that are about no subscription; without those that name another user.
+fn others(facts: &[&Fact], request: &ExplainRequest<'_>) -> Vec<HistoryEntry> {
     let mut facts: Vec<&Fact> = facts
         .iter()
         .copied()
         .filter(|f| f.body.subscription().is_none())
         .collect();
     facts.sort_by_key(|f| (f.created, &f.event_id));
-    let nothing = |fact: &Fact| match &fact.body {
+    let no_change = |fact: &Fact| match &fact.body {
         FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => {
             "changes no subscription by itself"
         }
         _ => "changes no subscription",
     };
-    let of_another = |fact: &&Fact| match &fact.body {
+    let is_anothers = |fact: &&Fact| match &fact.body {
         FactBody::Session(s) => s
             .user
             .as_ref()
             .or(s.reference.as_ref())
-            .is_some_and(|u| u != question.user),
+            .is_some_and(|u| u != request.user),
         _ => false,
     };
     facts
         .into_iter()
-        .filter(|f| !of_another(f))
-        .map(|f| question.entry(f, words::tells(f), vec![ChangeKind::Nothing.is(nothing(f))]))
+        .filter(|f| !is_anothers(f))
+        .map(|f| {
+            let change = ChangeKind::Nothing.note(no_change(f));
+            request.entry(f, words::detail(f), vec![change])
+        })
         .collect()
 }
 
-impl Told<'_> {
-    fn chapter(self, current: Option<&Subscription>, question: &ExplainRequest<'_>) -> SubscriptionHistory {
-        let end = &self.life.end;
+impl AccountHistory<'_> {
+    fn finish(self, current: Option<&Subscription>, request: &ExplainRequest<'_>) -> SubscriptionHistory {
+        let end = &self.history.end;
         SubscriptionHistory {
             subscription: end.id.clone(),
             customer: self.account.clone(),
             is_current: current.is_some_and(|c| c.id == end.id),
-            notes: summary::notes(end, self.life.user.as_ref(), current, question),
-            user: self.life.user,
-            entries: self.life.entries,
+            notes: summary::notes(end, self.history.user.as_ref(), current, request),
+            user: self.history.user,
+            entries: self.history.entries,
         }
     }
 }

@@ -1,36 +1,37 @@
-//! What an explanation is asked for, and what it holds.
+//! The input and the output of an explanation.
 
-use super::{meter_history::MeterHistory, transition::ChangeNote, words::Moment};
+use super::{meter_history::MeterHistory, transition::ChangeNote};
 use crate::domain::{
     fact::{Fact, Seconds},
     ids::{AccountId, EventId, SubscriptionId, UserId},
+    moment::Moment,
     subscription::entitlement::Entitlement,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Whose story, as of when.
+/// Which user to explain, and as of when.
 #[derive(Debug, Clone, Copy)]
 pub struct ExplainRequest<'a> {
-    /// Whose.
+    /// The user.
     pub user: &'a UserId,
-    /// As of this moment: facts created later do not count.
+    /// The moment. Facts created later do not count.
     pub at: Seconds,
-    /// Whether that is another moment than now: of periods that begin after it
-    /// nothing counts yet, though events have told of them.
+    /// Whether the moment is not now. Then periods that begin after it do not
+    /// count, even if earlier events announce them (Stripe's test clocks do this).
     pub is_past: bool,
-    /// The tier of who has none.
+    /// The tier of users without a subscription.
     pub free_tier: &'a str,
     /// The types of the events, where they are known.
     pub types: &'a BTreeMap<EventId, String>,
 }
 
-/// The story of a user.
+/// What a user has at a moment, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
-    /// As of when.
+    /// The moment.
     pub at: Moment,
     /// What they have and why, in a few sentences.
     pub summary: Vec<String>,
@@ -38,13 +39,13 @@ pub struct Explanation {
     pub entitlement: Option<EntitlementRow>,
     /// Their subscriptions, the current one first.
     pub subscriptions: Vec<SubscriptionHistory>,
-    /// What else is known of their customers: purchases, refunds, disputes.
+    /// The other facts of their customers: purchases, refunds, disputes.
     pub others: Vec<HistoryEntry>,
     /// Their balances, meter by meter.
     pub meters: Vec<MeterHistory>,
 }
 
-/// A row of `billing.entitlements`, by the names of its columns.
+/// A row of `billing.entitlements`, with the names of its columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the columns are described in the README")]
 pub struct EntitlementRow {
@@ -66,18 +67,18 @@ pub struct EntitlementRow {
     pub stripe_subscription_id: Option<String>,
 }
 
-/// One subscription.
+/// One subscription and its facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SubscriptionHistory {
     /// Its id.
     pub subscription: SubscriptionId,
     /// The Stripe customer.
     pub customer: AccountId,
-    /// Whose it is at that moment.
+    /// The user that it is linked to at that moment.
     pub user: Option<UserId>,
     /// Whether it decides about the entitlement.
     pub is_current: bool,
-    /// Why it does, or does not; and what else is to be known of it.
+    /// Why it is not the current one, and what else an operator should know.
     pub notes: Vec<String>,
     /// Its facts, in order.
     pub entries: Vec<HistoryEntry>,
@@ -86,13 +87,13 @@ pub struct SubscriptionHistory {
 /// What happened at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HistoryEntry {
-    /// When: the event's `created`.
+    /// When the event was created.
     pub at: Moment,
-    /// The event; none where time alone made the change.
+    /// The event; none where a period ran out without an event.
     pub event: Option<EventId>,
-    /// Its type, where it is known.
+    /// The event's type, where it is known.
     pub event_type: Option<String>,
-    /// What it tells, where its type does not say it all.
+    /// What the event reports, where its type does not say it.
     pub detail: Option<String>,
     /// What it changed.
     pub changes: Vec<ChangeNote>,
@@ -115,7 +116,7 @@ impl ExplainRequest<'_> {
 }
 
 impl EntitlementRow {
-    /// What the view shows of it at a moment.
+    /// The row that the view shows at a moment.
     pub(super) fn at(entitlement: Entitlement, at: Seconds) -> Self {
         let grace = entitlement.grace.filter(|g| g.until > at);
         let (grace_tier, grace_until) = grace.map(|g| (g.plan.tier, Moment(g.until))).unzip();

@@ -1,88 +1,89 @@
-//! One subscription's life, fact by fact: the states on the way, each a function
-//! of the facts so far, and what the one has that the one before it had not.
+//! One subscription's history, fact by fact: it is folded up to each fact, and
+//! each state is compared with the state before it.
 
 use super::{
     changes::{gives, linked},
     explanation::{ExplainRequest, HistoryEntry},
     transition::{ChangeKind, ChangeNote, Transition},
-    words::{Moment, tells},
+    words::detail,
 };
 use crate::domain::{
     fact::{Fact, FactBody, Seconds},
     ids::{SubscriptionId, UserId},
+    moment::Moment,
     subscription::{
         grace::Grace,
-        link::{self, Claim},
+        link::{self, OwnerClaim},
         order::in_order,
         state::Subscription,
     },
 };
 
-/// A life that was told.
+/// A subscription's history, and the state at its end.
 #[derive(Debug)]
-pub(super) struct Life {
-    /// The state at its end.
+pub(super) struct FoldedHistory {
+    /// The state at the end.
     pub(super) end: Subscription,
-    /// Whose it is at its end.
+    /// The user that it is linked to at the end.
     pub(super) user: Option<UserId>,
-    /// Whether it ever was the asking user's.
-    pub(super) ever_theirs: bool,
+    /// Whether it was linked to the explained user at any time.
+    pub(super) was_theirs: bool,
     /// What happened, in order.
     pub(super) entries: Vec<HistoryEntry>,
 }
 
-/// Tells the life of a subscription. `own` are the facts about it, `others` the
-/// further ones of its account: of these, the first to name a user tells whose the customer is.
-pub(super) fn tell<'a>(
+/// The history of a subscription. `own` are the facts about it, `others` are the
+/// other facts of its account. The best claim among `others` names the customer's user.
+pub(super) fn of_subscription<'a>(
     id: &SubscriptionId,
     own: &[&'a Fact],
     others: &[&'a Fact],
-    question: &ExplainRequest<'a>,
-) -> Life {
-    let named = others.iter().filter_map(|f| Some((link::of_customer(f)?, *f)));
-    let teller = MeterContext {
-        question,
-        neighbour: named.min_by(|a, b| a.0.cmp(&b.0)),
+    request: &ExplainRequest<'a>,
+) -> FoldedHistory {
+    let claims = others.iter().filter_map(|f| Some((link::customer_owner(f)?, *f)));
+    let builder = HistoryBuilder {
+        request,
+        customer_claim: claims.min_by(|a, b| a.0.cmp(&b.0)),
         undecided: 0,
         so_far: Vec::new(),
         second: Vec::new(),
-        settled: Subscription::unknown(id.clone()),
+        before_second: Subscription::unknown(id.clone()),
         state: Subscription::unknown(id.clone()),
         now: Seconds::MIN,
         link: None,
-        ever_theirs: false,
+        was_theirs: false,
         grace: None,
         entries: Vec::new(),
     };
-    teller.run(own)
+    builder.run(own)
 }
 
-struct MeterContext<'q, 'a> {
-    question: &'q ExplainRequest<'a>,
-    /// The best word of another fact about whose the customer is.
-    neighbour: Option<(Claim, &'a Fact)>,
-    /// How many seconds stay undecided, with all facts known.
+struct HistoryBuilder<'q, 'a> {
+    request: &'q ExplainRequest<'a>,
+    /// The best claim of another fact that names the customer's user.
+    customer_claim: Option<(OwnerClaim, &'a Fact)>,
+    /// How many seconds have changes of unknown order, once all facts are known.
     undecided: u32,
     so_far: Vec<&'a Fact>,
-    /// Those of `so_far` that are of the present second.
+    /// The facts of `so_far` that are of the latest second.
     second: Vec<&'a Fact>,
-    /// The state before the present second.
-    settled: Subscription,
+    /// The state before the latest second.
+    before_second: Subscription,
     /// The state after `so_far`.
     state: Subscription,
     now: Seconds,
-    link: Option<Claim>,
-    ever_theirs: bool,
-    /// The grace that was told to run.
+    link: Option<OwnerClaim>,
+    was_theirs: bool,
+    /// The grace that runs, and whose end is not in `entries` yet.
     grace: Option<Grace>,
     entries: Vec<HistoryEntry>,
 }
 
-impl<'a> MeterContext<'_, 'a> {
-    fn run(mut self, own: &[&'a Fact]) -> Life {
+impl<'a> HistoryBuilder<'_, 'a> {
+    fn run(mut self, own: &[&'a Fact]) -> FoldedHistory {
         let ordered = in_order(own.iter().copied(), None);
         self.undecided = ordered.undecided;
-        let twins: Vec<&Fact> = own
+        let repeated: Vec<&Fact> = own
             .iter()
             .copied()
             .filter(|f| matches!(f.body, FactBody::Subscription(_)))
@@ -91,47 +92,48 @@ impl<'a> MeterContext<'_, 'a> {
         for fact in ordered.facts {
             self.time_passes(fact.created);
             self.take(fact);
-            for twin in twins.iter().filter(|t| are_twins(fact, t)) {
-                let words = format!("changes nothing: twin of {}", fact.event_id);
-                self.entries.push(self.entry(twin, vec![ChangeKind::Nothing.is(words)]));
+            for twin in repeated.iter().filter(|t| are_twins(fact, t)) {
+                let words = format!("changes nothing: repeats event {}", fact.event_id);
+                self.entries
+                    .push(self.entry(twin, vec![ChangeKind::Nothing.note(words)]));
             }
         }
-        self.time_passes(self.question.at);
-        Life {
+        self.time_passes(self.request.at);
+        FoldedHistory {
             end: self.state,
             user: self.link.map(|c| c.user),
-            ever_theirs: self.ever_theirs,
+            was_theirs: self.was_theirs,
             entries: self.entries,
         }
     }
 
-    /// What happens up to `until` without a fact of the subscription: a grace is
-    /// over, or the customer's user becomes known.
+    /// What happens up to `until` without a fact of the subscription: a grace
+    /// ends, or another fact names the customer's user.
     fn time_passes(&mut self, until: Seconds) {
         if self.so_far.is_empty() {
             return;
         }
         let mut between = Vec::new();
-        if let Some((claim, fact)) = self.neighbour.clone()
+        if let Some((claim, fact)) = self.customer_claim.clone()
             && fact.created > self.now
             && fact.created <= until
             && self.state.claim.is_none()
             && self.link.is_none()
         {
-            let told = self.link_to(Some(claim));
-            between.push(self.entry(fact, told.into_iter().collect()));
+            let change = self.link_to(Some(claim));
+            between.push(self.entry(fact, change.into_iter().collect()));
         }
         if let Some(grace) = self.grace.take_if(|g| g.until <= until) {
             let old = &grace.plan.tier;
-            let new = gives(&self.state, grace.until, self.question.free_tier);
+            let new = gives(&self.state, grace.until, self.request.free_tier);
             between.push(HistoryEntry {
                 at: Moment(grace.until),
                 event: None,
                 event_type: None,
-                detail: Some("the period that was paid for has ended".to_owned()),
+                detail: Some("no event: the paid period has ended".to_owned()),
                 changes: vec![
-                    ChangeKind::GraceEnded.is(format!("grace of {old} is over: its time has come")),
-                    ChangeKind::Access.is(format!("gives {new} (before: {old})")),
+                    ChangeKind::GraceEnded.note(format!("grace of {old} is over")),
+                    ChangeKind::Access.note(format!("gives {new} (before: {old})")),
                 ],
                 access_tier: Some(new.to_owned()),
             });
@@ -142,70 +144,75 @@ impl<'a> MeterContext<'_, 'a> {
 
     fn take(&mut self, fact: &'a Fact) {
         if self.second.first().is_some_and(|f| f.created != fact.created) {
-            self.settled = self.state.clone();
+            self.before_second = self.state.clone();
             self.second.clear();
         }
         self.second.push(fact);
         let was_known = self.so_far.iter().any(|f| repeats(f, fact));
         self.so_far.push(fact);
         self.now = self.now.max(fact.created);
-        let advanced = self.settled.advance(&self.second);
+        let advanced = self.before_second.advance(&self.second);
         let after = advanced.unwrap_or_else(|| Subscription::refold(self.state.id.clone(), &self.so_far));
-        let step = Transition {
+        let transition = Transition {
             fact,
             before: &self.state,
             after: &after,
-            free_tier: self.question.free_tier,
+            free_tier: self.request.free_tier,
         };
-        let (mut changes, gives) = (step.changes(), step.gives().map(str::to_owned));
+        let (mut changes, access_tier) = (transition.changes(), transition.gives().map(str::to_owned));
         if self.undecided > 0 && after.undecided > self.state.undecided {
-            let words = "no evidence orders the changes of this second: the event ids decide";
-            changes.push(ChangeKind::Undecided.is(words));
+            let words = "the order of the changes in this second is unknown: the event ids decide";
+            changes.push(ChangeKind::Undecided.note(words));
         }
-        let neighbour = self.neighbour.as_ref().filter(|(_, f)| f.created <= self.now);
+        let customer_claim = self.customer_claim.as_ref().filter(|(_, f)| f.created <= self.now);
         let claim = after
             .claim
             .clone()
-            .or_else(|| neighbour.map(|(claim, _)| claim.clone()));
+            .or_else(|| customer_claim.map(|(claim, _)| claim.clone()));
         changes.extend(self.link_to(claim));
         if changes.is_empty() {
-            changes.push(ChangeKind::Nothing.is(self.nothing(fact, was_known)));
+            changes.push(ChangeKind::Nothing.note(self.no_change(fact, was_known)));
         }
         self.entries.push(HistoryEntry {
-            access_tier: gives,
+            access_tier,
             ..self.entry(fact, changes)
         });
         self.grace = after.grace.clone().filter(|g| g.until > self.now);
         self.state = after;
     }
 
-    fn link_to(&mut self, claim: Option<Claim>) -> Option<ChangeNote> {
+    fn link_to(&mut self, claim: Option<OwnerClaim>) -> Option<ChangeNote> {
         let change = linked(self.link.as_ref(), claim.as_ref());
-        self.ever_theirs |= claim.as_ref().is_some_and(|c| c.user == *self.question.user);
+        self.was_theirs |= claim.as_ref().is_some_and(|c| c.user == *self.request.user);
         self.link = claim;
         change
     }
 
     /// Why a fact changes nothing.
-    fn nothing(&self, fact: &Fact, was_known: bool) -> String {
-        let shown = |state: &Subscription, said: &FactBody| match said {
-            FactBody::Subscription(s) => state.latest.as_ref().is_some_and(|latest| latest.shows_same(&s.now)),
+    fn no_change(&self, fact: &Fact, was_known: bool) -> String {
+        let shows_same = match &fact.body {
+            FactBody::Subscription(s) => self
+                .state
+                .latest
+                .as_ref()
+                .is_some_and(|latest| latest.shows_same(&s.now)),
             _ => false,
         };
         let why = match &fact.body {
-            FactBody::Subscription(_) if self.state.ended => ": it is told after the end",
-            said if was_known || shown(&self.state, said) => ": it repeats what was known",
+            FactBody::Subscription(_) if self.state.ended => ": the subscription had ended before",
+            _ if was_known || shows_same => ": this was known already",
             _ => " by itself",
         };
         format!("changes nothing{why}")
     }
 
     fn entry(&self, fact: &Fact, changes: Vec<ChangeNote>) -> HistoryEntry {
-        self.question.entry(fact, tells(fact), changes)
+        self.request.entry(fact, detail(fact), changes)
     }
 }
 
-/// Whether two facts tell the same of the same object, but for a snapshot.
+/// Whether two facts report the same step of the same object. Snapshots of
+/// subscriptions are left out: [`are_twins`] compares them.
 fn repeats(known: &Fact, fact: &Fact) -> bool {
     match (&known.body, &fact.body) {
         (FactBody::Invoice(a), FactBody::Invoice(b)) => (&a.invoice, a.step) == (&b.invoice, b.step),
@@ -215,11 +222,11 @@ fn repeats(known: &Fact, fact: &Fact) -> bool {
     }
 }
 
-/// Whether two snapshots are of one change, as the order of facts sees it.
-fn are_twins(stands: &Fact, twin: &Fact) -> bool {
-    match (&stands.body, &twin.body) {
-        (FactBody::Subscription(a), FactBody::Subscription(b)) if stands.created == twin.created => match b.prints {
-            Some(_) => (a.phase, a.prints, &a.request) == (b.phase, b.prints, &b.request),
+/// Whether two snapshots are of one change, by the same rule as the order of facts.
+fn are_twins(known: &Fact, fact: &Fact) -> bool {
+    match (&known.body, &fact.body) {
+        (FactBody::Subscription(a), FactBody::Subscription(b)) if known.created == fact.created => match b.digests {
+            Some(_) => (a.phase, a.digests, &a.request) == (b.phase, b.digests, &b.request),
             None => a == b,
         },
         _ => false,

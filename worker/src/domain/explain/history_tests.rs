@@ -1,16 +1,16 @@
-//! What is told of each event: the words for what it changed.
+//! The words for what each event changed.
 
 use crate::domain::{
     explain::{
         ExplainRequest, HistoryEntry, explain,
-        explain_user::tests::{basic, told},
+        explain_user::tests::{basic, explained},
     },
     fact::{Fact, FactBody, InvoiceStep, Seconds, Snapshot},
     ids::UserId,
     subscription::{account::Account, entitlement},
     testkit::{
-        DAY, T0, Told, active, changed, created, deleted, facts, invoice, item, month, not_renewed, prorated, renewed,
-        sub, user,
+        DAY, T0, TimedFact, active, changed, created, deleted, facts, invoice, item, month, not_renewed, prorated,
+        renewed, sub, user,
     },
 };
 use std::{
@@ -20,30 +20,31 @@ use std::{
 
 /// The words of all entries of the first subscription.
 #[track_caller]
-fn check(life: &[Told], after: Seconds, expected: &[&[&str]]) {
-    let story = told(life, after);
+fn check(events: &[TimedFact], after: Seconds, expected: &[&[&str]]) {
+    let explanation = explained(events, after);
     let words = |entry: &HistoryEntry| -> Vec<String> { entry.changes.iter().map(|c| c.words.clone()).collect() };
-    let entries: Vec<Vec<String>> = story.subscriptions[0].entries.iter().map(words).collect();
-    assert_eq!(entries, expected, "{story:#?}");
+    let entries: Vec<Vec<String>> = explanation.subscriptions[0].entries.iter().map(words).collect();
+    assert_eq!(entries, expected, "{explanation:#?}");
 }
 
-/// What is told of the events of the last second, when the first, at second 0, began an active max.
+/// Checks the words for the events of the last second. The subscription begins at
+/// second 0 as an active max.
 #[track_caller]
-fn check_last(life: &[Told], expected: &[&str]) {
-    let mut life = life.to_vec();
-    life.insert(0, (0, created(sub("active", "max"))));
-    let last = life.iter().map(|(at, _)| *at).max().expect("a life");
-    let story = told(&life, last);
-    let entries = story.subscriptions[0].entries.iter();
+fn check_last(events: &[TimedFact], expected: &[&str]) {
+    let mut events = events.to_vec();
+    events.insert(0, (0, created(sub("active", "max"))));
+    let last = events.iter().map(|(at, _)| *at).max().expect("a life");
+    let explanation = explained(&events, last);
+    let entries = explanation.subscriptions[0].entries.iter();
     let words: Vec<&str> = entries
         .filter(|e| e.at.0 == T0 + last)
         .flat_map(|e| e.changes.iter().map(|c| c.words.as_str()))
         .collect();
-    assert_eq!(words, expected, "{story:#?}");
+    assert_eq!(words, expected, "{explanation:#?}");
 }
 
 #[test]
-fn a_life_is_told_event_by_event() {
+fn each_event_has_words_for_its_changes() {
     let canceling = Snapshot {
         cancel_at_period_end: true,
         canceled_at: Some(T0 + 35 * DAY),
@@ -53,7 +54,7 @@ fn a_life_is_told_event_by_event() {
         status: "canceled".to_owned(),
         ..canceling.clone()
     };
-    let life = [
+    let events = [
         (0, created(sub("incomplete", "max"))),
         (1, changed(sub("active", "max"))),
         (
@@ -68,15 +69,15 @@ fn a_life_is_told_event_by_event() {
         (40 * DAY, deleted(canceled)),
     ];
     check(
-        &life,
+        &events,
         50 * DAY,
         &[
             &[
                 "begins: incomplete, max",
                 "period 2023-11-14T22:13:20Z to 2023-12-14T22:13:20Z",
-                "linked to u1, as the user of its customer, named by evt_00010",
+                "linked to u1, as the user of its customer, whom evt_00010 names",
             ],
-            &["first payment: has ever paid"],
+            &["first payment: ever_paid is true from here on"],
             &[
                 "status incomplete -> active",
                 "highest tier so far: max",
@@ -84,12 +85,12 @@ fn a_life_is_told_event_by_event() {
             ],
             &[
                 "tier max -> basic",
-                "grace begins: max until 2023-12-14T22:13:20Z; what was paid for stays until its period ends",
+                "grace begins: max until 2023-12-14T22:13:20Z; it is paid until then",
             ],
-            &["grace of max is over: its time has come", "gives basic (before: max)"],
+            &["grace of max is over", "gives basic (before: max)"],
             &["period 2023-12-14T22:13:20Z to 2024-01-13T22:13:20Z"],
             &["changes nothing by itself"],
-            &["cancellation asked: it ends at 2024-01-13T22:13:20Z"],
+            &["cancellation requested: it ends at 2024-01-13T22:13:20Z"],
             &["cancellation taken back"],
             &[
                 "status active -> canceled; it is over for good",
@@ -109,12 +110,12 @@ fn a_downgrade_without_grace_says_why() {
         ("past_due", "no grace for max: its payment was past due"),
         ("unpaid", "no grace for max: the subscription was unpaid"),
     ] {
-        let life = [(1, changed(sub(status, "max"))), (day, changed(sub(status, "basic")))];
+        let events = [(1, changed(sub(status, "max"))), (day, changed(sub(status, "basic")))];
         let back = [(1, changed(sub(status, "max"))), (day, basic())];
         let status = format!("status {status} -> active");
         match status.as_str() {
             "status unpaid -> active" => check_last(&back, &[&status, tier, why, "gives basic (before: free)"]),
-            _ => check_last(&life, &[tier, why, gives]),
+            _ => check_last(&events, &[tier, why, gives]),
         }
     }
     check_last(
@@ -132,24 +133,24 @@ fn a_downgrade_without_grace_says_why() {
     );
     for credit in [item(-300, true), prorated(-300)] {
         let paid = matches!(credit, FactBody::Invoice(_));
-        let told: &[&str] = &[
+        let words: &[&str] = &[
             "changes nothing by itself",
             tier,
             "no grace for max: the change was credited",
             gives,
         ];
-        let told = if paid {
-            &["changes nothing by itself", tier, told[2], gives]
+        let words = if paid {
+            &["changes nothing by itself", tier, words[2], gives]
         } else {
-            told
+            words
         };
-        check_last(&[(day, basic()), (day, credit)], told);
+        check_last(&[(day, basic()), (day, credit)], words);
     }
     check_last(
         &[(day - 1, changed(sub("active", "plus"))), (day, basic())],
         &[
             "tier plus -> basic",
-            "grace of max stays as it is, until 2023-12-14T22:13:20Z",
+            "grace of max continues until 2023-12-14T22:13:20Z",
         ],
     );
 }
@@ -165,8 +166,8 @@ fn a_grace_that_ends_says_why() {
     check_last(
         &[(day, basic()), (day + 200, not_renewed(month(0)))],
         &[
-            "in_1700000000 counts as not paid",
-            &ends("the period was not paid after all"),
+            "in_1700000000 counts as unpaid",
+            &ends("its period turned out to be unpaid"),
             gives,
         ],
     );
@@ -178,14 +179,18 @@ fn a_grace_that_ends_says_why() {
         &[(day, basic()), (day + 200, changed(sub("unpaid", "basic")))],
         &[
             "status active -> unpaid",
-            &ends("the subscription gives no access any more"),
+            &ends("the subscription no longer gives access"),
             "gives free (before: max)",
         ],
     );
-    // Under a test clock the events of a period may come before it.
+    // Under a test clock, events may come before the period that they are about.
     check_last(
         &[(day, basic()), (day + 200, renewed(month(1)))],
-        &["first payment: has ever paid", &ends("the renewal is paid"), gives],
+        &[
+            "first payment: ever_paid is true from here on",
+            &ends("the renewal is paid"),
+            gives,
+        ],
     );
     check_last(
         &[(day, basic()), (day + 200, changed(active("basic", month(1))))],
@@ -203,9 +208,9 @@ fn a_grace_that_ends_says_why() {
     check_last(
         &late,
         &[
-            "first payment: has ever paid",
-            "in_1700000000 does not count as unpaid any more",
-            "grace begins: max until 2023-12-14T22:13:20Z; the period before the downgrade of 2023-11-19T22:13:20Z \
+            "first payment: ever_paid is true from here on",
+            "in_1700000000 no longer counts as unpaid",
+            "grace begins: max until 2023-12-14T22:13:20Z; the period of the downgrade at 2023-11-19T22:13:20Z \
              is paid now",
             "gives max (before: basic)",
         ],
@@ -213,31 +218,31 @@ fn a_grace_that_ends_says_why() {
 }
 
 #[test]
-fn a_failed_upgrade_is_held_until_it_is_paid() {
+fn a_failed_upgrade_is_suspended_until_it_is_paid() {
     let upgrade = changed(Snapshot {
         latest_invoice: Some("in_up".to_owned()),
         ..sub("active", "max")
     });
     let bill = |step| FactBody::Invoice(invoice("in_up", step, "subscription_update", month(0)));
-    let held = "the upgrade to max is held, since its payment failed (in_up): plus counts until that is paid";
-    let life = [
+    let suspended = "upgrade to max suspended: the payment of in_up failed; plus counts until it is paid";
+    let events = [
         (0, created(sub("active", "plus"))),
         (DAY, upgrade),
         (DAY + 5, bill(InvoiceStep::Failed)),
         (DAY + 6, bill(InvoiceStep::Failed)),
         (2 * DAY, bill(InvoiceStep::Paid)),
     ];
-    let story = told(&life[..3], 2 * DAY);
+    let explanation = explained(&events[..3], 2 * DAY);
     assert_eq!(
-        story.summary,
+        explanation.summary,
         [
             "u1 may use plus.",
             "Subscription sub_1 (max) is active; its period ends at 2023-12-14T22:13:20Z.",
-            "Its upgrade to max does not count until in_up, whose payment failed, is paid.",
+            "Its upgrade to max does not count until in_up is paid; that payment failed.",
         ]
     );
     check(
-        &life,
+        &events,
         3 * DAY,
         &[
             &[
@@ -245,18 +250,18 @@ fn a_failed_upgrade_is_held_until_it_is_paid() {
                 "period 2023-11-14T22:13:20Z to 2023-12-14T22:13:20Z",
                 "highest tier so far: plus",
                 "gives plus (before: free)",
-                "linked to u1, as the user of its customer, named by evt_00006",
+                "linked to u1, as the user of its customer, whom evt_00006 names",
             ],
             &[
                 "tier plus -> max",
                 "highest tier so far: max",
                 "gives max (before: plus)",
             ],
-            &[held, "gives plus (before: max)"],
-            &["changes nothing: it repeats what was known"],
+            &[suspended, "gives plus (before: max)"],
+            &["changes nothing: this was known already"],
             &[
-                "first payment: has ever paid",
-                "the held upgrade does not wait any more (is paid now): max counts",
+                "first payment: ever_paid is true from here on",
+                "upgrade resumed (its invoice is paid): max counts",
                 "gives max (before: plus)",
             ],
         ],
@@ -264,19 +269,19 @@ fn a_failed_upgrade_is_held_until_it_is_paid() {
 }
 
 #[test]
-fn what_changes_nothing_says_why() {
+fn an_event_that_changes_nothing_says_why() {
     let gone = || sub("canceled", "max");
     check_last(
         &[(5, changed(gone())), (9, changed(sub("active", "max")))],
-        &["changes nothing: it is told after the end"],
+        &["changes nothing: the subscription had ended before"],
     );
     check_last(
         &[(5, renewed(month(0))), (9, renewed(month(0)))],
-        &["changes nothing: it repeats what was known"],
+        &["changes nothing: this was known already"],
     );
     check_last(
         &[(9, changed(sub("active", "max")))],
-        &["changes nothing: it repeats what was known"],
+        &["changes nothing: this was known already"],
     );
     check_last(&[(9, item(300, true))], &["changes nothing by itself"]);
     let paused = Snapshot {
@@ -285,14 +290,14 @@ fn what_changes_nothing_says_why() {
     };
     check_last(
         &[(9, changed(paused))],
-        &["collection of payments paused, which changes nothing by itself"],
+        &["collection of payments paused; this changes nothing by itself"],
     );
 }
 
-/// Ten years of months, each with changes of the tier, one of them credited; for
-/// a year, an invoice is not paid.
-fn long() -> Vec<Fact> {
-    let mut life = vec![(0, created(sub("active", "plus"))), (1, not_renewed(month(12)))];
+/// Ten years of monthly renewals. Each month has tier changes, one of them credited.
+/// One invoice stays unpaid for a year.
+fn ten_years() -> Vec<Fact> {
+    let mut events = vec![(0, created(sub("active", "plus"))), (1, not_renewed(month(12)))];
     for number in 0..125 {
         let at = number * 30 * DAY;
         let tiers = if number % 2 == 0 {
@@ -300,7 +305,7 @@ fn long() -> Vec<Fact> {
         } else {
             ["basic", "max"]
         };
-        life.extend([
+        events.extend([
             (at + 60, changed(active(tiers[0], month(number)))),
             (at + 60, renewed(month(number))),
             (at + 61, renewed(month(number))),
@@ -317,7 +322,7 @@ fn long() -> Vec<Fact> {
             (at + 7 * DAY, changed(active(tiers[0], month(number)))),
         ]);
     }
-    let mut facts = facts(&life);
+    let mut facts = facts(&events);
     for fact in &mut facts {
         if let FactBody::Subscription(s) = &mut fact.body {
             s.now.user = user("u1");
@@ -327,29 +332,29 @@ fn long() -> Vec<Fact> {
 }
 
 #[test]
-fn a_long_history_is_told_fast_and_ends_as_it_is_folded() {
-    let facts = long();
-    let question = ExplainRequest {
+fn a_long_history_is_explained_fast_and_ends_like_the_fold() {
+    let facts = ten_years();
+    let request = ExplainRequest {
         user: &UserId::new("u1"),
         at: T0 + 9_999 * DAY,
         is_past: true,
         free_tier: "free",
         types: &BTreeMap::new(),
     };
-    let begin = Instant::now();
-    let story = explain(&facts, &[], &question).expect("it is theirs");
-    let took = begin.elapsed();
-    // About a second, unoptimised, beside other tests.
+    let began = Instant::now();
+    let explanation = explain(&facts, &[], &request).expect("u1 is known");
+    let took = began.elapsed();
+    // It takes about a second, unoptimised and beside other tests.
     assert!(
         facts.len() > 1_000 && took < Duration::from_secs(10),
         "{} in {took:?}",
         facts.len()
     );
     let folded = Account::fold(&facts.iter().collect::<Vec<_>>()).subscriptions;
-    let folded = entitlement::of_user(question.user, &folded.iter().collect::<Vec<_>>(), "free");
-    let row = story.entitlement.expect("a row");
+    let folded = entitlement::of_user(request.user, &folded.iter().collect::<Vec<_>>(), "free");
+    let row = explanation.entitlement.expect("a row");
     assert_eq!(folded.map(|e| (e.status, e.tier)), Some((row.status, row.tier)));
-    let entries = &story.subscriptions[0].entries;
+    let entries = &explanation.subscriptions[0].entries;
     let events = entries.iter().filter(|e| e.event.is_some()).count();
-    assert_eq!(events, facts.len(), "each event is told once");
+    assert_eq!(events, facts.len(), "each event has one entry");
 }

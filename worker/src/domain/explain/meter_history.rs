@@ -1,22 +1,24 @@
-//! How the balance of one meter came about, change by change.
+//! The history of one meter's balance: its lines, and the buckets that paid.
 
-use super::words::Moment;
-use crate::domain::balance::{timeline::TimelineEntry, waterfall::UnitLimit};
+use crate::domain::{
+    balance::{timeline::TimelineEntry, waterfall::UnitLimit},
+    moment::Moment,
+};
 use serde::Serialize;
 
-/// The cause of usage that is a sum of any number of earlier reports.
+/// The cause of a usage line that sums up any number of earlier reports.
 pub const EARLIER_USAGE: &str = "(earlier reports, summed up)";
 
-/// What the ledger recorded of a meter that no fact tells: usage and corrections.
+/// A usage or correction line of the ledger. No fact reports these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRecord {
-    /// Of which meter.
+    /// The meter.
     pub meter: String,
     /// The entry.
     pub entry: TimelineEntry,
 }
 
-/// A meter; its columns by the names that they have in `billing.balances`.
+/// A meter; columns have the names that they have in `billing.balances`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the columns are described in the README")]
 pub struct MeterHistory {
@@ -28,17 +30,16 @@ pub struct MeterHistory {
     pub rollover: i64,
     pub purchased: i64,
     pub available: Option<i64>,
-    /// What happened, in order, as it counts by now: what they changed adds up
-    /// to the balance.
+    /// What happened, in order, as it counts now. The changes add up to the balance.
     pub lines: Vec<BalanceLine>,
-    /// What late events corrected in the ledger; the lines have it in them.
+    /// The corrections in the ledger. `lines` already includes their effect.
     pub corrections: Vec<BalanceLine>,
 }
 
-/// The kinds of lines: those of the ledger, and what decides about them.
+/// The kinds of lines: the ledger's kinds, and what decides about later lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "those of the ledger are described with it")]
+#[expect(missing_docs, reason = "the ledger's kinds are described with the ledger")]
 pub enum LineKind {
     Usage,
     Rollover,
@@ -46,47 +47,47 @@ pub enum LineKind {
     TakenBack,
     Returned,
     Correction,
-    /// What is included, from here on.
+    /// The limit from here on.
     Limit,
-    /// A period is over, and nothing of it came in.
+    /// A period was closed and nothing of it rolled over.
     NoRollover,
 }
 
-/// One change, or what decides about later ones.
+/// One change of a balance, or a limit that decides about later changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BalanceLine {
     /// When it counts.
     pub at: Moment,
-    /// What kind.
+    /// The kind of line.
     pub kind: LineKind,
-    /// The invoice, session or event that caused it; of usage its source and id.
+    /// The invoice, session or event that caused it; for usage the report's source and id.
     pub cause: String,
-    /// What it was about, in units.
+    /// The units that were used, purchased, taken back, returned or left unused.
     pub amount: i64,
-    /// Of usage: which bucket paid.
+    /// For usage: the buckets that paid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid: Option<PaidFrom>,
-    /// Added to what the period has used.
+    /// Added to the usage of the period.
     pub used: i64,
     /// Added to the rollover.
     pub rollover: i64,
-    /// Added to what was purchased.
+    /// Added to the purchased units.
     pub purchased: i64,
-    /// What was left after it; none where that is unlimited, and of corrections.
+    /// What is available after it; none if that is unlimited, and for corrections.
     pub available: Option<i64>,
     /// The change in words.
     pub words: String,
 }
 
-/// Which bucket paid how much.
+/// How many units each bucket paid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PaidFrom {
     /// The period's limit.
     pub limit: i64,
-    /// What had rolled over.
+    /// Rollover.
     pub rollover: i64,
-    /// What was purchased.
+    /// Purchased units.
     pub purchased: i64,
-    /// Nothing: it is owed.
+    /// No bucket: the user owes them.
     pub debt: i64,
 }

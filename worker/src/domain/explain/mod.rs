@@ -1,6 +1,6 @@
-//! Why a user has what they have: each fact of their subscriptions and the change
-//! it made, and each change of their balances, in words. Computed from facts and
-//! usage alone, by the same folds as the state.
+//! Why a user has what they have: each fact of their subscriptions with the change
+//! it made, and each change of their balances, in words. It is computed from facts
+//! and usage by the same folds as the stored state.
 
 mod balance_words;
 mod balances;
@@ -14,8 +14,8 @@ mod summary;
 mod transition;
 mod words;
 
+pub use crate::domain::moment::Moment;
 pub use explain_user::explain;
 pub use explanation::{EntitlementRow, ExplainRequest, Explanation, HistoryEntry, SubscriptionHistory};
 pub use meter_history::{BalanceLine, EARLIER_USAGE, LedgerRecord, LineKind, MeterHistory, PaidFrom};
 pub use transition::{ChangeKind, ChangeNote};
-pub use words::Moment;

@@ -1,4 +1,4 @@
-//! The words for one change, and the states before and after one fact.
+//! One change in words, and the states before and after one fact.
 
 use crate::domain::{
     fact::{Fact, Seconds},
@@ -9,7 +9,7 @@ use serde::Serialize;
 /// A change, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChangeNote {
-    /// What kind of change.
+    /// The kind of change.
     pub kind: ChangeKind,
     /// The change in words.
     pub words: String,
@@ -21,50 +21,50 @@ pub struct ChangeNote {
 pub enum ChangeKind {
     /// The subscription is seen for the first time.
     Began,
-    /// Whose it is.
+    /// It is linked to another user.
     Linked,
-    /// Stripe's word for it.
+    /// Stripe's status.
     Status,
     /// The tier.
     Tier,
-    /// The price, of the same tier.
+    /// The price, within the same tier.
     Price,
     /// The billing period.
     Period,
     /// The end of the trial.
     Trial,
-    /// It is to end, or not any more.
+    /// A cancellation is requested, moved or taken back.
     Cancellation,
-    /// Whether invoices are collected.
+    /// The collection of payments is paused or resumed.
     Collection,
-    /// PaidFrom for the first time.
+    /// The first payment.
     FirstPayment,
     /// The highest tier so far.
     Highest,
-    /// An invoice counts as not paid.
+    /// An invoice counts as unpaid.
     Unpaid,
-    /// An invoice does not count as unpaid any more.
+    /// An invoice no longer counts as unpaid.
     Settled,
-    /// An upgrade whose payment failed does not count.
-    Held,
-    /// It counts again.
-    Released,
+    /// An upgrade does not count, because its payment failed.
+    UpgradeSuspended,
+    /// The suspended upgrade counts.
+    UpgradeResumed,
     /// A grace begins.
     GraceBegan,
     /// A grace ends.
     GraceEnded,
-    /// A downgrade that leaves no grace of its own.
+    /// A downgrade begins no grace.
     NoGrace,
-    /// The tier that it gives.
+    /// The tier that the subscription gives.
     Access,
-    /// No evidence orders the changes of its second.
+    /// The order of the changes within this second is unknown.
     Undecided,
     /// No change.
     Nothing,
 }
 
 impl ChangeKind {
-    pub(super) fn is(self, words: impl Into<String>) -> ChangeNote {
+    pub(super) fn note(self, words: impl Into<String>) -> ChangeNote {
         ChangeNote {
             kind: self,
             words: words.into(),

@@ -1,50 +1,28 @@
 //! Times and facts in words.
 
-use crate::domain::fact::{
-    ChargeRefundedFact, DisputeFact, Fact, FactBody, InvoiceFact, InvoiceItemFact, InvoiceStep, Period, Phase, Plan,
-    RefundFailedFact, Seconds, SessionFact, SessionStep,
+use crate::domain::{
+    fact::{
+        ChargeRefundedFact, DisputeFact, Fact, FactBody, InvoiceFact, InvoiceItemFact, InvoiceStep, Period, Phase,
+        Plan, RefundFailedFact, SessionFact, SessionStep,
+    },
+    moment::Moment,
 };
-use serde::{Serialize, Serializer};
-use std::fmt;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-/// A moment in seconds since 1970; written as RFC 3339, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(pub Seconds);
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = OffsetDateTime::from_unix_timestamp(self.0).ok();
-        match time.and_then(|t| t.format(&Rfc3339).ok()) {
-            Some(text) => f.pad(&text),
-            // A year of more than four digits.
-            None => f.pad(&format!("{} s after 1970", self.0)),
-        }
-    }
-}
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
 
 pub(super) fn span(period: Period) -> String {
     format!("{} to {}", Moment(period.start), Moment(period.end))
 }
 
-/// The tier of a plan; only what gives no access may have a price that no catalog knew.
+/// The tier of a plan. The catalog may not know the price of a subscription that
+/// gives no access; then the tier is unknown.
 pub(super) fn tier(plan: Option<&Plan>) -> &str {
-    plan.map_or("a tier that is not known", |p| &p.tier)
+    plan.map_or("an unknown tier", |p| &p.tier)
 }
 
-/// What a fact tells, where its event's type does not say it all. A snapshot of
-/// the subscription is told by what it changes.
-pub(super) fn tells(fact: &Fact) -> Option<String> {
+/// What a fact reports, where its event's type does not say it. A snapshot of a
+/// subscription has none: its changes say it.
+pub(super) fn detail(fact: &Fact) -> Option<String> {
     match &fact.body {
-        FactBody::Subscription(s) if s.phase == Phase::Read => {
-            Some("no event: so Stripe showed it when it was asked".to_owned())
-        }
+        FactBody::Subscription(s) if s.phase == Phase::Read => Some("no event: read from Stripe's API".to_owned()),
         FactBody::Subscription(_) => None,
         FactBody::Session(session) => Some(of_session(session)),
         FactBody::Invoice(invoice) => Some(of_invoice(invoice)),
@@ -63,10 +41,10 @@ fn of_session(session: &SessionFact) -> String {
     let id = &session.session;
     match session.step {
         SessionStep::Completed if session.payment_status == "unpaid" => {
-            format!("checkout {id}{what} is completed; its payment is still to come")
+            format!("checkout {id}{what} is completed; its payment is pending")
         }
         SessionStep::Completed => format!("checkout {id}{what} is completed"),
-        SessionStep::PaymentSucceeded => format!("the payment of checkout {id}{what} has come"),
+        SessionStep::PaymentSucceeded => format!("the payment of checkout {id}{what} succeeded"),
         SessionStep::PaymentFailed => format!("the payment of checkout {id} failed"),
         SessionStep::Expired => format!("checkout {id} has expired"),
     }
@@ -104,39 +82,40 @@ fn of_item(item: &InvoiceItemFact) -> String {
         (false, true) => "a charge for a change",
         (false, false) => "an item",
     };
-    format!("{kind} is noted for the next invoice ({})", item.item)
+    format!("{kind} is added to the next invoice ({})", item.item)
 }
 
 fn of_refund(refund: &ChargeRefundedFact) -> String {
-    let how_much = if refund.amount_refunded >= refund.amount {
-        "all".to_owned()
-    } else {
-        format!("{} of {} (minor units)", refund.amount_refunded, refund.amount)
-    };
-    format!("{how_much} of charge {} is refunded", refund.charge)
+    if refund.amount_refunded >= refund.amount {
+        return format!("all of charge {} is refunded", refund.charge);
+    }
+    format!(
+        "{} of {} minor units of charge {} are refunded",
+        refund.amount_refunded, refund.amount, refund.charge
+    )
 }
 
 fn of_failed_refund(refund: &RefundFailedFact) -> String {
-    let charge = refund.charge.as_deref().unwrap_or("that is not named");
+    let charge = refund.charge.as_deref().unwrap_or("(unknown)");
     format!(
-        "refund {} of {} (minor units) of charge {charge} failed",
+        "refund {} of {} minor units of charge {charge} failed",
         refund.refund, refund.amount
     )
 }
 
 fn of_dispute(dispute: &DisputeFact) -> String {
-    let charge = dispute.charge.as_deref().unwrap_or("that is not named");
+    let charge = dispute.charge.as_deref().unwrap_or("(unknown)");
     let what = if dispute.withdrawn { "took back" } else { "returned" };
     format!(
-        "dispute {} of charge {charge} {what} {} (minor units)",
+        "dispute {} of charge {charge} {what} {} minor units",
         dispute.dispute, dispute.amount
     )
 }
 
-/// A number, its thousands apart.
-pub(super) fn units(of: i64) -> String {
-    let digits = of.unsigned_abs().to_string();
-    let mut text = if of < 0 { "-".to_owned() } else { String::new() };
+/// A number with commas between its thousands.
+pub(super) fn units(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = if number < 0 { "-".to_owned() } else { String::new() };
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');

@@ -1,7 +1,11 @@
-//! All that is known of one account: its subscriptions, and whose it is.
+//! One account: the subscriptions of a customer, and the user that owns them.
+//!
+//! Example: customer `cus_1` has `sub_1`, whose metadata names the user `u1`, and
+//! `sub_2`, which names nobody. Both belong to `u1`: a subscription without a claim
+//! of its own takes the customer's.
 
 use super::{
-    link::{self, Claim},
+    link::{self, OwnerClaim},
     state::{Subscription, VERSION},
 };
 use crate::domain::{
@@ -10,18 +14,18 @@ use crate::domain::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of one account.
+/// The state of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The version of the rules by which it was folded.
+    /// [`VERSION`] when it was folded.
     pub version: i32,
-    /// The best word about the customer's user.
-    pub claim: Option<Claim>,
+    /// The best claim about the customer's user.
+    pub claim: Option<OwnerClaim>,
     /// Its subscriptions, sorted by id.
     pub subscriptions: Vec<Subscription>,
 }
 
-/// Facts by the account that they belong to.
+/// Groups facts by account.
 #[must_use]
 pub fn by_account<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> BTreeMap<&'a AccountId, Vec<&'a Fact>> {
     let mut by_account: BTreeMap<_, Vec<&Fact>> = BTreeMap::new();
@@ -31,7 +35,7 @@ pub fn by_account<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> BTreeMap<&'a
     by_account
 }
 
-/// Folds facts of any accounts, each account by itself.
+/// Folds the facts of any number of accounts, each account for itself.
 #[must_use]
 pub fn fold_all(facts: &[Fact]) -> BTreeMap<AccountId, Account> {
     by_account(facts)
@@ -40,7 +44,7 @@ pub fn fold_all(facts: &[Fact]) -> BTreeMap<AccountId, Account> {
         .collect()
 }
 
-/// Facts by the subscription that they are about.
+/// Groups facts by subscription; leaves out facts that name none.
 fn by_subscription<'a>(facts: &[&'a Fact]) -> BTreeMap<&'a SubscriptionId, Vec<&'a Fact>> {
     let mut by_subscription: BTreeMap<_, Vec<&Fact>> = BTreeMap::new();
     for fact in facts {
@@ -51,18 +55,18 @@ fn by_subscription<'a>(facts: &[&'a Fact]) -> BTreeMap<&'a SubscriptionId, Vec<&
     by_subscription
 }
 
-/// The best word of these facts about whose their customer is.
+/// The best claim of these facts about their customer's user.
 #[must_use]
-pub fn claim(facts: &[&Fact]) -> Option<Claim> {
+pub fn best_customer_claim(facts: &[&Fact]) -> Option<OwnerClaim> {
     let mut best = None;
     for fact in facts {
-        link::improve(&mut best, link::of_customer(fact));
+        link::keep_better(&mut best, link::customer_owner(fact));
     }
     best
 }
 
 impl Default for Account {
-    /// An account of which nothing is known.
+    /// An account without facts.
     fn default() -> Self {
         Self {
             version: VERSION,
@@ -73,7 +77,7 @@ impl Default for Account {
 }
 
 impl Account {
-    /// Folds all facts of one account, in any order.
+    /// The slow path: folds all facts of one account, given in any order.
     #[must_use]
     pub fn fold(facts: &[&Fact]) -> Self {
         let subscriptions = by_subscription(facts)
@@ -81,58 +85,68 @@ impl Account {
             .map(|(id, own)| Subscription::refold(id.clone(), &own))
             .collect();
         let mut account = Self {
-            claim: claim(facts),
+            claim: best_customer_claim(facts),
             subscriptions,
             ..Self::default()
         };
-        account.link();
+        account.link_subscriptions();
         account
     }
 
-    /// The fast path: takes in `new` facts, in any order, on top of what is
-    /// folded. None if one of them is late or tied, or the state is of an older
-    /// version: then the account must be folded from all its facts.
+    /// The fast path: folds `new` facts, given in any order, on top of this state.
+    /// Returns `None` if a subscription declines ([`Subscription::advance`]) or the
+    /// state is of another version. Then all facts must be folded again.
     #[must_use]
     pub fn advance(&self, new: &[&Fact]) -> Option<Self> {
         if self.version != VERSION || self.subscriptions.iter().any(|s| s.version != VERSION) {
             return None;
         }
         let mut next = self.clone();
-        link::improve(&mut next.claim, claim(new));
+        link::keep_better(&mut next.claim, best_customer_claim(new));
         for (id, own) in by_subscription(new) {
             match next.subscriptions.iter_mut().find(|s| s.id == *id) {
                 Some(known) => *known = known.advance(&own)?,
                 None => next.subscriptions.push(Subscription::refold(id.clone(), &own)),
             }
         }
-        next.link();
+        next.link_subscriptions();
         Some(next)
     }
 
-    /// Whose story `new` facts may change by a subscription, given the account
-    /// `before` them and whether it was folded again from all its facts: the
-    /// users of the subscriptions in question, as they are and as they were.
+    /// The users whose balances `new` facts may change through a subscription: its
+    /// user now, and its user `before`. `refolded` says whether the account was
+    /// folded again from all its facts.
     ///
-    /// A story has every state that was told, not the last one alone, so that no
-    /// comparison of two states can tell. Only what is neither a snapshot nor an
-    /// invoice, and changes nothing before it, leaves a story as it is.
+    /// Balances depend on every state that a subscription had, so equal states
+    /// before and after are not enough. A subscription leaves balances as they are
+    /// only if it has no new snapshot or invoice, the same user, and was not folded
+    /// again.
     #[must_use]
-    pub fn concerns<'a>(&'a self, before: Option<&'a Self>, new: &[&Fact], late: bool) -> BTreeSet<&'a UserId> {
-        let tells = |fact: &&&Fact| matches!(fact.body, FactBody::Subscription(_) | FactBody::Invoice(_));
-        let told: BTreeSet<&SubscriptionId> = new.iter().filter(tells).filter_map(|f| f.body.subscription()).collect();
+    pub fn affected_users<'a>(
+        &'a self,
+        before: Option<&'a Self>,
+        new: &[&Fact],
+        refolded: bool,
+    ) -> BTreeSet<&'a UserId> {
+        let alters_state = |fact: &&&Fact| matches!(fact.body, FactBody::Subscription(_) | FactBody::Invoice(_));
+        let altered: BTreeSet<&SubscriptionId> = new
+            .iter()
+            .filter(alters_state)
+            .filter_map(|f| f.body.subscription())
+            .collect();
         let mut users = BTreeSet::new();
         for now in &self.subscriptions {
-            let was = before.and_then(|b| b.subscriptions.iter().find(|s| s.id == now.id));
-            let was = was.and_then(|was| was.user.as_ref());
-            if late || told.contains(&now.id) || was != now.user.as_ref() {
-                users.extend(was.into_iter().chain(&now.user));
+            let old = before.and_then(|b| b.subscriptions.iter().find(|s| s.id == now.id));
+            let old_user = old.and_then(|s| s.user.as_ref());
+            if refolded || altered.contains(&now.id) || old_user != now.user.as_ref() {
+                users.extend(old_user.into_iter().chain(&now.user));
             }
         }
         users
     }
 
-    /// A subscription's user is the one of its own best word, else the customer's.
-    fn link(&mut self) {
+    /// Gives each subscription the user of its own best claim, else the customer's.
+    fn link_subscriptions(&mut self) {
         self.subscriptions.sort_by(|a, b| a.id.cmp(&b.id));
         for subscription in &mut self.subscriptions {
             let claim = subscription.claim.as_ref().or(self.claim.as_ref());

@@ -1,11 +1,16 @@
-//! How what we show differs from what Stripe shows, field by field.
+//! Drift: the fields of a subscription in which our state and Stripe's answer
+//! differ.
 
 use super::state::Subscription;
-use crate::domain::fact::{Period, Seconds, Snapshot};
+use crate::domain::{
+    fact::{Period, Seconds, Snapshot},
+    ids::UserId,
+    moment::Moment,
+};
 use serde::Serialize;
 use std::fmt;
 
-/// The fields that are compared, as metrics name them.
+/// All values of [`Drift::field`]; metrics use them as labels.
 pub const FIELDS: [&str; 13] = [
     "missing",
     "status",
@@ -25,11 +30,11 @@ pub const FIELDS: [&str; 13] = [
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drift {
-    /// One of [`FIELDS`], or why it cannot be compared.
+    /// One of [`FIELDS`]. `missing` means that we have no snapshot to compare.
     pub field: &'static str,
-    /// What we show.
+    /// Our value.
     pub ours: String,
-    /// What Stripe shows.
+    /// Stripe's value.
     pub theirs: String,
 }
 
@@ -39,8 +44,9 @@ impl fmt::Display for Drift {
     }
 }
 
-/// Compares a subscription with what Stripe shows of it. One that has ended for
-/// us stays so, whatever an answer from before its end says.
+/// Compares our state of a subscription with Stripe's answer. A subscription that
+/// has ended here has no drift: nothing revives it, and the answer may be from
+/// before its end.
 #[must_use]
 pub fn drift(ours: Option<&Subscription>, theirs: &Snapshot) -> Vec<Drift> {
     if ours.is_some_and(|s| s.ended) {
@@ -77,7 +83,7 @@ pub fn drift(ours: Option<&Subscription>, theirs: &Snapshot) -> Vec<Drift> {
         text(a.latest_invoice.as_deref()),
         text(b.latest_invoice.as_deref()),
     );
-    let user = |s: &Snapshot| text(s.user.as_ref().map(crate::domain::ids::UserId::as_str));
+    let user = |s: &Snapshot| text(s.user.as_ref().map(UserId::as_str));
     compare("user_id", user(a), user(b));
     compare("customer", text(a.customer.as_deref()), text(b.customer.as_deref()));
     compare(
@@ -90,7 +96,7 @@ pub fn drift(ours: Option<&Subscription>, theirs: &Snapshot) -> Vec<Drift> {
 }
 
 fn moment(at: Option<Seconds>) -> String {
-    at.map_or("none".to_owned(), |at| crate::domain::explain::Moment(at).to_string())
+    at.map_or("none".to_owned(), |at| Moment(at).to_string())
 }
 
 fn span(period: Option<Period>) -> String {

@@ -1,3 +1,5 @@
+//! Drift, field by field.
+
 use super::*;
 use crate::domain::{
     fact::Fact,
@@ -5,9 +7,9 @@ use crate::domain::{
     testkit::{T0, active, changed, created, deleted, facts, month, plan, sub, user},
 };
 
-fn state(told: &[Fact]) -> Subscription {
-    let told: Vec<&Fact> = told.iter().collect();
-    Subscription::refold(SubscriptionId::new("sub_1"), &told)
+fn state(facts: &[Fact]) -> Subscription {
+    let facts: Vec<&Fact> = facts.iter().collect();
+    Subscription::refold(SubscriptionId::new("sub_1"), &facts)
 }
 
 fn fields(ours: Option<&Subscription>, theirs: &Snapshot) -> Vec<&'static str> {
@@ -17,7 +19,7 @@ fn fields(ours: Option<&Subscription>, theirs: &Snapshot) -> Vec<&'static str> {
 }
 
 #[test]
-fn each_field_that_differs_is_told_by_its_name() {
+fn each_field_that_differs_is_named() {
     let ours = state(&facts(&[(0, created(active("plus", month(0))))]));
     let same = active("plus", month(0));
     assert_eq!(fields(Some(&ours), &same), [""; 0]);
@@ -42,13 +44,13 @@ fn each_field_that_differs_is_told_by_its_name() {
         (with(|s| s.subscribed_at = T0 - 1), "created"),
     ] {
         assert_eq!(fields(Some(&ours), &theirs), [expected], "{theirs:?}");
-        // What the fold calls the same is no drift, and the other way round.
+        // `shows_same` compares the same fields.
         assert!(!same.shows_same(&theirs), "{expected}");
     }
 }
 
 #[test]
-fn what_the_catalog_makes_of_the_same_price_is_no_drift() {
+fn another_plan_of_the_catalog_for_the_same_price_is_no_drift() {
     let ours = state(&facts(&[(0, created(active("plus", month(0))))]));
     let mut theirs = active("plus", month(0));
     theirs.plan.as_mut().expect("a plan").limits.clear();
@@ -56,7 +58,7 @@ fn what_the_catalog_makes_of_the_same_price_is_no_drift() {
 }
 
 #[test]
-fn what_was_never_seen_is_missing_and_what_has_ended_is_left_alone() {
+fn a_subscription_without_a_snapshot_is_missing_and_an_ended_one_has_no_drift() {
     let theirs = active("plus", month(0));
     assert_eq!(fields(None, &theirs), ["missing"]);
     let unseen = Subscription::unknown(SubscriptionId::new("sub_1"));
@@ -69,7 +71,7 @@ fn what_was_never_seen_is_missing_and_what_has_ended_is_left_alone() {
 }
 
 #[test]
-fn a_difference_reads_alone() {
+fn a_difference_is_one_sentence_that_needs_no_context() {
     let ours = state(&facts(&[
         (0, created(active("plus", month(0)))),
         (5, changed(active("max", month(0)))),

@@ -1,4 +1,7 @@
-//! What a user may use, of all the subscriptions they have or had.
+//! The entitlement of a user, from all subscriptions that they have or had.
+//!
+//! Example: a user has a canceled Max and an active Basic. The active one is the
+//! current subscription, so the tier is Basic; the highest tier stays Max.
 
 use super::{grace::Grace, state::Subscription};
 use crate::domain::{
@@ -6,27 +9,27 @@ use crate::domain::{
     ids::UserId,
 };
 
-/// A user's entitlement but for the passing of time: the view adds only whether
-/// the grace still runs now.
+/// The entitlement of a user, without the current time: the view
+/// `billing.entitlements` adds whether the grace runs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entitlement {
-    /// Whose.
+    /// The user's id.
     pub user: UserId,
     /// Whether the current subscription gives access.
     pub entitled: bool,
-    /// Stripe's word for the current subscription; `none` without one.
+    /// Stripe's status of the current subscription; `none` without one.
     pub status: String,
-    /// The tier of the current subscription; the free one if none was ever known.
+    /// The tier of the current subscription; the free tier without a known plan.
     pub tier: String,
-    /// The tier to enforce when no grace runs.
+    /// The tier to enforce while no grace runs.
     pub base_tier: String,
-    /// The grace of the current subscription, perhaps over by now.
+    /// The grace of the current subscription. Its time may be over.
     pub grace: Option<Grace>,
-    /// The latest billing period that is known.
+    /// The latest known billing period.
     pub period: Option<Period>,
-    /// When the trial ends or ended.
+    /// The end of the trial.
     pub trial_end: Option<Seconds>,
-    /// Access will end with the period, or before.
+    /// Whether access will end with the period or before it.
     pub is_canceling: bool,
     /// Stripe's `cancel_at`.
     pub cancel_at: Option<Seconds>,
@@ -38,14 +41,15 @@ pub struct Entitlement {
     pub highest: Option<Plan>,
     /// The Stripe customer of the current subscription.
     pub customer: Option<String>,
-    /// The current subscription; none of who only bought packs or used something.
+    /// The current subscription's id; `None` for a user who only bought packs or
+    /// reported usage.
     pub subscription: Option<String>,
 }
 
 impl Entitlement {
-    /// That of a user who has balances and no subscription.
+    /// The entitlement of a user who has balances and no subscription.
     #[must_use]
-    pub fn by_balance(user: &UserId, free_tier: &str) -> Self {
+    pub fn without_subscription(user: &UserId, free_tier: &str) -> Self {
         Self {
             user: user.clone(),
             entitled: false,
@@ -66,8 +70,8 @@ impl Entitlement {
     }
 }
 
-/// The entitlement of a user with these subscriptions; none if no subscription
-/// has been seen yet (an invoice or a session alone says nothing of access).
+/// The entitlement of a user with these subscriptions; `None` if none of them has a
+/// snapshot yet. An invoice or a session alone says nothing about access.
 #[must_use]
 pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) -> Option<Entitlement> {
     let seen = || subscriptions.iter().filter_map(|s| Some((*s, s.latest.as_ref()?)));
@@ -79,7 +83,7 @@ pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) 
         entitled,
         status: latest.status.clone(),
         base_tier: if entitled {
-            current.counting_plan().map_or(free_tier, |p| &p.tier).to_owned()
+            current.base_plan().map_or(free_tier, |p| &p.tier).to_owned()
         } else {
             free_tier.to_owned()
         },
@@ -100,13 +104,14 @@ pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) 
     })
 }
 
-/// The current subscription is an entitled one before any other, then one of
-/// the higher tier, then the most recently created.
+/// The order of a user's subscriptions; the greatest is the current one. One that
+/// gives access comes before others, then the higher tier, then the newer one. The
+/// id decides last, so that the result is the same every time.
 pub(in crate::domain) fn precedence<'a>(
     subscription: &'a Subscription,
     latest: &Snapshot,
 ) -> (bool, Option<i32>, Seconds, &'a str) {
-    let rank = subscription.counting_plan().map(|p| p.rank);
+    let rank = subscription.base_plan().map(|p| p.rank);
     (
         subscription.entitled(),
         rank,
@@ -115,11 +120,11 @@ pub(in crate::domain) fn precedence<'a>(
     )
 }
 
-/// Both shapes of a cancellation that is to come: the flag, or a date at or
-/// before the period's end (trials use the date).
+/// Whether a cancellation is scheduled. Stripe shows it as `cancel_at_period_end`,
+/// or as `cancel_at` at or before the period's end (trials have only the date).
 fn canceling(latest: &Snapshot, period: Option<Period>) -> bool {
-    let dated = |at: Seconds| period.is_some_and(|p| at <= p.end);
-    latest.cancel_at_period_end || latest.cancel_at.is_some_and(dated)
+    let ends_with_period = |at: Seconds| period.is_some_and(|p| at <= p.end);
+    latest.cancel_at_period_end || latest.cancel_at.is_some_and(ends_with_period)
 }
 
 #[cfg(test)]

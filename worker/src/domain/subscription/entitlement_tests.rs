@@ -1,23 +1,25 @@
-//! What a user has, of all their subscriptions.
+//! The entitlement of a user, from all their subscriptions.
 
 use crate::domain::{
     fact::{Period, Seconds, Snapshot},
     ids::UserId,
     subscription::entitlement::{Entitlement, of_user},
-    testkit::{DAY, T0, Told, changed, created, deleted, entitlement, month, of, plan, renewed, session, sub, user},
+    testkit::{
+        DAY, T0, TimedFact, changed, created, deleted, entitlement, month, of, plan, renewed, session, sub, user,
+    },
 };
 
-fn has(story: &[Told]) -> Entitlement {
-    entitlement(story).expect("a subscription was seen")
+fn has(story: &[TimedFact]) -> Entitlement {
+    entitlement(story).expect("a snapshot is known")
 }
 
-/// The story's subscriptions, of which this one is current.
+/// Checks which subscription of the story is the current one.
 #[track_caller]
-fn check_current(story: &[Told], expected: &str) {
+fn check_current(story: &[TimedFact], expected: &str) {
     assert_eq!(has(story).subscription.as_deref(), Some(expected), "{story:#?}");
 }
 
-/// A subscription that began some days after the story.
+/// A snapshot of a subscription that began some days after the story.
 fn begun(day: i64, status: &str, tier: &str) -> Snapshot {
     Snapshot {
         subscribed_at: T0 + day * DAY,
@@ -26,7 +28,7 @@ fn begun(day: i64, status: &str, tier: &str) -> Snapshot {
 }
 
 #[test]
-fn who_has_no_subscription_has_no_row() {
+fn a_user_without_a_snapshot_has_no_row() {
     assert_eq!(of_user(&UserId::new("u1"), &[], "free"), None);
     assert_eq!(
         entitlement(&[(0, renewed(month(0))), (0, session(user("u1"), None))]),
@@ -35,7 +37,7 @@ fn who_has_no_subscription_has_no_row() {
 }
 
 #[test]
-fn a_subscription_is_shown_as_it_is() {
+fn all_fields_of_a_subscription_are_shown() {
     let now = Snapshot {
         trial_end: Some(T0 + 3 * DAY),
         latest_invoice: Some("in_1".to_owned()),
@@ -62,14 +64,14 @@ fn a_subscription_is_shown_as_it_is() {
 }
 
 #[test]
-fn without_entitlement_only_the_free_tier_is_left_and_the_rest_keeps_its_last_value() {
+fn without_access_the_base_tier_is_free_and_the_other_fields_keep_their_values() {
     for status in [
         "incomplete",
         "incomplete_expired",
         "unpaid",
         "paused",
         "canceled",
-        "new_word",
+        "new_status",
     ] {
         let unknown_price = Snapshot {
             plan: None,
@@ -110,7 +112,7 @@ fn a_downgrade_shows_the_lower_tier_and_the_grace_beside_it() {
 }
 
 #[test]
-fn a_cancellation_to_come_has_two_shapes() {
+fn a_scheduled_cancellation_is_a_flag_or_a_date() {
     type Case = (&'static str, bool, Option<Seconds>, Option<Period>, bool);
     let end = T0 + 30 * DAY;
     let cases: [Case; 11] = [
@@ -123,7 +125,7 @@ fn a_cancellation_to_come_has_two_shapes() {
         ("active", false, Some(end), None, false),
         ("trialing", false, Some(end), Some(month(0)), true),
         ("past_due", true, None, Some(month(0)), true),
-        // Not for who has no access that could end.
+        // Without access there is nothing to cancel.
         ("canceled", true, Some(end), Some(month(0)), false),
         ("unpaid", true, Some(end), Some(month(0)), false),
     ];
@@ -142,11 +144,11 @@ fn a_cancellation_to_come_has_two_shapes() {
 
 #[test]
 fn a_reactivation_clears_the_cancellation() {
-    let asked = T0 + DAY;
+    let canceled_at = T0 + DAY;
     let canceling = Snapshot {
         cancel_at_period_end: true,
         cancel_at: Some(T0 + 30 * DAY),
-        canceled_at: Some(asked),
+        canceled_at: Some(canceled_at),
         ..sub("active", "plus")
     };
     let story = [
@@ -155,13 +157,13 @@ fn a_reactivation_clears_the_cancellation() {
         (2 * DAY, changed(sub("active", "plus"))),
     ];
     let row = has(&story[..2]);
-    assert_eq!((row.is_canceling, row.canceled_at), (true, Some(asked)));
+    assert_eq!((row.is_canceling, row.canceled_at), (true, Some(canceled_at)));
     let row = has(&story);
     assert_eq!((row.is_canceling, row.cancel_at, row.canceled_at), (false, None, None));
 }
 
 #[test]
-fn canceled_at_is_stripes_own_time_and_not_the_events() {
+fn canceled_at_is_stripes_field_and_not_the_events_time() {
     let over = Snapshot {
         canceled_at: Some(T0 + 7),
         ..sub("canceled", "plus")
@@ -173,7 +175,7 @@ fn canceled_at_is_stripes_own_time_and_not_the_events() {
 }
 
 #[test]
-fn a_cancellation_is_measured_by_the_latest_period_known() {
+fn a_cancellation_date_is_compared_with_the_latest_known_period() {
     let dated = Snapshot {
         cancel_at: Some(T0 + 60 * DAY),
         ..sub("active", "plus")
@@ -204,7 +206,7 @@ fn an_entitled_subscription_is_current_before_any_other() {
 }
 
 #[test]
-fn of_entitled_ones_the_higher_tier_is_current_and_of_equals_the_newer() {
+fn of_two_with_access_the_higher_tier_is_current_and_of_equal_tiers_the_newer() {
     let two = |one: Snapshot, other: Snapshot| [(0, created(one)), (1, of("sub_2", created(other)))];
     check_current(&two(begun(0, "active", "max"), begun(5, "active", "basic")), "sub_1");
     check_current(
@@ -213,12 +215,12 @@ fn of_entitled_ones_the_higher_tier_is_current_and_of_equals_the_newer() {
     );
     check_current(&two(begun(0, "active", "plus"), begun(5, "active", "plus")), "sub_2");
     check_current(&two(begun(5, "active", "plus"), begun(0, "active", "plus")), "sub_1");
-    // The same second: any rule that no order of arrival changes.
+    // Both of the same second: the id decides, because it does not depend on the order of arrival.
     check_current(&two(begun(0, "active", "plus"), begun(0, "active", "plus")), "sub_2");
 }
 
 #[test]
-fn of_ended_ones_the_higher_tier_is_shown_and_of_equals_the_newer() {
+fn of_two_without_access_the_higher_tier_is_current_and_of_equal_tiers_the_newer() {
     let two = |one: Snapshot, other: Snapshot| [(0, created(one)), (1, of("sub_2", created(other)))];
     check_current(
         &two(begun(0, "canceled", "max"), begun(5, "canceled", "basic")),
@@ -246,7 +248,7 @@ fn events_of_a_replaced_subscription_change_nothing() {
 }
 
 #[test]
-fn a_grace_of_another_subscription_is_not_the_users() {
+fn only_the_grace_of_the_current_subscription_counts() {
     let row = has(&[
         (0, created(begun(0, "active", "max"))),
         (DAY, changed(begun(0, "active", "basic"))),
@@ -256,7 +258,7 @@ fn a_grace_of_another_subscription_is_not_the_users() {
 }
 
 #[test]
-fn what_was_paid_and_subscribed_once_counts_over_all_subscriptions() {
+fn ever_paid_and_the_highest_tier_count_over_all_subscriptions() {
     let row = has(&[
         (0, created(begun(0, "trialing", "max"))),
         (1, renewed(month(0))),

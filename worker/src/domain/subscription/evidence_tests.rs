@@ -1,22 +1,25 @@
-//! What counts as evidence within a second: twins, the ends of a life, digests
-//! of whole objects; and when there is none.
+//! Evidence within a second: the first and last event of a life, digests of whole
+//! objects; and seconds without evidence.
+
+#[path = "duplicate_tests.rs"]
+mod duplicates;
 
 use super::{at_once, check, check_facts, state};
 use crate::domain::{
     fact::{Digests, Fact, FactBody, Phase, Plan, Snapshot, SubscriptionFact},
     ids::EventId,
     subscription::order::{LastSeen, in_order},
-    testkit::{Told, changed, created, deleted, facts, month, not_renewed, plan, renewed, session, sub},
+    testkit::{TimedFact, changed, created, deleted, facts, month, not_renewed, plan, renewed, session, sub},
 };
 
-fn read(fact: &mut Fact) -> &mut SubscriptionFact {
+fn snapshot(fact: &mut Fact) -> &mut SubscriptionFact {
     match &mut fact.body {
         FactBody::Subscription(s) => s,
-        other => panic!("no snapshot: {other:?}"),
+        other => panic!("not a snapshot: {other:?}"),
     }
 }
 
-/// A second event of the same, and what is different about it.
+/// A second event of a fact, with a difference.
 fn again(fact: &Fact, id: &str, differs: impl FnOnce(&mut Fact)) -> Fact {
     let mut copy = fact.clone();
     copy.event_id = EventId::new(id);
@@ -24,10 +27,10 @@ fn again(fact: &Fact, id: &str, differs: impl FnOnce(&mut Fact)) -> Fact {
     copy
 }
 
-/// The same facts with digests of whole objects: before and after each change.
-fn printed(mut facts: Vec<Fact>, prints: &[(Option<i64>, i64)]) -> Vec<Fact> {
-    for (fact, (before, now)) in facts.iter_mut().zip(prints) {
-        read(fact).prints = Some(Digests {
+/// The same facts with digests of whole objects, before and after each change.
+fn with_digests(mut facts: Vec<Fact>, digests: &[(Option<i64>, i64)]) -> Vec<Fact> {
+    for (fact, (before, now)) in facts.iter_mut().zip(digests) {
+        snapshot(fact).digests = Some(Digests {
             before: *before,
             now: *now,
         });
@@ -35,128 +38,21 @@ fn printed(mut facts: Vec<Fact>, prints: &[(Option<i64>, i64)]) -> Vec<Fact> {
     facts
 }
 
-/// Facts whose events do not say what they changed.
+/// The same facts without `previous_attributes`.
 fn bare(mut facts: Vec<Fact>) -> Vec<Fact> {
     for fact in &mut facts {
-        read(fact).before = None;
+        snapshot(fact).before = None;
     }
     facts
 }
 
 #[track_caller]
-fn check_undecided(told: &[Fact], expected: u32) {
-    for turn in 0..told.len().max(1) {
-        let mut arrived: Vec<&Fact> = told.iter().collect();
+fn check_undecided(facts: &[Fact], expected: u32) {
+    for turn in 0..facts.len().max(1) {
+        let mut arrived: Vec<&Fact> = facts.iter().collect();
         arrived.rotate_left(turn);
         let undecided = in_order(arrived, None).undecided;
-        assert_eq!(undecided, expected, "arrived {turn} places later: {told:#?}");
-    }
-}
-
-mod twins {
-    use super::*;
-
-    /// Of a change and a second event, this many stand; of one, it is the lesser id.
-    #[track_caller]
-    fn check(first: &Fact, second: &Fact, expected: usize) {
-        for arrived in [[first, second], [second, first]] {
-            let facts = in_order(arrived, None).facts;
-            assert_eq!(facts.len(), expected, "{arrived:#?}");
-            if expected == 1 {
-                let least = first.event_id.clone().min(second.event_id.clone());
-                assert_eq!(facts[0].event_id, least);
-            }
-        }
-    }
-
-    type Differs = Box<dyn Fn(&mut Fact)>;
-
-    fn change() -> Fact {
-        facts(&[(0, created(state("a"))), (5, changed(state("b")))]).remove(1)
-    }
-
-    #[test]
-    fn two_events_of_one_change_are_one() {
-        let read_only = change();
-        let whole = printed(vec![change()], &[(Some(1), 2)]).remove(0);
-        for told in [read_only, whole] {
-            for id in ["evt_0", "evt_9"] {
-                check(&told, &again(&told, id, |_| {}), 1);
-            }
-        }
-    }
-
-    #[test]
-    fn whatever_is_different_makes_them_two() {
-        let told = change();
-        let whole = printed(vec![change()], &[(Some(1), 2)]).remove(0);
-        let print = |before, now| Some(Digests { before, now });
-        let of_both: [Differs; 4] = [
-            Box::new(|f| f.created += 1),
-            Box::new(|f| read(f).request = Some("req_other".to_owned())),
-            Box::new(|f| read(f).request = None),
-            Box::new(|f| read(f).phase = Phase::Deleted),
-        ];
-        for differs in &of_both {
-            check(&told, &again(&told, "evt_9", differs), 2);
-            check(&whole, &again(&whole, "evt_9", differs), 2);
-        }
-        let of_read: [Differs; 3] = [
-            Box::new(|f| read(f).now = state("c")),
-            Box::new(|f| read(f).before = Some(state("c"))),
-            Box::new(|f| read(f).before = None),
-        ];
-        for differs in &of_read {
-            check(&told, &again(&told, "evt_9", differs), 2);
-        }
-        // What we do not read is different.
-        for prints in [print(Some(1), 3), print(Some(3), 2), print(None, 2), None] {
-            check(&whole, &again(&whole, "evt_9", |f| read(f).prints = prints), 2);
-        }
-    }
-
-    #[test]
-    fn a_catalog_that_changed_between_them_leaves_them_twins() {
-        let told = printed(vec![change()], &[(Some(1), 2)]).remove(0);
-        let resolved = |tier: &str| Plan {
-            price: "price_plus".to_owned(),
-            ..plan(tier)
-        };
-        for id in ["evt_0", "evt_9"] {
-            let other = again(&told, id, |f| {
-                read(f).now.plan = Some(resolved("max"));
-                read(f).before = None;
-            });
-            check(&told, &other, 1);
-        }
-    }
-
-    #[test]
-    fn other_facts_are_never_twins() {
-        for said in [renewed(month(0)), session(None, None)] {
-            let told = facts(&[(5, said)]).remove(0);
-            check(&told, &again(&told, "evt_9", |_| {}), 2);
-        }
-    }
-
-    #[test]
-    fn twins_leave_no_question() {
-        let mut told = facts(&at_once(vec![
-            created(state("a")),
-            changed(state("b")),
-            changed(state("a")),
-            changed(state("c")),
-        ]));
-        let twins: Vec<Fact> = told
-            .iter()
-            .map(|f| again(f, &format!("{}_2", f.event_id), |_| {}))
-            .collect();
-        let in_their_order: Vec<EventId> = told.iter().map(|f| f.event_id.clone()).collect();
-        told.extend(twins);
-        let ordered = in_order(&told, None);
-        assert_eq!(ordered.undecided, 0);
-        let ids: Vec<EventId> = ordered.facts.iter().map(|f| f.event_id.clone()).collect();
-        assert_eq!(ids, in_their_order);
+        assert_eq!(undecided, expected, "arrived {turn} places later: {facts:#?}");
     }
 }
 
@@ -164,7 +60,7 @@ mod ends_of_a_life {
     use super::*;
 
     #[test]
-    fn created_is_first_though_it_is_stamped_later() {
+    fn created_comes_first_even_if_its_time_is_later() {
         check(&[
             (7, created(state("a"))),
             (5, changed(state("b"))),
@@ -179,7 +75,7 @@ mod ends_of_a_life {
             (9, created(sub("active", "plus"))),
             (5, deleted(sub("canceled", "plus"))),
         ]);
-        // But not before what is no snapshot.
+        // But `created` does not come before invoices.
         check(&[
             (3, renewed(month(0))),
             (5, renewed(month(1))),
@@ -190,61 +86,61 @@ mod ends_of_a_life {
     }
 
     #[test]
-    fn in_one_second_what_is_over_comes_after_what_is_not_and_deleted_after_all() {
+    fn in_one_second_a_final_status_comes_late_and_deleted_last() {
         for status in ["canceled", "incomplete_expired"] {
-            let told = at_once(vec![
+            let known = at_once(vec![
                 created(state("a")),
                 changed(state("b")),
                 changed(sub(status, "plus")),
                 deleted(sub(status, "plus")),
             ]);
-            check(&told);
-            // No chain leads there.
-            check_facts(&bare(facts(&told)));
+            check(&known);
+            // Also without a chain that leads there.
+            check_facts(&bare(facts(&known)));
         }
     }
 
     #[test]
-    fn in_one_second_what_is_still_incomplete_comes_first() {
-        let told = at_once(vec![
+    fn in_one_second_incomplete_comes_first() {
+        let known = at_once(vec![
             changed(sub("incomplete", "plus")),
             changed(sub("trialing", "plus")),
         ]);
-        check_facts(&bare(facts(&told)));
-        // Then the earlier period.
+        check_facts(&bare(facts(&known)));
+        // Next, the earlier period comes first.
         let of = |number| Snapshot {
             period: Some(month(number)),
             ..sub("active", "plus")
         };
-        let told = at_once(vec![changed(of(0)), changed(of(1)), changed(of(2))]);
-        check_facts(&bare(facts(&told)));
+        let known = at_once(vec![changed(of(0)), changed(of(1)), changed(of(2))]);
+        check_facts(&bare(facts(&known)));
     }
 }
 
 mod whole_objects {
     use super::*;
 
-    /// Thrice the same to us, on the way to b, c and d; what we do not read was different.
+    /// State `a` occurs three times, each time with other fields that we do not read.
     fn returns() -> Vec<Fact> {
         let states = ["a", "b", "a", "c", "a", "d"];
-        let told = states.map(|name| changed(state(name))).to_vec();
-        let mut told = facts(&[vec![(0, created(state("z")))], at_once(told)].concat());
-        told.remove(0);
-        told
+        let known = states.map(|name| changed(state(name))).to_vec();
+        let mut known = facts(&[vec![(0, created(state("z")))], at_once(known)].concat());
+        known.remove(0);
+        known
     }
 
     #[test]
-    fn they_tell_what_the_fields_that_we_read_cannot() {
+    fn they_decide_an_order_that_the_fields_we_read_cannot() {
         check_undecided(&returns(), 1);
-        let prints: Vec<_> = (0..6).map(|n| (Some(n), n + 1)).collect();
-        let told = printed(returns(), &prints);
-        check_facts(&told);
-        check_undecided(&told, 0);
-        // One that does not say what it changed is where its object stands.
-        let mut repeated = told.clone();
-        let repeat = again(&told[2], "evt_9", |f| {
-            read(f).before = None;
-            read(f).prints = Some(Digests { before: None, now: 3 });
+        let digests: Vec<_> = (0..6).map(|n| (Some(n), n + 1)).collect();
+        let known = with_digests(returns(), &digests);
+        check_facts(&known);
+        check_undecided(&known, 0);
+        // An event without `previous_attributes` comes where its object fits.
+        let mut repeated = known.clone();
+        let repeat = again(&known[2], "evt_9", |f| {
+            snapshot(f).before = None;
+            snapshot(f).digests = Some(Digests { before: None, now: 3 });
         });
         repeated.insert(3, repeat);
         check_facts(&repeated);
@@ -253,54 +149,54 @@ mod whole_objects {
 
     #[test]
     fn the_chain_starts_from_the_object_of_an_earlier_second() {
-        let told = facts(&[
+        let known = facts(&[
             (0, created(state("a"))),
             (5, changed(state("b"))),
             (5, changed(state("a"))),
             (5, changed(state("b"))),
             (5, changed(state("a"))),
         ]);
-        let prints = [(None, 0), (Some(0), 1), (Some(1), 2), (Some(2), 3), (Some(3), 0)];
-        let told = printed(told, &prints);
-        check_facts(&told);
-        check_undecided(&told, 0);
-        // A loop by the objects too: only what stood before tells where it begins.
-        check_undecided(&told[1..], 1);
-        let standing = LastSeen {
+        let digests = [(None, 0), (Some(0), 1), (Some(1), 2), (Some(2), 3), (Some(3), 0)];
+        let known = with_digests(known, &digests);
+        check_facts(&known);
+        check_undecided(&known, 0);
+        // The objects form a loop too. Only the state before shows where it begins.
+        check_undecided(&known[1..], 1);
+        let last_seen = LastSeen {
             now: &state("a"),
-            print: Some(0),
+            digest: Some(0),
             ended: false,
         };
-        let ordered = in_order(told[1..].iter().rev(), Some(standing));
-        assert_eq!(ordered.facts, told[1..].iter().collect::<Vec<_>>());
+        let ordered = in_order(known[1..].iter().rev(), Some(last_seen));
+        assert_eq!(ordered.facts, known[1..].iter().collect::<Vec<_>>());
         assert_eq!(ordered.undecided, 0);
     }
 
     #[test]
-    fn a_field_that_changed_untold_does_not_break_the_chain_of_what_we_read() {
-        let told = facts(&at_once(vec![
+    fn a_field_that_changed_without_an_event_does_not_break_the_chain_of_the_fields_we_read() {
+        let known = facts(&at_once(vec![
             created(state("a")),
             changed(state("b")),
             changed(state("c")),
             changed(state("d")),
         ]));
-        // The second starts from an object that no event has shown.
-        let told = printed(told, &[(None, 0), (Some(0), 1), (Some(9), 2), (Some(2), 3)]);
-        check_facts(&told);
-        check_undecided(&told, 0);
+        // The third fact starts at an object that no event has shown.
+        let known = with_digests(known, &[(None, 0), (Some(0), 1), (Some(9), 2), (Some(2), 3)]);
+        check_facts(&known);
+        check_undecided(&known, 0);
     }
 
     #[test]
-    fn one_that_does_not_say_what_it_changed_repeats_what_stands() {
-        let told = facts(&at_once(vec![
+    fn an_event_without_previous_attributes_repeats_the_current_object() {
+        let known = facts(&at_once(vec![
             created(state("a")),
             changed(state("b")),
             changed(state("b")),
             changed(state("c")),
         ]));
-        let told = printed(told, &[(None, 0), (Some(0), 1), (None, 1), (Some(1), 2)]);
-        check_facts(&told);
-        check_undecided(&told, 0);
+        let known = with_digests(known, &[(None, 0), (Some(0), 1), (None, 1), (Some(1), 2)]);
+        check_facts(&known);
+        check_undecided(&known, 0);
     }
 
     #[test]
@@ -312,23 +208,23 @@ mod whole_objects {
             }),
             ..state(name)
         };
-        let mut told = facts(&at_once(vec![
+        let mut known = facts(&at_once(vec![
             created(of("plus", "a")),
             changed(of("plus", "b")),
             changed(of("max", "c")),
             changed(of("max", "d")),
         ]));
-        // What the catalog says now, it says of the past, too.
-        read(&mut told[2]).before = Some(of("max", "b"));
-        check_facts(&told);
-        check_undecided(&told, 0);
+        // The catalog's new plan also shows in `previous_attributes`.
+        snapshot(&mut known[2]).before = Some(of("max", "b"));
+        check_facts(&known);
+        check_undecided(&known, 0);
     }
 }
 
 mod undecided {
     use super::*;
 
-    fn at(second: i64, names: &[&str]) -> Vec<Told> {
+    fn at(second: i64, names: &[&str]) -> Vec<TimedFact> {
         names.iter().map(|name| (second, changed(state(name)))).collect()
     }
 
@@ -343,17 +239,17 @@ mod undecided {
     }
 
     #[test]
-    fn it_does_not_count_what_is_decided_or_makes_no_difference() {
+    fn it_does_not_count_decided_seconds_or_equal_states() {
         check_undecided(&facts(&at(5, &["a", "b", "c"])), 0);
         check_undecided(&bare(facts(&at(5, &["a", "a", "a"]))), 0);
         check_undecided(&bare(facts(&[at(5, &["a"]), at(6, &["b"])].concat())), 0);
-        // What stood before tells where a loop begins.
-        let told = facts(&[at(4, &["a"]), at(5, &["b", "c", "a"])].concat());
-        check_facts(&told);
-        check_undecided(&told, 0);
-        check_undecided(&told[1..], 1);
-        // The classes of a second are no question.
-        let told = at_once(vec![
+        // The state before shows where a loop begins.
+        let known = facts(&[at(4, &["a"]), at(5, &["b", "c", "a"])].concat());
+        check_facts(&known);
+        check_undecided(&known, 0);
+        check_undecided(&known[1..], 1);
+        // Facts of different classes are always decided.
+        let known = at_once(vec![
             session(None, None),
             not_renewed(month(0)),
             renewed(month(0)),
@@ -362,37 +258,39 @@ mod undecided {
             changed(sub("canceled", "plus")),
             deleted(sub("canceled", "plus")),
         ]);
-        check_undecided(&facts(&told), 0);
+        check_undecided(&facts(&known), 0);
     }
 
     #[test]
-    fn it_does_not_count_what_came_after_the_end() {
+    fn it_does_not_count_seconds_after_the_end() {
         let after = |last: FactBody| bare(facts(&[vec![(3, last)], at(5, &["a", "b"])].concat()));
         check_undecided(&after(deleted(sub("canceled", "plus"))), 0);
         check_undecided(&after(deleted(sub("active", "plus"))), 0);
         check_undecided(&after(changed(sub("canceled", "plus"))), 0);
         check_undecided(&after(changed(sub("incomplete_expired", "plus"))), 0);
         check_undecided(&after(changed(sub("unpaid", "plus"))), 1);
-        let told = bare(facts(&at(5, &["a", "b"])));
+        let known = bare(facts(&at(5, &["a", "b"])));
         for (ended, expected) in [(true, 0), (false, 1)] {
-            let standing = LastSeen {
+            let last_seen = LastSeen {
                 now: &state("z"),
-                print: None,
+                digest: None,
                 ended,
             };
-            assert_eq!(in_order(&told, Some(standing)).undecided, expected);
+            assert_eq!(in_order(&known, Some(last_seen)).undecided, expected);
         }
     }
 
     #[test]
-    fn a_change_that_is_missing_within_the_second_is_a_question() {
-        let mut told = facts(&[vec![(0, created(state("a")))], at(5, &["b", "c", "d", "e"])].concat());
-        check_undecided(&told, 0);
-        told.remove(2);
-        check_undecided(&told, 1);
-        // Before it, it is none.
-        let mut told = facts(&[vec![(0, created(state("a")))], at(5, &["b", "c", "d", "e"])].concat());
-        told.remove(1);
-        check_undecided(&told, 0);
+    fn a_change_that_is_missing_within_the_second_leaves_it_undecided() {
+        let whole = facts(&[vec![(0, created(state("a")))], at(5, &["b", "c", "d", "e"])].concat());
+        let without = |index: usize| {
+            let mut rest = whole.clone();
+            rest.remove(index);
+            rest
+        };
+        check_undecided(&whole, 0);
+        check_undecided(&without(2), 1);
+        // If the missing change is the first of the second, the order is decided.
+        check_undecided(&without(1), 0);
     }
 }

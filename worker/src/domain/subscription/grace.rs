@@ -1,48 +1,53 @@
-//! Grace: after a downgrade, what was paid for stays until its period ends.
+//! Grace: after a downgrade, the user keeps the tier that was paid for until the
+//! paid period ends.
+//!
+//! Example: Max is paid from day 0 to day 30 and changes to Basic on day 10. The
+//! user keeps Max until day 30. There is no grace if the period was a trial, its
+//! invoice failed, or the downgrade gave money back.
 
 use crate::domain::fact::{Period, Plan, Seconds, Snapshot};
 use serde::{Deserialize, Serialize};
 
-/// The higher tier that is still paid for.
+/// A higher tier that is still paid for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grace {
     /// The plan that was paid for.
     pub plan: Plan,
-    /// The end of the period that was paid; access ends then.
+    /// The end of the paid period, and of the grace.
     pub until: Seconds,
-    /// When the downgrade happened that began it.
+    /// The time of the downgrade.
     pub since: Seconds,
 }
 
-/// What is known when a subscription changes from one plan to another.
+/// A change of the subscription, as far as the grace depends on it.
 #[derive(Debug, Clone, Copy)]
 pub struct TierChange<'a> {
     /// The status before.
     pub old_status: &'a str,
     /// The plan before.
     pub old_plan: &'a Plan,
-    /// The period before: the one that was paid.
+    /// The period before.
     pub old_period: Period,
-    /// The subscription after.
+    /// The snapshot after.
     pub new: &'a Snapshot,
-    /// The plan after.
+    /// The plan after; the old one if the upgrade is suspended.
     pub new_plan: &'a Plan,
-    /// When it happened.
+    /// The event's time.
     pub at: Seconds,
-    /// An invoice of the period before has failed and was not paid since.
+    /// Whether an invoice of the period before failed and was not paid since.
     pub unpaid: bool,
-    /// The customer got money back for it.
+    /// Whether the change gave money back.
     pub credited: bool,
 }
 
-/// The grace after a change, given the one that ran before it.
+/// The grace after a change, given the grace before it.
 #[must_use]
 pub fn after_change(running: Option<Grace>, change: TierChange<'_>) -> Option<Grace> {
-    let running = running.filter(|g| g.until > change.moment() && g.plan.rank > change.new_plan.rank);
-    if !change.begins() {
+    let running = running.filter(|g| g.until > change.subscription_time() && g.plan.rank > change.new_plan.rank);
+    if !change.begins_grace() {
         return running;
     }
-    // A running grace of a higher tier stays as it is, with its own end.
+    // A running grace of the same or a higher tier stays, with its own end.
     running.filter(|g| g.plan.rank >= change.old_plan.rank).or_else(|| {
         Some(Grace {
             plan: change.old_plan.clone(),
@@ -53,25 +58,26 @@ pub fn after_change(running: Option<Grace>, change: TierChange<'_>) -> Option<Gr
 }
 
 impl TierChange<'_> {
-    /// Whether it is a downgrade within a period that was paid and not given back.
-    fn begins(&self) -> bool {
-        let falls = self.new_plan.rank < self.old_plan.rank;
-        // A snapshot that tells no period is within the latest known one.
+    /// Whether it is a downgrade within a period that was paid and not credited.
+    fn begins_grace(&self) -> bool {
+        let is_downgrade = self.new_plan.rank < self.old_plan.rank;
+        // A snapshot without a period lies in the latest known one.
         let start = self.new.period.map_or(self.at, |p| p.start);
-        let within = start < self.old_period.end;
-        falls && within && self.old_status == "active" && !self.unpaid && !self.credited
+        let is_within = start < self.old_period.end;
+        is_downgrade && is_within && self.old_status == "active" && !self.unpaid && !self.credited
     }
 
-    /// When it happened by the subscription's own clock: its event's time, but
-    /// never outside the period that it shows (a test clock runs apart from the
-    /// time at which events are made).
-    fn moment(&self) -> Seconds {
+    /// The time of the change by the subscription's own clock: the event's time, but
+    /// never outside the period that the snapshot shows. With a test clock of Stripe,
+    /// periods lie at other times than the events.
+    fn subscription_time(&self) -> Seconds {
         let period = self.new.period.unwrap_or(self.old_period);
         self.at.min(period.end - 1).max(period.start)
     }
 }
 
-/// A paid renewal ends every grace that ran until the new period's start or before.
+/// The grace after a paid renewal. A grace that ends at the start of the new period
+/// or before it is over.
 #[must_use]
 pub fn after_renewal(running: Option<Grace>, new_period_start: Seconds) -> Option<Grace> {
     running.filter(|g| g.until > new_period_start)

@@ -1,35 +1,35 @@
-//! Grace, story by story: what happened, and the grace that is left of it.
+//! Grace: stories, and the grace at their end.
 
 use crate::domain::{
     fact::{FactBody, InvoiceStep, Period, Seconds, Snapshot},
     testkit::{
-        DAY, T0, Told, active, changed, created, days, deleted, fold, invoice, item, month, not_renewed, prorated,
+        DAY, T0, TimedFact, active, changed, created, days, deleted, fold, invoice, item, month, not_renewed, prorated,
         renewed, sub,
     },
 };
 
-/// A yearly plan's first year.
+/// The first year of a yearly plan.
 fn year() -> Period {
     days(0, 365)
 }
 
-/// Begins with an active tier in the first month.
-fn starts(tier: &str) -> Told {
+/// An active subscription of this tier begins, in month 0.
+fn starts(tier: &str) -> TimedFact {
     (0, created(sub("active", tier)))
 }
 
-/// Changes the tier on a day, within the first month.
-fn to(tier: &str, day: i64) -> Told {
+/// The tier changes on a day of month 0.
+fn to(tier: &str, day: i64) -> TimedFact {
     (day * DAY, changed(sub("active", tier)))
 }
 
-fn on(day: i64, said: FactBody) -> Told {
-    (day * DAY, said)
+fn on(day: i64, body: FactBody) -> TimedFact {
+    (day * DAY, body)
 }
 
-/// After the story, the grace is of this tier and until this day.
+/// Checks the tier and the last day of the grace at the end of the story.
 #[track_caller]
-fn check(story: &[Told], expected: Option<(&str, i64)>) {
+fn check(story: &[TimedFact], expected: Option<(&str, i64)>) {
     let grace = fold(story).grace;
     let shown = grace
         .as_ref()
@@ -38,13 +38,13 @@ fn check(story: &[Told], expected: Option<(&str, i64)>) {
 }
 
 #[test]
-fn a_downgrade_within_the_paid_period_keeps_what_was_paid_until_its_end() {
+fn a_downgrade_within_the_paid_period_keeps_the_paid_tier_until_its_end() {
     check(&[starts("max"), to("basic", 10)], Some(("max", 30)));
     check(&[starts("plus"), to("basic", 29)], Some(("plus", 30)));
 }
 
 #[test]
-fn without_a_fall_there_is_no_grace() {
+fn without_a_downgrade_there_is_no_grace() {
     check(&[starts("max")], None);
     check(&[starts("max"), to("max", 10)], None);
     check(&[starts("basic"), to("max", 10)], None);
@@ -60,15 +60,15 @@ fn the_highest_tier_of_several_downgrades_stays() {
 }
 
 #[test]
-fn a_rise_below_the_grace_tier_leaves_it_running() {
+fn an_upgrade_below_the_grace_tier_leaves_the_grace_running() {
     check(&[starts("max"), to("basic", 5), to("plus", 10)], Some(("max", 30)));
 }
 
 #[test]
-fn a_rise_to_the_grace_tier_or_above_ends_it() {
+fn an_upgrade_to_the_grace_tier_or_above_ends_the_grace() {
     check(&[starts("max"), to("basic", 5), to("max", 10)], None);
     check(&[starts("plus"), to("basic", 5), to("max", 10)], None);
-    // And a fall after it is a new grace.
+    // A downgrade after it begins a new grace.
     check(
         &[starts("max"), to("basic", 5), to("max", 10), to("plus", 12)],
         Some(("max", 30)),
@@ -77,7 +77,7 @@ fn a_rise_to_the_grace_tier_or_above_ends_it() {
 
 #[test]
 fn a_period_that_was_not_paid_leaves_no_grace() {
-    for status in ["trialing", "past_due", "unpaid", "paused", "incomplete", "new_word"] {
+    for status in ["trialing", "past_due", "unpaid", "paused", "incomplete", "new_status"] {
         check(&[on(0, created(sub(status, "max"))), to("basic", 10)], None);
     }
     check(&[starts("max"), on(1, not_renewed(month(0))), to("basic", 10)], None);
@@ -86,7 +86,7 @@ fn a_period_that_was_not_paid_leaves_no_grace() {
 }
 
 #[test]
-fn an_invoice_that_failed_and_was_paid_since_does_not_stand_in_the_way() {
+fn a_failed_invoice_that_was_paid_since_does_not_prevent_the_grace() {
     let story = [
         starts("max"),
         on(1, not_renewed(month(0))),
@@ -97,7 +97,7 @@ fn an_invoice_that_failed_and_was_paid_since_does_not_stand_in_the_way() {
 }
 
 #[test]
-fn a_failure_and_a_payment_of_one_invoice_in_one_second_leave_it_paid() {
+fn an_invoice_that_failed_and_was_paid_in_one_second_is_paid() {
     let story = [
         starts("max"),
         on(1, not_renewed(month(0))),
@@ -108,13 +108,13 @@ fn a_failure_and_a_payment_of_one_invoice_in_one_second_leave_it_paid() {
 }
 
 #[test]
-fn an_unpaid_invoice_of_another_period_does_not_stand_in_the_way() {
+fn an_unpaid_invoice_of_another_period_does_not_prevent_the_grace() {
     let story = [starts("max"), on(1, not_renewed(days(-30, 0))), to("basic", 10)];
     check(&story, Some(("max", 30)));
 }
 
 #[test]
-fn each_unpaid_invoice_stands_in_the_way_until_it_is_paid_itself() {
+fn an_unpaid_invoice_prevents_the_grace_even_if_another_invoice_is_paid() {
     let other = |step| FactBody::Invoice(invoice("in_other", step, "manual", days(2, 3)));
     let story = [
         starts("max"),
@@ -181,7 +181,7 @@ fn a_credited_second_downgrade_leaves_the_grace_of_the_first() {
 #[test]
 fn a_lower_tier_that_begins_with_a_new_period_has_no_grace() {
     check(&[starts("max"), on(30, changed(active("basic", month(1))))], None);
-    // Also when the renewal's event was made a little early.
+    // Also if the event of the renewal comes seconds before the period ends.
     check(
         &[starts("max"), (30 * DAY - 5, changed(active("basic", month(1))))],
         None,
@@ -189,7 +189,7 @@ fn a_lower_tier_that_begins_with_a_new_period_has_no_grace() {
 }
 
 #[test]
-fn a_lower_tier_that_starts_a_period_of_its_own_within_the_paid_one_has_grace() {
+fn a_lower_tier_whose_period_begins_within_the_paid_one_has_grace() {
     check(
         &[starts("max"), on(10, changed(active("basic", days(10, 40))))],
         Some(("max", 30)),
@@ -197,16 +197,16 @@ fn a_lower_tier_that_starts_a_period_of_its_own_within_the_paid_one_has_grace() 
 }
 
 #[test]
-fn a_snapshot_that_tells_no_period_is_within_the_latest_known() {
-    let unsaid = Snapshot {
+fn a_snapshot_without_a_period_lies_in_the_latest_known_one() {
+    let without_period = Snapshot {
         period: None,
         ..sub("active", "basic")
     };
-    check(&[starts("max"), on(10, changed(unsaid))], Some(("max", 30)));
+    check(&[starts("max"), on(10, changed(without_period))], Some(("max", 30)));
 }
 
 #[test]
-fn a_yearly_tier_left_for_a_monthly_one_stays_until_the_year_ends() {
+fn after_a_change_from_yearly_to_monthly_the_grace_lasts_until_the_year_ends() {
     let story = [
         on(0, created(active("max", year()))),
         on(100, changed(active("basic", days(100, 130)))),
@@ -215,22 +215,22 @@ fn a_yearly_tier_left_for_a_monthly_one_stays_until_the_year_ends() {
     ];
     check(&story[..2], Some(("max", 365)));
     check(&story, Some(("max", 365)));
-    // A further fall in one of the months keeps the year's grace, with its end.
-    let mut fall = story.to_vec();
-    fall.insert(2, on(101, changed(active("plus", days(100, 130)))));
-    fall.insert(3, on(102, changed(active("basic", days(100, 130)))));
-    check(&fall, Some(("max", 365)));
+    // Another downgrade in a month keeps the year's grace and its end.
+    let mut downgrades = story.to_vec();
+    downgrades.insert(2, on(101, changed(active("plus", days(100, 130)))));
+    downgrades.insert(3, on(102, changed(active("basic", days(100, 130)))));
+    check(&downgrades, Some(("max", 365)));
 }
 
 #[test]
-fn a_monthly_tier_left_for_a_yearly_one_stays_until_the_month_ends() {
+fn after_a_change_from_monthly_to_yearly_the_grace_lasts_until_the_month_ends() {
     let left = on(10, changed(active("basic", days(10, 375))));
     check(&[starts("max"), left.clone()], Some(("max", 30)));
     check(&[starts("max"), left, on(40, renewed(days(40, 405)))], None);
 }
 
 #[test]
-fn another_price_of_the_tier_begins_no_grace_and_the_period_it_begins_is_the_one_that_counts() {
+fn another_price_of_the_tier_begins_no_grace_and_its_period_replaces_the_old_one() {
     let monthly = on(100, changed(active("max", days(100, 130))));
     let story = [on(0, created(active("max", year()))), monthly];
     check(&story, None);
@@ -239,7 +239,7 @@ fn another_price_of_the_tier_begins_no_grace_and_the_period_it_begins_is_the_one
 }
 
 #[test]
-fn a_trial_leaves_no_grace_and_the_period_that_was_paid_after_it_does() {
+fn a_trial_leaves_no_grace_and_the_paid_period_after_it_does() {
     let trial = on(
         0,
         created(Snapshot {
@@ -250,15 +250,15 @@ fn a_trial_leaves_no_grace_and_the_period_that_was_paid_after_it_does() {
     let paid = on(3, changed(active("max", days(3, 33))));
     let left = on(10, changed(active("basic", days(3, 33))));
     check(&[trial.clone(), paid, left], Some(("max", 33)));
-    // Left in the moment in which it ends, early or not.
+    // A downgrade at the moment when the trial ends, or that ends the trial early.
     check(&[trial.clone(), on(3, changed(active("basic", days(3, 33))))], None);
     check(&[trial, on(1, changed(active("basic", days(1, 31))))], None);
 }
 
 #[test]
-fn a_paid_renewal_ends_every_grace_that_ran_until_it() {
+fn a_paid_renewal_ends_a_grace_that_ends_at_its_start_or_before() {
     let downgrade = [starts("max"), to("basic", 10)];
-    let then = |said: FactBody| [&downgrade[..], &[on(30, said)]].concat();
+    let then = |invoice: FactBody| [&downgrade[..], &[on(30, invoice)]].concat();
     check(&then(renewed(month(1))), None);
     check(&then(renewed(days(29, 59))), Some(("max", 30)));
     check(&then(not_renewed(month(1))), Some(("max", 30)));
@@ -267,7 +267,7 @@ fn a_paid_renewal_ends_every_grace_that_ran_until_it() {
 }
 
 #[test]
-fn a_renewal_is_known_by_its_subscription_line_whatever_stands_before_it() {
+fn the_line_of_the_subscription_decides_the_period_of_a_renewal() {
     let mut cycle = invoice("in_2", InvoiceStep::Paid, "subscription_cycle", month(1));
     let mut extra = cycle.lines[0].clone();
     extra.period = Some(days(12, 12));
@@ -279,7 +279,7 @@ fn a_renewal_is_known_by_its_subscription_line_whatever_stands_before_it() {
 }
 
 #[test]
-fn a_grace_that_is_over_by_time_makes_room_for_a_new_one() {
+fn a_grace_whose_time_is_over_does_not_prevent_a_new_one() {
     let story = [
         starts("max"),
         to("plus", 10),
@@ -291,8 +291,8 @@ fn a_grace_that_is_over_by_time_makes_room_for_a_new_one() {
 }
 
 #[test]
-fn the_end_of_the_entitlement_ends_the_grace() {
-    for status in ["unpaid", "paused", "canceled", "incomplete_expired", "new_word"] {
+fn the_end_of_access_ends_the_grace() {
+    for status in ["unpaid", "paused", "canceled", "incomplete_expired", "new_status"] {
         check(
             &[starts("max"), to("basic", 10), on(11, changed(sub(status, "basic")))],
             None,
@@ -316,7 +316,7 @@ fn the_end_of_the_entitlement_ends_the_grace() {
 }
 
 #[test]
-fn past_due_keeps_a_grace_that_was_earned() {
+fn past_due_keeps_a_running_grace() {
     let story = [
         starts("max"),
         to("basic", 10),
@@ -326,7 +326,7 @@ fn past_due_keeps_a_grace_that_was_earned() {
 }
 
 #[test]
-fn a_change_of_anything_else_leaves_the_grace_alone() {
+fn a_change_of_another_field_leaves_the_grace_as_it_is() {
     let canceling = Snapshot {
         cancel_at_period_end: true,
         ..sub("active", "basic")
@@ -338,7 +338,7 @@ fn a_change_of_anything_else_leaves_the_grace_alone() {
 }
 
 #[test]
-fn a_grace_says_since_when_it_runs() {
+fn a_grace_begins_at_the_time_of_its_downgrade() {
     let grace = fold(&[starts("max"), to("plus", 5), to("basic", 10)]).grace;
     let since: Option<Seconds> = grace.map(|g| g.since);
     assert_eq!(since, Some(T0 + 5 * DAY));

@@ -1,10 +1,9 @@
-//! The books, story by story: what failed, what was given back, and what that
-//! leaves of a change.
+//! The evidence of invoices: failed payments, credits, and their effect on changes.
 
 #[path = "credit_tests.rs"]
 mod credited;
 #[path = "suspended_tests.rs"]
-mod held;
+mod suspended;
 
 use crate::domain::{
     fact::{
@@ -18,12 +17,12 @@ use crate::domain::{
         entitlement::{Entitlement, of_user},
     },
     testkit::{
-        DAY, T0, Told, active, changed, created, days, deleted, entitlement, facts, invoice, item, month, not_renewed,
-        of, renewed, sub,
+        DAY, T0, TimedFact, active, changed, created, days, deleted, entitlement, facts, invoice, item, month,
+        not_renewed, of, renewed, sub,
     },
 };
 
-/// A snapshot of the first month that names its latest invoice.
+/// A snapshot of month 0 that names its latest invoice.
 fn names(invoice: &str, tier: &str) -> Snapshot {
     Snapshot {
         latest_invoice: Some(invoice.to_owned()),
@@ -31,23 +30,23 @@ fn names(invoice: &str, tier: &str) -> Snapshot {
     }
 }
 
-/// Begins with a tier that its first invoice paid for.
-fn starts(tier: &str) -> Told {
+/// A subscription of this tier begins; `in_0` is its first invoice.
+fn starts(tier: &str) -> TimedFact {
     (0, created(names("in_0", tier)))
 }
 
-/// Changes the tier on a day of the first month; the invoice is the latest then.
-fn to(tier: &str, day: i64, invoice: &str) -> Told {
+/// The tier changes on a day of month 0; `invoice` is the latest one then.
+fn to(tier: &str, day: i64, invoice: &str) -> TimedFact {
     (day * DAY, changed(names(invoice, tier)))
 }
 
-fn on(day: i64, said: FactBody) -> Told {
-    (day * DAY, said)
+fn on(day: i64, body: FactBody) -> TimedFact {
+    (day * DAY, body)
 }
 
-/// The invoice of a change on a day, as Stripe writes it: what is left of the
-/// old price goes back, what is left of the period is billed.
-fn settles(id: &str, step: InvoiceStep, day: i64) -> Told {
+/// The invoice of a change on a day. As Stripe does, it credits the rest of the old
+/// price and bills the rest of the period.
+fn settles(id: &str, step: InvoiceStep, day: i64) -> TimedFact {
     (day * DAY + 1, FactBody::Invoice(settling(id, step, days(day, 30))))
 }
 
@@ -63,14 +62,14 @@ fn settling(id: &str, step: InvoiceStep, rest: Period) -> InvoiceFact {
     }
 }
 
-/// The same for a change that begins a year of its own.
-fn settles_year(id: &str, step: InvoiceStep, day: i64) -> Told {
+/// The same for a change that begins a new year.
+fn settles_year(id: &str, step: InvoiceStep, day: i64) -> TimedFact {
     let mut invoice = settling(id, step, days(day, day + 365));
     invoice.lines[1].proration = false;
     (day * DAY + 1, FactBody::Invoice(invoice))
 }
 
-fn year_from(day: i64, tier: &str, invoice: &str) -> Told {
+fn year_from(day: i64, tier: &str, invoice: &str) -> TimedFact {
     let snapshot = Snapshot {
         period: Some(days(day, day + 365)),
         ..names(invoice, tier)
@@ -78,55 +77,51 @@ fn year_from(day: i64, tier: &str, invoice: &str) -> Told {
     on(day, changed(snapshot))
 }
 
-fn has(story: &[Told]) -> Entitlement {
-    entitlement(story).expect("the story tells of a subscription")
+fn has(story: &[TimedFact]) -> Entitlement {
+    entitlement(story).expect("the story has a snapshot")
 }
 
-/// After the story, Stripe shows `tier`, `counts` is enforced, and the grace is
-/// of this tier and until this day.
+/// Checks the end of the story: `tier` is the tier that Stripe shows, `base_tier`
+/// the one to enforce, `grace` the grace's tier and its last day.
 #[track_caller]
-fn check(story: &[Told], tier: &str, counts: &str, grace: Option<(&str, i64)>) {
-    check_has(&has(story), tier, counts, grace, story);
+fn check(story: &[TimedFact], tier: &str, base_tier: &str, grace: Option<(&str, i64)>) {
+    check_has(&has(story), tier, base_tier, grace, story);
 }
 
 #[track_caller]
-fn check_has(has: &Entitlement, tier: &str, counts: &str, grace: Option<(&str, i64)>, story: &[Told]) {
+fn check_has(has: &Entitlement, tier: &str, base_tier: &str, grace: Option<(&str, i64)>, story: &[TimedFact]) {
     let day = |at: Seconds| (at - T0).div_euclid(DAY);
     let shown = has.grace.as_ref().map(|g| (g.plan.tier.as_str(), day(g.until)));
     assert_eq!(
         (has.tier.as_str(), has.base_tier.as_str(), shown),
-        (tier, counts, grace),
+        (tier, base_tier, grace),
         "{story:#?}"
     );
 }
 
-/// What is told of a story of which some events are missing.
-fn without(story: &[Told], missing: &[usize]) -> Entitlement {
-    let mut place = 0;
-    let mut told = facts(story);
-    told.retain(|_| {
-        place += 1;
-        !missing.contains(&(place - 1))
-    });
-    let folded = Account::fold(&told.iter().collect::<Vec<_>>()).subscriptions;
+/// The entitlement of a story without some of its events.
+fn without(story: &[TimedFact], missing: &[usize]) -> Entitlement {
+    let facts = facts(story);
+    let known = facts.iter().enumerate().filter(|(index, _)| !missing.contains(index));
+    let folded = Account::fold(&known.map(|(_, fact)| fact).collect::<Vec<_>>()).subscriptions;
     let has = of_user(&UserId::new("u1"), &folded.iter().collect::<Vec<_>>(), "free");
-    has.expect("what is told is of a subscription")
+    has.expect("a snapshot is left")
 }
 
-fn with(story: &[Told], more: &[Told]) -> Vec<Told> {
+fn with(story: &[TimedFact], more: &[TimedFact]) -> Vec<TimedFact> {
     [story, more].concat()
 }
 
 mod unpaid {
     use super::*;
 
-    /// Max, and Basic from day 10 on.
-    fn downgrade() -> Vec<Told> {
+    /// Max, then Basic from day 10 on.
+    fn downgrade() -> Vec<TimedFact> {
         vec![starts("max"), to("basic", 10, "in_0")]
     }
 
     #[test]
-    fn a_failure_told_after_the_downgrade_takes_the_grace_and_the_payment_gives_it_back() {
+    fn a_failure_after_the_downgrade_removes_the_grace_and_the_payment_restores_it() {
         check(&downgrade(), "basic", "basic", Some(("max", 30)));
         let failed = with(&downgrade(), &[on(11, not_renewed(month(0)))]);
         check(&failed, "basic", "basic", None);
@@ -136,7 +131,7 @@ mod unpaid {
             "basic",
             Some(("max", 30)),
         );
-        // What a later cycle settles was not paid all the same.
+        // A later cycle settles the failure, but does not pay for the year.
         let year = [
             on(0, created(active("max", days(0, 365)))),
             on(1, not_renewed(days(0, 365))),
@@ -149,8 +144,8 @@ mod unpaid {
     }
 
     #[test]
-    fn a_failure_within_the_period_that_was_paid_is_not_one_of_it() {
-        // Yearly Max, left for monthly Basic: the months fail, the year was paid.
+    fn a_failed_invoice_that_starts_within_a_paid_period_does_not_make_it_unpaid() {
+        // From yearly Max to monthly Basic: the months fail, but the year was paid.
         let left = [
             on(0, created(active("max", days(0, 365)))),
             on(100, changed(active("basic", days(100, 130)))),
@@ -165,7 +160,7 @@ mod unpaid {
             let story = with(&left, &[on(130, failed)]);
             check(&story, "basic", "basic", Some(("max", 365)));
         }
-        // A month that was not paid leaves no grace, and takes none.
+        // An unpaid month begins no grace, and does not end the running one.
         let fails = [
             on(0, created(active("max", days(0, 365)))),
             on(100, changed(active("plus", days(100, 130)))),
@@ -183,7 +178,7 @@ mod unpaid {
     }
 
     #[test]
-    fn a_failure_that_names_no_period_is_of_each_until_a_later_cycle_is_paid() {
+    fn a_failed_invoice_without_a_period_counts_for_every_period_until_a_later_cycle_is_paid() {
         let mut nameless = invoice("in_1", Failed, "subscription_cycle", month(0));
         nameless.lines.clear();
         let failed = [starts("max"), on(1, FactBody::Invoice(nameless))];
@@ -194,14 +189,14 @@ mod unpaid {
             on(40, changed(active("basic", month(1)))),
         ];
         check(&with(&failed, &later), "basic", "basic", Some(("max", 60)));
-        // Without a cycle that was paid since.
+        // Without a paid cycle, the failure still counts.
         let unpaid = [later[0].clone(), later[2].clone()];
         check(&with(&failed, &unpaid), "basic", "basic", None);
     }
 
     #[test]
-    fn a_change_that_failed_pays_for_no_period_and_leaves_none_unpaid() {
-        // Another price of the tier: nothing is held, and the month was paid.
+    fn the_failed_invoice_of_a_change_makes_no_period_unpaid() {
+        // Another price of the tier: nothing is suspended, and the month was paid.
         let story = [
             starts("plus"),
             to("plus", 10, "in_1"),
@@ -216,31 +211,31 @@ mod missing {
     use super::*;
 
     #[test]
-    fn a_downgrade_whose_predecessor_is_missing_says_itself_what_was_paid() {
+    fn a_downgrade_shows_the_paid_plan_even_if_the_event_before_it_is_missing() {
         let year = days(0, 365);
         let paid_year = on(0, created(active("max", year)));
         let left = on(100, changed(active("basic", days(100, 130))));
         let renewal = on(30, changed(active("max", month(1))));
-        let fall = on(40, changed(active("basic", month(1))));
+        let downgrade = on(40, changed(active("basic", month(1))));
         for (story, missing, grace) in [
             (vec![starts("max"), to("basic", 10, "in_0")], 0, Some(("max", 30))),
             (vec![paid_year, left], 0, Some(("max", 365))),
-            // The period of the change itself, not the last that was seen.
-            (vec![starts("max"), renewal, fall], 1, Some(("max", 60))),
-            // A rise that was not seen.
+            // The period before the change itself counts, not the last known one.
+            (vec![starts("max"), renewal, downgrade], 1, Some(("max", 60))),
+            // The event of the upgrade is missing.
             (
                 vec![starts("basic"), to("max", 5, "in_0"), to("plus", 10, "in_0")],
                 1,
                 Some(("max", 30)),
             ),
-            // A fall that was not seen leaves its own.
+            // The event of the first downgrade is missing; the second one shows it.
             (
                 vec![starts("max"), to("plus", 5, "in_0"), to("basic", 10, "in_0")],
                 1,
                 Some(("max", 30)),
             ),
         ] {
-            let tier = story.last().and_then(|(_, said)| match said {
+            let tier = story.last().and_then(|(_, body)| match body {
                 FactBody::Subscription(s) => s.now.plan.as_ref().map(|p| p.tier.clone()),
                 _ => None,
             });
@@ -251,7 +246,7 @@ mod missing {
     }
 
     #[test]
-    fn a_trial_or_a_failed_payment_that_was_not_seen_leaves_no_grace() {
+    fn a_trial_or_failed_payment_whose_event_is_missing_leaves_no_grace() {
         for status in ["trialing", "past_due", "unpaid"] {
             let story = [
                 starts("max"),
@@ -260,7 +255,7 @@ mod missing {
             ];
             check_has(&without(&story, &[1]), "basic", "basic", None, &story);
         }
-        // An end of the entitlement that was not seen ends the grace, too.
+        // An end of access whose event is missing ends the grace too.
         let story = [
             starts("max"),
             to("basic", 5, "in_0"),
@@ -280,14 +275,14 @@ mod missing {
     }
 
     #[test]
-    fn a_credit_is_of_a_change_whose_predecessor_is_missing() {
+    fn a_credit_belongs_to_a_change_even_if_the_event_before_it_is_missing() {
         let credit = (10 * DAY + 5, item(-300, true));
         let story = [starts("max"), to("basic", 10, "in_0"), credit];
         check_has(&without(&story, &[0]), "basic", "basic", None, &story);
     }
 
     #[test]
-    fn the_highest_tier_counts_what_only_a_change_tells_of() {
+    fn the_highest_tier_counts_a_plan_that_only_previous_attributes_show() {
         let story = [starts("max"), to("basic", 10, "in_0")];
         let has = without(&story, &[0]);
         assert_eq!(has.highest.map(|p| p.tier), Some("max".to_owned()));

@@ -1,5 +1,10 @@
-//! Whose is a subscription? Decided by the earliest word of the best witness;
-//! the best of all words is the same in whatever order they come.
+//! The user of a subscription. Several events may name one; the best source wins,
+//! and of equal sources the earliest event. The result does not depend on the order
+//! of arrival, because it is the least of all claims.
+//!
+//! Example: a checkout session of second 10 has `client_reference_id` `u1`, the
+//! subscription's own metadata of second 20 says `u2`. The subscription belongs to
+//! `u2`, because its own metadata is the better source.
 
 use crate::domain::{
     fact::{Fact, FactBody, Seconds},
@@ -7,75 +12,75 @@ use crate::domain::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How good a witness is; lower is better.
+/// The place in an event that names the user, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Witness {
+pub enum ClaimSource {
     /// `metadata.user_id` of the subscription itself.
     OwnMetadata,
     /// `metadata.user_id` of its checkout session.
     SessionMetadata,
     /// `client_reference_id` of its checkout session.
     SessionReference,
-    /// Any word about the same customer.
+    /// Any of these, on another object of the same customer.
     Customer,
 }
 
-/// A word about whose something is. The lesser one is believed.
+/// An event's claim that a user owns a subscription or a customer. Of several
+/// claims the least one wins: the order of the fields is the order of preference.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Claim {
-    /// Who says so.
-    pub witness: Witness,
-    /// When it was said.
+pub struct OwnerClaim {
+    /// The place that names the user.
+    pub source: ClaimSource,
+    /// The event's `created`.
     pub created: Seconds,
-    /// The event that said it.
+    /// The event's id.
     pub event_id: EventId,
-    /// Whose it is.
+    /// The named user.
     pub user: UserId,
 }
 
-/// What a fact says of its own subscription's user: the subscription's
-/// `metadata.user_id`, else that of its checkout session, else the session's
-/// `client_reference_id`.
+/// The user that a fact names for its own subscription: `metadata.user_id` of the
+/// subscription, else that of its checkout session, else `client_reference_id`.
 #[must_use]
-pub fn of_subscription(fact: &Fact) -> Option<Claim> {
-    let (witness, user) = match &fact.body {
-        FactBody::Subscription(s) => (Witness::OwnMetadata, s.now.user.as_ref()?),
+pub fn subscription_owner(fact: &Fact) -> Option<OwnerClaim> {
+    let (source, user) = match &fact.body {
+        FactBody::Subscription(s) => (ClaimSource::OwnMetadata, s.now.user.as_ref()?),
         FactBody::Session(s) => match (&s.user, &s.reference) {
-            (Some(user), _) => (Witness::SessionMetadata, user),
-            (None, Some(user)) => (Witness::SessionReference, user),
+            (Some(user), _) => (ClaimSource::SessionMetadata, user),
+            (None, Some(user)) => (ClaimSource::SessionReference, user),
             (None, None) => return None,
         },
         _ => return None,
     };
-    Some(claim(fact, witness, user))
+    Some(claim(fact, source, user))
 }
 
-/// What a fact says of its customer's user.
+/// The user that a fact names for its customer.
 #[must_use]
-pub fn of_customer(fact: &Fact) -> Option<Claim> {
+pub fn customer_owner(fact: &Fact) -> Option<OwnerClaim> {
     let user = match &fact.body {
         FactBody::Subscription(s) => s.now.user.as_ref(),
         FactBody::Session(s) => s.user.as_ref().or(s.reference.as_ref()),
         _ => None,
     };
-    user.map(|user| claim(fact, Witness::Customer, user))
+    user.map(|user| claim(fact, ClaimSource::Customer, user))
 }
 
-fn claim(fact: &Fact, witness: Witness, user: &UserId) -> Claim {
-    Claim {
-        witness,
+fn claim(fact: &Fact, source: ClaimSource, user: &UserId) -> OwnerClaim {
+    OwnerClaim {
+        source,
         created: fact.created,
         event_id: fact.event_id.clone(),
         user: user.clone(),
     }
 }
 
-/// The better of what was known and what is said now.
-pub fn improve(known: &mut Option<Claim>, said: Option<Claim>) {
-    if let Some(said) = said
-        && known.as_ref().is_none_or(|k| said < *k)
+/// Replaces the best known claim if the new one is better.
+pub fn keep_better(best: &mut Option<OwnerClaim>, new: Option<OwnerClaim>) {
+    if let Some(new) = new
+        && best.as_ref().is_none_or(|best| new < *best)
     {
-        *known = Some(said);
+        *best = Some(new);
     }
 }

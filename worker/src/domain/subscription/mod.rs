@@ -1,11 +1,20 @@
-//! Subscriptions: from the facts of an account to what its user may use.
+//! Subscriptions: from the facts of an account to the entitlement of its user.
+//!
+//! Read the files in this order: [`order`] sorts facts, [`invoices`] says which
+//! changes were paid, [`state`] and [`grace`] hold the state of one subscription,
+//! `transition` says how a fact changes it, `fold` folds all facts or only new
+//! ones, [`account`] folds all subscriptions of a customer and links them to users
+//! by [`link`], [`entitlement`] gives the row of a user. [`drift`] compares a state
+//! with Stripe's answer.
 
 pub mod account;
 mod chain;
 pub mod drift;
 pub mod entitlement;
+mod fold;
 pub mod grace;
 pub mod invoices;
 pub mod link;
 pub mod order;
 pub mod state;
+mod transition;

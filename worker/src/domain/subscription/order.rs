@@ -1,67 +1,66 @@
-//! The order of facts: by time, and within one second by evidence. It is a
-//! function of the set of facts, so that no order of arrival can change it.
+//! The order of facts: by time, and within one second by evidence.
+//!
+//! Stripe's `created` counts whole seconds, and Stripe does not promise that
+//! events arrive in order ("Receive Stripe events in your webhook endpoint", "Event
+//! ordering"). So events of one second need another order. It depends on the set of
+//! facts only, never on the order of arrival.
+//!
+//! Example: at second 5 one event shows a change from Basic to Plus, another one a
+//! change from Plus to Max. The change to Max starts at Plus, where the other one
+//! ends, so it comes later, whatever the ids of the events are.
 
-use super::chain::{ChangeChain, Changes, chain};
+use super::chain::{ChangeChain, Changes, find_chain};
 use crate::domain::fact::{Fact, FactBody, InvoiceStep, Phase, Seconds, Snapshot, SubscriptionFact, ended};
 use std::collections::HashSet;
 
-/// Facts of one subscription in the order in which they happened.
+/// The facts of one subscription in the order in which they happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ordered<'a> {
-    /// The facts, each change once.
+    /// The facts; of two events of one change, only one.
     pub facts: Vec<&'a Fact>,
-    /// How many seconds held changes whose order no evidence tells.
+    /// The number of seconds with several changes whose order no evidence decides.
     pub undecided: u32,
 }
 
-/// The state of a subscription before the facts that are to be ordered.
+/// The last known state of a subscription before the facts that are sorted.
 #[derive(Debug, Clone, Copy)]
 pub struct LastSeen<'a> {
-    /// What was last seen.
+    /// The last snapshot.
     pub now: &'a Snapshot,
-    /// The digest of the whole object, where it was noted.
-    pub print: Option<i64>,
-    /// It was canceled or deleted: no order of what comes later matters.
+    /// The digest of the whole object, if known.
+    pub digest: Option<i64>,
+    /// Whether the subscription has ended. Then the order of later changes does
+    /// not matter, because they change nothing.
     pub ended: bool,
 }
 
-/// Sorts the facts of one subscription (its snapshots, invoices and sessions)
-/// into the order in which they happened, twins taken out.
+/// Sorts the facts of one subscription (its snapshots, invoices and sessions) into
+/// the order in which they happened, and removes the second event of a change.
 ///
-/// Stripe's `created` has a resolution of one second. Within a second, invoices
-/// come before snapshots (and fail before they are paid); a life begins with
-/// `created` and ends with `canceled` and `deleted`; the changes between are
-/// ordered by the trail of what each started from and led to ([`ChangeChain`]).
+/// Facts of one second are sorted by `Class`. Changes of one second are sorted
+/// by the chain that they form: each starts at the state where the one before it
+/// ended (`ChangeChain`).
 #[must_use]
-pub fn in_order<'a>(facts: impl IntoIterator<Item = &'a Fact>, standing: Option<LastSeen<'a>>) -> Ordered<'a> {
-    let mut sorted = without_twins(facts);
-    let begin = sorted.iter().filter(|f| snapshot(f).is_some()).map(|f| f.created).min();
-    sorted.sort_by_cached_key(|f| key(f, begin));
-    let mut standing = standing;
+pub fn in_order<'a>(facts: impl IntoIterator<Item = &'a Fact>, last_seen: Option<LastSeen<'a>>) -> Ordered<'a> {
+    let mut sorted = without_duplicates(facts);
+    let first_seen = sorted.iter().filter(|f| snapshot(f).is_some()).map(|f| f.created).min();
+    sorted.sort_by_cached_key(|f| sort_key(f, first_seen));
+    let mut last_seen = last_seen;
     let mut undecided = 0;
-    let mut start = 0;
-    while start < sorted.len() {
-        let group = (sorted[start].created, class(sorted[start]));
-        let end = start
-            + sorted[start..]
-                .iter()
-                .take_while(|f| (f.created, class(f)) == group)
-                .count();
-        let last_word = |f: &Fact| snapshot(f).is_some_and(|s| s.phase == Phase::Deleted || ended(&s.now.status));
-        let over = standing.is_some_and(|s| s.ended);
-        let ends = over || sorted[start..end].iter().any(|f| last_word(f));
-        if end - start > 1 && group.1 == CHANGED {
-            let decided = arrange(&mut sorted[start..end], standing);
-            undecided += u32::from(!decided && !over);
+    for group in sorted.chunk_by_mut(|a, b| (a.created, Class::of(a)) == (b.created, Class::of(b))) {
+        let was_ended = last_seen.is_some_and(|s| s.ended);
+        let ended = was_ended || group.iter().any(|f| ends_life(f));
+        if group.len() > 1 && Class::of(group[0]) == Class::Changed {
+            let decided = sort_changes(group, last_seen);
+            undecided += u32::from(!decided && !was_ended);
         }
-        if let Some(last) = sorted[start..end].iter().rev().find_map(|f| snapshot(f)) {
-            standing = Some(LastSeen {
+        if let Some(last) = group.iter().rev().find_map(|f| snapshot(f)) {
+            last_seen = Some(LastSeen {
                 now: &last.now,
-                print: print_after(last, standing),
-                ended: ends,
+                digest: digest_after(last, last_seen),
+                ended,
             });
         }
-        start = end;
     }
     Ordered {
         facts: sorted,
@@ -69,13 +68,17 @@ pub fn in_order<'a>(facts: impl IntoIterator<Item = &'a Fact>, standing: Option<
     }
 }
 
-/// The digest of the object that stands after a snapshot. One that was read has
-/// none (it is of another API version than the events), and leaves that of what
-/// it only repeats.
+/// The digest of the whole object after a snapshot. An answer of Stripe's API has
+/// no digest, because its API version may differ from that of the events. An
+/// answer that only repeats the last state keeps the digest of that state.
 #[must_use]
-pub fn print_after(told: &SubscriptionFact, standing: Option<LastSeen<'_>>) -> Option<i64> {
-    let repeated = standing.filter(|s| told.phase == Phase::Read && s.now.shows_same(&told.now));
-    told.prints.map(|p| p.now).or(repeated.and_then(|s| s.print))
+pub fn digest_after(fact: &SubscriptionFact, last_seen: Option<LastSeen<'_>>) -> Option<i64> {
+    if let Some(digests) = fact.digests {
+        return Some(digests.now);
+    }
+    let last = last_seen?;
+    let repeats = fact.phase == Phase::Read && last.now.shows_same(&fact.now);
+    if repeats { last.digest } else { None }
 }
 
 fn snapshot(fact: &Fact) -> Option<&SubscriptionFact> {
@@ -85,100 +88,133 @@ fn snapshot(fact: &Fact) -> Option<&SubscriptionFact> {
     }
 }
 
-/// Stripe sometimes makes two events of one change: the same object, second,
-/// content, previous content and request. The one with the lesser id stands.
-fn without_twins<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Vec<&'a Fact> {
+fn ends_life(fact: &Fact) -> bool {
+    snapshot(fact).is_some_and(|s| s.phase == Phase::Deleted || ended(&s.now.status))
+}
+
+/// Removes the second event of a change. Stripe sometimes makes two events of one
+/// change ("Handle duplicate events" on the page named above): their object, second,
+/// content, previous content and request are equal. The event with the smaller id
+/// stays.
+fn without_duplicates<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Vec<&'a Fact> {
     let mut sorted: Vec<&Fact> = facts.into_iter().collect();
     sorted.sort_by(|a, b| (a.created, &a.event_id).cmp(&(b.created, &b.event_id)));
-    let mut seen = HashSet::new();
-    let mut second = Vec::new();
+    let mut seen_digests = HashSet::new();
+    let mut same_second: Vec<&Fact> = Vec::new();
     sorted.retain(|fact| {
         let Some(s) = snapshot(fact) else { return true };
-        if let Some(prints) = s.prints {
-            return seen.insert((fact.created, s.phase, prints.now, prints.before, s.request.as_deref()));
+        if let Some(digests) = s.digests {
+            return seen_digests.insert((fact.created, s.phase, digests.now, digests.before, s.request.as_deref()));
         }
-        second.retain(|f: &&Fact| f.created == fact.created);
-        let twin = second.iter().any(|f| f.body == fact.body);
-        second.push(fact);
-        !twin
+        same_second.retain(|f| f.created == fact.created);
+        let is_duplicate = same_second.iter().any(|f| f.body == fact.body);
+        same_second.push(fact);
+        !is_duplicate
     });
     sorted
 }
 
-/// The class of changes that are neither the first nor the last of a life.
-const CHANGED: u8 = 5;
+/// The order of facts within one second, by what they report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// A checkout session.
+    Session,
+    /// A failed payment. It comes before a payment, because a paid invoice does
+    /// not fail again.
+    InvoiceUnpaid,
+    /// A payment, or a pending invoice item.
+    InvoicePaid,
+    /// `customer.subscription.created`, always the first snapshot.
+    Created,
+    /// An answer of Stripe's API. It may be older or newer than the changes of its
+    /// second. It comes before them, because the last change shows how the second
+    /// ended.
+    Read,
+    /// A change between the first and the last snapshot.
+    Changed,
+    /// A snapshot with a final status.
+    Ended,
+    /// `customer.subscription.deleted`, always the last snapshot.
+    Deleted,
+    /// A refund or a dispute.
+    Money,
+}
 
-/// What comes first within one second. What was read may be older or newer than
-/// the changes of its second: before them it does no harm, since the last of them
-/// shows how the second ended.
-fn class(fact: &Fact) -> u8 {
-    match &fact.body {
-        FactBody::Session(_) => 0,
-        // What is paid does not fail any more.
-        FactBody::Invoice(i) if i.step != InvoiceStep::Paid => 1,
-        FactBody::Invoice(_) | FactBody::InvoiceItem(_) => 2,
-        FactBody::Subscription(s) => match s.phase {
-            Phase::Created => 3,
-            Phase::Changed | Phase::Read if ended(&s.now.status) => 6,
-            Phase::Read => 4,
-            Phase::Changed => CHANGED,
-            Phase::Deleted => 7,
-        },
-        FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => 8,
+impl Class {
+    fn of(fact: &Fact) -> Self {
+        match &fact.body {
+            FactBody::Session(_) => Self::Session,
+            FactBody::Invoice(i) if i.step != InvoiceStep::Paid => Self::InvoiceUnpaid,
+            FactBody::Invoice(_) | FactBody::InvoiceItem(_) => Self::InvoicePaid,
+            FactBody::Subscription(s) => match s.phase {
+                Phase::Created => Self::Created,
+                Phase::Changed | Phase::Read if ended(&s.now.status) => Self::Ended,
+                Phase::Read => Self::Read,
+                Phase::Changed => Self::Changed,
+                Phase::Deleted => Self::Deleted,
+            },
+            FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => Self::Money,
+        }
     }
 }
 
-/// `created` is first in a life, also where its event was made a moment late.
-/// Where no evidence orders changes of a second: what is still incomplete, and
-/// the earlier period, come first; then the event's id decides, which at least
-/// no order of arrival changes.
-fn key(fact: &Fact, begin: Option<Seconds>) -> (Seconds, u8, bool, Seconds, &str) {
-    let (paid, start) = match snapshot(fact) {
+/// The order before evidence is asked: time, class, `incomplete` first, the
+/// earlier period first, then the event's id. The id says nothing about time, but
+/// it does not depend on the order of arrival.
+///
+/// `created` counts as no later than the first snapshot (`first_seen`), because
+/// Stripe may make its event a moment too late.
+fn sort_key(fact: &Fact, first_seen: Option<Seconds>) -> (Seconds, Class, bool, Seconds, &str) {
+    let (complete, period_start) = match snapshot(fact) {
         Some(s) => (s.now.status != "incomplete", s.now.period.map_or(0, |p| p.start)),
         None => (false, 0),
     };
-    let created = match (class(fact), begin) {
-        (3, Some(begin)) => begin.min(fact.created),
+    let at = match (Class::of(fact), first_seen) {
+        (Class::Created, Some(first_seen)) => first_seen.min(fact.created),
         _ => fact.created,
     };
-    (created, class(fact), paid, start, fact.event_id.as_str())
+    (at, Class::of(fact), complete, period_start, fact.event_id.as_str())
 }
 
-/// Orders changes of one second; returns whether evidence decided.
-fn arrange(tied: &mut [&Fact], standing: Option<LastSeen<'_>>) -> bool {
+/// Sorts the changes of one second. Returns whether evidence decided the order, or
+/// the order makes no difference.
+fn sort_changes(tied: &mut [&Fact], last_seen: Option<LastSeen<'_>>) -> bool {
     let changes: Vec<&SubscriptionFact> = tied.iter().filter_map(|f| snapshot(f)).collect();
-    let trails = [by_print(&changes, standing), Some(by_sight(&changes, standing))];
-    let Some(best) = trails.into_iter().flatten().min_by_key(|t| (t.gaps, t.open)) else {
-        return false;
-    };
+    let chains = [
+        chain_by_digest(&changes, last_seen),
+        Some(chain_by_fields(&changes, last_seen)),
+    ];
+    let best = chains.into_iter().flatten().min_by_key(|c| (c.gaps, c.ambiguous));
+    let Some(best) = best else { return false };
     let decided = best.decided() || changes.windows(2).all(|w| w[0].now.shows_same(&w[1].now));
-    let given = tied.to_vec();
-    for (place, index) in tied.iter_mut().zip(&best.order) {
-        *place = given[*index];
+    let unsorted = tied.to_vec();
+    for (fact, index) in tied.iter_mut().zip(&best.order) {
+        *fact = unsorted[*index];
     }
     decided
 }
 
-/// The trail of whole objects, if all were noted.
-fn by_print(changes: &[&SubscriptionFact], standing: Option<LastSeen<'_>>) -> Option<ChangeChain> {
+/// The chain by digests of whole objects; `None` if a change has no digest.
+fn chain_by_digest(changes: &[&SubscriptionFact], last_seen: Option<LastSeen<'_>>) -> Option<ChangeChain> {
     let steps = changes.iter().map(|c| {
-        let prints = c.prints?;
-        // One that does not say what it changed repeats what stands.
-        Some((prints.before.unwrap_or(prints.now), prints.now, c.request.as_deref()))
+        let digests = c.digests?;
+        // An event without `previous_attributes` repeats the state that it shows.
+        Some((digests.before.unwrap_or(digests.now), digests.now, c.request.as_deref()))
     });
     let steps: Vec<_> = steps.collect::<Option<_>>()?;
-    let start = standing.and_then(|s| s.print);
-    Some(chain(&Changes::of(&steps, start.as_ref(), i64::eq)))
+    let start = last_seen.and_then(|s| s.digest);
+    Some(find_chain(&Changes::number(&steps, start.as_ref(), i64::eq)))
 }
 
-/// The trail of what we read. It bears with fields that change untold.
-fn by_sight(changes: &[&SubscriptionFact], standing: Option<LastSeen<'_>>) -> ChangeChain {
+/// The chain by the fields that we read. It holds even if another field changed
+/// without an event.
+fn chain_by_fields(changes: &[&SubscriptionFact], last_seen: Option<LastSeen<'_>>) -> ChangeChain {
     let steps: Vec<_> = changes
         .iter()
         .map(|c| (c.before.as_ref().unwrap_or(&c.now), &c.now, c.request.as_deref()))
         .collect();
-    let start = standing.map(|s| s.now);
-    chain(&Changes::of(&steps, start.as_ref(), |a, b| a.shows_same(b)))
+    let start = last_seen.map(|s| s.now);
+    find_chain(&Changes::number(&steps, start.as_ref(), |a, b| a.shows_same(b)))
 }
 
 #[cfg(test)]

@@ -1,37 +1,37 @@
-//! The order of facts: told by time, and within a second by evidence.
+//! The order of facts: by time, and within one second by evidence.
 
 use super::in_order;
 use crate::domain::{
     fact::{Fact, FactBody, InvoiceStep, Snapshot},
-    testkit::{Told, changed, created, deleted, facts, invoice, month, not_renewed, renewed, session, sub},
+    testkit::{TimedFact, changed, created, deleted, facts, invoice, month, not_renewed, renewed, session, sub},
 };
 
 #[path = "evidence_tests.rs"]
 mod evidence;
-#[path = "law_tests.rs"]
-mod law;
+#[path = "property_tests.rs"]
+mod property;
 
-/// The facts of a story are put in the order that it tells, from every order of
-/// arrival and whatever their ids are.
+/// Checks that the facts of a story are sorted into its order, from many orders of
+/// arrival.
 #[track_caller]
-fn check(story: &[Told]) {
+fn check(story: &[TimedFact]) {
     check_facts(&facts(story));
 }
 
 #[track_caller]
-fn check_facts(told: &[Fact]) {
-    let told: Vec<&Fact> = told.iter().collect();
-    let mut arrived = told.clone();
-    for _ in 0..told.len() {
-        assert_eq!(in_order(arrived.iter().copied(), None).facts, told);
+fn check_facts(expected: &[Fact]) {
+    let expected: Vec<&Fact> = expected.iter().collect();
+    let mut arrived = expected.clone();
+    for _ in 0..expected.len() {
+        assert_eq!(in_order(arrived.iter().copied(), None).facts, expected);
         arrived.rotate_left(1);
         arrived.reverse();
-        assert_eq!(in_order(arrived.iter().copied(), None).facts, told);
+        assert_eq!(in_order(arrived.iter().copied(), None).facts, expected);
         arrived.reverse();
     }
 }
 
-/// An active subscription that can be told from the others by its invoice.
+/// An active snapshot. Its latest invoice makes it different from other states.
 fn state(name: &str) -> Snapshot {
     Snapshot {
         latest_invoice: Some(name.to_owned()),
@@ -39,8 +39,9 @@ fn state(name: &str) -> Snapshot {
     }
 }
 
-fn at_once(said: Vec<FactBody>) -> Vec<Told> {
-    said.into_iter().map(|s| (5, s)).collect()
+/// All facts at second 5.
+fn at_once(bodies: Vec<FactBody>) -> Vec<TimedFact> {
+    bodies.into_iter().map(|body| (5, body)).collect()
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn time_comes_before_everything_else() {
 }
 
 #[test]
-fn in_one_second_the_invoice_is_first_and_the_life_runs_from_created_to_deleted() {
+fn in_one_second_the_invoice_comes_first_then_created_changes_and_deleted() {
     check(&at_once(vec![
         session(None, None),
         renewed(month(0)),
@@ -75,7 +76,7 @@ fn in_one_second_an_invoice_fails_before_it_is_paid() {
 }
 
 #[test]
-fn changes_of_one_second_are_chained_by_what_they_changed() {
+fn changes_of_one_second_are_chained_by_the_state_before_each() {
     check(&at_once(vec![
         created(state("a")),
         changed(state("b")),
@@ -98,9 +99,9 @@ fn the_chain_starts_from_an_earlier_second() {
 }
 
 #[test]
-fn a_chain_whose_start_was_never_seen_still_runs_in_its_order() {
+fn a_chain_without_its_first_event_keeps_its_order() {
     let story = at_once(vec![
-        created(state("never seen")),
+        created(state("unknown")),
         changed(state("b")),
         changed(state("c")),
         changed(state("d")),
@@ -113,7 +114,7 @@ fn a_chain_whose_start_was_never_seen_still_runs_in_its_order() {
 }
 
 #[test]
-fn an_event_that_changed_nothing_we_read_does_not_come_after_the_change_it_preceded() {
+fn an_event_that_changed_no_field_we_read_comes_before_the_next_change() {
     check(&at_once(vec![
         created(state("a")),
         changed(state("a")),
@@ -121,9 +122,9 @@ fn an_event_that_changed_nothing_we_read_does_not_come_after_the_change_it_prece
         changed(state("b")),
         changed(state("c")),
     ]));
-    // The start was never seen.
+    // Without the first events.
     let story = facts(&at_once(vec![
-        changed(state("never seen")),
+        changed(state("unknown")),
         changed(state("a")),
         changed(state("a")),
         changed(state("b")),
@@ -140,7 +141,7 @@ fn a_state_that_is_left_twice_in_one_second_is_left_for_good_the_second_time() {
         changed(state("c")),
     ]));
     let story = facts(&at_once(vec![
-        changed(state("never seen")),
+        changed(state("unknown")),
         changed(state("a")),
         changed(state("b")),
         changed(state("a")),
@@ -150,14 +151,14 @@ fn a_state_that_is_left_twice_in_one_second_is_left_for_good_the_second_time() {
 }
 
 #[test]
-fn an_event_that_does_not_say_what_it_changed_repeats_the_state_it_shows() {
+fn an_event_without_previous_attributes_repeats_the_state_that_it_shows() {
     let mut story = facts(&at_once(vec![
         created(state("a")),
         changed(state("b")),
         changed(state("b")),
         changed(state("c")),
     ]));
-    // `.paused`, `.resumed` and their like carry no `previous_attributes`.
+    // `customer.subscription.paused` and `.resumed` have no `previous_attributes`.
     if let FactBody::Subscription(s) = &mut story[2].body {
         s.before = None;
     }
@@ -166,12 +167,12 @@ fn an_event_that_does_not_say_what_it_changed_repeats_the_state_it_shows() {
 
 #[test]
 fn where_no_evidence_decides_the_event_ids_do() {
-    let told = facts(&at_once(vec![
+    let facts = facts(&at_once(vec![
         changed(state("a")),
         changed(state("b")),
         changed(state("c")),
     ]));
-    let bare: Vec<Fact> = told
+    let bare: Vec<Fact> = facts
         .into_iter()
         .rev()
         .map(|mut fact| {
@@ -181,17 +182,14 @@ fn where_no_evidence_decides_the_event_ids_do() {
             fact
         })
         .collect();
-    assert!(
-        bare.is_sorted_by_key(|f| f.event_id.clone()),
-        "ids run against the story"
-    );
+    assert!(bare.is_sorted_by_key(|f| f.event_id.clone()), "ids fall with time");
     check_facts(&bare);
 }
 
 #[test]
-fn a_long_burst_within_one_second_is_ordered_without_delay() {
+fn three_hundred_changes_of_one_second_are_sorted_fast() {
     let story: Vec<FactBody> = (0..300).map(|n| changed(state(&n.to_string()))).collect();
-    let told = facts(&at_once(story));
-    let arrived: Vec<&Fact> = told.iter().rev().collect();
-    assert_eq!(in_order(arrived, None).facts, told.iter().collect::<Vec<_>>());
+    let facts = facts(&at_once(story));
+    let arrived: Vec<&Fact> = facts.iter().rev().collect();
+    assert_eq!(in_order(arrived, None).facts, facts.iter().collect::<Vec<_>>());
 }

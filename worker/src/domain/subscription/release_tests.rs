@@ -1,20 +1,21 @@
-//! What becomes of a held upgrade: its payment, a later cycle, what counts meanwhile.
+//! The end of a suspension: the payment of the failed invoice, or a later cycle; and
+//! the state that counts until then.
 
 use super::*;
 
 #[test]
-fn the_payment_of_its_invoice_releases_it_for_good() {
+fn the_payment_of_its_invoice_ends_the_suspension_for_good() {
     for day in [10, 14, 40] {
         let story = with(&failed_upgrade(), &[settles("in_1", Paid, day)]);
         check(&story, "max", "max", None);
-        // Both are told in one second.
-        let told_again = with(&story, &[settles("in_1", Failed, day)]);
-        check(&told_again, "max", "max", None);
+        // Another failure in the second of the payment.
+        let failed_again = with(&story, &[settles("in_1", Failed, day)]);
+        check(&failed_again, "max", "max", None);
     }
 }
 
 #[test]
-fn a_later_cycle_invoice_releases_it_and_an_earlier_or_unpaid_one_does_not() {
+fn a_later_paid_cycle_ends_the_suspension_and_an_earlier_or_unpaid_one_does_not() {
     let next = on(
         30,
         changed(Snapshot {
@@ -22,21 +23,21 @@ fn a_later_cycle_invoice_releases_it_and_an_earlier_or_unpaid_one_does_not() {
             ..names("in_2", "max")
         }),
     );
-    let told = |said: FactBody| with(&failed_upgrade(), &[next.clone(), on(30, said)]);
-    check(&told(renewed(month(1))), "max", "max", None);
-    check(&told(not_renewed(month(1))), "max", "basic", None);
-    check(&told(renewed(month(0))), "max", "basic", None);
+    let then = |invoice: FactBody| with(&failed_upgrade(), &[next.clone(), on(30, invoice)]);
+    check(&then(renewed(month(1))), "max", "max", None);
+    check(&then(not_renewed(month(1))), "max", "basic", None);
+    check(&then(renewed(month(0))), "max", "basic", None);
     let manual = invoice("in_9", Paid, "manual", month(1));
-    check(&told(FactBody::Invoice(manual)), "max", "basic", None);
+    check(&then(FactBody::Invoice(manual)), "max", "basic", None);
     let another = settling("in_9", Paid, days(31, 60));
-    check(&told(FactBody::Invoice(another)), "max", "basic", None);
-    // It was paid before the upgrade.
+    check(&then(FactBody::Invoice(another)), "max", "basic", None);
+    // A cycle that was paid before the upgrade.
     let before = with(&failed_upgrade(), &[on(1, renewed(month(0)))]);
     check(&before, "max", "basic", None);
 }
 
 #[test]
-fn what_it_gives_after_its_payment_it_gives_from_then_on() {
+fn a_paid_upgrade_counts_for_grace_from_then_on() {
     let paid = with(&failed_upgrade(), &[settles("in_1", Paid, 12)]);
     check(
         &with(&paid, &[to("basic", 20, "in_1")]),
@@ -44,7 +45,7 @@ fn what_it_gives_after_its_payment_it_gives_from_then_on() {
         "basic",
         Some(("max", 30)),
     );
-    // Also where the payment is told after the downgrade.
+    // Also if the event of the payment comes after the downgrade.
     let late = with(&failed_upgrade(), &[to("basic", 12, "in_1"), settles("in_1", Paid, 20)]);
     check(&late, "basic", "basic", Some(("max", 30)));
     let renewed = with(
@@ -71,8 +72,8 @@ fn what_it_gives_after_its_payment_it_gives_from_then_on() {
 }
 
 #[test]
-fn the_cycle_that_releases_it_does_not_make_it_paid_before() {
-    // Yearly Basic; an upgrade to yearly Max fails, and is left for monthly Basic.
+fn the_cycle_that_ends_the_suspension_does_not_pay_for_the_time_before() {
+    // Yearly Basic, an upgrade to yearly Max that fails, then a change to monthly Basic.
     let story = [
         on(0, created(active("basic", days(0, 365)))),
         on(10, changed(active("max", days(0, 365)))),
@@ -82,7 +83,7 @@ fn the_cycle_that_releases_it_does_not_make_it_paid_before() {
         on(50, renewed(days(50, 80))),
     ];
     check(&story, "basic", "basic", None);
-    // A grace that was running ends with its release, as with any rise to its tier.
+    // A running grace ends when the upgrade counts, as with any upgrade to its tier.
     let story = [
         on(0, created(active("max", days(0, 365)))),
         on(10, changed(active("basic", days(10, 40)))),
@@ -96,7 +97,7 @@ fn the_cycle_that_releases_it_does_not_make_it_paid_before() {
 }
 
 #[test]
-fn a_cycle_before_it_does_not_settle_an_invoice_that_names_no_time() {
+fn a_cycle_before_a_failed_invoice_without_a_period_does_not_settle_it() {
     let mut timeless = settling("in_1", Failed, days(10, 30));
     timeless.lines.clear();
     let upgrade = [
@@ -109,7 +110,7 @@ fn a_cycle_before_it_does_not_settle_an_invoice_that_names_no_time() {
 }
 
 #[test]
-fn an_upgrade_after_the_cycle_that_settled_a_failure_is_another() {
+fn an_upgrade_after_the_cycle_that_settled_a_failure_is_not_suspended_by_it() {
     let at = 30 * DAY;
     let story = [
         starts("basic"),
@@ -119,14 +120,15 @@ fn an_upgrade_after_the_cycle_that_settled_a_failure_is_another() {
         (at + 20, changed(active("max", month(1)))),
     ];
     check(&story, "max", "max", None);
-    // Without that cycle, it is the nearest.
-    let unsettled = [0, 1, 2, 4].map(|place: usize| story[place].clone());
+    // Without that cycle, the upgrade is the nearest change.
+    let unsettled = [0, 1, 2, 4].map(|index: usize| story[index].clone());
     check(&unsettled, "max", "basic", None);
 }
 
 #[test]
-fn a_late_word_about_a_settled_failure_changes_the_time_before() {
-    // The cycle releases the upgrade; its own payment makes it paid from the start.
+fn a_late_payment_of_a_settled_invoice_changes_the_time_before_the_cycle() {
+    // The cycle ends the suspension. The payment of the invoice itself means that the
+    // upgrade was paid from the beginning.
     let story = with(
         &failed_upgrade(),
         &[
@@ -138,27 +140,30 @@ fn a_late_word_about_a_settled_failure_changes_the_time_before() {
     check(&story, "basic", "basic", None);
     let paid = with(&story, &[settles("in_1", Paid, 22)]);
     check(&paid, "basic", "basic", Some(("max", 30)));
-    let told = facts(&paid);
-    let (last, known) = told.split_last().expect("a story");
+    let facts = facts(&paid);
+    let (last, known) = facts.split_last().expect("a story");
     let account = Account::fold(&known.iter().collect::<Vec<_>>());
-    assert_eq!(account.advance(&[last]), None, "it does not only add");
+    assert_eq!(account.advance(&[last]), None, "it alters known states");
 }
 
 #[test]
-fn what_counts_while_it_is_held_goes_on_with_the_subscription() {
-    let held = [starts("plus"), to("max", 10, "in_1"), settles("in_1", Failed, 10)];
+fn the_state_that_counts_during_a_suspension_follows_status_and_period() {
+    let suspended = [starts("plus"), to("max", 10, "in_1"), settles("in_1", Failed, 10)];
     let down = |status: &str| {
         let unpaid = on(11, changed(sub(status, "max")));
-        with(&held, &[unpaid, on(12, changed(sub("active", "basic")))])
+        with(&suspended, &[unpaid, on(12, changed(sub("active", "basic")))])
     };
     check(&down("past_due"), "basic", "basic", Some(("plus", 30)));
     check(&down("unpaid"), "basic", "basic", None);
-    // A new period is one of what counts.
+    // A new period is a period of the plan that counts.
     let next = |tier| Snapshot {
         period: Some(month(1)),
         ..names("in_1", tier)
     };
-    let later = with(&held, &[on(30, changed(next("max"))), on(40, changed(next("basic")))]);
+    let later = with(
+        &suspended,
+        &[on(30, changed(next("max"))), on(40, changed(next("basic")))],
+    );
     check(&later[..4], "max", "plus", None);
     check(&later, "basic", "basic", Some(("plus", 60)));
     check(&with(&later, &[on(41, not_renewed(month(1)))]), "basic", "basic", None);

@@ -1,99 +1,90 @@
-//! One subscription's state: the fold of its facts, and the step that a fact
-//! makes it take.
+//! The state of one subscription, as the facts so far make it.
 
-use super::{
-    grace::{self, Grace, TierChange},
-    invoices::{self, ChangeEvidence, FailedInvoice, InvoiceEvidence, OWN},
-    link::{self, Claim},
-    order::{LastSeen, Ordered, in_order, print_after},
-};
+use super::{grace::Grace, invoices::FailedInvoice, link::OwnerClaim, order::LastSeen};
 use crate::domain::{
-    fact::{Fact, FactBody, InvoiceFact, InvoiceStep, Period, Phase, Plan, Seconds, Snapshot, SubscriptionFact, ended},
+    fact::{Period, Plan, Seconds, Snapshot},
     ids::{SubscriptionId, UserId},
 };
 use serde::{Deserialize, Serialize};
 
-/// The version of what [`Subscription`] holds and of the rules that make it.
-/// Whoever changes either raises it: states of another version are refolded.
+/// The version of [`Subscription`]'s fields and of the rules that compute them.
+/// Raise it with every change of either: `worker migrate` folds states of another
+/// version again.
 pub const VERSION: i32 = 2;
 
-/// What is known of a subscription after its facts so far: a function of the
-/// set of them, however they came.
+/// The state of a subscription. It depends on the set of its facts only, not on
+/// their order of arrival.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
-    /// [`VERSION`] when it was folded.
+    /// [`VERSION`] when the state was folded.
     #[serde(default)]
     pub version: i32,
-    /// Which subscription.
+    /// The subscription's id.
     pub id: SubscriptionId,
-    /// The best word of its own about whose it is.
-    #[serde(default)]
-    pub claim: Option<Claim>,
-    /// Whose it is, once a link is known.
+    /// The best claim of a fact of this subscription that a user owns it.
+    pub claim: Option<OwnerClaim>,
+    /// The user that owns it; `None` until a fact names one.
     pub user: Option<UserId>,
-    /// The latest snapshot; none while only its invoices or session are known.
+    /// The latest snapshot; `None` if only invoices or a session are known.
     pub latest: Option<Snapshot>,
-    /// The digest of the whole object in it, where it was noted.
-    #[serde(default)]
-    pub print: Option<i64>,
-    /// The latest plan that was known; it outlives the entitlement.
+    /// The digest of the whole object in the latest snapshot, if known.
+    pub digest: Option<i64>,
+    /// The latest known plan. It stays after the subscription ends.
     pub plan: Option<Plan>,
-    /// The latest period that was known; it outlives the entitlement.
+    /// The latest known period. It stays after the subscription ends.
     pub period: Option<Period>,
-    /// The upgrade that is as if it had not happened, since its payment failed.
-    #[serde(default)]
-    pub held: Option<SuspendedChange>,
-    /// The grace that a downgrade left.
+    /// The upgrade that does not count, because its payment failed.
+    pub suspended: Option<SuspendedChange>,
+    /// The grace after a downgrade. Its time may be over.
     pub grace: Option<Grace>,
-    /// A paid invoice with a total above zero, once, for ever.
+    /// Whether an invoice with a total above zero was ever paid.
     pub ever_paid: bool,
-    /// The highest plan it ever had, trials included, `incomplete` not.
+    /// The plan with the highest rank that it ever had. Trials count; a plan whose
+    /// first payment never came does not.
     pub highest: Option<Plan>,
-    /// The invoices that failed and were not paid since.
-    #[serde(default)]
+    /// The invoices with a failed payment that were not paid since.
     pub failed: Vec<FailedInvoice>,
-    /// The invoices that failed and were settled with a later cycle.
-    #[serde(default)]
+    /// The ids of failed invoices that a later cycle settled.
     pub settled: Vec<String>,
-    /// When the price last changed.
-    #[serde(default)]
+    /// The time of the last change of the price.
     pub last_change: Option<Seconds>,
-    /// When a proration last gave money back.
-    #[serde(default)]
+    /// The time of the last proration that gave money back.
     pub last_credit: Option<Seconds>,
-    /// The `created` of the newest fact that was folded; sessions do not count.
-    #[serde(default)]
+    /// The `created` of the newest fact, without checkout sessions.
     pub newest: Option<Seconds>,
-    /// How many seconds held changes whose order no evidence tells.
-    #[serde(default)]
+    /// The number of seconds with several changes whose order no evidence decides.
     pub undecided: u32,
-    /// It was canceled: nothing revives it.
+    /// Whether it was canceled. No later fact revives it.
     pub ended: bool,
 }
 
-/// An upgrade whose payment failed, and what counts instead until it, or a
-/// later cycle, is paid.
+/// An upgrade whose payment failed. Until its invoice or a later cycle is paid, the
+/// state before the upgrade counts.
+///
+/// Example: Basic, an upgrade to Max on day 10, whose invoice `in_1` fails. The
+/// latest snapshot shows Max; tier, grace and limits follow Basic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SuspendedChange {
-    /// The invoice that failed.
+    /// The id of the failed invoice.
     pub invoice: String,
-    /// What stood before the upgrade.
-    pub counts: Counts,
+    /// The state before the upgrade.
+    pub base: BaseState,
 }
 
-/// What decides about tier and grace.
+/// The plan, period and status that decide about tier and grace. They are those of
+/// the latest snapshot, or those before a suspended upgrade.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct BaseState {
     /// The plan.
     pub plan: Plan,
-    /// The period that is paid for.
+    /// The billing period.
     pub period: Period,
-    /// Stripe's word for it.
+    /// Stripe's status.
     pub status: String,
 }
 
 impl Subscription {
-    /// A subscription of which nothing is known yet.
+    /// The state without any fact.
     #[must_use]
     pub fn unknown(id: SubscriptionId) -> Self {
         Self {
@@ -102,10 +93,10 @@ impl Subscription {
             claim: None,
             user: None,
             latest: None,
-            print: None,
+            digest: None,
             plan: None,
             period: None,
-            held: None,
+            suspended: None,
             grace: None,
             ever_paid: false,
             highest: None,
@@ -119,285 +110,45 @@ impl Subscription {
         }
     }
 
-    /// The slow path: all facts of the subscription, in any order.
-    #[must_use]
-    pub fn refold(id: SubscriptionId, facts: &[&Fact]) -> Self {
-        let mut folded = Self::fold(id, &in_order(facts.iter().copied(), None));
-        folded.hear(facts);
-        folded
-    }
-
-    /// The fold of facts that are in order; whose it is, is not its business.
-    pub(super) fn fold(id: SubscriptionId, ordered: &Ordered<'_>) -> Self {
-        Self::tell(id, ordered, |_, _| {})
-    }
-
-    /// The fold of facts that are in order; `see` is shown the state after each
-    /// of them, with the time at which it was told.
-    pub(in crate::domain) fn tell(
-        id: SubscriptionId,
-        ordered: &Ordered<'_>,
-        mut see: impl FnMut(Seconds, &Self),
-    ) -> Self {
-        let books = InvoiceEvidence::of(&ordered.facts);
-        let mut folded = Self::unknown(id);
-        // A failure counts until its payment, and for what came before it too.
-        folded.failed.clone_from(&books.failed);
-        for (place, fact) in ordered.facts.iter().enumerate() {
-            folded.step(fact, books.evidence(place));
-            see(fact.created, &folded);
-        }
-        folded.undecided = ordered.undecided;
-        folded
-    }
-
-    /// The fast path: takes in `new` facts, in any order, on top of what is
-    /// folded. None if one of them is late, ties with what is known, or may
-    /// change what was decided before: then the subscription must be refolded.
-    #[must_use]
-    pub fn advance(&self, new: &[&Fact]) -> Option<Self> {
-        let floor = self.newest;
-        let Ordered { facts, undecided } = in_order(new.iter().copied(), self.standing());
-        let mut next = self.clone();
-        for fact in facts {
-            if !next.follows(fact, floor) {
-                return None;
-            }
-            next.step(fact, ChangeEvidence::default());
-        }
-        next.undecided += undecided;
-        next.hear(new);
-        Some(next)
-    }
-
-    /// Believes the best word about whose it is.
-    fn hear(&mut self, facts: &[&Fact]) {
-        for fact in facts {
-            link::improve(&mut self.claim, link::of_subscription(fact));
-        }
-    }
-
-    fn standing(&self) -> Option<LastSeen<'_>> {
-        self.latest.as_ref().map(|now| LastSeen {
-            now,
-            print: self.print,
-            ended: self.ended,
-        })
-    }
-
-    /// Whether a fact only adds to what is decided.
-    fn follows(&self, fact: &Fact, floor: Option<Seconds>) -> bool {
-        let at = fact.created;
-        let newer = floor.is_none_or(|f| at > f);
-        let apart = |last: Option<Seconds>| last.is_none_or(|l| (at - l).abs() > OWN);
-        match &fact.body {
-            FactBody::Subscription(s) => {
-                let first = s.phase != Phase::Created || self.latest.is_none();
-                let known = self.plan.as_ref().map(|p| p.price.as_str());
-                let changes = [Some(&s.now), s.before.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .any(|s| s.price() != known);
-                // What was read shows a change that may have been long ago, with its credit.
-                let uncredited = apart(self.last_credit) && (s.phase != Phase::Read || self.last_credit.is_none());
-                newer && first && self.failed.is_empty() && (!changes || uncredited)
-            }
-            // A payment that ends no grace and settles no failure is true whenever it is told.
-            FactBody::Invoice(i) if i.step == InvoiceStep::Paid => {
-                let uncredited = !i.credits() || newer && apart(self.last_change);
-                let adds = newer || !i.renews() || self.grace.is_none() && floor == Some(at);
-                // The payment of what a cycle settled, or of a change, tells more of the time before.
-                let known = self.settled.is_empty() || newer && i.renews() && !self.settled.contains(&i.invoice);
-                self.failed.is_empty() && known && uncredited && adds
-            }
-            FactBody::Invoice(_) => false,
-            FactBody::InvoiceItem(i) => !i.credits() || newer && apart(self.last_change),
-            FactBody::Session(_) | FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => {
-                true
-            }
-        }
-    }
-
     /// Whether it gives access.
     #[must_use]
     pub fn entitled(&self) -> bool {
         !self.ended && self.latest.as_ref().is_some_and(Snapshot::entitled)
     }
 
-    /// The plan that decides about the tier: not one whose upgrade is held.
+    /// The plan that decides about the tier: the latest one, or the one before a
+    /// suspended upgrade.
     #[must_use]
-    pub fn counting_plan(&self) -> Option<&Plan> {
-        self.held.as_ref().map(|h| &h.counts.plan).or(self.plan.as_ref())
-    }
-
-    fn step(&mut self, fact: &Fact, evidence: ChangeEvidence<'_>) {
-        let at = fact.created;
-        match &fact.body {
-            FactBody::Subscription(s) => self.snapshot(s, at, evidence),
-            FactBody::Invoice(invoice) => self.invoice(invoice, at),
-            FactBody::InvoiceItem(item) if item.credits() => self.last_credit = self.last_credit.max(Some(at)),
-            FactBody::InvoiceItem(_)
-            | FactBody::Session(_)
-            | FactBody::ChargeRefunded(_)
-            | FactBody::RefundFailed(_)
-            | FactBody::Dispute(_) => {}
-        }
-        if !matches!(fact.body, FactBody::Session(_)) {
-            self.newest = self.newest.max(Some(at));
+    pub fn base_plan(&self) -> Option<&Plan> {
+        match &self.suspended {
+            Some(suspended) => Some(&suspended.base.plan),
+            None => self.plan.as_ref(),
         }
     }
 
-    fn snapshot(&mut self, fact: &SubscriptionFact, at: Seconds, evidence: ChangeEvidence<'_>) {
-        let last_word = fact.phase == Phase::Deleted && ended(&fact.now.status);
-        if self.ended && !last_word {
-            return;
+    /// The state that decides about tier and grace; `None` until a plan, a period
+    /// and a snapshot are known.
+    pub(in crate::domain) fn base_state(&self) -> Option<BaseState> {
+        if let Some(suspended) = &self.suspended {
+            return Some(suspended.base.clone());
         }
-        // Where an event before this one is missing, the change itself says what it started from.
-        if let Some(before) = &fact.before
-            && (before.plan.is_some() || !before.entitled())
-            && self.latest.as_ref().is_none_or(|latest| !latest.shows_same(before))
-        {
-            self.take(before, at, ChangeEvidence::default());
-        }
-        self.print = print_after(fact, self.standing());
-        self.take(&fact.now, at, evidence);
-        self.ended |= fact.phase == Phase::Deleted || ended(&fact.now.status);
-        if self.ended {
-            self.grace = None;
-        }
-    }
-
-    /// Shows a new snapshot.
-    fn take(&mut self, new: &Snapshot, at: Seconds, evidence: ChangeEvidence<'_>) {
-        let old = self.counts();
-        self.held = self.held_after(new, old.as_ref(), evidence);
-        self.grace = self.grace_after(new, old, at, evidence);
-        if let Some(plan) = &new.plan {
-            if !self.stayed_incomplete(new) && self.highest.as_ref().is_none_or(|h| h.rank < plan.rank) {
-                self.highest = Some(plan.clone());
-            }
-            if self.plan.as_ref().is_some_and(|p| p.price != plan.price) {
-                self.last_change = self.last_change.max(Some(at));
-            }
-            self.plan = Some(plan.clone());
-        }
-        self.period = new.period.or(self.period);
-        self.latest = Some(new.clone());
-    }
-
-    /// What counts now: what is shown, or what stood before a held upgrade.
-    pub(in crate::domain) fn counts(&self) -> Option<Counts> {
-        if let Some(held) = &self.held {
-            return Some(held.counts.clone());
-        }
-        Some(Counts {
+        Some(BaseState {
             plan: self.plan.clone()?,
             period: self.period?,
             status: self.latest.as_ref()?.status.clone(),
         })
     }
 
-    /// The upgrade that is held after a snapshot: this one, or the one before
-    /// while its price stands, or what is left of it does.
-    fn held_after(
-        &self,
-        new: &Snapshot,
-        old: Option<&Counts>,
-        evidence: ChangeEvidence<'_>,
-    ) -> Option<SuspendedChange> {
-        if let (Some(invoice), Some(counts)) = (evidence.held_by, old) {
-            return Some(SuspendedChange {
-                invoice: invoice.to_owned(),
-                counts: counts.clone(),
-            });
-        }
-        let mut held = self.held.clone()?;
-        let shown = self.plan.as_ref();
-        let stays = new.plan.as_ref().is_none_or(|new| {
-            let part = new.rank > held.counts.plan.rank && shown.is_some_and(|s| new.rank <= s.rank);
-            shown.is_some_and(|s| s.price == new.price) || part && !evidence.paid
-        });
-        if !stays {
-            return None;
-        }
-        // Its own failure made it past due; any other word is about all of it.
-        if new.status != "past_due" {
-            held.counts.status.clone_from(&new.status);
-        }
-        if let Some(period) = new.period.filter(|p| p.start >= held.counts.period.end) {
-            held.counts.period = period;
-        }
-        Some(held)
-    }
-
-    fn grace_after(
-        &mut self,
-        new: &Snapshot,
-        old: Option<Counts>,
-        at: Seconds,
-        evidence: ChangeEvidence<'_>,
-    ) -> Option<Grace> {
-        let running = self.grace.take();
-        if !new.entitled() {
-            return None;
-        }
-        match (old, &new.plan) {
-            (Some(old), Some(new_plan)) => grace::after_change(
-                running,
-                TierChange {
-                    old_status: &old.status,
-                    old_plan: &old.plan,
-                    old_period: old.period,
-                    new,
-                    // A held upgrade changes nothing.
-                    new_plan: if self.held.is_some() { &old.plan } else { new_plan },
-                    at,
-                    unpaid: invoices::unpaid(&self.failed, old.period),
-                    credited: evidence.credited,
-                },
-            ),
-            _ => running,
-        }
-    }
-
-    /// Whether its first payment never came: then it was given up, or canceled.
-    fn stayed_incomplete(&self, new: &Snapshot) -> bool {
-        let incomplete = |s: &Snapshot| matches!(s.status.as_str(), "incomplete" | "incomplete_expired");
-        incomplete(new) || (new.status == "canceled" && self.latest.as_ref().is_some_and(incomplete))
-    }
-
-    fn invoice(&mut self, invoice: &InvoiceFact, at: Seconds) {
-        if invoice.step == InvoiceStep::Paid {
-            self.ever_paid |= invoice.total > 0;
-            if let Some(paid) = invoice.pays_for().filter(|_| invoice.renews()) {
-                self.grace = grace::after_renewal(self.grace.take(), paid.start);
-            }
-            self.settle(invoice, at);
-        }
-        if invoice.credits() {
-            self.last_credit = self.last_credit.max(Some(at));
-        }
-    }
-
-    /// A paid cycle settles what failed before it; what waited for that counts from now on.
-    fn settle(&mut self, invoice: &InvoiceFact, at: Seconds) {
-        let (settled, failed) = std::mem::take(&mut self.failed)
-            .into_iter()
-            .partition::<Vec<_>, _>(|f| f.settled_by(invoice, at));
-        self.failed = failed;
-        self.settled.extend(settled.into_iter().map(|f| f.invoice));
-        let waits = |held: &SuspendedChange| self.failed.iter().any(|f| f.invoice == held.invoice);
-        if self.held.as_ref().is_some_and(|held| !waits(held)) {
-            self.held = None;
-            let rank = self.plan.as_ref().map(|p| p.rank);
-            self.grace = self.grace.take().filter(|g| Some(g.plan.rank) > rank);
-        }
+    /// The state as a starting point for the order of later facts.
+    pub(super) fn last_seen(&self) -> Option<LastSeen<'_>> {
+        self.latest.as_ref().map(|now| LastSeen {
+            now,
+            digest: self.digest,
+            ended: self.ended,
+        })
     }
 }
 
-#[cfg(test)]
-#[path = "read_tests.rs"]
-mod read_tests;
 #[cfg(test)]
 #[path = "state_tests.rs"]
 mod tests;

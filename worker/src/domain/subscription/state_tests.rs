@@ -1,13 +1,12 @@
-//! One subscription: whose it is, what its snapshots and invoices make of it,
-//! and that nothing revives it.
+//! The state of one subscription: its user, its plan and status, its end.
 
 use crate::domain::{
     fact::{Fact, FactBody, InvoiceFact, InvoiceStep, Snapshot},
-    ids::EventId,
-    subscription::state::Subscription,
+    ids::{EventId, UserId},
+    subscription::{account::Account, state::Subscription},
     testkit::{
-        Told, changed, created, deleted, facts, fold, fold_all, invoice, item, month, not_renewed, of, other_session,
-        plan, prorated, renewed, session, sub, user,
+        TimedFact, changed, created, deleted, facts, fold, fold_all, invoice, item, month, not_renewed, of,
+        other_session, plan, prorated, renewed, session, sub, user,
     },
 };
 
@@ -19,26 +18,23 @@ fn named(id: &str) -> Snapshot {
     }
 }
 
+/// A snapshot without metadata.
 fn bare() -> Snapshot {
     sub("active", "plus")
 }
 
-mod who {
+mod owner {
     use super::*;
 
-    /// The user of `sub_1` after a story, whatever the order of its telling.
+    /// Checks the user of `sub_1` at the end of a story.
     #[track_caller]
-    fn check(story: &[Told], expected: Option<&str>) {
+    fn check(story: &[TimedFact], expected: Option<&str>) {
         let known = fold(story).user;
-        assert_eq!(
-            known.as_ref().map(crate::domain::ids::UserId::as_str),
-            expected,
-            "{story:#?}"
-        );
+        assert_eq!(known.as_ref().map(UserId::as_str), expected, "{story:#?}");
     }
 
     #[test]
-    fn nobody_is_known_without_a_word() {
+    fn a_subscription_without_a_claim_has_no_user() {
         check(
             &[(0, created(bare())), (1, session(None, None)), (2, renewed(month(0)))],
             None,
@@ -46,7 +42,7 @@ mod who {
     }
 
     #[test]
-    fn each_witness_is_believed_when_no_better_one_speaks() {
+    fn the_best_source_of_a_claim_wins() {
         let own = (9, changed(named("own")));
         let by_session = (8, session(user("session"), user("reference")));
         let by_reference = (7, session(None, user("reference")));
@@ -61,7 +57,7 @@ mod who {
     }
 
     #[test]
-    fn among_equal_witnesses_the_earliest_word_counts() {
+    fn of_claims_with_equal_sources_the_earliest_wins() {
         check(
             &[(0, created(bare())), (1, changed(named("a"))), (2, changed(named("b")))],
             Some("a"),
@@ -91,22 +87,22 @@ mod who {
     }
 
     #[test]
-    fn every_word_about_the_customer_is_one_about_the_subscription() {
-        for told in [
+    fn a_claim_of_the_customer_counts_for_all_its_subscriptions() {
+        for body in [
             other_session(user("u1"), user("other")),
             other_session(None, user("u1")),
             of("sub_2", session(user("u1"), user("other"))),
             of("sub_2", session(None, user("u1"))),
             of("sub_2", created(named("u1"))),
         ] {
-            check(&[(0, created(bare())), (1, told.clone())], Some("u1"));
-            // Also when it came long before.
-            check(&[(0, told), (1, created(bare()))], Some("u1"));
+            check(&[(0, created(bare())), (1, body.clone())], Some("u1"));
+            // Also if it comes before the subscription.
+            check(&[(0, body), (1, created(bare()))], Some("u1"));
         }
     }
 
     #[test]
-    fn a_deleted_account_takes_no_link_away() {
+    fn a_later_snapshot_without_a_user_does_not_remove_the_user() {
         let story = [
             (0, created(named("u1"))),
             (1, changed(bare())),
@@ -127,7 +123,7 @@ mod who {
 }
 
 #[test]
-fn only_what_names_a_subscription_makes_one() {
+fn a_fact_without_a_subscription_creates_none() {
     let no_subscription = FactBody::Invoice(InvoiceFact {
         subscription: None,
         ..invoice("in_1", InvoiceStep::Paid, "manual", month(0))
@@ -139,7 +135,7 @@ fn only_what_names_a_subscription_makes_one() {
 }
 
 #[test]
-fn an_invoice_or_session_before_its_subscription_takes_effect_with_it() {
+fn an_invoice_or_session_before_its_subscription_counts_once_that_comes() {
     let early = fold(&[(0, renewed(month(0))), (0, session(user("u1"), None))]);
     assert_eq!((early.latest, early.ever_paid, early.user), (None, true, user("u1")));
     let whole = fold(&[
@@ -162,12 +158,12 @@ fn the_latest_status_alone_gives_access() {
         ("unpaid", false),
         ("paused", false),
         ("canceled", false),
-        ("a_word_of_next_year", false),
+        ("a_status_of_next_year", false),
         ("ACTIVE", false),
         ("", false),
     ] {
-        for told in [created(sub(status, "plus")), changed(sub(status, "plus"))] {
-            let story = [(0, created(sub("incomplete", "plus"))), (1, told)];
+        for body in [created(sub(status, "plus")), changed(sub(status, "plus"))] {
+            let story = [(0, created(sub("incomplete", "plus"))), (1, body)];
             assert_eq!(fold(&story).entitled(), entitled, "{status}");
         }
     }
@@ -198,7 +194,7 @@ fn plan_and_period_keep_their_last_values() {
 }
 
 #[test]
-fn what_was_canceled_is_not_revived() {
+fn a_canceled_subscription_is_not_revived() {
     let over = sub("canceled", "plus");
     for story in [
         vec![(0, created(bare())), (2, deleted(over.clone())), (3, changed(bare()))],
@@ -218,7 +214,7 @@ fn what_was_canceled_is_not_revived() {
 }
 
 #[test]
-fn a_late_payment_of_what_was_canceled_still_counts_as_paid() {
+fn a_payment_after_the_cancellation_still_counts_as_ever_paid() {
     assert!(
         fold(&[
             (0, created(bare())),
@@ -230,7 +226,7 @@ fn a_late_payment_of_what_was_canceled_still_counts_as_paid() {
 }
 
 #[test]
-fn a_burst_at_checkout_ends_active() {
+fn all_events_of_a_checkout_in_one_second_make_an_active_subscription() {
     let incomplete = sub("incomplete", "plus");
     let with_card = Snapshot {
         latest_invoice: Some("in_1".to_owned()),
@@ -245,7 +241,7 @@ fn a_burst_at_checkout_ends_active() {
         (0, renewed(month(0))),
         (0, created(incomplete)),
         (0, changed(with_card.clone())),
-        // Something changed that we do not read.
+        // A field changed that we do not read.
         (0, changed(with_card)),
         (0, changed(paid.clone())),
         (0, changed(paid)),
@@ -262,7 +258,7 @@ fn ever_paid_needs_a_paid_invoice_above_zero() {
             ..invoice("in_1", step, "subscription_create", month(0))
         })
     };
-    for (said, ever_paid) in [
+    for (body, ever_paid) in [
         (of_total(1, InvoiceStep::Paid), true),
         (of_total(0, InvoiceStep::Paid), false),
         (of_total(-500, InvoiceStep::Paid), false),
@@ -273,7 +269,7 @@ fn ever_paid_needs_a_paid_invoice_above_zero() {
         (item(500, true), false),
         (session(None, None), false),
     ] {
-        let story = [(0, created(bare())), (1, said)];
+        let story = [(0, created(bare())), (1, body)];
         assert_eq!(fold(&story).ever_paid, ever_paid, "{story:#?}");
         let later = [&story[..], &[(2, changed(sub("canceled", "plus")))]].concat();
         assert_eq!(fold(&later).ever_paid, ever_paid, "for ever");
@@ -302,7 +298,7 @@ fn the_highest_plan_counts_trials_and_never_falls() {
             ],
             Some("plus"),
         ),
-        // Its life before was never seen.
+        // The events of its life before are missing.
         (vec![at(0, "canceled", "plus")], Some("plus")),
     ] {
         assert_eq!(
@@ -314,7 +310,7 @@ fn the_highest_plan_counts_trials_and_never_falls() {
 }
 
 #[test]
-fn a_fact_is_written_and_read_back_as_it_was() {
+fn facts_and_states_survive_json() {
     let story = [
         (0, session(user("u1"), user("u2"))),
         (0, created(bare())),
@@ -335,14 +331,11 @@ fn a_fact_is_written_and_read_back_as_it_was() {
 }
 
 #[test]
-fn two_words_of_one_second_are_told_apart_by_id_in_any_order() {
-    let mut told = facts(&[(0, created(named("a"))), (0, changed(named("b")))]);
-    told[0].event_id = EventId::new("evt_a");
-    told[1].event_id = EventId::new("evt_b");
-    for arrived in [[&told[0], &told[1]], [&told[1], &told[0]]] {
-        assert_eq!(
-            crate::domain::subscription::account::Account::fold(&arrived).subscriptions[0].user,
-            user("a")
-        );
+fn of_two_claims_of_one_second_the_smaller_event_id_wins() {
+    let mut facts = facts(&[(0, created(named("a"))), (0, changed(named("b")))]);
+    facts[0].event_id = EventId::new("evt_a");
+    facts[1].event_id = EventId::new("evt_b");
+    for arrived in [[&facts[0], &facts[1]], [&facts[1], &facts[0]]] {
+        assert_eq!(Account::fold(&arrived).subscriptions[0].user, user("a"));
     }
 }

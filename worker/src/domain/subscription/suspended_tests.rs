@@ -1,4 +1,4 @@
-//! Upgrades whose payment failed: shown, but as if they had not happened.
+//! Upgrades whose payment failed. The snapshot shows them, but they do not count.
 
 #[path = "release_tests.rs"]
 mod release;
@@ -6,7 +6,7 @@ mod release;
 use super::*;
 
 /// Basic, and an upgrade to Max on day 10 whose invoice failed.
-fn failed_upgrade() -> Vec<Told> {
+fn failed_upgrade() -> Vec<TimedFact> {
     vec![starts("basic"), to("max", 10, "in_1"), settles("in_1", Failed, 10)]
 }
 
@@ -19,7 +19,7 @@ fn an_upgrade_whose_payment_failed_is_shown_but_does_not_count() {
         settles("in_1", ActionRequired, 10),
     ];
     check(&asked, "max", "basic", None);
-    // Whatever the day on which it is told.
+    // On whatever day the payment fails.
     for day in [10, 13, 29] {
         let story = [starts("basic"), to("max", 10, "in_1"), settles("in_1", Failed, day)];
         check(&story, "max", "basic", None);
@@ -27,7 +27,7 @@ fn an_upgrade_whose_payment_failed_is_shown_but_does_not_count() {
 }
 
 #[test]
-fn only_a_failure_of_a_change_holds_it() {
+fn only_the_failed_invoice_of_a_change_suspends_it() {
     for reason in [
         "subscription_cycle",
         "manual",
@@ -44,14 +44,14 @@ fn only_a_failure_of_a_change_holds_it() {
 }
 
 #[test]
-fn the_upgrade_is_the_one_that_names_the_invoice_however_near_another_is() {
+fn a_failed_invoice_suspends_the_upgrade_that_names_it_even_if_another_is_nearer() {
     let story = [
         starts("basic"),
         to("plus", 10, "in_1"),
         to("max", 12, "in_2"),
         settles("in_1", Failed, 12),
     ];
-    // Max was paid.
+    // Max is not suspended by the invoice of Plus.
     check(&story, "max", "max", None);
     let story = [
         starts("basic"),
@@ -63,14 +63,14 @@ fn the_upgrade_is_the_one_that_names_the_invoice_however_near_another_is() {
 }
 
 #[test]
-fn the_upgrade_of_an_invoice_that_nobody_names_is_the_nearest() {
+fn a_failed_invoice_that_no_change_names_suspends_the_nearest_upgrade() {
     let upgrades = [starts("basic"), to("plus", 10, "in_0"), to("max", 12, "in_0")];
     check(&with(&upgrades, &[settles("in_9", Failed, 12)]), "max", "plus", None);
     check(&with(&upgrades, &[settles("in_9", Failed, 10)]), "max", "max", None);
-    // It comes a moment before, too, but not days before.
+    // The failure may come a minute before the upgrade, but not longer.
     let at = |day: i64, apart| {
-        let said = settles("in_9", Failed, day).1;
-        [starts("basic"), to("max", 10, "in_0"), (10 * DAY + apart, said)]
+        let failed = settles("in_9", Failed, day).1;
+        [starts("basic"), to("max", 10, "in_0"), (10 * DAY + apart, failed)]
     };
     check(&at(10, -60), "max", "basic", None);
     check(&at(10, -61), "max", "max", None);
@@ -78,13 +78,13 @@ fn the_upgrade_of_an_invoice_that_nobody_names_is_the_nearest() {
 }
 
 #[test]
-fn an_upgrade_that_names_an_invoice_of_its_own_is_not_held_by_one_that_nobody_names() {
+fn an_upgrade_with_an_invoice_of_its_own_is_not_suspended_by_another_invoice() {
     let story = [starts("basic"), to("max", 10, "in_1"), settles("in_9", Failed, 10)];
     check(&story, "max", "max", None);
 }
 
 #[test]
-fn an_upgrade_whose_invoice_is_named_a_moment_later_is_held() {
+fn an_upgrade_whose_invoice_is_named_seconds_later_is_suspended() {
     let story = [
         starts("basic"),
         to("max", 10, "in_0"),
@@ -95,7 +95,7 @@ fn an_upgrade_whose_invoice_is_named_a_moment_later_is_held() {
 }
 
 #[test]
-fn an_upgrade_is_held_though_the_event_before_it_is_missing() {
+fn an_upgrade_is_suspended_even_if_the_event_before_it_is_missing() {
     let whole = [
         starts("basic"),
         on(5, changed(names("in_5", "basic"))),
@@ -103,18 +103,18 @@ fn an_upgrade_is_held_though_the_event_before_it_is_missing() {
         settles("in_9", Failed, 10),
     ];
     check(&whole, "max", "basic", None);
-    // The invoice that it shows was the latest before it, too: not its own.
+    // The invoice that it names was the latest one before it too, so it is not its own.
     for missing in [vec![1], vec![0], vec![0, 1]] {
         check_has(&without(&whole, &missing), "max", "basic", None, &whole);
     }
 }
 
 #[test]
-fn a_pending_change_that_failed_holds_nothing() {
-    // `pending_if_incomplete`: the price stays until the invoice is paid.
+fn a_failed_pending_change_suspends_nothing() {
+    // `payment_behavior=pending_if_incomplete`: the price changes only with the payment.
     let pending = [starts("plus"), to("plus", 10, "in_1"), settles("in_1", Failed, 10)];
     check(&pending, "plus", "plus", None);
-    // Nor does it hold an upgrade of another time.
+    // It does not suspend an upgrade of another time either.
     let earlier = [
         starts("basic"),
         to("plus", 5, "in_0"),
@@ -122,7 +122,7 @@ fn a_pending_change_that_failed_holds_nothing() {
         settles("in_1", Failed, 10),
     ];
     check(&earlier, "plus", "plus", None);
-    // What was paid stays paid.
+    // The paid period stays paid.
     check(
         &with(&pending, &[to("basic", 12, "in_1")]),
         "basic",
@@ -139,16 +139,16 @@ fn a_pending_change_that_failed_holds_nothing() {
 }
 
 #[test]
-fn an_upgrade_of_long_ago_that_was_paid_is_not_held_by_a_later_failure() {
+fn a_paid_upgrade_of_long_ago_is_not_suspended_by_a_later_failure() {
     let upgrade = [starts("basic"), to("max", 10, "in_0")];
     let later = |day| {
-        let said = FactBody::Invoice(settling("in_9", Failed, days(day, day + 5)));
-        (day * DAY, said)
+        let failed = FactBody::Invoice(settling("in_9", Failed, days(day, day + 5)));
+        (day * DAY, failed)
     };
     check(&with(&upgrade, &[later(25)]), "max", "basic", None);
     let paid = with(&upgrade, &[settles("in_1", Paid, 10), later(25)]);
     check(&paid, "max", "max", None);
-    // What was paid days later was for something else.
+    // A payment ten days later was for another change.
     let other = with(&upgrade, &[settles("in_1", Paid, 20), later(25)]);
     check(&other, "max", "basic", None);
     let next = on(
@@ -163,7 +163,7 @@ fn an_upgrade_of_long_ago_that_was_paid_is_not_held_by_a_later_failure() {
 }
 
 #[test]
-fn a_downgrade_or_another_price_of_the_tier_is_never_held() {
+fn a_downgrade_or_another_price_of_the_tier_is_never_suspended() {
     for tier in ["basic", "plus"] {
         let story = [starts("plus"), to(tier, 10, "in_1"), settles("in_1", Failed, 10)];
         assert_eq!(has(&story).base_tier, tier);
@@ -171,7 +171,7 @@ fn a_downgrade_or_another_price_of_the_tier_is_never_held() {
 }
 
 #[test]
-fn the_way_back_from_it_leaves_no_grace() {
+fn a_return_from_a_suspended_upgrade_leaves_no_grace() {
     check(
         &with(&failed_upgrade(), &[to("basic", 12, "in_1")]),
         "basic",
@@ -187,7 +187,7 @@ fn the_way_back_from_it_leaves_no_grace() {
 }
 
 #[test]
-fn a_fall_below_what_was_paid_leaves_the_grace_of_that() {
+fn a_downgrade_below_the_paid_plan_leaves_the_grace_of_the_paid_plan() {
     for (id, bill) in [
         ("in_1", settles("in_1", Failed, 10)),
         ("in_9", settles("in_9", Failed, 10)),
@@ -207,7 +207,7 @@ fn a_fall_below_what_was_paid_leaves_the_grace_of_that() {
         check(&story[..4], "max", "plus", None);
         check(&story, "basic", "basic", Some(("plus", 30)));
     }
-    // An upgrade to a yearly price bills a period of its own.
+    // An upgrade to a yearly price begins a period of its own.
     let year = [
         starts("plus"),
         year_from(10, "max", "in_1"),
@@ -222,7 +222,7 @@ fn a_fall_below_what_was_paid_leaves_the_grace_of_that() {
     ];
     check(&year[..3], "max", "plus", None);
     check(&year, "basic", "basic", Some(("plus", 30)));
-    // Even if that begins with the one that was paid.
+    // Even if that period begins together with the paid one.
     let at_once = [
         year[0].clone(),
         year_from(0, "max", "in_1"),
@@ -233,7 +233,7 @@ fn a_fall_below_what_was_paid_leaves_the_grace_of_that() {
 }
 
 #[test]
-fn a_fall_within_it_is_still_a_part_of_it() {
+fn a_downgrade_to_a_tier_above_the_paid_plan_stays_suspended_unless_it_is_paid() {
     let story = with(&failed_upgrade(), &[to("plus", 12, "in_1")]);
     check(&story, "plus", "basic", None);
     check(
@@ -242,7 +242,7 @@ fn a_fall_within_it_is_still_a_part_of_it() {
         "plus",
         Some(("max", 30)),
     );
-    // Money that goes back pays for nothing; a price that was paid for itself counts.
+    // A credit is no payment. A change with a paid invoice of its own counts.
     let mut credit = settling("in_2", Paid, days(12, 30));
     credit.total = 0;
     let credited = with(
@@ -255,7 +255,7 @@ fn a_fall_within_it_is_still_a_part_of_it() {
 }
 
 #[test]
-fn the_next_upgrade_counts_unless_it_failed_too() {
+fn the_next_upgrade_counts_unless_its_payment_fails_too() {
     let story = [
         starts("basic"),
         to("plus", 10, "in_1"),
@@ -271,7 +271,7 @@ fn the_next_upgrade_counts_unless_it_failed_too() {
 }
 
 #[test]
-fn a_running_grace_stays_while_an_upgrade_to_its_tier_or_above_is_held() {
+fn a_running_grace_stays_while_an_upgrade_to_its_tier_or_above_is_suspended() {
     for tier in ["plus", "max"] {
         let story = [
             starts("plus"),
@@ -288,7 +288,7 @@ fn a_running_grace_stays_while_an_upgrade_to_its_tier_or_above_is_held() {
             Some(("plus", 30)),
         );
     }
-    // The invoice of a year of its own is not one of the month that was paid.
+    // The invoice of an own year does not make the paid month unpaid.
     let year = [
         starts("plus"),
         to("basic", 5, "in_0"),
@@ -299,7 +299,7 @@ fn a_running_grace_stays_while_an_upgrade_to_its_tier_or_above_is_held() {
 }
 
 #[test]
-fn it_ends_with_the_entitlement() {
+fn a_suspension_ends_with_the_access() {
     for last in [changed(sub("unpaid", "max")), deleted(sub("canceled", "max"))] {
         let story = with(&failed_upgrade(), &[on(12, last)]);
         check(&story, "max", "free", None);
@@ -307,7 +307,7 @@ fn it_ends_with_the_entitlement() {
 }
 
 #[test]
-fn of_two_subscriptions_the_one_that_counts_more_is_current() {
+fn a_suspended_upgrade_does_not_make_its_subscription_current() {
     let other = on(1, of("sub_2", created(sub("active", "plus"))));
     assert_eq!(
         has(&with(&failed_upgrade(), std::slice::from_ref(&other)))
@@ -320,7 +320,7 @@ fn of_two_subscriptions_the_one_that_counts_more_is_current() {
 }
 
 #[test]
-fn the_highest_tier_ever_subscribed_counts_it() {
+fn the_highest_tier_counts_a_suspended_upgrade() {
     assert_eq!(has(&failed_upgrade()).highest.map(|p| p.tier), Some("max".to_owned()));
     assert!(!has(&failed_upgrade()).ever_paid);
 }

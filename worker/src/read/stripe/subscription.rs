@@ -27,7 +27,7 @@ pub(super) fn read(
         before: changed.and_then(|previous| snapshot(object.before(previous), phase, catalog).ok()),
         request: request(event)?,
         // An object that a worker read has our API version, so its digest equals no event's digest.
-        prints: (phase != Phase::Read).then(|| Digests {
+        digests: (phase != Phase::Read).then(|| Digests {
             before: changed.map(|previous| object.before(previous).digest()),
             now: object.digest(),
         }),

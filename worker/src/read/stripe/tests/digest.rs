@@ -135,7 +135,7 @@ fn an_event_has_digests_of_the_whole_object_before_and_after() {
         before: Some(digest(&old.to_string())),
         now: digest(&now.to_string()),
     };
-    assert_eq!(fact.prints, Some(expected));
+    assert_eq!(fact.digests, Some(expected));
     assert_ne!(expected.before, Some(expected.now));
     assert_eq!(
         fact.before.as_ref(),
@@ -144,7 +144,7 @@ fn an_event_has_digests_of_the_whole_object_before_and_after() {
     );
     let repeats = subscription(&updated(&now));
     assert_eq!(
-        repeats.prints,
+        repeats.digests,
         Some(Digests {
             before: None,
             ..expected
@@ -158,7 +158,7 @@ fn a_former_state_with_an_unknown_price_has_a_digest_too() {
     let previous = json!({"items": {"data": old["items"]["data"]}});
     let fact = subscription(&with(&updated(&since_basil()), "/data/previous_attributes", previous));
     assert_eq!(fact.before, None);
-    assert_eq!(fact.prints.and_then(|p| p.before), Some(digest(&old.to_string())));
+    assert_eq!(fact.digests.and_then(|p| p.before), Some(digest(&old.to_string())));
 }
 
 #[test]

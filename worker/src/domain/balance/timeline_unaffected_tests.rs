@@ -1,5 +1,5 @@
-//! Who need not be settled: whoever no new fact concerns has the story that they
-//! had, however the facts are dealt into batches.
+//! A user whom no new fact concerns keeps their timeline, so their balances need no
+//! replay. This holds however the facts are divided into batches.
 
 use super::*;
 use crate::domain::{
@@ -7,16 +7,16 @@ use crate::domain::{
     testkit::{active, renewed, session, sub, user},
 };
 
-/// An account as the facts come batch by batch, like the worker folds it.
+/// An account that is folded batch by batch, as the worker does.
 #[derive(Default)]
-struct Dealt {
+struct BatchedAccount {
     known: Vec<Fact>,
     account: Option<Account>,
 }
 
-impl Dealt {
-    /// Takes a batch in; tells whose balances it concerns.
-    fn take_in(&mut self, batch: &[Fact]) -> BTreeSet<UserId> {
+impl BatchedAccount {
+    /// Folds a batch. Returns the users whose balances it concerns.
+    fn fold(&mut self, batch: &[Fact]) -> BTreeSet<UserId> {
         self.known.extend(batch.iter().cloned());
         let new: Vec<&Fact> = batch.iter().collect();
         let before = self.account.take();
@@ -26,7 +26,7 @@ impl Dealt {
         let late = next.is_none();
         let after = next.unwrap_or_else(|| Account::fold(&self.known.iter().collect::<Vec<_>>()));
         let concerned = after
-            .concerns(before.as_ref(), &new, late)
+            .affected_users(before.as_ref(), &new, late)
             .into_iter()
             .cloned()
             .collect();
@@ -34,8 +34,8 @@ impl Dealt {
         concerned
     }
 
-    /// What subscriptions give a user. What they bought is told by its payment.
-    fn story(&self, user: &str) -> Timeline {
+    /// A user's timeline without purchases: the worker finds those by their payment.
+    fn timeline(&self, user: &str) -> Timeline {
         Timeline {
             purchases: Vec::new(),
             ..Timeline::of(&UserId::new(user), &self.known)
@@ -43,8 +43,8 @@ impl Dealt {
     }
 }
 
-/// The same facts, some of them of another user or of none.
-fn shared(facts: Vec<Fact>, users: &[&str]) -> Vec<Fact> {
+/// The same facts; some of them name another user or none.
+fn with_users(facts: Vec<Fact>, users: &[&str]) -> Vec<Fact> {
     let mut facts = facts;
     for (fact, name) in facts.iter_mut().zip(users) {
         match &mut fact.body {
@@ -56,12 +56,12 @@ fn shared(facts: Vec<Fact>, users: &[&str]) -> Vec<Fact> {
     facts
 }
 
-fn dealt() -> impl Strategy<Value = Vec<Vec<Fact>>> {
+fn batches() -> impl Strategy<Value = Vec<Vec<Fact>>> {
     let users = vec(select(vec!["u1", "u1", "u1", "u2", ""]), 40);
-    // In order, but for some that are late: else hardly any batch is on the fast path.
+    // Most facts are in order: otherwise hardly any batch would take the fast path.
     let late = vec(prop_oneof![6 => Just(0_i64), 1 => 1..60 * DAY], 40);
-    (lives(), users, late, vec(1..5_usize, 60)).prop_map(|(facts, users, late, sizes)| {
-        let mut arrived: Vec<(Seconds, Fact)> = shared(facts, &users)
+    (histories(), users, late, vec(1..5_usize, 60)).prop_map(|(facts, users, late, sizes)| {
+        let mut arrived: Vec<(Seconds, Fact)> = with_users(facts, &users)
             .into_iter()
             .zip(late.iter().cycle())
             .map(|(fact, late)| (fact.created + late, fact))
@@ -79,35 +79,35 @@ proptest! {
     #![proptest_config(random(CASES))]
 
     #[test]
-    fn story_is_settled(batches in dealt()) {
-        let mut dealt = Dealt::default();
-        let mut settled = BTreeMap::new();
+    fn an_unconcerned_user_keeps_their_timeline(batches in batches()) {
+        let mut account = BatchedAccount::default();
+        let mut timelines = BTreeMap::new();
         for batch in &batches {
-            let concerned = dealt.take_in(batch);
+            let concerned = account.fold(batch);
             for user in ["u1", "u2"] {
-                let story = dealt.story(user);
-                let before = settled.insert(user, story.clone()).unwrap_or_default();
+                let timeline = account.timeline(user);
+                let before = timelines.insert(user, timeline.clone()).unwrap_or_default();
                 if !concerned.contains(&UserId::new(user)) {
-                    prop_assert_eq!(story, before, "{} is not concerned by {:#?}", user, batch);
+                    prop_assert_eq!(timeline, before, "{} is not concerned by {:#?}", user, batch);
                 }
             }
         }
     }
 }
 
-/// Deals a story in these batches; whoever is told of in the last one must be settled.
+/// Folds two batches and checks the users whom the second one concerns.
 #[track_caller]
-fn concerns(before: &[Told], batch: &[Told], expected: &[&str]) {
-    let story = [before, batch].concat();
-    let facts = facts(&story);
+fn check_concerned(before: &[TimedFact], batch: &[TimedFact], expected: &[&str]) {
+    let events = [before, batch].concat();
+    let facts = facts(&events);
     let (known, new) = facts.split_at(before.len());
-    let mut dealt = Dealt::default();
-    dealt.take_in(known);
-    let told = dealt.story("u1");
-    let concerned = dealt.take_in(new);
+    let mut account = BatchedAccount::default();
+    account.fold(known);
+    let timeline_before = account.timeline("u1");
+    let concerned = account.fold(new);
     let names: Vec<&str> = concerned.iter().map(UserId::as_str).collect();
     assert_eq!(names, expected, "{batch:#?}");
-    assert!(names.contains(&"u1") || dealt.story("u1") == told);
+    assert!(names.contains(&"u1") || account.timeline("u1") == timeline_before);
 }
 
 fn of_u1(status: &str, tier: &str) -> Snapshot {
@@ -118,23 +118,23 @@ fn of_u1(status: &str, tier: &str) -> Snapshot {
 }
 
 #[test]
-fn what_was_told_and_is_over_within_one_batch_concerns_its_user() {
+fn a_change_that_is_undone_within_one_batch_concerns_its_user() {
     let incomplete = [(0, created(of_u1("incomplete", "plus")))];
     let access = [
         (60, changed(of_u1("active", "plus"))),
         (DAY, deleted(of_u1("canceled", "plus"))),
     ];
-    concerns(&incomplete, &access, &["u1"]);
+    check_concerned(&incomplete, &access, &["u1"]);
     let trial = [(0, created(of_u1("trialing", "plus")))];
     let there_and_back = [
         (DAY, changed(of_u1("trialing", "basic"))),
         (2 * DAY, changed(of_u1("trialing", "plus"))),
     ];
-    concerns(&trial, &there_and_back, &["u1"]);
+    check_concerned(&trial, &there_and_back, &["u1"]);
 }
 
 #[test]
-fn a_paid_invoice_that_is_no_cycle_concerns_its_user_since_it_says_that_its_period_was_paid() {
+fn a_paid_invoice_that_is_no_renewal_concerns_its_user_as_it_pays_for_its_period() {
     let begins = [
         (0, created(of_u1("active", "plus"))),
         (
@@ -146,21 +146,21 @@ fn a_paid_invoice_that_is_no_cycle_concerns_its_user_since_it_says_that_its_peri
         ),
     ];
     let bill = FactBody::Invoice(invoice("in_first", Paid, "manual", month(1)));
-    concerns(&begins, &[(31 * DAY, bill)], &["u1"]);
-    concerns(&begins, &[(31 * DAY, renewed(month(1)))], &["u1"]);
+    check_concerned(&begins, &[(31 * DAY, bill)], &["u1"]);
+    check_concerned(&begins, &[(31 * DAY, renewed(month(1)))], &["u1"]);
 }
 
 #[test]
-fn what_tells_of_no_state_concerns_nobody_unless_a_link_is_new() {
+fn a_fact_without_a_state_concerns_nobody_unless_it_makes_a_link() {
     let begins = [(0, created(of_u1("active", "plus")))];
-    concerns(&begins, &[(DAY, item(-300, true))], &[]);
-    concerns(&begins, &[(DAY, session(user("u1"), None))], &[]);
+    check_concerned(&begins, &[(DAY, item(-300, true))], &[]);
+    check_concerned(&begins, &[(DAY, session(user("u1"), None))], &[]);
     let nobodys = [(0, created(sub("active", "plus")))];
-    concerns(&nobodys, &[(DAY, session(user("u1"), None))], &["u1"]);
-    // The session's word is better than one about the customer.
+    check_concerned(&nobodys, &[(DAY, session(user("u1"), None))], &["u1"]);
+    // A claim of the session counts more than a claim about the customer.
     let others = [
         (0, created(sub("active", "plus"))),
         (1, of("sub_2", created(of_u1("active", "max")))),
     ];
-    concerns(&others, &[(DAY, session(user("u2"), None))], &["u1", "u2"]);
+    check_concerned(&others, &[(DAY, session(user("u2"), None))], &["u1", "u2"]);
 }

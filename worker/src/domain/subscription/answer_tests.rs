@@ -1,4 +1,4 @@
-//! What was read from Stripe's API, among what events tell.
+//! Answers of Stripe's API among the facts of events.
 
 use super::*;
 use crate::domain::{
@@ -12,57 +12,57 @@ fn fold(facts: &[Fact]) -> Subscription {
 }
 
 fn shown(state: &Subscription) -> (Option<&str>, bool, &str) {
-    let tier = state.counting_plan().map(|p| p.tier.as_str());
+    let tier = state.base_plan().map(|p| p.tier.as_str());
     let status = state.latest.as_ref().map_or("", |s| s.status.as_str());
     (tier, state.entitled(), status)
 }
 
 #[test]
-fn what_was_read_shows_what_no_event_told() {
-    let mut told = facts(&[(0, created(active("plus", month(0))))]);
-    told.push(read(100, sub("past_due", "max")));
-    assert_eq!(shown(&fold(&told)), (Some("max"), true, "past_due"));
+fn an_answer_shows_a_change_whose_event_is_missing() {
+    let mut known = facts(&[(0, created(active("plus", month(0))))]);
+    known.push(read(100, sub("past_due", "max")));
+    assert_eq!(shown(&fold(&known)), (Some("max"), true, "past_due"));
 }
 
 #[test]
-fn what_was_read_is_overtaken_by_a_later_event_and_by_one_of_its_second() {
+fn a_later_event_or_one_of_the_same_second_replaces_an_answer() {
     for later in [100, 101] {
-        let mut told = facts(&[
+        let mut known = facts(&[
             (0, created(active("plus", month(0)))),
             (later, changed(active("max", month(0)))),
         ]);
-        told.push(read(100, active("basic", month(0))));
-        assert_eq!(shown(&fold(&told)), (Some("max"), true, "active"), "{later}");
+        known.push(read(100, active("basic", month(0))));
+        assert_eq!(shown(&fold(&known)), (Some("max"), true, "active"), "{later}");
     }
 }
 
 #[test]
-fn an_event_that_comes_after_it_was_read_but_is_older_changes_nothing_shown() {
-    let mut told = facts(&[
+fn an_older_event_that_arrives_after_an_answer_does_not_replace_it() {
+    let mut known = facts(&[
         (0, created(active("plus", month(0)))),
         (50, changed(active("basic", month(0)))),
     ]);
-    told.push(read(100, active("max", month(0))));
-    assert_eq!(shown(&fold(&told)), (Some("max"), true, "active"));
+    known.push(read(100, active("max", month(0))));
+    assert_eq!(shown(&fold(&known)), (Some("max"), true, "active"));
 }
 
 #[test]
-fn what_was_read_as_canceled_ends_it_and_nothing_read_revives_it() {
-    let mut told = facts(&[(0, created(active("plus", month(0))))]);
-    told.push(read(100, sub("canceled", "plus")));
-    told.push(read(200, active("plus", month(0))));
-    let state = fold(&told);
+fn an_answer_with_a_final_status_ends_the_subscription_and_no_answer_revives_it() {
+    let mut known = facts(&[(0, created(active("plus", month(0))))]);
+    known.push(read(100, sub("canceled", "plus")));
+    known.push(read(200, active("plus", month(0))));
+    let state = fold(&known);
     assert!(state.ended && !state.entitled());
-    let mut told = facts(&[
+    let mut known = facts(&[
         (0, created(active("plus", month(0)))),
         (100, deleted(sub("canceled", "plus"))),
     ]);
-    told.push(read(100, active("plus", month(0))));
-    assert!(fold(&told).ended);
+    known.push(read(100, active("plus", month(0))));
+    assert!(fold(&known).ended);
 }
 
 #[test]
-fn what_only_repeats_leaves_all_but_the_time_of_the_newest_fact() {
+fn an_answer_that_repeats_the_state_changes_only_the_newest_time() {
     let events = facts(&[
         (0, created(active("max", month(0)))),
         (50, changed(active("plus", month(0)))),
@@ -79,22 +79,22 @@ fn what_only_repeats_leaves_all_but_the_time_of_the_newest_fact() {
 }
 
 #[test]
-fn a_downgrade_that_only_an_answer_shows_leaves_no_grace_if_it_was_credited_since() {
+fn a_downgrade_that_only_an_answer_shows_leaves_no_grace_if_it_was_credited() {
     let begin = (0, created(active("max", month(0))));
     let credit = (50, item(-300, true));
     let read = read(9 * 3_600, active("basic", month(0)));
     for (events, grace) in [(vec![begin.clone()], true), (vec![begin, credit], false)] {
-        let mut told = facts(&events);
-        let fast = fold(&told).advance(&[&read]);
-        told.push(read.clone());
-        let state = fold(&told);
+        let mut known = facts(&events);
+        let fast = fold(&known).advance(&[&read]);
+        known.push(read.clone());
+        let state = fold(&known);
         assert_eq!(state.grace.is_some(), grace);
         assert!(fast.is_none_or(|fast| fast == state));
     }
 }
 
 #[test]
-fn both_paths_come_to_the_same() {
+fn the_fast_and_the_slow_path_give_the_same_state() {
     let events = facts(&[
         (0, created(active("max", month(0)))),
         (50, changed(active("plus", month(0)))),

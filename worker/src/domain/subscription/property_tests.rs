@@ -1,5 +1,6 @@
-//! The law, over generated lives: state is a function of the set of facts.
-//! `PROPTEST_CASES` makes more of them; `PROPTEST_RNG_SEED` repeats a run.
+//! Properties of the fold over generated lives. The main one: the state depends on
+//! the set of facts only. `PROPTEST_CASES` sets the number of lives;
+//! `PROPTEST_RNG_SEED` repeats a run.
 
 use crate::domain::{
     fact::{Digests, Fact, FactBody, InvoiceStep, Period, Snapshot},
@@ -11,22 +12,20 @@ use crate::domain::{
         state::Subscription,
     },
     testkit::{
-        DAY, T0, Told, changed, created, deleted, facts, invoice, item, not_renewed, of, plan, prorated, renewed,
-        session, sub, user,
+        DAY, T0, TimedFact, changed, created, deleted, facts, invoice, item, not_renewed, of, plan, prorated, random,
+        renewed, session, sub, user,
     },
 };
 use proptest::{
     collection::vec,
-    prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest},
+    prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest},
     sample::select,
-    test_runner::RngSeed,
 };
-use std::hash::{BuildHasher, RandomState};
 
-#[path = "read_law_tests.rs"]
-mod reads;
+#[path = "answer_property_tests.rs"]
+mod answers;
 
-/// What may happen next in a life.
+/// A step in the life of a subscription.
 #[derive(Debug, Clone)]
 enum Act {
     Tier(&'static str),
@@ -39,9 +38,9 @@ enum Act {
     Renewed,
     PaidUpdate,
     Failed,
-    /// An upgrade whose payment fails, by an invoice that the snapshot names or not.
+    /// An upgrade whose payment fails. The flag says whether the snapshot names the invoice.
     FailedUpgrade(&'static str, bool),
-    /// What failed last is paid.
+    /// The last failed invoice is paid.
     PaysFailed,
     CreditByItem,
     CreditByLine,
@@ -49,7 +48,7 @@ enum Act {
 }
 
 impl Act {
-    /// Whether Stripe tells it by a snapshot of the subscription.
+    /// Whether Stripe sends a snapshot of the subscription for it.
     fn changes(&self) -> bool {
         !matches!(
             self,
@@ -68,7 +67,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => select(vec!["free", "basic", "plus", "max"]).prop_map(Act::Tier),
         2 => Just(Act::Status("active")),
-        2 => select(vec!["trialing", "past_due", "unpaid", "paused", "incomplete", "new_word"]).prop_map(Act::Status),
+        2 => select(vec!["trialing", "past_due", "unpaid", "paused", "incomplete", "new_status"]).prop_map(Act::Status),
         1 => any::<bool>().prop_map(Act::CancelAtEnd),
         2 => Just(Act::NextPeriod),
         1 => Just(Act::NewYear),
@@ -81,26 +80,26 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// The time since the act before: often none that Stripe's seconds can tell.
+/// The seconds since the act before, often zero.
 fn pause() -> impl Strategy<Value = i64> {
     prop_oneof![3 => Just(0), 1 => 1..90_i64, 3 => DAY..20 * DAY]
 }
 
-/// Whether a life may come back, within one second, to a state it had left.
+/// Whether a life may return within one second to a state that it had left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Returns {
     Never,
     Perhaps,
 }
 
-/// A life as Stripe tells it, in the order in which it happened.
-fn life(returns: Returns) -> impl Strategy<Value = Vec<Told>> {
+/// The facts of a life, in the order in which they happened.
+fn life(returns: Returns) -> impl Strategy<Value = Vec<TimedFact>> {
     let begins = select(vec!["trialing", "active", "incomplete"]);
     (begins, vec((pause(), act()), 1..14), any::<bool>())
         .prop_map(move |(status, acts, ends)| live(status, &acts, ends, returns))
 }
 
-fn live(status: &str, acts: &[(i64, Act)], ends: bool, returns: Returns) -> Vec<Told> {
+fn live(status: &str, acts: &[(i64, Act)], ends: bool, returns: Returns) -> Vec<TimedFact> {
     let mut now = sub(status, "plus");
     let mut at = 0;
     let mut failed = "in_0".to_owned();
@@ -117,10 +116,11 @@ fn live(status: &str, acts: &[(i64, Act)], ends: bool, returns: Returns) -> Vec<
             story.push((at, changed(now.clone())));
         }
         let period = now.period.expect("every snapshot here has one");
-        if let Some(said) = told(act, &id, &failed, period) {
-            // An invoice comes before the snapshots of its second, so it begins one.
+        if let Some(body) = other_fact(act, &id, &failed, period) {
+            // Within a second, invoices come before snapshots. So an invoice after a
+            // snapshot needs a later second.
             at += pause.max(&1);
-            story.push((at, said));
+            story.push((at, body));
         }
         if matches!(act, Act::FailedUpgrade(..)) {
             failed = id;
@@ -155,8 +155,8 @@ fn change(now: &mut Snapshot, act: &Act, at: i64) {
     }
 }
 
-/// What else than a snapshot tells of an act.
-fn told(act: &Act, id: &str, failed: &str, period: Period) -> Option<FactBody> {
+/// The fact of an act that is not a snapshot, if any.
+fn other_fact(act: &Act, id: &str, failed: &str, period: Period) -> Option<FactBody> {
     let update = |id, step| FactBody::Invoice(invoice(id, step, "subscription_update", period));
     Some(match act {
         Act::Renewed => renewed(period),
@@ -171,8 +171,8 @@ fn told(act: &Act, id: &str, failed: &str, period: Period) -> Option<FactBody> {
     })
 }
 
-/// Facts with ids that say nothing of their order.
-fn scattered(story: &[Told], salt: u32) -> Vec<Fact> {
+/// The facts of a story, with ids that do not show their order.
+fn scattered(story: &[TimedFact], salt: u32) -> Vec<Fact> {
     let mut facts = facts(story);
     for (number, fact) in (1_u32..).zip(&mut facts) {
         fact.event_id = EventId::new(format!("evt_{:08x}", number.wrapping_mul(0x9E37_79B1) ^ salt));
@@ -180,25 +180,24 @@ fn scattered(story: &[Told], salt: u32) -> Vec<Fact> {
     facts
 }
 
-/// The same with digests of whole objects, in which something was always new.
-fn printed(mut facts: Vec<Fact>) -> Vec<Fact> {
+/// The same facts with digests of whole objects; no object occurs twice.
+fn with_digests(mut facts: Vec<Fact>) -> Vec<Fact> {
     let mut latest = std::collections::HashMap::new();
     for (now, fact) in (1..).zip(&mut facts) {
         if let FactBody::Subscription(s) = &mut fact.body {
-            let before = latest
-                .insert(s.subscription.clone(), now)
-                .filter(|_| s.before.is_some());
-            s.prints = Some(Digests { before, now });
+            let last = latest.insert(s.subscription.clone(), now);
+            let before = if s.before.is_some() { last } else { None };
+            s.digests = Some(Digests { before, now });
         }
     }
     facts
 }
 
-/// The facts of lives as they happened, and as they arrived.
-fn arrivals(stories: impl Strategy<Value = Vec<Told>>) -> impl Strategy<Value = (Vec<Fact>, Vec<Fact>)> {
-    (stories, any::<u32>(), any::<bool>()).prop_flat_map(|(story, salt, whole)| {
+/// Facts in the order in which they happened, and in the order of arrival.
+fn arrivals(stories: impl Strategy<Value = Vec<TimedFact>>) -> impl Strategy<Value = (Vec<Fact>, Vec<Fact>)> {
+    (stories, any::<u32>(), any::<bool>()).prop_flat_map(|(story, salt, digests)| {
         let facts = scattered(&story, salt);
-        let facts = if whole { printed(facts) } else { facts };
+        let facts = if digests { with_digests(facts) } else { facts };
         (Just(facts.clone()), Just(facts).prop_shuffle())
     })
 }
@@ -219,18 +218,18 @@ fn batches() -> impl Strategy<Value = Vec<Vec<Fact>>> {
     })
 }
 
-/// A second event of a change, as Stripe sometimes makes one.
-fn twin(fact: &Fact) -> Fact {
+/// The second event of a change, as Stripe sometimes makes one.
+fn duplicate(fact: &Fact) -> Fact {
     Fact {
-        event_id: EventId::new(format!("{}_twin", fact.event_id)),
+        event_id: EventId::new(format!("{}_duplicate", fact.event_id)),
         ..fact.clone()
     }
 }
 
 /// Two lives of one customer.
-fn two_lives() -> impl Strategy<Value = Vec<Told>> {
+fn two_lives() -> impl Strategy<Value = Vec<TimedFact>> {
     (life(Returns::Perhaps), life(Returns::Perhaps)).prop_map(|(mut one, other)| {
-        one.extend(other.into_iter().map(|(at, said)| (at, of("sub_2", said))));
+        one.extend(other.into_iter().map(|(at, body)| (at, of("sub_2", body))));
         one
     })
 }
@@ -239,8 +238,8 @@ fn fold(facts: &[Fact]) -> Vec<Subscription> {
     Account::fold(&facts.iter().collect::<Vec<_>>()).subscriptions
 }
 
-/// One step after the other, in the order given; the user is not its business.
-fn step_by_step(facts: &[Fact]) -> Subscription {
+/// Folds facts in the order given, without a link to a user.
+fn fold_in_this_order(facts: &[Fact]) -> Subscription {
     let id = facts[0].body.subscription().expect("of a subscription").clone();
     let facts = facts.iter().collect();
     Subscription::fold(id, &Ordered { facts, undecided: 0 })
@@ -250,31 +249,11 @@ fn of_user(subscriptions: &[Subscription]) -> Option<Entitlement> {
     entitlement::of_user(&UserId::new("u1"), &subscriptions.iter().collect::<Vec<_>>(), "free")
 }
 
-/// What proptest runs where nobody says how many.
-const PROPTEST_DEFAULT: u32 = 256;
-/// Generated histories per property: with nine of them, more than 100,000.
+/// Generated histories per property: with nine properties, more than 100,000.
 const CASES: u32 = 12_500;
 
-/// The run's seed is printed, which the harness shows of a test that failed.
-#[expect(clippy::print_stdout, reason = "a randomised test tells its seed")]
-fn config() -> ProptestConfig {
-    let mut config = ProptestConfig {
-        failure_persistence: None,
-        max_shrink_iters: 20_000,
-        ..ProptestConfig::default()
-    };
-    if config.cases == PROPTEST_DEFAULT {
-        config.cases = CASES;
-    }
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(RandomState::new().hash_one(()));
-    }
-    println!("PROPTEST_RNG_SEED={} repeats this run", config.rng_seed);
-    config
-}
-
-/// The states of a subscription that Stripe has shown, before or after a change.
-fn told_now<'a>(facts: &'a [Fact], of: &'a Subscription) -> impl Iterator<Item = &'a Snapshot> {
+/// The snapshots of a subscription in these facts, before and after each change.
+fn snapshots<'a>(facts: &'a [Fact], of: &'a Subscription) -> impl Iterator<Item = &'a Snapshot> {
     facts
         .iter()
         .flat_map(|fact| match &fact.body {
@@ -285,33 +264,33 @@ fn told_now<'a>(facts: &'a [Fact], of: &'a Subscription) -> impl Iterator<Item =
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(random(CASES))]
 
     #[test]
-    fn any_arrival_folds_to_what_happened((happened, arrived) in arrivals(life(Returns::Never))) {
+    fn any_order_of_arrival_folds_to_the_real_order((happened, arrived) in arrivals(life(Returns::Never))) {
         let mut folded = fold(&arrived);
         prop_assert_eq!(&folded, &fold(&happened));
         (folded[0].user, folded[0].claim) = (None, None);
-        prop_assert_eq!(&folded[0], &step_by_step(&happened));
+        prop_assert_eq!(&folded[0], &fold_in_this_order(&happened));
     }
 
     #[test]
-    fn any_arrival_of_whole_objects_folds_to_what_happened((happened, arrived) in arrivals(life(Returns::Perhaps))) {
-        if happened.iter().any(|f| matches!(&f.body, FactBody::Subscription(s) if s.prints.is_none())) {
+    fn any_order_of_arrival_with_digests_folds_to_the_real_order((happened, arrived) in arrivals(life(Returns::Perhaps))) {
+        if happened.iter().any(|f| matches!(&f.body, FactBody::Subscription(s) if s.digests.is_none())) {
             return Ok(());
         }
         let mut folded = fold(&arrived);
         (folded[0].user, folded[0].claim) = (None, None);
-        prop_assert_eq!(&folded[0], &step_by_step(&happened));
+        prop_assert_eq!(&folded[0], &fold_in_this_order(&happened));
     }
 
     #[test]
-    fn what_is_folded_batch_by_batch_is_what_is_folded_at_once(batches in batches()) {
-        reads::both_paths_agree(batches.iter().map(Vec::as_slice))?;
+    fn the_fast_and_the_slow_path_agree(batches in batches()) {
+        answers::both_paths_agree(batches.iter().map(Vec::as_slice))?;
     }
 
     #[test]
-    fn in_order_the_fast_path_takes_every_second_that_decides_nothing_before_it(
+    fn in_order_the_fast_path_takes_every_second_that_alters_no_known_fact(
         (happened, _) in arrivals(life(Returns::Never))
     ) {
         let quiet = happened.iter().all(|f| match &f.body {
@@ -329,42 +308,42 @@ proptest! {
     }
 
     #[test]
-    fn twins_have_one_effect((happened, arrived) in arrivals(two_lives()), chosen in vec(any::<bool>(), 40)) {
-        let twins = happened.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(f, _)| twin(f));
-        let all: Vec<Fact> = twins.chain(arrived.iter().cloned()).collect();
+    fn two_events_of_one_change_have_one_effect((happened, arrived) in arrivals(two_lives()), chosen in vec(any::<bool>(), 40)) {
+        let duplicates = happened.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(f, _)| duplicate(f));
+        let all: Vec<Fact> = duplicates.chain(arrived.iter().cloned()).collect();
         prop_assert_eq!(fold(&all), fold(&happened));
     }
 
     #[test]
-    fn any_arrival_of_two_lives_folds_to_one_state((happened, arrived) in arrivals(two_lives())) {
+    fn any_order_of_arrival_of_two_lives_folds_to_one_state((happened, arrived) in arrivals(two_lives())) {
         prop_assert_eq!(fold(&arrived), fold(&happened));
         prop_assert_eq!(of_user(&fold(&arrived)), of_user(&fold(&happened)));
     }
 
     #[test]
-    fn the_last_state_stands_though_a_second_returned_to_others(
+    fn the_latest_snapshot_is_right_even_if_a_second_returned_to_an_earlier_state(
         (happened, arrived) in arrivals(life(Returns::Perhaps))
     ) {
-        let (folded, told) = (fold(&arrived), step_by_step(&happened));
-        prop_assert_eq!(&folded[0].latest, &told.latest);
-        prop_assert_eq!((&folded[0].plan, folded[0].period), (&told.plan, told.period));
+        let (folded, expected) = (fold(&arrived), fold_in_this_order(&happened));
+        prop_assert_eq!(&folded[0].latest, &expected.latest);
+        prop_assert_eq!((&folded[0].plan, folded[0].period), (&expected.plan, expected.period));
     }
 
     #[test]
-    fn every_state_on_the_way_keeps_the_invariants((_, arrived) in arrivals(two_lives())) {
+    fn every_state_keeps_the_invariants((_, arrived) in arrivals(two_lives())) {
         for known in 1..=arrived.len() {
             let subscriptions = fold(&arrived[..known]);
             for s in &subscriptions {
-                prop_assert!(s.latest.is_none() || told_now(&arrived, s).any(|n| Some(n) == s.latest.as_ref()));
+                prop_assert!(s.latest.is_none() || snapshots(&arrived, s).any(|n| Some(n) == s.latest.as_ref()));
                 if let Some(grace) = &s.grace {
                     let tier = |n: &Snapshot| n.plan.as_ref() == Some(&grace.plan);
                     let end = |n: &Snapshot| n.period.is_some_and(|p| p.end == grace.until);
-                    prop_assert!(told_now(&arrived, s).any(tier), "a tier that it never had: {:?}", s);
-                    prop_assert!(told_now(&arrived, s).any(end), "no period ends then: {:?}", s);
+                    prop_assert!(snapshots(&arrived, s).any(tier), "it never had this tier: {:?}", s);
+                    prop_assert!(snapshots(&arrived, s).any(end), "no period ends then: {:?}", s);
                 }
                 prop_assert!(s.grace.is_none() || s.entitled(), "a grace without entitlement: {:?}", s);
                 prop_assert!(!s.ended || !s.entitled(), "entitled after its end: {:?}", s);
-                let ranks = (s.grace.as_ref().map(|g| g.plan.rank), s.counting_plan().map(|p| p.rank));
+                let ranks = (s.grace.as_ref().map(|g| g.plan.rank), s.base_plan().map(|p| p.rank));
                 prop_assert!(ranks.0.is_none() || ranks.0 > ranks.1, "a grace that gives nothing: {:?}", s);
                 let highest = s.highest.as_ref().map(|p| p.rank);
                 prop_assert!(!s.entitled() || highest >= s.plan.as_ref().map(|p| p.rank), "a plan above the highest: {:?}", s);
@@ -372,16 +351,16 @@ proptest! {
             let Some(has) = of_user(&subscriptions) else { continue };
             let current = subscriptions.iter().find(|s| Some(s.id.as_str()) == has.subscription.as_deref()).expect("one of them");
             prop_assert_eq!(has.entitled, current.entitled());
-            prop_assert!(has.entitled || subscriptions.iter().all(|s| !s.entitled()), "an entitled one was passed over");
-            let counts = current.counting_plan().map_or("free", |p| p.tier.as_str());
-            prop_assert_eq!(has.base_tier.as_str(), if has.entitled { counts } else { "free" });
+            prop_assert!(has.entitled || subscriptions.iter().all(|s| !s.entitled()), "another one gives access");
+            let base = current.base_plan().map_or("free", |p| p.tier.as_str());
+            prop_assert_eq!(has.base_tier.as_str(), if has.entitled { base } else { "free" });
             prop_assert!(!has.is_canceling || has.entitled);
             prop_assert!(has.entitled || has.grace.is_none());
         }
     }
 
     #[test]
-    fn what_was_paid_or_subscribed_once_is_never_taken_back((happened, _) in arrivals(life(Returns::Perhaps))) {
+    fn ever_paid_and_the_highest_tier_never_fall((happened, _) in arrivals(life(Returns::Perhaps))) {
         let mut before = (None, false);
         for known in 1..=happened.len() {
             let Some(has) = of_user(&fold(&happened[..known])) else { continue };

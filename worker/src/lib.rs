@@ -17,6 +17,7 @@ pub mod domain;
 pub mod explain;
 pub mod failure;
 pub mod metrics;
+mod plural;
 pub mod read;
 mod recent;
 pub mod recovery;

@@ -4,7 +4,7 @@ use crate::{
     config::{self, Config},
     console::{self, Console},
     consume::{acks::InFlight, consumer, context::Context, watchdog::Watchdog},
-    dead_letters::Tools,
+    dead_letters::tools::MoveTools,
     metrics,
     read::message::EventReader,
     recovery,
@@ -57,7 +57,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let check = readiness(database.clone(), publisher.clone(), Arc::clone(&consuming));
     let mut routes = ops::router(check);
     if let Some(token) = config.ops_token {
-        let tools = Tools {
+        let tools = MoveTools {
             pool: database.clone(),
             broker: config.broker.clone(),
             topology: config.topology.clone(),

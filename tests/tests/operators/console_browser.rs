@@ -230,7 +230,7 @@ impl<'a> Visit<'a> {
     async fn finds_the_customer(&self, letter: &str) -> Result<()> {
         self.opens(&format!("/console/dead-letters/{letter}")).await?;
         self.browser.click("dd a[href^='/console/search?q=cus_']").await?;
-        self.reads(&["Only dead letters tell of them", letter, "open"]).await?;
+        self.reads(&["Only dead letters have this id", letter, "open"]).await?;
         self.checks("search-letters").await?;
         self.browser
             .click("main a[href^='/console/dead-letters?customer=cus_']")
@@ -241,8 +241,12 @@ impl<'a> Visit<'a> {
     /// The page of a usage report names its user and its units.
     async fn sees_what_a_use_took(&self) -> Result<()> {
         self.searches("/app chat-0").await?;
-        self.reads(&["The application says that it was used then.", "1,700,000", "tokens"])
-            .await?;
+        self.reads(&[
+            "The time of use, as the application reported it.",
+            "1,700,000",
+            "tokens",
+        ])
+        .await?;
         self.checks("event-use").await?;
         self.browser.follow("user_ada").await?;
         self.reads(&["user_ada may use"]).await
@@ -292,14 +296,10 @@ impl<'a> Visit<'a> {
                      VALUES ('Grace', 'command', 'replay', 'all', 10000) RETURNING action_id";
         let action: i64 = sqlx::query_scalar(begun).fetch_one(env.pool()).await?;
         self.opens(&format!("/console/actions/{action}")).await?;
-        self.reads(&[
-            "replay by Grace",
-            "0 of 10,000 put back to work",
-            "loaded again every 2 s",
-        ])
-        .await?;
-        self.browser.follow("Stop that").await?;
-        self.reads(&["It goes on."]).await?;
+        self.reads(&["replay by Grace", "0 of 10,000 put back to work", "reloads every 2 s"])
+            .await?;
+        self.browser.follow("Stop reloading").await?;
+        self.reads(&["The action is running."]).await?;
         self.checks("action-under-way").await
     }
 

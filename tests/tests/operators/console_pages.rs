@@ -64,7 +64,7 @@ async fn a_user_known_only_from_dead_letters_is_found_with_their_letters() -> Re
         let letters = operator.opens("/console/dead-letters").await?;
         ensure!(letters.contains(id.as_str()), "{letters}");
         let page = operator.follows(&letters, owner).await?;
-        ensure!(page.contains("Only dead letters tell of them"), "{page}");
+        ensure!(page.contains("Only dead letters have this id"), "{page}");
         let own = operator.follows(&page, "/console/dead-letters?customer=").await?;
         ensure!(own.contains("One matches.") && own.contains(id.as_str()), "{own}");
     }
@@ -110,7 +110,7 @@ async fn discarding_a_letter_that_may_still_be_applied_warns_and_the_warning_is_
     all_recorded(env.pool(), std::slice::from_ref(&event.id), DEADLINE).await?;
     let operator = Operator::of(&pair).await?;
     let question = format!("/console/discard?id={}", event.id);
-    let warning = "1 of them is with a worker or in a retry queue, and may be applied yet";
+    let warning = "1 of them is with a worker or in a retry queue, and may still be applied";
     eventually(DEADLINE, "its message is in the queue", async || {
         ensure!(!operator.opens(&question).await?.contains(warning));
         Ok(())

@@ -177,10 +177,7 @@ async fn a_life_that_localstripe_reports_in_part_ends_in_the_right_state() -> Re
     })
     .await;
     let clean = pair.operate(&["reconcile"]).await?;
-    ensure!(
-        clean.contains("1 subscriptions at Stripe compared, 0 differ"),
-        "{clean}"
-    );
+    ensure!(clean.contains("1 subscription at Stripe compared, 0 differ"), "{clean}");
     pair.operate(&["audit"]).await?;
     ensure!(pair.dead_letters(&[]).await?.is_empty());
     let refused: i64 = pair

@@ -1,24 +1,28 @@
-//! `worker dead-letters …`: the arguments, and what is printed.
+//! `worker dead-letters …`: its arguments and its output.
 
-use super::{eprint_line, to_read, with_tools};
+use super::{
+    argument_error::ArgumentError,
+    connect::{database, database_to_read, with_tools},
+    print::eprint_line,
+};
 use crate::{
     config,
     dead_letters::{
-        Selection, Tools, discard, list,
+        discard, list,
         rehearse::{self, rehearse},
-        replay::{self, Replayed},
+        replay::{self, ReplayReport},
+        selection::Selection,
         show,
+        tools::MoveTools,
     },
     failure::Permanent,
     store::{
         action::{Operator, Standing, Via},
         dead_letter_queries::Filter,
-        pool,
-        settings::Database,
     },
 };
 use anyhow::{Context, ensure};
-use clap::{Args, CommandFactory, Subcommand, error::ErrorKind};
+use clap::{Args, Subcommand};
 use shared::settings::{Settings, parse_duration};
 use std::{
     io::{Write, stdout},
@@ -26,66 +30,67 @@ use std::{
 };
 use time::OffsetDateTime;
 
-/// How long a replay waits for workers that come to nothing more.
+/// How long a replay waits while the workers settle none of its messages.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const REPLAY_HELP: &str = "\
-Each message is published to the work queue, confirmed, then removed from the dead-letter queue; who did it
-and why is on record. A replay that is cut off loses nothing: do it again. Then it waits for the workers
-and says how many are applied, and how many are dead again.
-Exit codes: 0 all are applied or ignored, or on their way, 1 some are dead again, or it failed, 2 wrong usage
+Each message is published to the work queue. Once the broker has confirmed that, the message is removed from
+the dead-letter queue. The replay is on record with your name and your reason. A replay that is cut off loses
+nothing: run it again. At the end it waits for the workers, and prints how many events are applied and how many
+are dead again.
+Exit codes: 0 all are applied, ignored or on the way, 1 some are dead again, or failed, 2 wrong usage
 or configuration.";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum DeadLetters {
-    /// List the open ones, oldest first
+pub(super) enum DeadLettersCommand {
+    /// List the open dead letters, oldest first
     List {
-        /// One JSON array instead of a table
+        /// Print one JSON array instead of a table
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         filter: FilterArgs,
     },
-    /// Show one: what happened to it, and its payload
+    /// Show one dead letter: its history and its payload
     Show {
-        /// The event's id, else the hash of its body, as `list` prints it
+        /// The id that `list` prints: the event's id, or the hash of a body without one
         id: String,
-        /// The payload as it came, with all that is secret or personal
+        /// Print the payload as it was received, with secret and personal data
         #[arg(long)]
         raw: bool,
-        /// One JSON object instead of text
+        /// Print one JSON object instead of text
         #[arg(long)]
         json: bool,
     },
-    /// Put some back to work, once their cause is mended
+    /// Put dead letters back to work, once their cause is fixed
     #[command(after_help = REPLAY_HELP)]
     Replay {
-        /// These; or name a filter, or --all
+        /// The ids of the dead letters. Without ids, use a filter or --all
         ids: Vec<String>,
-        /// All open ones
+        /// All open dead letters
         #[arg(long, conflicts_with = "ids")]
         all: bool,
         #[command(flatten)]
         filter: FilterArgs,
-        /// Only print what they would change
+        /// Only print what the replay would change
         #[arg(long)]
         dry_run: bool,
-        /// Why, for the record
+        /// Your reason, for the record
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
         #[command(flatten)]
-        by: By,
+        by: OperatorArgs,
     },
-    /// Remove some for good, on record
+    /// Remove dead letters for good; the record stays
     Discard {
-        /// These
+        /// The ids of the dead letters
         #[arg(required = true)]
         ids: Vec<String>,
-        /// Why, for the record
+        /// Your reason, for the record
         #[arg(long, value_name = "TEXT")]
         why: String,
         #[command(flatten)]
-        by: By,
+        by: OperatorArgs,
     },
 }
 
@@ -97,16 +102,16 @@ pub(super) struct FilterArgs {
     /// Only this reason
     #[arg(long, value_parser = Permanent::ALL.map(Permanent::as_str))]
     reason: Option<String>,
-    /// Only this Stripe customer, or user of usage
+    /// Only this Stripe customer, or this user of usage reports
     #[arg(long, value_name = "ID")]
     customer: Option<String>,
-    /// Only those that first failed longer ago than this, such as 2h
+    /// Only those that first failed longer ago than this age, such as 2h
     #[arg(long, value_name = "AGE", value_parser = parse_duration)]
     older_than: Option<Duration>,
-    /// Only those that first failed not longer ago than this, such as 30m
+    /// Only those that first failed within this age, such as 30m
     #[arg(long, value_name = "AGE", value_parser = parse_duration)]
     newer_than: Option<Duration>,
-    /// At most so many
+    /// At most this many
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     limit: Option<i64>,
 }
@@ -128,13 +133,13 @@ impl FilterArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct By {
-    /// Who you are, for the record [default: the user of this shell]
+pub(super) struct OperatorArgs {
+    /// Your name, for the record [default: the user of this shell]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }
 
-impl By {
+impl OperatorArgs {
     fn operator(self, settings: &Settings) -> Operator {
         let of_shell = ["SUDO_USER", "USER", "LOGNAME"]
             .into_iter()
@@ -146,15 +151,17 @@ impl By {
     }
 }
 
-pub(super) async fn execute(command: DeadLetters, settings: &Settings) -> anyhow::Result<()> {
+pub(super) async fn execute(command: DeadLettersCommand, settings: &Settings) -> anyhow::Result<()> {
     match command {
-        DeadLetters::List { json, filter } => {
-            list::list(&to_read(settings).await?, &filter.filter(), json, &mut stdout().lock()).await
+        DeadLettersCommand::List { json, filter } => {
+            let database = database_to_read(settings).await?;
+            list::list(&database, &filter.filter(), json, &mut stdout().lock()).await
         }
-        DeadLetters::Show { id, raw, json } => {
-            show::show(&to_read(settings).await?, &id, raw, json, &mut stdout().lock()).await
+        DeadLettersCommand::Show { id, raw, json } => {
+            let database = database_to_read(settings).await?;
+            show::show(&database, &id, raw, json, &mut stdout().lock()).await
         }
-        DeadLetters::Replay {
+        DeadLettersCommand::Replay {
             ids,
             all,
             filter,
@@ -164,7 +171,7 @@ pub(super) async fn execute(command: DeadLetters, settings: &Settings) -> anyhow
         } => {
             let selection = selection(ids, all, filter.filter())?;
             if dry_run {
-                return dry(settings, &selection).await;
+                return dry_run_now(settings, &selection).await;
             }
             let operator = by.operator(settings);
             with_tools(settings, async |tools| {
@@ -172,91 +179,81 @@ pub(super) async fn execute(command: DeadLetters, settings: &Settings) -> anyhow
             })
             .await
         }
-        DeadLetters::Discard { ids, why, by } => {
+        DeadLettersCommand::Discard { ids, why, by } => {
             let operator = by.operator(settings);
             with_tools(settings, async |tools| {
-                let done = discard::discard(&tools, &Selection::Ids(ids), &operator, &why).await?;
-                let (action, letters) = (done.action, done.letters);
-                writeln!(stdout(), "{letters} discarded, on record as action {action}.")?;
-                if let Some(warning) = discard::warning(done.elsewhere) {
-                    writeln!(stdout(), "{warning}.")?;
-                }
-                if done.messages.is_none() {
-                    writeln!(
-                        stdout(),
-                        "Their messages could not be removed; the next replay or discard does it."
-                    )?;
-                }
-                Ok(())
+                discard_now(&tools, &Selection::Ids(ids), &operator, &why).await
             })
             .await
         }
     }
 }
 
-/// Who means all has to say so.
+/// The selection of the arguments. All dead letters are selected only with `--all`,
+/// never by a command without a selection.
 fn selection(ids: Vec<String>, all: bool, filter: Filter) -> anyhow::Result<Selection> {
-    let unfiltered = filter == Filter::default();
-    match (ids.is_empty(), unfiltered) {
+    let is_unfiltered = filter == Filter::default();
+    match (ids.is_empty(), is_unfiltered) {
         (false, true) => Ok(Selection::Ids(ids)),
         (true, false) => Ok(Selection::Matching(filter)),
         (true, true) if all => Ok(Selection::Matching(filter)),
-        (true, true) => Err(wrong_usage(
-            "name the dead letters by ID, by a filter such as --reason, or with --all",
+        (true, true) => Err(wrong_selection(
+            "select dead letters: by their ids, by a filter such as --reason, or with --all",
         )),
-        (false, false) => Err(wrong_usage(
-            "name the dead letters either by ID or by a filter, not both",
+        (false, false) => Err(wrong_selection(
+            "select dead letters by their ids or by a filter, not by both",
         )),
     }
 }
 
-fn wrong_usage(what: &str) -> anyhow::Error {
-    super::Cli::command()
-        .error(ErrorKind::MissingRequiredArgument, what)
-        .into()
+fn wrong_selection(message: &'static str) -> anyhow::Error {
+    let error = ArgumentError {
+        subcommand: &["dead-letters", "replay"],
+        message,
+    };
+    error.into()
 }
 
-async fn dry(settings: &Settings, selection: &Selection) -> anyhow::Result<()> {
+async fn dry_run_now(settings: &Settings, selection: &Selection) -> anyhow::Result<()> {
     let reader = config::reader(settings)?;
-    let database = pool::open(&Database::from_settings(settings)?)?;
-    pool::ready(&database).await?;
-    let ids = selection.open(&mut *database.acquire().await?).await?;
+    let database = database(settings).await?;
+    let ids = selection.open_ids(&mut *database.acquire().await?).await?;
     let mut out = stdout().lock();
     if ids.is_empty() {
         writeln!(out, "No dead letters.")?;
     }
-    let mut nothing = true;
-    for (number, some) in ids.chunks(rehearse::AT_ONCE).enumerate() {
-        if ids.len() > rehearse::AT_ONCE {
-            let first = number * rehearse::AT_ONCE + 1;
+    let mut changes_nothing = true;
+    for (number, batch) in ids.chunks(rehearse::BATCH_MAX).enumerate() {
+        if ids.len() > rehearse::BATCH_MAX {
+            let first = number * rehearse::BATCH_MAX + 1;
             writeln!(
                 out,
-                "{first} to {} of {}, as if only they were replayed:",
-                first + some.len() - 1,
+                "{first} to {} of {}, as if only these were replayed:",
+                first + batch.len() - 1,
                 ids.len()
             )?;
         }
-        let rehearsal = rehearse(&database, &reader, some).await?;
+        let rehearsal = rehearse(&database, &reader, batch).await?;
         rehearsal.write(&mut out)?;
-        nothing &= rehearsal.changes_nothing();
+        changes_nothing &= rehearsal.changes_nothing();
     }
-    if nothing && !ids.is_empty() {
+    if changes_nothing && !ids.is_empty() {
         writeln!(out, "No row that applications read would change.")?;
     }
     Ok(())
 }
 
 async fn replay_now(
-    tools: &Tools,
+    tools: &MoveTools,
     selection: &Selection,
     operator: &Operator,
     why: Option<&str>,
 ) -> anyhow::Result<()> {
-    const SAY_EVERY: Duration = Duration::from_secs(1);
-    let mut said = Instant::now();
-    let progress = |so_far: &Replayed| {
-        if said.elapsed() > SAY_EVERY {
-            said = Instant::now();
+    const PRINT_EVERY: Duration = Duration::from_secs(1);
+    let mut printed = Instant::now();
+    let progress = |so_far: &ReplayReport| {
+        if printed.elapsed() > PRINT_EVERY {
+            printed = Instant::now();
             eprint_line(&format!("{} of {} put back to work", so_far.done, so_far.wanted));
         }
     };
@@ -264,13 +261,30 @@ async fn replay_now(
     writeln!(stdout(), "{}, on record as action {}.", done.words(), done.action)?;
     let standing = replay::settled(&tools.pool, done.action, PATIENCE)
         .await
-        .context("they were put back to work, but what became of them cannot be read")?;
+        .context("the dead letters were put back to work, but their outcome cannot be read")?;
     writeln!(stdout(), "{}", in_words(standing))?;
+    let verb = if standing.dead == 1 { "is" } else { "are" };
     ensure!(
         standing.dead == 0,
-        "{} are dead again; `worker dead-letters list` says why",
+        "{} {verb} dead again; `worker dead-letters list` says why",
         standing.dead
     );
+    Ok(())
+}
+
+async fn discard_now(tools: &MoveTools, selection: &Selection, operator: &Operator, why: &str) -> anyhow::Result<()> {
+    let done = discard::discard(tools, selection, operator, why).await?;
+    let (action, discarded) = (done.action, done.discarded);
+    writeln!(stdout(), "{discarded} discarded, on record as action {action}.")?;
+    if let Some(warning) = discard::warning(done.elsewhere) {
+        writeln!(stdout(), "{warning}.")?;
+    }
+    if done.messages.is_none() {
+        writeln!(
+            stdout(),
+            "The messages could not be removed from the queue. The next replay or discard removes them."
+        )?;
+    }
     Ok(())
 }
 
@@ -281,9 +295,9 @@ fn in_words(standing: Standing) -> String {
         pending,
     } = standing;
     let waiting = if pending > 0 {
-        " (no worker has come to them yet, or they wait in a retry queue)"
+        " (in the work queue, with a worker or in a retry queue)"
     } else {
         ""
     };
-    format!("So far {resolved} applied or ignored, {dead} dead again, {pending} on their way{waiting}.")
+    format!("So far {resolved} applied or ignored, {dead} dead again, {pending} on the way{waiting}.")
 }

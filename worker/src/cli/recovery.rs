@@ -1,9 +1,13 @@
-//! `worker reconcile` and `worker backfill`: the arguments, and what is printed.
+//! `worker reconcile` and `worker backfill`: their help and their output.
 
-use super::{eprint_line, with_tools};
+use super::{
+    connect::{database, with_tools},
+    print::eprint_line,
+};
 use crate::{
     config,
     domain::fact::Seconds,
+    plural::counted,
     read::message::EventReader,
     recovery::{
         RecoveryError, Tools,
@@ -12,39 +16,40 @@ use crate::{
         reconcile::{self, Found, Manner, Report, Told},
         schedule::Schedule,
     },
-    store::{job, pool, settings::Database},
+    store::job,
 };
 use anyhow::ensure;
 use shared::{
     message::{now_ms, rfc3339},
     settings::{SettingError, Settings},
     shutdown::{self, CancellationToken},
+    terminal::printable,
+    work_queue::WorkQueue,
 };
-use shared::{terminal::printable, work_queue::WorkQueue};
 use std::{
     io::{Write, stdout},
     time::{Duration, Instant},
 };
 use stripe_api::Api;
 
-/// How often progress is told.
-const SAY_EVERY: Duration = Duration::from_secs(2);
+/// How often a running command prints its progress.
+const PRINT_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) const RECONCILE_HELP: &str = "\
-Asks Stripe for all subscriptions, within STRIPE_REQUESTS_PER_SECOND, and compares each with what is kept here.
-What differs is put on the work queue as it stood when it was read; events that are under way may tell the same
-a moment later, and change nothing then. With --dry-run it is only printed. What `worker run` does by itself
-every RECONCILE_INTERVAL.
+Reads all subscriptions from Stripe, within STRIPE_REQUESTS_PER_SECOND, and compares each with the stored one.
+It puts a snapshot of each subscription that differs on the work queue. Events that arrive later with the same
+content then change nothing. With --dry-run it only prints the differences. `worker run` does the same every
+RECONCILE_INTERVAL.
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 
 pub(super) const BACKFILL_HELP: &str = "\
-Asks Stripe for the events that it could not deliver, or with --since for all since then, and puts those that
-never came on the work queue, oldest first. Stripe lists events for 30 days, and knows none as undelivered from
-before an endpoint existed. Cut off, it goes on where it was. What `worker run` does by itself at its start
-and every BACKFILL_INTERVAL, but for --since.
+Reads the events that Stripe could not deliver, or with --since all events since then. It puts those that never
+arrived on the work queue, oldest first. Stripe lists events for 30 days. It counts no event as undelivered that
+is older than the webhook endpoint. A backfill that is cut off continues where it was. `worker run` does the same
+at its start and every BACKFILL_INTERVAL, but without --since.
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 
-/// Says something now and then.
+/// Prints progress, at most once in [`PRINT_EVERY`].
 struct Progress(Instant);
 
 impl Progress {
@@ -52,8 +57,8 @@ impl Progress {
         Self(Instant::now())
     }
 
-    fn say(&mut self, line: impl FnOnce() -> String) {
-        if self.0.elapsed() > SAY_EVERY {
+    fn print(&mut self, line: impl FnOnce() -> String) {
+        if self.0.elapsed() > PRINT_EVERY {
             self.0 = Instant::now();
             eprint_line(&line());
         }
@@ -61,25 +66,24 @@ impl Progress {
 }
 
 fn api(settings: &Settings, reader: &EventReader) -> anyhow::Result<Api> {
-    let missing = || SettingError::new("STRIPE_SECRET_KEY", "is not set; this command asks Stripe");
+    let missing = || SettingError::new("STRIPE_SECRET_KEY", "is not set; this command reads from Stripe");
     Ok(config::stripe(settings, reader.mode)?.ok_or_else(missing)?)
 }
 
-/// What a command does without putting anything anywhere.
-async fn to_look(settings: &Settings, reader: EventReader, stop: CancellationToken) -> anyhow::Result<Tools> {
-    let database = pool::open(&Database::from_settings(settings)?)?;
-    pool::ready(&database).await?;
+/// The tools of a command that only reads.
+async fn read_tools(settings: &Settings, reader: EventReader, stop: CancellationToken) -> anyhow::Result<Tools> {
+    let pool = database(settings).await?;
     Ok(Tools {
         api: api(settings, &reader)?,
-        pool: database,
+        pool,
         reader,
         work_queue: None,
         stop,
     })
 }
 
-/// Runs `work` with what puts messages on the work queue.
-async fn to_put(
+/// Runs `work` with tools that also put messages on the work queue.
+async fn with_work_queue(
     settings: &Settings,
     reader: EventReader,
     stop: CancellationToken,
@@ -87,12 +91,12 @@ async fn to_put(
 ) -> anyhow::Result<()> {
     let api = api(settings, &reader)?;
     with_tools(settings, async |tools| {
-        let outlet = WorkQueue::new(tools.publisher, &tools.topology);
+        let work_queue = WorkQueue::new(tools.publisher, &tools.topology);
         work(Tools {
             api,
             pool: tools.pool,
             reader,
-            work_queue: Some(outlet),
+            work_queue: Some(work_queue),
             stop,
         })
         .await
@@ -100,7 +104,8 @@ async fn to_put(
     .await
 }
 
-/// What does not stop by itself in time is dropped: it is begun anew some time.
+/// Runs `work` until it ends or the process must stop. Work that is dropped is done
+/// again by the next run.
 async fn until_stopped<T>(
     stop: &CancellationToken,
     work: impl Future<Output = Result<T, RecoveryError>>,
@@ -124,7 +129,7 @@ pub(super) async fn reconcile(settings: &Settings, dry_run: bool, json: bool, en
         let mut report = Report::default();
         let manner = Manner { settle, end_gone };
         let run = reconcile::reconcile(&tools, &mut session, manner, &mut report, |told| match told {
-            Told::Listed(count) => progress.say(|| format!("{count} subscriptions compared")),
+            Told::Listed(count) => progress.print(|| format!("{count} subscriptions compared")),
             Told::Found(found) => show(found, json),
         });
         let done = until_stopped(&tools.stop, run).await;
@@ -137,23 +142,23 @@ pub(super) async fn reconcile(settings: &Settings, dry_run: bool, json: bool, en
         if json {
             writeln!(stdout(), "{}", serde_json::to_string(&report)?)?;
         } else {
-            writeln!(stdout(), "{}", in_words(&report, dry_run, began.elapsed()))?;
+            writeln!(stdout(), "{}", reconcile_in_words(&report, dry_run, began.elapsed()))?;
         }
         Ok(())
     };
     if dry_run {
-        return work(to_look(settings, reader, stop).await?).await;
+        return work(read_tools(settings, reader, stop).await?).await;
     }
-    Box::pin(to_put(settings, reader, stop, work)).await
+    Box::pin(with_work_queue(settings, reader, stop, work)).await
 }
 
-#[expect(clippy::print_stdout, reason = "a line of the result, while it goes on")]
+#[expect(clippy::print_stdout, reason = "a line of the result, printed when it is found")]
 fn show(found: &Found, json: bool) {
     if json {
         println!("{}", serde_json::to_string(found).unwrap_or_default());
         return;
     }
-    let user = found.user.as_ref().map_or("no user known", |user| user.as_str());
+    let user = found.user.as_ref().map_or("user unknown", |user| user.as_str());
     println!("{} ({})", printable(found.subscription.as_str()), printable(user));
     for drift in &found.drift {
         println!("  {}", printable(&drift.to_string()));
@@ -163,7 +168,7 @@ fn show(found: &Found, json: bool) {
     }
 }
 
-fn in_words(report: &Report, dry_run: bool, took: Duration) -> String {
+fn reconcile_in_words(report: &Report, dry_run: bool, took: Duration) -> String {
     let Report {
         listed,
         asked,
@@ -176,19 +181,23 @@ fn in_words(report: &Report, dry_run: bool, took: Duration) -> String {
         requests,
         ..
     } = report;
-    let mut words = vec![format!("{listed} subscriptions at Stripe compared, {differing} differ")];
+    let (subscriptions, verb) = (
+        counted(*listed, "subscription", "subscriptions"),
+        if *differing == 1 { "differs" } else { "differ" },
+    );
+    let mut words = vec![format!("{subscriptions} at Stripe compared, {differing} {verb}")];
     if *differing > 0 {
         let fields: Vec<String> = report.drift.iter().map(|(field, n)| format!("{field} {n}")).collect();
         words[0] = format!("{} ({})", words[0], fields.join(", "));
     }
     let parts = [
-        (asked, "not in its list and asked for by id"),
-        (ended, "of them gone there and ended for that"),
+        (asked, "missing from Stripe's list and read by id"),
+        (ended, "of these not at Stripe any more, and ended"),
         (
             unknown,
-            "of them not known by this key and left as they are (STRIPE_LIVEMODE must say live or test for more)",
+            "of these unknown to this key, and left as they are (to end them, STRIPE_LIVEMODE must be live or test)",
         ),
-        (unanswered, "of them not told of by Stripe; the log says why"),
+        (unanswered, "of these not answered by Stripe; the log says why"),
         (refused, "cannot be applied"),
     ];
     let parts = parts.into_iter().filter(|(count, _)| **count > 0);
@@ -196,10 +205,11 @@ fn in_words(report: &Report, dry_run: bool, took: Duration) -> String {
     words.push(if dry_run {
         "nothing was changed".to_owned()
     } else {
-        format!("{put} snapshots put on the work queue")
+        format!("{} put on the work queue", counted(*put, "snapshot", "snapshots"))
     });
     let took_s = took.as_secs_f64();
-    format!("{}. {requests} requests in {took_s:.1} s.", words.join("; "))
+    let requests = counted(*requests, "request", "requests");
+    format!("{}. {requests} in {took_s:.1} s.", words.join("; "))
 }
 
 pub(super) async fn backfill(settings: &Settings, since: Option<Seconds>) -> anyhow::Result<()> {
@@ -210,18 +220,18 @@ pub(super) async fn backfill(settings: &Settings, since: Option<Seconds>) -> any
         if since < first {
             let first = rfc3339(first * 1_000);
             eprint_line(&format!(
-                "Stripe lists events for 30 days: it has none from before {first}"
+                "Stripe lists events for 30 days: it has none older than {first}"
             ));
         }
     }
     let which = since.map_or(Which::Undelivered, Which::Since);
-    to_put(settings, reader, stop, async |tools: Tools| {
+    with_work_queue(settings, reader, stop, async |tools: Tools| {
         let mut session = lead(&tools, which.job()).await?;
         job::begin(&mut session, which.job()).await?;
         let (mut progress, began) = (Progress::new(), Instant::now());
         let mut report = backfill::Report::default();
         let run = backfill::backfill(&tools, &mut session, which, &mut report, |report| {
-            progress.say(|| told(report));
+            progress.print(|| backfill_in_words(report));
         });
         let done = until_stopped(&tools.stop, run).await;
         match &done {
@@ -229,24 +239,27 @@ pub(super) async fn backfill(settings: &Settings, since: Option<Seconds>) -> any
             Err(_) => job::fail(&mut session, which.job(), &report).await?,
         }
         let (requests, took_s) = (report.requests, began.elapsed().as_secs_f64());
-        writeln!(stdout(), "{}. {requests} requests in {took_s:.1} s.", told(&report))?;
+        let requests = counted(requests, "request", "requests");
+        writeln!(stdout(), "{}. {requests} in {took_s:.1} s.", backfill_in_words(&report))?;
         done?;
         ensure!(
             report.missed == report.put,
-            "{} were not put on the work queue",
-            report.missed - report.put
+            "{} not put on the work queue",
+            counted(report.missed - report.put, "missed event was", "missed events were")
         );
         Ok(())
     })
     .await
 }
 
-fn told(report: &backfill::Report) -> String {
+fn backfill_in_words(report: &backfill::Report) -> String {
     let reached = report
         .reached
         .map_or(String::new(), |at| format!(", up to {}", rfc3339(at * 1_000)));
     format!(
-        "{} events listed{reached}: {} had never come, {} put on the work queue",
-        report.listed, report.missed, report.put
+        "{} listed{reached}: {} had never arrived, {} put on the work queue",
+        counted(report.listed, "event", "events"),
+        report.missed,
+        report.put
     )
 }

@@ -1,11 +1,13 @@
-//! What operators did, and how far it is.
+//! The actions of operators, and their progress.
 
 use super::{
-    Console,
-    fields::{Fields, link},
-    guard::Visitor,
-    layout::{self, Place, Thing, grouped, list, plain, text, when, word},
-    problem::Problem,
+    fields::FormFields,
+    format::{grouped, plain, text, when, word},
+    layout::{self, NavItem, list},
+    links::{DetailPage, with_query},
+    page_error::PageError,
+    state::Console,
+    visitor::Visitor,
 };
 use crate::store::{
     self,
@@ -21,26 +23,27 @@ use axum::{
 use maud::{Markup, html};
 use std::sync::Arc;
 
-const PAGE: i64 = 50;
-/// The letters of an action that are named.
-const LETTERS_MOST: i64 = 100;
-/// A page whose action goes on is loaded again so often.
-const AGAIN_S: &str = "2";
-/// What was not finished by then was cut off.
-const GOES_ON_MS: i64 = 15 * 60_000;
+/// Actions on a page of the list.
+const PAGE_SIZE: i64 = 50;
+/// Dead letters that an action's page lists.
+const LISTED_MAX: i64 = 100;
+/// How often the page of a running action reloads, in seconds.
+const RELOAD_S: &str = "2";
+/// An action that is older and has not ended was cut off.
+const RUNNING_MS_MAX: i64 = 15 * 60_000;
 
 /// `GET /console/actions`
 pub(super) async fn show_all(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
-    Extension(fields): Extension<Fields>,
-) -> Result<Markup, Problem> {
+    Extension(fields): Extension<FormFields>,
+) -> Result<Markup, PageError> {
     let before = fields.get("before").and_then(|id| id.parse().ok());
-    let mut look = console.reader.look().await?;
-    let mut actions = action::actions(&mut look, before, PAGE + 1).await?;
-    look.end().await?;
-    let more = actions.len() > usize::try_from(PAGE).unwrap_or(usize::MAX);
-    actions.truncate(usize::try_from(PAGE).unwrap_or(usize::MAX));
+    let mut snapshot = console.database.snapshot().await?;
+    let mut actions = action::actions(&mut snapshot, before, PAGE_SIZE + 1).await?;
+    snapshot.end().await?;
+    let more = actions.len() > usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX);
+    actions.truncate(usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX));
     let row = |action: &Action| {
         vec![
             html! { a href={ "/console/actions/" (action.id) } { (action.id) } },
@@ -53,68 +56,60 @@ pub(super) async fn show_all(
         ]
     };
     let rows: Vec<Vec<Markup>> = actions.iter().map(row).collect();
-    let head = [
-        "Action",
-        "Begun",
-        "Operator",
-        "What",
-        "Selected",
-        "Because",
-        "Came of it",
-    ];
+    let head = ["Action", "Begun", "Operator", "What", "Selected", "Why", "Outcome"];
     let content = html! {
         h1 { "Actions" }
-        p.hint { "What operators did with dead letters, here and by command." }
-        @if rows.is_empty() { p.notice { "None is on record." } } @else { (layout::table("The latest first", &head, &rows)) }
+        p.hint { "Replays and discards of dead letters, in the console and by command." }
+        @if rows.is_empty() { p.notice { "No action is on record." } } @else { (layout::table("Latest first", &head, &rows)) }
         @if more && let Some(last) = actions.last() {
-            p { a rel="next" href=(link("/console/actions", [("before", last.id.to_string())])) { "Earlier ones" } }
+            p { a rel="next" href=(with_query("/console/actions", [("before", last.id.to_string())])) { "Earlier actions" } }
         }
     };
-    Ok(layout::page(&visitor, Place::Actions, "Actions", &content))
+    Ok(layout::page(&visitor, NavItem::Actions, "Actions", &content))
 }
 
 /// `GET /console/actions/{id}`
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
-    Extension(fields): Extension<Fields>,
+    Extension(fields): Extension<FormFields>,
     Path(number): Path<String>,
-) -> Result<Response, Problem> {
-    let missing = || Problem::NotFound("there is no such action on record".to_owned());
+) -> Result<Response, PageError> {
+    let missing = || PageError::NotFound("no action has this number".to_owned());
     let number: i64 = number.parse().map_err(|_| missing())?;
-    let mut look = console.reader.look().await?;
-    let action = action::actions(&mut look, number.checked_add(1), 1).await?;
+    let mut snapshot = console.database.snapshot().await?;
+    let action = action::actions(&mut snapshot, number.checked_add(1), 1).await?;
     let action = action.into_iter().find(|a| a.id == number).ok_or_else(missing)?;
-    let standing = action::standing(&mut look, number).await?;
-    let letters = store::console::touched(&mut look, number, LETTERS_MOST).await?;
-    look.end().await?;
-    let is_young = visitor.now_ms - action.begun_at.unix_timestamp() * 1_000 < GOES_ON_MS;
-    let goes_on = is_young && (action.finished_at.is_none() || standing.pending > 0);
-    // Who reads slowly must be able to stop a page that changes (WCAG 2.2.2).
+    let standing = action::standing(&mut snapshot, number).await?;
+    let dead_letters = store::console::touched(&mut snapshot, number, LISTED_MAX).await?;
+    snapshot.end().await?;
+    let is_recent = visitor.now_ms - action.begun_at.unix_timestamp() * 1_000 < RUNNING_MS_MAX;
+    let is_running = is_recent && (action.finished_at.is_none() || standing.pending > 0);
+    // A reader must be able to stop a page that updates itself (WCAG 2.2.2).
     let is_still = fields.get("still").is_some();
     let content = html! {
         h1 { "Action " (number) ": " (action.action) " by " (text(&action.operator)) }
         (facts(&action, &visitor))
-        @if action.action == "replay" { (progress(&action, standing, goes_on)) }
-        (touched(&letters, action.letters))
-        @if goes_on { (again(number, is_still)) }
+        @if action.action == "replay" { (progress(&action, standing, is_running)) }
+        (touched(&dead_letters, action.letters))
+        @if is_running { (reloading(number, is_still)) }
     };
     let title = format!("Action {number}");
-    let page = layout::page(&visitor, Place::Actions, &title, &content);
-    if goes_on && !is_still {
-        return Ok(([(header::REFRESH, AGAIN_S)], page).into_response());
+    let page = layout::page(&visitor, NavItem::Actions, &title, &content);
+    if is_running && !is_still {
+        return Ok(([(header::REFRESH, RELOAD_S)], page).into_response());
     }
     Ok(page.into_response())
 }
 
-fn again(number: i64, is_still: bool) -> Markup {
+fn reloading(number: i64, is_still: bool) -> Markup {
     html! {
         p.hint {
             @if is_still {
-                "It goes on. " a href={ "/console/actions/" (number) } { "Load this page again and again" }
+                "The action is running. " a href={ "/console/actions/" (number) } { "Reload this page every " (RELOAD_S) " s" }
             } @else {
-                "It goes on; this page is loaded again every " (AGAIN_S) " s. "
-                a href={ "/console/actions/" (number) "?still=1" } { "Stop that" }
+                "The action is running. This page reloads every " (RELOAD_S) " s. "
+                a href={ "/console/actions/" (number) "?still=1" } { "Stop reloading" }
             }
         }
     }
@@ -123,7 +118,7 @@ fn again(number: i64, is_still: bool) -> Markup {
 fn facts(action: &Action, visitor: &Visitor) -> Markup {
     let ended = match action.finished_at {
         Some(at) => when(at, visitor),
-        None => plain("not yet, or it was cut off"),
+        None => plain("not yet, or the action was cut off"),
     };
     let mut facts = vec![
         ("Begun", when(action.begun_at, visitor)),
@@ -133,16 +128,16 @@ fn facts(action: &Action, visitor: &Visitor) -> Markup {
         ("By", plain(&action.via)),
     ];
     if let Some(why) = &action.why {
-        facts.push(("Because", text(why)));
+        facts.push(("Why", text(why)));
     }
     if let Some(outcome) = &action.outcome {
-        facts.push(("Came of it", text(outcome)));
+        facts.push(("Outcome", text(outcome)));
     }
     html! { section aria-label="Facts" { (list(&facts)) } }
 }
 
-/// How far a replay is: put back to work, and what workers made of them.
-fn progress(action: &Action, standing: Standing, goes_on: bool) -> Markup {
+/// The progress of a replay: messages put back to work, and what became of them.
+fn progress(action: &Action, standing: Standing, is_running: bool) -> Markup {
     let Standing {
         resolved,
         dead,
@@ -152,40 +147,40 @@ fn progress(action: &Action, standing: Standing, goes_on: bool) -> Markup {
     html! {
         section aria-labelledby="progress" {
             h2 #progress { "Progress" }
-            @if goes_on {
+            @if is_running {
                 progress aria-labelledby="progress" value=(settled) max=(action.letters.max(1)) {}
             }
             p {
                 (grouped(settled + pending)) " of " (grouped(action.letters)) " put back to work: "
                 strong { (grouped(resolved)) " applied or ignored" } ", "
                 @if dead > 0 { strong { (grouped(dead)) " dead again" } } @else { "none dead again" }
-                ", " (grouped(pending)) " on their way."
+                ", " (grouped(pending)) " on the way."
             }
-            @if dead > 0 { p.alert { "What is dead again is " a href="/console/dead-letters" { "in the list" } ", with its reason." } }
+            @if dead > 0 { p.alert { "The " a href="/console/dead-letters" { "list of dead letters" } " says why they are dead again." } }
         }
     }
 }
 
-fn touched(letters: &[Touched], all: i64) -> Markup {
-    let state = |letter: &Touched| match &letter.resolution {
+fn touched(dead_letters: &[Touched], all: i64) -> Markup {
+    let state = |dead_letter: &Touched| match &dead_letter.resolution {
         Some(how) => how.clone(),
-        None if letter.queued => "dead".to_owned(),
-        None => "on its way".to_owned(),
+        None if dead_letter.queued => "dead".to_owned(),
+        None => "on the way".to_owned(),
     };
-    let row = |letter: &Touched| {
+    let row = |dead_letter: &Touched| {
         vec![
-            Thing::DeadLetter.link(&letter.id),
-            word(&letter.kind),
-            html! { span.tag { (state(letter)) } },
+            DetailPage::DeadLetter.link(&dead_letter.id),
+            word(&dead_letter.kind),
+            html! { span.tag { (state(dead_letter)) } },
         ]
     };
-    let rows: Vec<Vec<Markup>> = letters.iter().map(row).collect();
-    let more = all - i64::try_from(letters.len()).unwrap_or_default();
+    let rows: Vec<Vec<Markup>> = dead_letters.iter().map(row).collect();
+    let listed = i64::try_from(dead_letters.len()).unwrap_or(i64::MAX);
     html! {
-        section aria-labelledby="letters" {
-            h2 #letters { "Dead letters" }
-            @if rows.is_empty() { p { "None yet." } } @else { (layout::table("How they stand now", &["Id", "Type", "State"], &rows)) }
-            @if more > 0 && letters.len() > 99 { p { "And " (grouped(more)) " more." } }
+        section aria-labelledby="dead-letters" {
+            h2 #dead-letters { "Dead letters" }
+            @if rows.is_empty() { p { "None yet." } } @else { (layout::table("Their state now", &["Id", "Type", "State"], &rows)) }
+            @if listed == LISTED_MAX && all > listed { p { "And " (grouped(all - listed)) " more." } }
         }
     }
 }

@@ -1,72 +1,77 @@
-//! The open dead letters: found by filters, chosen for an action.
+//! The list of open dead letters, with filters and a choice for an action.
 
 use super::{
-    Console,
-    fields::{Fields, link},
-    guard::Visitor,
-    layout::{self, Place, Thing, grouped, id, text, when, word},
-    problem::Problem,
+    fields::FormFields,
+    format::{grouped, id, text, visible, when, word},
+    layout::{self, NavItem},
+    links::{DetailPage, owner_link, with_query},
+    page_error::PageError,
     selection::{self, FILTERS},
-    user::customer,
+    state::Console,
+    visitor::Visitor,
 };
 use crate::{
     failure::Permanent,
-    store::dead_letter_queries::{self, DeadLetter, Filter},
+    store::{
+        self,
+        dead_letter_queries::{self, DeadLetter, Filter},
+    },
 };
 use axum::{Extension, extract::State};
 use maud::{Markup, html};
 use std::{collections::BTreeSet, sync::Arc};
 
-const PAGE: usize = 100;
-/// More than these are not counted.
-const COUNTED_MOST: i64 = 100_000;
+/// Dead letters on a page of the list.
+const PAGE_SIZE: usize = 100;
+/// The highest count of matches. A count of more would take long.
+const COUNT_MAX: i64 = 100_000;
 
 /// `GET /console/dead-letters`
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
-    Extension(fields): Extension<Fields>,
-) -> Result<Markup, Problem> {
+    Extension(fields): Extension<FormFields>,
+) -> Result<Markup, PageError> {
     let filter = selection::filter(&fields, visitor.now_ms)?;
-    let mut look = console.reader.look().await?;
+    let mut snapshot = console.database.snapshot().await?;
     let page = Filter {
-        limit: i64::try_from(PAGE + 1).ok(),
+        limit: i64::try_from(PAGE_SIZE + 1).ok(),
         ..filter.clone()
     };
-    let mut found = dead_letter_queries::list(&mut look, &page).await?;
+    let mut found = dead_letter_queries::list(&mut snapshot, &page).await?;
     let counted = Filter {
         after: None,
-        limit: Some(COUNTED_MOST),
+        limit: Some(COUNT_MAX),
         ..filter
     };
-    let matching = crate::store::console::count(&mut look, &counted).await?;
-    look.end().await?;
-    let more = found.len() > PAGE;
-    found.truncate(PAGE);
+    let matching = store::console::count(&mut snapshot, &counted).await?;
+    snapshot.end().await?;
+    let more = found.len() > PAGE_SIZE;
+    found.truncate(PAGE_SIZE);
     let content = html! {
         h1 { "Dead letters" }
-        p.hint { "Messages that were given up. Mend the cause, then replay them; what no longer matters, discard." }
+        p.hint { "Messages that the workers gave up. Fix the cause, then replay them. Discard those that no longer matter." }
         (filters(&fields))
         @if found.is_empty() {
-            p.notice { "No open dead letter is like this." }
+            p.notice { "No open dead letter matches." }
         } @else {
-            p { (counted_words(matching)) }
+            p { (count_in_words(matching)) }
             (chooser(&found, &fields, matching, &visitor))
-            @if more { (next(&found, &fields)) }
+            @if more { (next_page_link(&found, &fields)) }
         }
     };
-    Ok(layout::page(&visitor, Place::DeadLetters, "Dead letters", &content))
+    Ok(layout::page(&visitor, NavItem::DeadLetters, "Dead letters", &content))
 }
 
-fn counted_words(matching: i64) -> String {
+fn count_in_words(matching: i64) -> String {
     match matching {
         1 => "One matches.".to_owned(),
-        COUNTED_MOST => format!("{} or more match, the oldest first.", grouped(matching)),
-        some => format!("{} match, the oldest first.", grouped(some)),
+        COUNT_MAX => format!("{} or more match, oldest first.", grouped(matching)),
+        count => format!("{} match, oldest first.", grouped(count)),
     }
 }
 
-fn filters(fields: &Fields) -> Markup {
+fn filters(fields: &FormFields) -> Markup {
     let input = |name: &str, title: &str, hint: &str| {
         html! {
             div {
@@ -87,7 +92,7 @@ fn filters(fields: &Fields) -> Markup {
                     }
                 }
             }
-            (input("customer", "Customer, or user of usage", ""))
+            (input("customer", "Customer, or usage user", ""))
             (input("older", "Older than", "2h"))
             (input("newer", "Newer than", "30m"))
             button type="submit" { "Filter" }
@@ -96,18 +101,18 @@ fn filters(fields: &Fields) -> Markup {
     }
 }
 
-/// The letters, each with a box to choose it, and what may be done with them.
-fn chooser(found: &[DeadLetter], fields: &Fields, matching: i64, visitor: &Visitor) -> Markup {
-    let row = |letter: &DeadLetter| {
-        let of = letter.customer.as_deref();
+/// The dead letters, each with a check box, and the buttons for the chosen ones.
+fn chooser(found: &[DeadLetter], fields: &FormFields, matching: i64, visitor: &Visitor) -> Markup {
+    let row = |dead_letter: &DeadLetter| {
+        let owner = dead_letter.customer.as_deref();
         vec![
-            html! { input type="checkbox" name="id" value=(letter.id) aria-label={ "Choose " (layout::visible(&letter.id)) }; },
-            Thing::DeadLetter.link(&letter.id),
-            word(&letter.kind),
-            word(&letter.reason),
-            html! { @if let Some(of) = of { (owner(letter, of)) } },
-            when(letter.first_failed, visitor),
-            text(&letter.detail),
+            html! { input type="checkbox" name="id" value=(dead_letter.id) aria-label={ "Choose " (visible(&dead_letter.id)) }; },
+            DetailPage::DeadLetter.link(&dead_letter.id),
+            word(&dead_letter.kind),
+            word(&dead_letter.reason),
+            html! { @if let Some(owner) = owner { (owner_link(dead_letter, owner)) } },
+            when(dead_letter.first_failed, visitor),
+            text(&dead_letter.detail),
         ]
     };
     let rows: Vec<Vec<Markup>> = found.iter().map(row).collect();
@@ -120,8 +125,8 @@ fn chooser(found: &[DeadLetter], fields: &Fields, matching: i64, visitor: &Visit
                 button type="submit" { "Replay the chosen…" }
                 button.quiet type="submit" formaction="/console/discard" { "Discard the chosen…" }
                 @if matching > 1 {
-                    a.button.quiet href=(link("/console/replay", all.clone())) { "Replay all " (grouped(matching)) "…" }
-                    a.button.quiet href=(link("/console/discard", all)) { "Discard all " (grouped(matching)) "…" }
+                    a.button.quiet href=(with_query("/console/replay", all.clone())) { "Replay all " (grouped(matching)) "…" }
+                    a.button.quiet href=(with_query("/console/discard", all)) { "Discard all " (grouped(matching)) "…" }
                 }
             }
             (layout::choices("Open dead letters", &head, &rows))
@@ -129,47 +134,40 @@ fn chooser(found: &[DeadLetter], fields: &Fields, matching: i64, visitor: &Visit
     }
 }
 
-/// Whose a dead letter is: usage names a user, all else a customer.
-pub(super) fn owner(letter: &DeadLetter, of: &str) -> Markup {
-    if letter.source == "usage" {
-        Thing::User.link(of)
-    } else {
-        customer(of)
-    }
-}
-
-/// The latest dead letters of somebody, open or not, and the way to all that are
-/// open; nothing if there is none.
-pub(super) fn of_somebody(letters: &[DeadLetter], visitor: &Visitor) -> Markup {
-    let row = |letter: &DeadLetter| {
+/// The latest dead letters of a user or a customer, open or not, with links to all
+/// open ones. Empty if there are none.
+pub(super) fn of_owner(dead_letters: &[DeadLetter], visitor: &Visitor) -> Markup {
+    let row = |dead_letter: &DeadLetter| {
         vec![
-            Thing::DeadLetter.link(&letter.id),
-            word(&letter.kind),
-            word(&letter.reason),
-            when(letter.last_failed, visitor),
-            text(letter.resolution.as_deref().unwrap_or("open")),
+            DetailPage::DeadLetter.link(&dead_letter.id),
+            word(&dead_letter.kind),
+            word(&dead_letter.reason),
+            when(dead_letter.last_failed, visitor),
+            text(dead_letter.resolution.as_deref().unwrap_or("open")),
         ]
     };
-    let rows: Vec<Vec<Markup>> = letters.iter().map(row).collect();
-    let open = letters.iter().filter(|letter| letter.resolved_at.is_none());
-    let owners: BTreeSet<&str> = open.filter_map(|letter| letter.customer.as_deref()).collect();
+    let rows: Vec<Vec<Markup>> = dead_letters.iter().map(row).collect();
+    let open = dead_letters
+        .iter()
+        .filter(|dead_letter| dead_letter.resolved_at.is_none());
+    let owners: BTreeSet<&str> = open.filter_map(|dead_letter| dead_letter.customer.as_deref()).collect();
     html! {
-        @if !letters.is_empty() {
-            section aria-labelledby="letters" {
-                h2 #letters { "Dead letters" }
-                (layout::table("The open ones first", &["Id", "Type", "Reason", "Failed", "State"], &rows))
-                @for of in owners {
-                    p { a href=(link("/console/dead-letters", [("customer", of)])) { "Open dead letters of " (id(of)) } }
+        @if !dead_letters.is_empty() {
+            section aria-labelledby="dead-letters" {
+                h2 #dead-letters { "Dead letters" }
+                (layout::table("Open ones first", &["Id", "Type", "Reason", "Failed", "State"], &rows))
+                @for owner in owners {
+                    p { a href=(with_query("/console/dead-letters", [("customer", owner)])) { "Open dead letters of " (id(owner)) } }
                 }
             }
         }
     }
 }
 
-fn next(found: &[DeadLetter], fields: &Fields) -> Markup {
-    let own = FILTERS
+fn next_page_link(found: &[DeadLetter], fields: &FormFields) -> Markup {
+    let filters = FILTERS
         .iter()
         .filter_map(|name| Some((*name, fields.get(name)?.to_owned())));
-    let end = found.last().map(selection::end).into_iter().flatten();
-    html! { p { a rel="next" href=(link("/console/dead-letters", own.chain(end))) { "The next ones" } } }
+    let after = found.last().map(selection::after_fields).into_iter().flatten();
+    html! { p { a rel="next" href=(with_query("/console/dead-letters", filters.chain(after))) { "Next page" } } }
 }

@@ -1,18 +1,19 @@
-//! One event: its journey, what it said, and what it changed.
+//! One event: its history, its effects and its payload.
 
 use super::{
-    Console,
-    guard::Visitor,
-    layout::{self, Place, Thing, grouped, id, text, when, when_seconds, word},
-    letter,
-    problem::Problem,
-    story,
-    user::{customer, told},
+    dead_letter, explanation,
+    format::{grouped, id, nothing, text, when, when_seconds, word},
+    layout::{self, NavItem},
+    links::{DetailPage, customer_link},
+    page_error::PageError,
+    state::Console,
+    user::history_entry,
+    visitor::Visitor,
 };
 use crate::{
     dead_letters::{
         redact::redacted,
-        show::{Shown, look},
+        show::{DeadLetterHistory, history_of},
     },
     domain::{
         explain::{Explanation, HistoryEntry},
@@ -31,99 +32,99 @@ use axum::{
 use maud::{Markup, html};
 use std::sync::Arc;
 
-/// An account has one user, as a rule; of more, these are looked at.
-const USERS_MOST: i64 = 3;
+/// An account usually has one user. A page shows at most these.
+const USERS_MAX: i64 = 3;
 
 /// `GET /console/events/{id}`
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
     Path(name): Path<String>,
-) -> Result<Markup, Problem> {
-    let mut reading = console.reader.look().await?;
-    let Some(event) = store::console::event(&mut reading, &name).await? else {
-        return Err(Problem::NotFound(format!("no event '{name}' was received")));
+) -> Result<Markup, PageError> {
+    let mut snapshot = console.database.snapshot().await?;
+    let Some(event) = store::console::event(&mut snapshot, &name).await? else {
+        return Err(PageError::NotFound(format!("no event '{name}' was received")));
     };
-    let mut stories = Vec::new();
+    let mut explanations = Vec::new();
     if let Some(account) = &event.account {
-        for user in store::console::users_of(&mut reading, account, USERS_MOST).await? {
-            stories.extend(story::of_user(&mut reading, &UserId::new(user), visitor.now_ms / 1_000).await?);
+        for user in store::console::users_of(&mut snapshot, account, USERS_MAX).await? {
+            explanations.extend(explanation::of_user(&mut snapshot, &UserId::new(user), visitor.now_ms / 1_000).await?);
         }
     }
-    let used = store::console::used_by(&mut reading, &name).await?;
-    let letter = look(&mut reading, &name).await?;
-    let body = dead_letter_queries::received(&mut reading, &name)
+    let used = store::console::used_by(&mut snapshot, &name).await?;
+    let dead_letter_history = history_of(&mut snapshot, &name).await?;
+    let body = dead_letter_queries::received(&mut snapshot, &name)
         .await?
         .and_then(|r| r.body);
-    reading.end().await?;
+    snapshot.end().await?;
     let title = format!("Event {name}");
     let content = html! {
         h1 { "Event " (id(&name)) }
-        (journey(&event, letter.as_ref(), &visitor))
-        (effects(&event, &stories, &used, &visitor))
+        (history(&event, dead_letter_history.as_ref(), &visitor))
+        (effects(&event, &explanations, &used, &visitor))
         @match &body {
-            Some(body) => (letter::said(&redacted(body), &layout::nothing())),
-            None => p.hint { "Its payload is not stored: it was purged, or it is a report of use, which the ledger holds." },
+            Some(body) => (dead_letter::redacted_payload(&redacted(body), &nothing())),
+            None => p.hint { "The payload is not stored: it was purged, or it is a usage report, which is a line of the ledger." },
         }
     };
-    Ok(layout::page(&visitor, Place::Elsewhere, &title, &content))
+    Ok(layout::page(&visitor, NavItem::None, &title, &content))
 }
 
-fn journey(event: &Event, letter: Option<&Shown>, visitor: &Visitor) -> Markup {
+fn history(event: &Event, dead_letter_history: Option<&DeadLetterHistory>, visitor: &Visitor) -> Markup {
     html! {
-        section aria-labelledby="journey" {
-            h2 #journey { "Journey" }
-            p { "Type " (word(&event.kind)) @if let Some(account) = &event.account { ", of customer " (customer(account)) } }
-            ol.story {
-                @if let Some(created) = event.created { li { (when(created, visitor)) p { (made(event)) } } }
-                li { (when(event.received_at, visitor)) p { "It was received." } }
+        section aria-labelledby="history" {
+            h2 #history { "History" }
+            p { "Type " (word(&event.kind)) @if let Some(account) = &event.account { ", of customer " (customer_link(account)) } }
+            ol.timeline {
+                @if let Some(created) = event.created { li { (when(created, visitor)) p { (created_in_words(event)) } } }
+                li { (when(event.received_at, visitor)) p { "Received." } }
             }
-            @if let Some(letter) = letter {
-                p { "It was a " @match Thing::DeadLetter.path(&event.id) { Some(path) => a href=(path) { "dead letter" }, None => "dead letter" } ":" }
-                (letter::journey(letter, visitor))
+            @if let Some(dead_letter_history) = dead_letter_history {
+                p { "It was a " @match DetailPage::DeadLetter.path(&event.id) { Some(path) => a href=(path) { "dead letter" }, None => "dead letter" } ":" }
+                (dead_letter::steps(dead_letter_history, visitor))
             }
             p { "Outcome: " span.tag { (event.outcome) } @if let Some(reason) = &event.reason { " " code { (text(reason)) } } }
         }
     }
 }
 
-/// What its own time tells.
-fn made(event: &Event) -> &'static str {
+/// What the event's own time means.
+fn created_in_words(event: &Event) -> &'static str {
     match event.kind.as_str() {
-        "usage" => "The application says that it was used then.",
-        _ => "Stripe made it.",
+        "usage" => "The time of use, as the application reported it.",
+        _ => "Created at Stripe.",
     }
 }
 
-/// What the event is told to have changed, in each user's story, or in the ledger.
-fn effects(event: &Event, stories: &[Explanation], used: &[Used], visitor: &Visitor) -> Markup {
+/// What the event changed, in each user's explanation or in the ledger.
+fn effects(event: &Event, explanations: &[Explanation], used: &[Used], visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="effects" {
             h2 #effects { "Effects" }
-            @if !used.is_empty() { (uses(used, visitor)) } @else if stories.is_empty() { p { (none(event)) } }
-            @for story in stories {
-                h3 { "User " (Thing::User.link(story.user_id.as_str())) }
-                @let entries = entries(event, story);
-                @let lines: Vec<&str> = lines(event, story);
-                @if entries.is_empty() && lines.is_empty() { p { "It changed nothing of theirs." } }
-                ol.story { @for entry in entries { li { (told(entry, visitor)) } } }
+            @if !used.is_empty() { (ledger_lines(used, visitor)) } @else if explanations.is_empty() { p { (no_effect(event)) } }
+            @for explanation in explanations {
+                h3 { "User " (DetailPage::User.link(explanation.user_id.as_str())) }
+                @let entries = entries(event, explanation);
+                @let lines: Vec<&str> = balance_lines(event, explanation);
+                @if entries.is_empty() && lines.is_empty() { p { "It changed nothing for this user." } }
+                ol.timeline { @for entry in entries { li { (history_entry(entry, visitor)) } } }
                 @if !lines.is_empty() { ul { @for line in lines { li { (text(line)) } } } }
             }
         }
     }
 }
 
-/// What a report of use took, and of whom.
-fn uses(used: &[Used], visitor: &Visitor) -> Markup {
+/// The ledger's lines of a usage report.
+fn ledger_lines(used: &[Used], visitor: &Visitor) -> Markup {
     let row = |line: &Used| {
         let changes = [line.amount, line.used, line.rollover, line.purchased];
         let numbers = changes.map(|number| html! { span.number { (grouped(number)) } });
-        let who = [
-            Thing::User.link(&line.user),
+        let columns = [
+            DetailPage::User.link(&line.user),
             html! { code { (text(&line.meter)) } },
             when_seconds(line.at, visitor),
         ];
-        who.into_iter().chain(numbers).collect()
+        columns.into_iter().chain(numbers).collect()
     };
     let rows: Vec<Vec<Markup>> = used.iter().map(row).collect();
     let head = [
@@ -135,28 +136,31 @@ fn uses(used: &[Used], visitor: &Visitor) -> Markup {
         "Rolled over",
         "Purchased",
     ];
-    layout::table("What it added to the ledger, and to the balances", &head, &rows)
+    layout::table("What it added to the ledger and to the balances", &head, &rows)
 }
 
-fn none(event: &Event) -> &'static str {
+fn no_effect(event: &Event) -> &'static str {
     match (event.outcome.as_str(), event.kind.as_str()) {
         ("dead", _) => "None: it was not applied.",
-        ("ignored", _) => "None: it is none of our business.",
-        (_, "usage") => "A report of use of which the ledger has no line.",
-        _ => "Kept; no user is known yet for its customer.",
+        ("ignored", _) => "None: the event was ignored.",
+        (_, "usage") => "None: the ledger has no line of this usage report.",
+        _ => "None yet: the user of its customer is not known. It is kept until then.",
     }
 }
 
-fn entries<'a>(event: &Event, story: &'a Explanation) -> Vec<&'a HistoryEntry> {
-    let chapters = story.subscriptions.iter().flat_map(|c| &c.entries);
-    let all = chapters.chain(&story.others);
+fn entries<'a>(event: &Event, explanation: &'a Explanation) -> Vec<&'a HistoryEntry> {
+    let of_subscriptions = explanation.subscriptions.iter().flat_map(|s| &s.entries);
+    let all = of_subscriptions.chain(&explanation.others);
     all.filter(|e| e.event.as_ref().is_some_and(|of| of.as_str() == event.id))
         .collect()
 }
 
-/// What it moved of balances, under its own name.
-fn lines<'a>(event: &Event, story: &'a Explanation) -> Vec<&'a str> {
-    let lines = story.meters.iter().flat_map(|m| m.lines.iter().chain(&m.corrections));
+/// The changes of balances that name the event as their cause.
+fn balance_lines<'a>(event: &Event, explanation: &'a Explanation) -> Vec<&'a str> {
+    let lines = explanation
+        .meters
+        .iter()
+        .flat_map(|m| m.lines.iter().chain(&m.corrections));
     lines
         .filter(|l| l.cause == event.id)
         .map(|l| l.words.as_str())

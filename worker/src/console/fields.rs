@@ -1,12 +1,12 @@
-//! What a form or a query holds. Names may repeat, as those of check boxes do.
+//! The fields of a form or a query. A name may repeat, as for check boxes.
 
-/// The fields, in their order.
+/// The fields, in the order in which they were sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Fields(Vec<(String, String)>);
+pub(super) struct FormFields(Vec<(String, String)>);
 
-impl Fields {
-    /// Reads `application/x-www-form-urlencoded`; what is not UTF-8 is replaced, and
-    /// so is what PostgreSQL takes in no text.
+impl FormFields {
+    /// Reads `application/x-www-form-urlencoded`. Replaces invalid UTF-8, and NUL
+    /// characters, which PostgreSQL allows in no text.
     pub(super) fn read(bytes: &[u8]) -> Self {
         let pairs = form_urlencoded::parse(bytes).into_owned();
         Self(
@@ -16,27 +16,15 @@ impl Fields {
         )
     }
 
-    /// The first field of a name, without the space around it; an empty one counts as absent.
+    /// The first field of a name, trimmed. An empty field counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).map(str::trim).find(|value| !value.is_empty())
     }
 
-    /// All fields of a name but empty ones, as they are.
+    /// All fields of a name that are not empty, untrimmed.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        let named = self.0.iter().filter(move |(own, _)| own == name);
+        let named = self.0.iter().filter(move |(key, _)| key == name);
         named.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
-    }
-}
-
-/// A path with a query.
-pub(super) fn link<K: AsRef<str>, V: AsRef<str>>(path: &str, query: impl IntoIterator<Item = (K, V)>) -> String {
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(query)
-        .finish();
-    if query.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path}?{query}")
     }
 }
 
@@ -45,8 +33,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_read_in_order_and_empty_ones_are_none() {
-        let fields = Fields::read(b"id=a%2Fb&type=&id=+c%26d+&x&=y&reason=%ff%00");
+    fn fields_are_read_in_order_and_empty_ones_are_absent() {
+        let fields = FormFields::read(b"id=a%2Fb&type=&id=+c%26d+&x&=y&reason=%ff%00");
         assert_eq!(fields.all("id").collect::<Vec<_>>(), ["a/b", " c&d "]);
         assert_eq!(fields.get("id"), Some("a/b"));
         assert_eq!(
@@ -54,7 +42,5 @@ mod tests {
             (None, None, None)
         );
         assert_eq!(fields.get("reason"), Some("\u{fffd}\u{fffd}"));
-        assert_eq!(link("/p", [("id", "a/b")]), "/p?id=a%2Fb");
-        assert_eq!(link("/p", [("", ""); 0]), "/p");
     }
 }

@@ -1,11 +1,13 @@
-//! What stands before every page: who asks, whether a form is ours, and the
-//! headers that keep a browser from doing more than showing the page.
+//! The checks before every page: the session, the origin of a form and its
+//! token. Adds the headers that limit what a browser does with the page.
 
 use super::{
-    Console,
-    fields::{Fields, link},
-    problem::Problem,
-    session::{COOKIE, Session},
+    fields::FormFields,
+    links::with_query,
+    page_error::PageError,
+    session::{COOKIE, ConsoleSession},
+    state::Console,
+    visitor::Visitor,
 };
 use axum::{
     body::to_bytes,
@@ -17,27 +19,16 @@ use axum::{
 use shared::message::now_ms;
 use std::{sync::Arc, time::Duration};
 
-/// A hundred ids of 255 bytes, each byte percent-encoded, and room.
-const BODY_MOST: usize = 128 * 1024;
+/// Enough for a hundred ids of 255 bytes, each byte percent-encoded, and more.
+const BODY_BYTES_MAX: usize = 128 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Nothing but our own style sheet, pictures and forms; no script at all.
+/// Allows the console's own style sheet, images and forms, and no scripts.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
-/// Who asks, and when.
-#[derive(Debug, Clone)]
-pub(super) struct Visitor {
-    /// Their name, for the record.
-    pub(super) operator: String,
-    /// What all their forms must hold.
-    pub(super) form: String,
-    /// When they asked, in milliseconds.
-    pub(super) now_ms: i64,
-}
-
-/// Answers a request, if it may be answered. It is done to its end even if who
-/// asked is gone: a transaction must not be dropped half-way.
+/// Checks and answers a request. The answer is completed even if the browser
+/// disconnects, because a transaction must not be dropped half-way.
 pub(super) async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
     let answering = tokio::spawn(async move { answer(&console, request, next).await });
     let mut response = match answering.await {
@@ -45,50 +36,52 @@ pub(super) async fn guard(State(console): State<Arc<Console>>, request: Request,
         Ok(Err(problem)) => problem.into_response(),
         Err(error) => {
             tracing::error!(%error, "a page of the console could not be made");
-            Problem::Broken.into_response()
+            PageError::Bug.into_response()
         }
     };
     protect(response.headers_mut());
     response
 }
 
-async fn answer(console: &Console, request: Request, next: Next) -> Result<Response, Problem> {
+async fn answer(console: &Console, request: Request, next: Next) -> Result<Response, PageError> {
     let (mut head, body) = request.into_parts();
-    // No id is like this, and PostgreSQL takes it in no text.
+    // No id contains NUL, and PostgreSQL allows it in no text.
     if head.uri.path().contains("%00") {
-        return Err(Problem::NotFound("there is no such page".to_owned()));
+        return Err(PageError::NotFound("there is no such page".to_owned()));
     }
     let reads = matches!(head.method, Method::GET | Method::HEAD);
     if !reads && !is_same_origin(&head.headers) {
-        return Err(Problem::Forged);
+        return Err(PageError::Forged);
     }
-    let is_open = matches!(head.uri.path(), "/" | "/console/login" | "/console/style.css");
+    let is_public = matches!(head.uri.path(), "/" | "/console/login" | "/console/style.css");
     let now_ms = now_ms();
-    let session = (!is_open)
-        .then(|| session(console, &head.headers, now_ms / 1_000))
-        .flatten();
-    if session.is_none() && !is_open {
+    let session = if is_public {
+        None
+    } else {
+        session(console, &head.headers, now_ms / 1_000)
+    };
+    if session.is_none() && !is_public {
         return if reads {
-            Ok(Redirect::to(&to_login(&head.uri)).into_response())
+            Ok(Redirect::to(&login_path(&head.uri)).into_response())
         } else {
-            Err(Problem::LoggedOut)
+            Err(PageError::LoggedOut)
         };
     }
     let fields = if reads {
-        Fields::read(head.uri.query().unwrap_or_default().as_bytes())
+        FormFields::read(head.uri.query().unwrap_or_default().as_bytes())
     } else {
-        let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_MOST)).await;
+        let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await;
         let Ok(Ok(body)) = body else {
-            return Err(Problem::TooLarge);
+            return Err(PageError::TooLarge);
         };
-        Fields::read(&body)
+        FormFields::read(&body)
     };
     if let Some(session) = session {
         if !reads && !console.keys.admits(&session, fields.get("form").unwrap_or_default()) {
-            return Err(Problem::Forged);
+            return Err(PageError::Forged);
         }
         head.extensions.insert(Visitor {
-            form: console.keys.form(&session),
+            form_token: console.keys.form_token(&session),
             operator: session.operator,
             now_ms,
         });
@@ -97,28 +90,29 @@ async fn answer(console: &Console, request: Request, next: Next) -> Result<Respo
     Ok(next.run(Request::from_parts(head, axum::body::Body::empty())).await)
 }
 
-/// The session of the first cookie that is one.
-fn session(console: &Console, headers: &HeaderMap, now: i64) -> Option<Session> {
+/// The session of the first cookie that opens one.
+fn session(console: &Console, headers: &HeaderMap, now: i64) -> Option<ConsoleSession> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
     let mut pairs = cookies
         .flat_map(|v| v.split(';'))
         .filter_map(|p| p.trim().split_once('='));
-    pairs.find_map(|(name, value)| (name == COOKIE).then(|| Session::open(value, &console.keys, now))?)
+    pairs.find_map(|(name, value)| (name == COOKIE).then(|| ConsoleSession::open(value, &console.keys, now))?)
 }
 
-/// The way back after logging in leads to the page that was asked for.
-fn to_login(asked: &Uri) -> String {
-    let next = asked.path_and_query().map_or("", |p| p.as_str());
+/// The login page's path. After the login it leads to the page that was requested.
+fn login_path(requested: &Uri) -> String {
+    let next = requested.path_and_query().map_or("", |p| p.as_str());
     if next == "/console" {
         "/console/login".to_owned()
     } else {
-        link("/console/login", [("next", next)])
+        with_query("/console/login", [("next", next)])
     }
 }
 
-/// Whether a browser says that the form is on a page of ours. Behind a proxy the
-/// host may be another, but then there is TLS, and browsers say it themselves.
-/// What says neither is no browser, and no page can make it send our cookie.
+/// Whether a form comes from a page of the console. Browsers send `Sec-Fetch-Site`
+/// over TLS, also behind a proxy that changes `Host`. Without TLS they send
+/// `Origin`. A client that sends neither is no browser, so no foreign page can
+/// make it send the console's cookie.
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|v| v.to_str().unwrap_or_default());
     if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
@@ -131,7 +125,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     host.is_some() && host == text(header::HOST)
 }
 
-/// Whether who asks came by HTTPS: to us, it ended at a proxy.
+/// Whether the browser uses HTTPS. It ends at a proxy, which says so in a header.
 pub(super) fn is_secure(headers: &HeaderMap) -> bool {
     headers
         .get("x-forwarded-proto")
@@ -143,7 +137,7 @@ fn protect(headers: &mut HeaderMap) {
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        // Not `no-referrer`: with it browsers call the origin of our own forms `null`.
+        // Not `no-referrer`: browsers would send `Origin: null` with the console's own forms.
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
@@ -161,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_of_another_origin_is_told_by_its_headers() {
+    fn headers_tell_a_form_of_another_origin() {
         let same = |given: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in given {
@@ -196,8 +190,8 @@ mod tests {
     }
 
     #[test]
-    fn the_way_to_the_login_remembers_what_was_asked_for() {
-        let to = |asked: &str| to_login(&asked.parse().expect("a URI"));
+    fn the_login_path_names_the_page_that_was_requested() {
+        let to = |requested: &str| login_path(&requested.parse().expect("a URI"));
         assert_eq!(to("/console"), "/console/login");
         assert_eq!(
             to("/console/events/a%2Fb?x=1&y"),

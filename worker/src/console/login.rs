@@ -1,11 +1,11 @@
 //! Logging in and out.
 
 use super::{
-    Console,
-    fields::Fields,
+    fields::FormFields,
     guard::is_secure,
     layout,
-    session::{self, COOKIE, Session},
+    session::{self, COOKIE, ConsoleSession},
+    state::Console,
 };
 use crate::metrics::LOGINS;
 use axum::{
@@ -23,7 +23,7 @@ use std::{
 };
 
 /// `GET /console/login`
-pub(super) async fn show(Extension(fields): Extension<Fields>) -> Markup {
+pub(super) async fn show(Extension(fields): Extension<FormFields>) -> Markup {
     form(&fields, None)
 }
 
@@ -31,44 +31,44 @@ pub(super) async fn show(Extension(fields): Extension<Fields>) -> Markup {
 pub(super) async fn log_in(
     State(console): State<Arc<Console>>,
     peer: Option<Extension<Peer>>,
-    Extension(fields): Extension<Fields>,
+    Extension(fields): Extension<FormFields>,
     headers: HeaderMap,
 ) -> Response {
     let source = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.0);
     let Some(operator) = fields.get("operator").and_then(session::name) else {
-        let words = "Say who you are, in one short line: it goes on record with what you do.";
+        let words = "Enter your name in one short line. It goes on record with everything you do.";
         return (StatusCode::BAD_REQUEST, form(&fields, Some(words))).into_response();
     };
-    match console.attempt(source, fields.get("token").unwrap_or_default()) {
-        Attempt::Wait(time) => {
+    match try_token(&console, source, fields.get("token").unwrap_or_default()) {
+        LoginAttempt::Throttled(time) => {
             LOGINS.with_label_values(&["throttled"]).inc();
             let seconds = time.as_secs() + 1;
             let words = format!("Too many wrong tokens. Try again in {seconds} s.");
             let retry = [(header::RETRY_AFTER, seconds.to_string())];
             (StatusCode::TOO_MANY_REQUESTS, retry, form(&fields, Some(&words))).into_response()
         }
-        Attempt::Wrong => {
+        LoginAttempt::WrongToken => {
             LOGINS.with_label_values(&["refused"]).inc();
-            tracing::warn!(%source, "somebody gave a wrong token to the console");
+            tracing::warn!(%source, "a login to the console gave a wrong token");
             (StatusCode::UNAUTHORIZED, form(&fields, Some("This is not the token."))).into_response()
         }
-        Attempt::Right => {
+        LoginAttempt::RightToken => {
             LOGINS.with_label_values(&["accepted"]).inc();
-            tracing::info!(%source, operator, "somebody logged in to the console");
+            tracing::info!(%source, operator, "an operator logged in to the console");
             let mut nonce = [0; 16];
             if let Err(error) = getrandom::fill(&mut nonce) {
-                tracing::error!(%error, "the system gives no random bytes");
+                tracing::error!(%error, "the system has no random bytes for a session");
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             }
-            let session = Session::new(operator, now_ms() / 1_000, nonce);
-            let cookie = cookie(&session.seal(&console.keys), session::SECONDS, &headers);
+            let session = ConsoleSession::new(operator, now_ms() / 1_000, nonce);
+            let cookie = cookie(&session.seal(&console.keys), session::DURATION_S, &headers);
             ([(header::SET_COOKIE, cookie)], Redirect::to(next(&fields))).into_response()
         }
     }
 }
 
-/// `POST /console/logout`. The session itself lasts until its time is over: what
-/// holds its own proof cannot be taken back but with the token.
+/// `POST /console/logout`. It deletes the cookie. A copy of the cookie stays valid
+/// until the session ends or `OPS_TOKEN` changes.
 pub(super) async fn log_out(headers: HeaderMap) -> Response {
     let gone = [(header::SET_COOKIE, cookie("", 0, &headers))];
     (gone, Redirect::to("/console/login")).into_response()
@@ -79,40 +79,40 @@ fn cookie(value: &str, seconds: i64, headers: &HeaderMap) -> String {
     format!("{COOKIE}={value}; Path=/console; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
-enum Attempt {
-    Right,
-    Wrong,
-    Wait(Duration),
+enum LoginAttempt {
+    RightToken,
+    WrongToken,
+    /// Too many wrong tokens: how long to wait.
+    Throttled(Duration),
 }
 
-impl Console {
-    /// One try at the token. Tries are counted one after the other, so that none
-    /// slips through while others are looked at.
-    fn attempt(&self, source: IpAddr, token: &str) -> Attempt {
-        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if let Some(wait) = throttle.wait(source, now) {
-            return Attempt::Wait(wait);
-        }
-        if self.token.is(token.as_bytes()) {
-            return Attempt::Right;
-        }
-        throttle.failed(source, now);
-        Attempt::Wrong
+/// One try at the token. The lock is held until it is counted, so that no
+/// concurrent try passes the limit.
+fn try_token(console: &Console, source: IpAddr, token: &str) -> LoginAttempt {
+    let mut throttle = console.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    if let Some(wait) = throttle.wait(source, now) {
+        return LoginAttempt::Throttled(wait);
     }
+    if console.token.is(token.as_bytes()) {
+        return LoginAttempt::RightToken;
+    }
+    throttle.failed(source, now);
+    LoginAttempt::WrongToken
 }
 
-/// Where to go after logging in: a page of ours, whatever the link said.
-fn next(fields: &Fields) -> &str {
-    let ours = |next: &&str| {
+/// The page after the login. Only a page of the console, so that a link cannot
+/// lead an operator to another site.
+fn next(fields: &FormFields) -> &str {
+    let is_own = |next: &&str| {
         let rest = next.strip_prefix("/console");
-        let page = rest.is_some_and(|r| r.is_empty() || r.starts_with(['/', '?']));
-        page && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') && !next.starts_with("/console/login")
+        let is_page = rest.is_some_and(|r| r.is_empty() || r.starts_with(['/', '?']));
+        is_page && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') && !next.starts_with("/console/login")
     };
-    fields.get("next").filter(ours).unwrap_or("/console")
+    fields.get("next").filter(is_own).unwrap_or("/console")
 }
 
-fn form(fields: &Fields, refusal: Option<&str>) -> Markup {
+fn form(fields: &FormFields, refusal: Option<&str>) -> Markup {
     let content = html! {
         h1 { "Operators' console" }
         form.stack action="/console/login" method="post" {
@@ -120,9 +120,9 @@ fn form(fields: &Fields, refusal: Option<&str>) -> Markup {
             input type="hidden" name="next" value=(next(fields));
             div {
                 label for="operator" { "Your name" }
-                input #operator name="operator" required maxlength=(session::NAME_MOST) autocomplete="username"
+                input #operator name="operator" required maxlength=(session::NAME_CHARS_MAX) autocomplete="username"
                     value=[fields.get("operator")] aria-describedby="why";
-                p.hint #why { "It goes on record with all that you do." }
+                p.hint #why { "It goes on record with everything you do." }
             }
             div {
                 label for="token" { "Token" }
@@ -132,8 +132,8 @@ fn form(fields: &Fields, refusal: Option<&str>) -> Markup {
             button type="submit" { "Log in" }
         }
         p.hint {
-            "Came by a link from elsewhere, and logged in already? "
-            a href=(next(fields)) { "Go on to the page" } "."
+            "Logged in already, and came here from a link on another site? "
+            a href=(next(fields)) { "Open the page" } "."
         }
     };
     layout::bare("Log in", &content)
@@ -144,9 +144,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_logging_in_one_stays_here() {
+    fn a_login_leads_to_pages_of_the_console_only() {
         let after = |next_field: &str| {
-            let fields = Fields::read(
+            let fields = FormFields::read(
                 form_urlencoded::Serializer::new(String::new())
                     .append_pair("next", next_field)
                     .finish()

@@ -1,29 +1,33 @@
-//! The operators' console on the private listener: what happens, what was given
-//! up and why, what a user has and why. Pages are made here, whole, without a
-//! script; `OPS_TOKEN` unlocks them.
+//! The operators' console on the private listener. It shows the state of the
+//! worker, the dead letters, and each user's entitlement with its reasons.
+//! Every page is complete HTML without scripts. `OPS_TOKEN` unlocks the console.
 
-mod act;
 mod actions;
+mod carry_out;
+mod charts;
+mod confirm;
+mod database;
+mod dead_letter;
 mod dead_letters;
 mod event;
+mod explanation;
 mod fields;
+mod format;
 mod guard;
 mod layout;
-mod letter;
+mod links;
 mod login;
 mod overview;
-mod picture;
-mod problem;
+mod page_error;
 mod rates;
-mod reader;
 mod search;
 mod selection;
 mod session;
-mod story;
+mod state;
 mod throttle;
 mod user;
+mod visitor;
 
-use crate::{dead_letters::Tools, read::message::EventReader};
 use axum::{
     Router,
     extract::Request,
@@ -32,45 +36,16 @@ use axum::{
     response::{IntoResponse, Redirect},
     routing::{any, get, post},
 };
-use problem::Problem;
-use rates::Rates;
-use reader::Reader;
-use session::Keys;
-use shared::{shutdown::CancellationToken, token::Token};
-use std::sync::{Arc, Mutex};
-use throttle::Throttle;
+use page_error::PageError;
+use shared::shutdown::CancellationToken;
+pub(crate) use state::Console;
+use std::sync::Arc;
 
-/// What the pages work with.
-pub(crate) struct Console {
-    token: Token,
-    keys: Keys,
-    throttle: Mutex<Throttle>,
-    reader: Reader,
-    rates: Rates,
-    tools: Tools,
-    event_reader: EventReader,
-}
-
-impl Console {
-    /// A console that `token` unlocks, that moves dead letters with `tools` and
-    /// reads what they say with `event_reader`.
-    pub(crate) fn new(token: Token, tools: Tools, event_reader: EventReader) -> Self {
-        Self {
-            keys: Keys::of(&token),
-            token,
-            throttle: Mutex::default(),
-            reader: Reader::new(tools.pool.clone()),
-            rates: Rates::default(),
-            tools,
-            event_reader,
-        }
-    }
-}
-
-/// The pages; what is measured for them is measured until `stop`.
+/// The routes of the pages. A background task samples the worker's counters for
+/// them until `stop`.
 pub(crate) fn router(console: Console, stop: &CancellationToken) -> Router {
     let console = Arc::new(console);
-    tokio::spawn(rates::measure(Arc::clone(&console), stop.clone()));
+    tokio::spawn(rates::sample_until(Arc::clone(&console.rates), stop.clone()));
     Router::new()
         .route("/", get(|| async { Redirect::to("/console") }))
         .route("/console", get(overview::show))
@@ -79,9 +54,9 @@ pub(crate) fn router(console: Console, stop: &CancellationToken) -> Router {
         .route("/console/login", get(login::show).post(login::log_in))
         .route("/console/logout", post(login::log_out))
         .route("/console/dead-letters", get(dead_letters::show))
-        .route("/console/dead-letters/{id}", get(letter::show))
-        .route("/console/replay", get(act::ask_replay).post(act::do_replay))
-        .route("/console/discard", get(act::ask_discard).post(act::do_discard))
+        .route("/console/dead-letters/{id}", get(dead_letter::show))
+        .route("/console/replay", get(confirm::replay).post(carry_out::replay))
+        .route("/console/discard", get(confirm::discard).post(carry_out::discard))
         .route("/console/actions", get(actions::show_all))
         .route("/console/actions/{id}", get(actions::show))
         .route("/console/search", get(search::show))
@@ -100,6 +75,6 @@ async fn style() -> impl IntoResponse {
     (headers, layout::STYLE)
 }
 
-async fn missing(request: Request) -> Problem {
-    Problem::NotFound(format!("there is no page {}", request.uri().path()))
+async fn missing(request: Request) -> PageError {
+    PageError::NotFound(format!("there is no page {}", request.uri().path()))
 }

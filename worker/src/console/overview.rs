@@ -1,11 +1,13 @@
-//! The first page: does it work, and what needs somebody.
+//! The first page: the state of the system, and what needs an operator.
 
 use super::{
-    Console,
-    guard::Visitor,
-    layout::{self, Place, Thing, grouped, list, plain, span, table, text, when, word},
-    problem::Problem,
+    format::{counted, duration, grouped, plain, text, when, when_seconds, word},
+    layout::{self, NavItem, list, table},
+    links::DetailPage,
+    page_error::PageError,
     rates::{by_label, gauge, outcomes},
+    state::Console,
+    visitor::Visitor,
 };
 use crate::{
     metrics::{self, DELIVERY_OUTCOMES},
@@ -21,43 +23,43 @@ use shared::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The latest dead letters that are shown.
-const LETTERS_MAX: i64 = 5;
+/// The latest dead letters that the page lists.
+const DEAD_LETTERS_MAX: i64 = 5;
 
 /// `GET /console`
 pub(super) async fn show(State(console): State<Arc<Console>>, Extension(visitor): Extension<Visitor>) -> Markup {
-    let dead = dead_letters(&console).await.inspect_err(Problem::log);
+    let open = open_dead_letters(&console).await.inspect_err(PageError::log);
     let content = html! {
         h1 { "Overview" }
         (state(&console))
         div.columns {
             (queues())
-            (open(dead.as_ref().ok()))
+            (open_by_reason(open.as_ref().ok()))
         }
-        (latest(dead, &visitor))
+        (latest(open, &visitor))
         (by_type())
         (errors(&visitor))
     };
-    layout::page(&visitor, Place::Overview, "Overview", &content)
+    layout::page(&visitor, NavItem::Overview, "Overview", &content)
 }
 
-/// The open dead letters, all of one moment: an operator who has just dealt with
-/// one must not be told of it again, as a gauge of some seconds ago would.
-struct Dead {
+/// The open dead letters, read in one snapshot. The gauge is some seconds old, and
+/// would still count a dead letter that an operator has just dealt with.
+struct OpenDeadLetters {
     by_reason: Vec<(String, i64)>,
     latest: Vec<DeadLetter>,
 }
 
-async fn dead_letters(console: &Console) -> Result<Dead, Problem> {
-    let mut look = console.reader.look().await?;
-    let mut by_reason = store::dead_letter::count_open(&mut look).await?;
+async fn open_dead_letters(console: &Console) -> Result<OpenDeadLetters, PageError> {
+    let mut snapshot = console.database.snapshot().await?;
+    let mut by_reason = store::dead_letter::count_open(&mut snapshot).await?;
     by_reason.sort();
-    let latest = store::console::latest_letters(&mut look, LETTERS_MAX).await?;
-    look.end().await?;
-    Ok(Dead { by_reason, latest })
+    let latest = store::console::latest_letters(&mut snapshot, DEAD_LETTERS_MAX).await?;
+    snapshot.end().await?;
+    Ok(OpenDeadLetters { by_reason, latest })
 }
 
-/// In a few figures whether all is well.
+/// A few figures that show whether everything works.
 fn state(console: &Console) -> Markup {
     let is_on = |of: &Metric<IntGauge>| gauge(of).is_some_and(|value| value > 0);
     // A gauge that is not known yet is not off.
@@ -77,15 +79,29 @@ fn state(console: &Console) -> Markup {
         "in use"
     };
     let waiting = [
-        (&metrics::UNLINKED, "subscriptions without a user"),
-        (&metrics::UNSEEN, "subscriptions whose own events have not come"),
-        (&metrics::UNLINKED_PACKS, "paid packs without a user"),
+        (
+            &metrics::UNLINKED,
+            "subscription without a user",
+            "subscriptions without a user",
+        ),
+        (
+            &metrics::UNSEEN,
+            "subscription without events of its own",
+            "subscriptions without events of their own",
+        ),
+        (
+            &metrics::UNLINKED_PACKS,
+            "paid pack without a user",
+            "paid packs without a user",
+        ),
     ];
-    let waiting: Vec<(i64, &str)> = waiting
+    let waiting: Vec<String> = waiting
         .into_iter()
-        .filter_map(|(of, what)| Some((gauge(of).filter(|count| *count > 0)?, what)))
+        .filter_map(|(of, singular, plural)| Some((gauge(of)?, singular, plural)))
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, singular, plural)| counted(count, singular, plural))
         .collect();
-    let oldest = held(
+    let oldest = oldest_in_words(
         gauge(&metrics::OLDEST_UNAPPLIED),
         is_on(&metrics::CONSUMING),
         depth(Purpose::Work),
@@ -94,35 +110,35 @@ fn state(console: &Console) -> Markup {
     let facts = [
         ("Database", plain(database)),
         ("Broker", plain(broker)),
-        ("Oldest event that this worker holds", plain(&oldest)),
+        ("Oldest event in this worker", plain(&oldest)),
         (
             "This worker settles",
-            plain(&rate.map_or("not known yet".to_owned(), |r| {
-                format!("{} deliveries a minute", grouped(r))
+            plain(&rate.map_or("unknown yet".to_owned(), |r| {
+                counted(r, "delivery a minute", "deliveries a minute")
             })),
         ),
         (
             "Waiting for Stripe",
             html! {
                 @if waiting.is_empty() { "nothing" }
-                @for (count, what) in waiting { span.line { (grouped(count)) " " (what) } }
+                @for line in waiting { span.line { (line) } }
             },
         ),
     ];
     html! { section aria-label="State" { (list(&facts)) } }
 }
 
-/// How long the oldest event has waited that this worker holds, in words: of what
-/// it does not hold it does not know the age. `oldest`: in seconds, 0 if it holds
-/// none; `waiting`: how many are in the work queue.
-fn held(oldest: Option<i64>, is_consuming: bool, waiting: Option<i64>) -> String {
+/// The age of the oldest event in this worker, in words. The age of events in the
+/// queue is unknown. `oldest`: in seconds, 0 if the worker has none. `waiting`: the
+/// messages in the work queue.
+fn oldest_in_words(oldest: Option<i64>, is_consuming: bool, waiting: Option<i64>) -> String {
     match (oldest, waiting) {
-        _ if !is_consuming => "unknown: it does not consume".to_owned(),
+        _ if !is_consuming => "unknown: this worker does not consume".to_owned(),
         (None, _) => "unknown".to_owned(),
-        (Some(0), Some(1..)) => "unknown: events wait in the queue, and it holds none or new ones".to_owned(),
-        (Some(0), None) => "it holds none or new ones; whether any wait in the queue is unknown".to_owned(),
-        (Some(0), Some(_)) => "none waits".to_owned(),
-        (Some(seconds), _) => span(seconds),
+        (Some(0), Some(1..)) => "unknown: events wait in the queue, and this worker has no old ones".to_owned(),
+        (Some(0), None) => "this worker has no old events; the depth of the queue is unknown".to_owned(),
+        (Some(0), Some(_)) => "no event waits".to_owned(),
+        (Some(seconds), _) => duration(seconds),
     }
 }
 
@@ -139,36 +155,36 @@ fn queues() -> Markup {
         section aria-labelledby="queues" {
             h2 #queues { "Queues" }
             @if depths.is_empty() {
-                p { "Depths are unknown." }
+                p { "The depths are unknown." }
             } @else {
-                (counts("Messages that wait, by queue", "Queue", &depths))
+                (counts("Waiting messages, by queue", "Queue", &depths))
             }
         }
     }
 }
 
-fn open(dead: Option<&Dead>) -> Markup {
+fn open_by_reason(open: Option<&OpenDeadLetters>) -> Markup {
     html! {
-        section aria-labelledby="dead" {
-            h2 #dead { "Dead letters" }
-            @match dead {
+        section aria-labelledby="dead-letters" {
+            h2 #dead-letters { "Dead letters" }
+            @match open {
                 None => p { "Their number is unknown." },
-                Some(dead) if dead.by_reason.is_empty() => p { "None is open." },
-                Some(dead) => {
-                    @let all = dead.by_reason.iter().map(|(_, count)| count).sum();
-                    p { a href="/console/dead-letters" { (grouped(all)) " open" } " wait for somebody." }
-                    (counts("Open dead letters, by reason", "Reason", &dead.by_reason))
+                Some(open) if open.by_reason.is_empty() => p { "None is open." },
+                Some(open) => {
+                    @let all = open.by_reason.iter().map(|(_, count)| count).sum();
+                    p { a href="/console/dead-letters" { (grouped(all)) " open" } ": waiting for an operator." }
+                    (counts("Open dead letters, by reason", "Reason", &open.by_reason))
                 }
             }
         }
     }
 }
 
-fn counts(caption: &str, of: &str, counts: &[(String, i64)]) -> Markup {
+fn counts(caption: &str, name: &str, counts: &[(String, i64)]) -> Markup {
     html! {
         table.counts {
             caption { (caption) }
-            thead { tr { th scope="col" { (of) } th.number scope="col" { "Count" } } }
+            thead { tr { th scope="col" { (name) } th.number scope="col" { "Count" } } }
             tbody {
                 @for (name, count) in counts {
                     tr { th scope="row" { code { (name) } } td.number { (grouped(*count)) } }
@@ -178,27 +194,28 @@ fn counts(caption: &str, of: &str, counts: &[(String, i64)]) -> Markup {
     }
 }
 
-/// Without a database the rest of the page is the more needed.
-fn latest(dead: Result<Dead, Problem>, visitor: &Visitor) -> Markup {
-    let (letters, problem) = match dead {
-        Ok(dead) => (dead.latest, None),
-        Err(problem) => (Vec::new(), Some(problem)),
+/// The latest open dead letters, or the error. The rest of the page works without
+/// the database, and is needed most then.
+fn latest(open: Result<OpenDeadLetters, PageError>, visitor: &Visitor) -> Markup {
+    let (dead_letters, error) = match open {
+        Ok(open) => (open.latest, None),
+        Err(error) => (Vec::new(), Some(error)),
     };
-    let row = |letter: &DeadLetter| {
+    let row = |dead_letter: &DeadLetter| {
         vec![
-            Thing::DeadLetter.link(&letter.id),
-            word(&letter.kind),
-            word(&letter.reason),
-            when(letter.first_failed, visitor),
-            text(&letter.detail),
+            DetailPage::DeadLetter.link(&dead_letter.id),
+            word(&dead_letter.kind),
+            word(&dead_letter.reason),
+            when(dead_letter.first_failed, visitor),
+            text(&dead_letter.detail),
         ]
     };
-    let rows: Vec<Vec<Markup>> = letters.iter().map(row).collect();
+    let rows: Vec<Vec<Markup>> = dead_letters.iter().map(row).collect();
     html! {
         section aria-labelledby="latest" {
             h2 #latest { "Latest dead letters" }
-            @if let Some(problem) = problem { p.alert { (problem) } } @else if rows.is_empty() { p { "None." } } @else {
-                (table("Open, the latest first", &["Id", "Type", "Reason", "Failed", "Why"], &rows))
+            @if let Some(error) = error { p.alert { (error) } } @else if rows.is_empty() { p { "None." } } @else {
+                (table("Open ones, latest first", &["Id", "Type", "Reason", "Failed", "Why"], &rows))
             }
         }
     }
@@ -207,14 +224,14 @@ fn latest(dead: Result<Dead, Problem>, visitor: &Visitor) -> Markup {
 fn by_type() -> Markup {
     let mut types: BTreeMap<String, [u64; DELIVERY_OUTCOMES.len()]> = BTreeMap::new();
     for (kind, outcome, count) in outcomes() {
-        if let Some(place) = DELIVERY_OUTCOMES.iter().position(|o| *o == outcome) {
-            types.entry(kind).or_default()[place] += count;
+        if let Some(index) = DELIVERY_OUTCOMES.iter().position(|o| *o == outcome) {
+            types.entry(kind).or_default()[index] += count;
         }
     }
     html! {
         section aria-labelledby="outcomes" {
             h2 #outcomes { "Outcomes by type" }
-            @if types.is_empty() { p { "This worker has settled nothing since it started." } } @else {
+            @if types.is_empty() { p { "This worker has settled no delivery since it started." } } @else {
                 div.scroll tabindex="0" role="group" aria-label="Table of outcomes" {
                     table.counts {
                         caption { "Deliveries that this worker settled since it started" }
@@ -239,8 +256,8 @@ fn errors(visitor: &Visitor) -> Markup {
     let failures = recent::latest();
     let row = |failure: &recent::RecentFailure| {
         vec![
-            layout::when_seconds(failure.at_ms / 1_000, visitor),
-            Thing::Event.link(&failure.event),
+            when_seconds(failure.at_ms / 1_000, visitor),
+            DetailPage::Event.link(&failure.event),
             word(&failure.kind),
             plain(failure.outcome),
             text(&failure.detail),
@@ -250,8 +267,8 @@ fn errors(visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="errors" {
             h2 #errors { "Last errors" }
-            @if rows.is_empty() { p { "None on this worker since it started." } } @else {
-                (table("Of this worker, the latest first", &["When", "Event", "Type", "What", "Why"], &rows))
+            @if rows.is_empty() { p { "This worker has had none since it started." } } @else {
+                (table("Of this worker, latest first", &["When", "Event", "Type", "What", "Why"], &rows))
             }
         }
     }
@@ -262,9 +279,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_age_of_what_a_worker_does_not_hold_is_unknown() {
-        for (oldest, is_consuming, waiting, said) in [
-            (Some(0), true, Some(0), "none waits"),
+    fn the_age_of_events_in_the_queue_is_unknown() {
+        for (oldest, is_consuming, waiting, expected) in [
+            (Some(0), true, Some(0), "no event waits"),
             (Some(90), true, Some(0), "90 s"),
             (Some(600), true, Some(5), "10 min"),
             (Some(600), true, None, "10 min"),
@@ -272,19 +289,19 @@ mod tests {
                 Some(0),
                 true,
                 Some(5),
-                "unknown: events wait in the queue, and it holds none or new ones",
+                "unknown: events wait in the queue, and this worker has no old ones",
             ),
             (
                 Some(0),
                 true,
                 None,
-                "it holds none or new ones; whether any wait in the queue is unknown",
+                "this worker has no old events; the depth of the queue is unknown",
             ),
-            (Some(0), false, Some(0), "unknown: it does not consume"),
-            (Some(600), false, Some(5), "unknown: it does not consume"),
+            (Some(0), false, Some(0), "unknown: this worker does not consume"),
+            (Some(600), false, Some(5), "unknown: this worker does not consume"),
             (None, true, Some(0), "unknown"),
         ] {
-            assert_eq!(held(oldest, is_consuming, waiting), said);
+            assert_eq!(oldest_in_words(oldest, is_consuming, waiting), expected);
         }
     }
 }

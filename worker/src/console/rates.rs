@@ -1,6 +1,5 @@
-//! How fast this worker works: its counters, looked at every few seconds.
+//! How fast this worker settles deliveries: its counters, sampled every few seconds.
 
-use super::Console;
 use crate::metrics;
 use prometheus::{
     IntGauge, IntGaugeVec,
@@ -14,39 +13,39 @@ use std::{
     time::{Duration, Instant},
 };
 
-const EVERY: Duration = Duration::from_secs(5);
-/// A minute, and its first look.
-const LOOKS_MAX: usize = 13;
+const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+/// A minute of samples, and the one at its beginning.
+const SAMPLES_MAX: usize = 13;
 
-/// Counters of the last minute.
+/// The samples of the last minute: when, and how many deliveries were settled by then.
 #[derive(Debug, Default)]
 pub(super) struct Rates(Mutex<VecDeque<(Instant, u64)>>);
 
 impl Rates {
-    /// Deliveries settled per minute, over a minute at the most; none before there were two looks.
+    /// Deliveries settled per minute, over the last minute at most. None before the second sample.
     pub(super) fn per_minute(&self) -> Option<i64> {
-        let looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ((first, before), (last, after)) = (looks.front()?, looks.back()?);
+        let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ((first, before), (last, after)) = (samples.front()?, samples.back()?);
         let millis = last.duration_since(*first).as_millis();
         let settled = u128::from(after.saturating_sub(*before)) * 60_000;
         settled.checked_div(millis).and_then(|rate| i64::try_from(rate).ok())
     }
 
-    fn look(&self) {
-        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if looks.len() == LOOKS_MAX {
-            looks.pop_front();
+    fn sample(&self) {
+        let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if samples.len() == SAMPLES_MAX {
+            samples.pop_front();
         }
-        looks.push_back((Instant::now(), settled()));
+        samples.push_back((Instant::now(), settled()));
     }
 }
 
-/// Keeps looking until `stop`.
-pub(super) async fn measure(console: Arc<Console>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(EVERY);
+/// Samples the counters until `stop`.
+pub(super) async fn sample_until(rates: Arc<Rates>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SAMPLE_EVERY);
     loop {
         tokio::select! {
-            _ = ticks.tick() => console.rates.look(),
+            _ = ticks.tick() => rates.sample(),
             () = stop.cancelled() => return,
         }
     }
@@ -56,7 +55,7 @@ fn settled() -> u64 {
     outcomes().iter().map(|(_, _, count)| count).sum()
 }
 
-/// What became of deliveries since this worker started: by type and outcome.
+/// The deliveries settled since this worker started, as (type, outcome, count).
 pub(super) fn outcomes() -> Vec<(String, String, u64)> {
     let families = metrics::OUTCOMES.collect();
     let samples = families.iter().flat_map(MetricFamily::get_metric);
@@ -74,12 +73,12 @@ fn label(sample: &Sample, name: &str) -> String {
     label.map(|label| label.value().to_owned()).unwrap_or_default()
 }
 
-/// The value of a gauge; none while it is not known.
+/// The value of a gauge. None while it is unknown.
 pub(super) fn gauge(gauge: &Metric<IntGauge>) -> Option<i64> {
     gauge.used().map(IntGauge::get)
 }
 
-/// The samples of a gauge by the value of its one label; empty while none is known.
+/// The values of a gauge by its only label. Empty while they are unknown.
 pub(super) fn by_label(gauge: &Metric<IntGaugeVec>) -> Vec<(String, i64)> {
     let families = gauge.used().map(Collector::collect).unwrap_or_default();
     let samples = families.iter().flat_map(MetricFamily::get_metric);
@@ -95,7 +94,7 @@ pub(super) fn by_label(gauge: &Metric<IntGaugeVec>) -> Vec<(String, i64)> {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a count, which prometheus keeps as a float; it saturates"
+    reason = "prometheus keeps counts as floats; the cast saturates"
 )]
 fn whole(value: f64) -> u64 {
     value as u64

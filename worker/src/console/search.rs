@@ -1,13 +1,14 @@
-//! Looking up an id, whatever it is the id of.
+//! The search for an id of any kind.
 
 use super::{
-    Console,
-    dead_letters::of_somebody,
-    fields::Fields,
-    guard::Visitor,
-    layout::{self, Place, Thing, id, when, word},
-    problem::Problem,
-    user::customer,
+    dead_letters::of_owner,
+    fields::FormFields,
+    format::{id, nothing, when, word},
+    layout::{self, NavItem},
+    links::{DetailPage, customer_link},
+    page_error::PageError,
+    state::Console,
+    visitor::Visitor,
 };
 use crate::store::{
     self,
@@ -22,83 +23,83 @@ use axum::{
 use maud::{Markup, html};
 use std::sync::Arc;
 
-const EVENTS_MOST: i64 = 25;
-const USERS_MOST: i64 = 25;
-const LETTERS_MOST: i64 = 25;
+const EVENTS_MAX: i64 = 25;
+const USERS_MAX: i64 = 25;
+const DEAD_LETTERS_MAX: i64 = 25;
 
 /// `GET /console/search?q=`
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
-    Extension(fields): Extension<Fields>,
-) -> Result<Response, Problem> {
-    let Some(asked) = fields.get("q") else {
-        return Err(Problem::Wrong("write an id to search for".to_owned()));
+    Extension(fields): Extension<FormFields>,
+) -> Result<Response, PageError> {
+    let Some(query) = fields.get("q") else {
+        return Err(PageError::Invalid("enter an id to search for".to_owned()));
     };
-    let mut look = console.reader.look().await?;
-    let found = store::console::find(&mut look, asked).await?;
+    let mut snapshot = console.database.snapshot().await?;
+    let found = store::console::find(&mut snapshot, query).await?;
     let account = if found.is_customer {
-        Some(asked)
+        Some(query)
     } else {
         found.of.as_ref().map(|(account, _)| account.as_str())
     };
     let (users, events) = match account {
         Some(account) => (
-            store::console::users_of(&mut look, account, USERS_MOST).await?,
-            store::console::events_of(&mut look, account, EVENTS_MOST).await?,
+            store::console::users_of(&mut snapshot, account, USERS_MAX).await?,
+            store::console::events_of(&mut snapshot, account, EVENTS_MAX).await?,
         ),
         None => Default::default(),
     };
-    let owner = account.unwrap_or(asked).to_owned();
-    let letters = store::console::letters_of(&mut look, &[owner], LETTERS_MOST).await?;
-    look.end().await?;
-    if let Some(path) = only(&found, &letters, asked) {
+    let owner = account.unwrap_or(query).to_owned();
+    let dead_letters = store::console::letters_of(&mut snapshot, &[owner], DEAD_LETTERS_MAX).await?;
+    snapshot.end().await?;
+    if let Some(path) = only_match(&found, &dead_letters, query) {
         return Ok(Redirect::to(&path).into_response());
     }
     let content = html! {
-        h1 { "Search for " (id(asked)) }
-        (hits(&found, &letters, asked))
+        h1 { "Search for " (id(query)) }
+        (matches_list(&found, &dead_letters, query))
         @if let Some(account) = account { (of_customer(account, &users, &events, &visitor)) }
-        (of_somebody(&letters, &visitor))
+        (of_owner(&dead_letters, &visitor))
     };
-    Ok(layout::page(&visitor, Place::Elsewhere, "Search", &content).into_response())
+    Ok(layout::page(&visitor, NavItem::None, "Search", &content).into_response())
 }
 
-/// The page to go to at once, if there is just one.
-fn only(found: &Found, letters: &[DeadLetter], asked: &str) -> Option<String> {
+/// The path of the only match, to redirect to it.
+fn only_match(found: &Found, dead_letters: &[DeadLetter], query: &str) -> Option<String> {
     if found.is_customer || found.of.is_some() {
         return None;
     }
     match (found.is_user, found.is_letter, found.is_event) {
-        // Their page has their dead letters too.
-        (true, false, false) => Thing::User.path(asked),
-        _ if !letters.is_empty() => None,
-        (false, true, false) => Thing::DeadLetter.path(asked),
-        (false, _, true) => Thing::Event.path(asked),
+        // The page of a user shows the user's dead letters too.
+        (true, false, false) => DetailPage::User.path(query),
+        _ if !dead_letters.is_empty() => None,
+        (false, true, false) => DetailPage::DeadLetter.path(query),
+        (false, _, true) => DetailPage::Event.path(query),
         _ => None,
     }
 }
 
-fn hits(found: &Found, letters: &[DeadLetter], asked: &str) -> Markup {
+fn matches_list(found: &Found, dead_letters: &[DeadLetter], query: &str) -> Markup {
     let is_known = found.is_user || found.is_customer || found.is_event || found.is_letter || found.of.is_some();
-    let is_owner = !letters.is_empty();
+    let has_dead_letters = !dead_letters.is_empty();
     html! {
-        @if !is_known && is_owner {
-            p { "Only dead letters tell of them: no event of theirs was applied." }
+        @if !is_known && has_dead_letters {
+            p { "Only dead letters have this id. No event with it was applied." }
         } @else if !is_known {
-            p { "Nothing is known by this id. Ids are looked up as they are, in full: of a user, a customer, a subscription, a checkout session or an event." }
+            p { "Nothing is known by this id. Enter the whole id of a user, a customer, a subscription, a checkout session or an event." }
         }
         @if is_known {
             ul {
-                @if found.is_user { li { "User " (Thing::User.link(asked)) } }
-                @if found.is_event { li { "Event " (Thing::Event.link(asked)) } }
-                @if found.is_letter { li { "Dead letter " (Thing::DeadLetter.link(asked)) } }
+                @if found.is_user { li { "User " (DetailPage::User.link(query)) } }
+                @if found.is_event { li { "Event " (DetailPage::Event.link(query)) } }
+                @if found.is_letter { li { "Dead letter " (DetailPage::DeadLetter.link(query)) } }
                 @if let Some((account, user)) = &found.of {
                     li {
-                        "Subscription or checkout session of customer " (customer(account))
+                        "Subscription or checkout session of customer " (customer_link(account))
                         @match user {
-                            Some(user) => { ", of user " (Thing::User.link(user)) },
-                            None => ", whose user is not known yet",
+                            Some(user) => { ", of user " (DetailPage::User.link(user)) },
+                            None => "; the user is not known yet",
                         }
                     }
                 }
@@ -112,8 +113,8 @@ fn of_customer(account: &str, users: &[String], events: &[Event], visitor: &Visi
         .iter()
         .map(|event| {
             vec![
-                event.created.map_or_else(layout::nothing, |at| when(at, visitor)),
-                Thing::Event.link(&event.id),
+                event.created.map_or_else(nothing, |at| when(at, visitor)),
+                DetailPage::Event.link(&event.id),
                 word(&event.kind),
                 html! { span.tag { (event.outcome) } },
             ]
@@ -122,11 +123,11 @@ fn of_customer(account: &str, users: &[String], events: &[Event], visitor: &Visi
     html! {
         section aria-labelledby="customer" {
             h2 #customer { "Customer " (id(account)) }
-            @if users.is_empty() { p { "Whose they are is not known yet." } } @else {
-                p { "Of user " @for (place, user) in users.iter().enumerate() { @if place > 0 { ", " } (Thing::User.link(user)) } }
+            @if users.is_empty() { p { "The user of this customer is not known yet." } } @else {
+                p { "User " @for (index, user) in users.iter().enumerate() { @if index > 0 { ", " } (DetailPage::User.link(user)) } }
             }
-            @if rows.is_empty() { p { "No event of theirs was applied." } } @else {
-                (layout::table("Their latest events, as Stripe made them", &["Created", "Event", "Type", "Outcome"], &rows))
+            @if rows.is_empty() { p { "No event of this customer was applied." } } @else {
+                (layout::table("The latest events, by their creation at Stripe", &["Created", "Event", "Type", "Outcome"], &rows))
             }
         }
     }

@@ -1,27 +1,28 @@
-//! Who is logged in: a cookie that holds its own proof, so that every replica
-//! knows it and a restart ends nobody's session. Pure; another `OPS_TOKEN` ends all.
+//! Sessions: a signed cookie. No state is stored, so every replica accepts it,
+//! and a restart ends no session. A change of `OPS_TOKEN` ends all sessions.
+//! Pure.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use shared::token::Token;
 
-/// How long a session lasts.
-pub(super) const SECONDS: i64 = 12 * 3_600;
+/// How long a session lasts, in seconds.
+pub(super) const DURATION_S: i64 = 12 * 3_600;
 /// The cookie's name.
 pub(super) const COOKIE: &str = "tollbridge_console";
 /// The longest name of an operator, in characters.
-pub(super) const NAME_MOST: usize = 60;
+pub(super) const NAME_CHARS_MAX: usize = 60;
 
 const VERSION: &str = "v1";
 
-/// What sessions and their forms are signed with.
+/// The keys that sign sessions and their forms.
 #[derive(Clone)]
-pub(super) struct Keys {
+pub(super) struct SessionKeys {
     session: [u8; 32],
     form: [u8; 32],
 }
 
-impl Keys {
+impl SessionKeys {
     pub(super) fn of(token: &Token) -> Self {
         Self {
             session: token.key("tollbridge console: session"),
@@ -29,33 +30,33 @@ impl Keys {
         }
     }
 
-    /// The token of all forms of a session: what no other site can know.
-    pub(super) fn form(&self, session: &Session) -> String {
+    /// The token that all forms of a session carry. No other site can know it.
+    pub(super) fn form_token(&self, session: &ConsoleSession) -> String {
         hex::encode(mac(&self.form, &session.content()).finalize().into_bytes())
     }
 
-    /// Whether a form of this session holds its token; in constant time.
-    pub(super) fn admits(&self, session: &Session, given: &str) -> bool {
+    /// Whether `given` is the form token of this session, compared in constant time.
+    pub(super) fn admits(&self, session: &ConsoleSession, given: &str) -> bool {
         hex::decode(given).is_ok_and(|given| mac(&self.form, &session.content()).verify_slice(&given).is_ok())
     }
 }
 
-/// Somebody who knew the token.
+/// An operator that gave the right token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Session {
-    /// What they call themselves; it goes on record with all they do.
+pub(super) struct ConsoleSession {
+    /// The name the operator gave. It goes on record with each action.
     pub(super) operator: String,
-    /// When it ends, in seconds since 1970.
+    /// When the session ends, in seconds since 1970.
     pub(super) until: i64,
-    /// What makes it another than the operator's next one.
+    /// Random bytes, so that two sessions of an operator differ.
     pub(super) nonce: [u8; 16],
 }
 
-impl Session {
+impl ConsoleSession {
     pub(super) fn new(operator: String, now: i64, nonce: [u8; 16]) -> Self {
         Self {
             operator,
-            until: now + SECONDS,
+            until: now + DURATION_S,
             nonce,
         }
     }
@@ -65,15 +66,15 @@ impl Session {
         format!("{VERSION}.{operator}.{}.{nonce}", self.until)
     }
 
-    /// The cookie's value.
-    pub(super) fn seal(&self, keys: &Keys) -> String {
+    /// The value of the cookie.
+    pub(super) fn seal(&self, keys: &SessionKeys) -> String {
         let content = self.content();
         let proof = mac(&keys.session, &content).finalize().into_bytes();
         format!("{content}.{}", hex::encode(proof))
     }
 
-    /// Reads a cookie's value, if we wrote it and its time is not over.
-    pub(super) fn open(sealed: &str, keys: &Keys, now: i64) -> Option<Self> {
+    /// Reads the value of a cookie. None if its signature is wrong or the session has ended.
+    pub(super) fn open(sealed: &str, keys: &SessionKeys, now: i64) -> Option<Self> {
         let (content, proof) = sealed.rsplit_once('.')?;
         let proof = hex::decode(proof).ok()?;
         mac(&keys.session, content).verify_slice(&proof).ok()?;
@@ -92,10 +93,10 @@ impl Session {
     }
 }
 
-/// A name as it goes on record; none if it is empty, too long, or not of one line.
+/// A name, trimmed for the record. None if it is empty, too long, or has control characters.
 pub(super) fn name(given: &str) -> Option<String> {
     let name = given.trim();
-    let fits = !name.is_empty() && name.chars().count() <= NAME_MOST && !name.chars().any(char::is_control);
+    let fits = !name.is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
     fits.then(|| name.to_owned())
 }
 
@@ -111,37 +112,37 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn keys(token: &str) -> Keys {
-        Keys::of(&Token::new(token).expect("long enough"))
+    fn keys(token: &str) -> SessionKeys {
+        SessionKeys::of(&Token::new(token).expect("long enough"))
     }
 
-    fn ada() -> Session {
-        Session::new("Ada <script>".to_owned(), NOW, [7; 16])
+    fn ada() -> ConsoleSession {
+        ConsoleSession::new("Ada <script>".to_owned(), NOW, [7; 16])
     }
 
     #[test]
-    fn a_session_is_opened_by_whoever_knows_the_token_until_its_time_is_over() {
+    fn a_session_opens_with_the_same_token_until_it_ends() {
         let sealed = ada().seal(&keys("0123456789abcdef"));
-        let open = |token, now| Session::open(&sealed, &keys(token), now);
+        let open = |token, now| ConsoleSession::open(&sealed, &keys(token), now);
         assert_eq!(open("0123456789abcdef", NOW), Some(ada()));
-        assert_eq!(open("0123456789abcdef", NOW + SECONDS - 1), Some(ada()));
-        assert_eq!(open("0123456789abcdef", NOW + SECONDS), None);
+        assert_eq!(open("0123456789abcdef", NOW + DURATION_S - 1), Some(ada()));
+        assert_eq!(open("0123456789abcdef", NOW + DURATION_S), None);
         assert_eq!(open("0123456789abcdeF", NOW), None);
         let fits_a_cookie = |c: char| c.is_ascii_alphanumeric() || c == '.';
         assert!(sealed.chars().all(fits_a_cookie), "{sealed}");
     }
 
     #[test]
-    fn a_cookie_that_was_changed_is_none() {
+    fn a_changed_cookie_opens_no_session() {
         let keys = keys("0123456789abcdef");
         let sealed = ada().seal(&keys);
-        for place in 0..sealed.len() {
+        for index in 0..sealed.len() {
             let mut forged = sealed.clone().into_bytes();
-            forged[place] = if forged[place] == b'0' { b'1' } else { b'0' };
+            forged[index] = if forged[index] == b'0' { b'1' } else { b'0' };
             let forged = String::from_utf8(forged).expect("ASCII");
-            assert_eq!(Session::open(&forged, &keys, NOW), None, "{forged}");
+            assert_eq!(ConsoleSession::open(&forged, &keys, NOW), None, "{forged}");
         }
-        let later = sealed.replace(&(NOW + SECONDS).to_string(), &(NOW + 2 * SECONDS).to_string());
+        let later = sealed.replace(&(NOW + DURATION_S).to_string(), &(NOW + 2 * DURATION_S).to_string());
         for forged in [
             "",
             ".",
@@ -150,16 +151,16 @@ mod tests {
             &sealed[..sealed.len() - 2],
             &format!("{sealed}00"),
         ] {
-            assert_eq!(Session::open(forged, &keys, NOW), None, "{forged}");
+            assert_eq!(ConsoleSession::open(forged, &keys, NOW), None, "{forged}");
         }
     }
 
     #[test]
-    fn a_form_is_of_one_session_alone() {
+    fn a_form_token_fits_one_session_only() {
         let keys = keys("0123456789abcdef");
-        let form = keys.form(&ada());
+        let form = keys.form_token(&ada());
         assert!(keys.admits(&ada(), &form));
-        let again = Session {
+        let again = ConsoleSession {
             nonce: [8; 16],
             ..ada()
         };
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn a_name_is_one_short_line() {
         assert_eq!(name("  Ada Lovelace "), Some("Ada Lovelace".to_owned()));
-        let long = "x".repeat(NAME_MOST + 1);
+        let long = "x".repeat(NAME_CHARS_MAX + 1);
         for bad in ["", "  ", "a\nb", "a\u{1b}[2J", &long] {
             assert_eq!(name(bad), None, "{bad}");
         }

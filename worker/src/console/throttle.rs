@@ -1,4 +1,4 @@
-//! How often the token may be guessed. Pure; bounded by what it counts.
+//! Limits how often the token may be guessed. Pure. Its memory is bounded.
 
 use std::{
     collections::VecDeque,
@@ -6,32 +6,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For so long a wrong token is remembered.
+/// How long a wrong token counts.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Wrong tokens from one source in that time.
-const OF_ONE_MOST: usize = 5;
-/// Wrong tokens from all sources in that time.
-const OF_ALL_MOST: usize = 50;
+/// Wrong tokens from one network within the window.
+const PER_SOURCE_MAX: usize = 5;
+/// Wrong tokens from all networks within the window.
+const TOTAL_MAX: usize = 50;
 
-/// The wrong tokens of late.
+/// The wrong tokens within the window: when, and from which network.
 #[derive(Debug, Default)]
 pub(super) struct Throttle(VecDeque<(Instant, IpAddr)>);
 
 impl Throttle {
-    /// How long `source` must wait before its next try; none if it need not.
+    /// How long `source` must wait before its next try. None if it may try now.
     pub(super) fn wait(&mut self, source: IpAddr, now: Instant) -> Option<Duration> {
         self.0.retain(|(at, _)| now.duration_since(*at) < WINDOW);
         let source = network(source);
-        let until = |tries: &mut dyn Iterator<Item = Instant>, most: usize| {
+        let until = |tries: &mut dyn Iterator<Item = Instant>, max: usize| {
             let tries: Vec<Instant> = tries.collect();
-            // The first that must be forgotten before one more fits.
-            let first = tries.len().checked_sub(most)?;
+            // One more try is allowed once this one leaves the window.
+            let first = tries.len().checked_sub(max)?;
             tries
                 .get(first)
                 .map(|at| WINDOW.saturating_sub(now.duration_since(*at)))
         };
-        let own = until(&mut self.0.iter().filter(|t| t.1 == source).map(|t| t.0), OF_ONE_MOST);
-        let all = until(&mut self.0.iter().map(|t| t.0), OF_ALL_MOST);
+        let own = until(
+            &mut self.0.iter().filter(|t| t.1 == source).map(|t| t.0),
+            PER_SOURCE_MAX,
+        );
+        let all = until(&mut self.0.iter().map(|t| t.0), TOTAL_MAX);
         own.max(all)
     }
 
@@ -41,7 +44,8 @@ impl Throttle {
     }
 }
 
-/// Whoever has an address of IPv6 has all of its network.
+/// The source that is counted. A holder of an IPv6 address usually has the whole
+/// /64 network, so this is the source.
 fn network(source: IpAddr) -> IpAddr {
     match source {
         IpAddr::V4(_) => source,
@@ -58,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sixth_try_of_one_source_waits_and_others_do_not() {
+    fn the_sixth_try_from_one_source_waits_and_other_sources_do_not() {
         let (mut throttle, start) = (Throttle::default(), Instant::now());
         for second in 0..5 {
             let now = start + Duration::from_secs(second);
@@ -75,19 +79,19 @@ mod tests {
     }
 
     #[test]
-    fn many_sources_together_are_limited_too_and_so_is_the_memory() {
+    fn all_sources_together_are_limited_and_so_is_the_memory() {
         let (mut throttle, now) = (Throttle::default(), Instant::now());
         for source in 0..=255 {
             if throttle.wait(v4(source), now).is_none() {
                 throttle.failed(v4(source), now);
             }
         }
-        assert_eq!(throttle.0.len(), OF_ALL_MOST);
+        assert_eq!(throttle.0.len(), TOTAL_MAX);
         assert_eq!(throttle.wait(v4(200), now), Some(WINDOW));
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_source() {
+    fn an_ipv6_network_is_one_source() {
         let (mut throttle, now) = (Throttle::default(), Instant::now());
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
         for last in 1..=5 {

@@ -1,15 +1,17 @@
-//! One user: what they may use, what is left, why, and how it came.
+//! One user: entitlement, balances, and the events behind them.
 
 use super::{
-    Console,
-    dead_letters::of_somebody,
-    fields::Fields,
-    guard::Visitor,
-    layout::{self, Place, Thing, grouped, id, list, text, when_seconds, word},
-    picture,
-    problem::Problem,
-    reader::Look,
-    story,
+    charts,
+    database::PageSnapshot,
+    dead_letters::of_owner,
+    explanation,
+    fields::FormFields,
+    format::{counted, grouped, id, text, when_seconds, word},
+    layout::{self, NavItem, list},
+    links::{DetailPage, customer_link},
+    page_error::PageError,
+    state::Console,
+    visitor::Visitor,
 };
 use crate::{
     domain::{
@@ -25,70 +27,70 @@ use axum::{
 use maud::{Markup, html};
 use std::sync::Arc;
 
-/// The latest entries that are shown unless all are asked for.
-const ENTRIES_MOST: usize = 50;
-const LETTERS_MOST: i64 = 10;
+/// The latest entries of a history that are shown without `all`.
+const ENTRIES_MAX: usize = 50;
+const DEAD_LETTERS_MAX: i64 = 10;
 
 /// `GET /console/users/{id}`
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
     Extension(visitor): Extension<Visitor>,
-    Extension(fields): Extension<Fields>,
+    Extension(fields): Extension<FormFields>,
     Path(name): Path<String>,
-) -> Result<Markup, Problem> {
+) -> Result<Markup, PageError> {
     let (user, now) = (UserId::new(name.as_str()), visitor.now_ms / 1_000);
-    let mut look = console.reader.look().await?;
-    let row = store::console::entitlement(&mut look, &name).await?;
-    let balances = store::console::balances(&mut look, &name).await?;
-    let story = story::of_user(&mut look, &user, now).await?;
-    let letters = letters_of(&mut look, &user).await?;
-    look.end().await?;
-    let pages = Pages {
+    let mut snapshot = console.database.snapshot().await?;
+    let row = store::console::entitlement(&mut snapshot, &name).await?;
+    let balances = store::console::balances(&mut snapshot, &name).await?;
+    let explanation = explanation::of_user(&mut snapshot, &user, now).await?;
+    let dead_letters = dead_letters_of(&mut snapshot, &user).await?;
+    snapshot.end().await?;
+    let page = UserPage {
         visitor: &visitor,
-        entries_most: if fields.get("all").is_some() {
+        entries_max: if fields.get("all").is_some() {
             usize::MAX
         } else {
-            ENTRIES_MOST
+            ENTRIES_MAX
         },
-        path: Thing::User.path(&name).unwrap_or_default(),
+        path: DetailPage::User.path(&name).unwrap_or_default(),
     };
-    let known = match &story {
-        Some(story) => html! {
-            (has(story, &row, &balances))
-            (of_somebody(&letters, &visitor))
-            (pictures(story, now))
-            (pages.subscriptions(story))
-            (pages.meters(story))
+    let known = match &explanation {
+        Some(explanation) => html! {
+            (current(explanation, &row, &balances))
+            (of_owner(&dead_letters, &visitor))
+            (over_time(explanation, now))
+            (page.subscriptions(explanation))
+            (page.meters(explanation))
         },
-        None if letters.is_empty() => {
-            return Err(Problem::NotFound(format!(
-                "no event tells of user '{name}': check the id's spelling, that metadata.user_id or \
-                 client_reference_id is set at Stripe, and whether their events are dead letters of a customer"
+        None if dead_letters.is_empty() => {
+            return Err(PageError::NotFound(format!(
+                "no event names user '{name}'. Check the spelling of the id. Check that metadata.user_id or \
+                 client_reference_id is set at Stripe. Check whether the events are dead letters of a customer"
             )));
         }
         None => html! {
-            p { "Only dead letters tell of them: no event of theirs was applied." }
-            (of_somebody(&letters, &visitor))
+            p { "Only dead letters have this id. No event with it was applied." }
+            (of_owner(&dead_letters, &visitor))
         },
     };
     let title = format!("User {name}");
     let content = html! { h1 { "User " (id(&name)) } (known) };
-    Ok(layout::page(&visitor, Place::Elsewhere, &title, &content))
+    Ok(layout::page(&visitor, NavItem::None, &title, &content))
 }
 
-/// The dead letters of their usage and of their customers.
-async fn letters_of(look: &mut Look, user: &UserId) -> Result<Vec<DeadLetter>, Problem> {
-    let accounts = store::explain::accounts_of(look, user).await?;
+/// The dead letters of the user's usage reports and Stripe customers.
+async fn dead_letters_of(snapshot: &mut PageSnapshot, user: &UserId) -> Result<Vec<DeadLetter>, PageError> {
+    let accounts = store::explain::accounts_of(snapshot, user).await?;
     let owners = accounts.iter().map(AccountId::as_str).chain([user.as_str()]);
     let owners: Vec<String> = owners.map(str::to_owned).collect();
-    Ok(store::console::letters_of(look, &owners, LETTERS_MOST).await?)
+    Ok(store::console::letters_of(snapshot, &owners, DEAD_LETTERS_MAX).await?)
 }
 
-/// What they have, in words and as applications see it.
-fn has(story: &Explanation, row: &[(String, String)], balances: &[Balance]) -> Markup {
+/// What the user has now, in words and as applications see it.
+fn current(explanation: &Explanation, row: &[(String, String)], balances: &[Balance]) -> Markup {
     let columns: Vec<(&str, Markup)> = row.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
     html! {
-        section.summary aria-label="In short" { @for sentence in &story.summary { p { (text(sentence)) } } }
+        section.summary aria-label="Summary" { @for sentence in &explanation.summary { p { (text(sentence)) } } }
         div.columns {
             section aria-labelledby="entitlement" {
                 h2 #entitlement { "Entitlement" }
@@ -102,108 +104,113 @@ fn has(story: &Explanation, row: &[(String, String)], balances: &[Balance]) -> M
     }
 }
 
-fn pictures(story: &Explanation, now: i64) -> Markup {
+fn over_time(explanation: &Explanation, now: i64) -> Markup {
     html! {
         section aria-labelledby="time" {
             h2 #time { "Over time" }
             h3 { "Tier" }
-            (picture::tiers(&story.subscriptions, now))
-            @for (number, meter) in story.meters.iter().enumerate() {
+            (charts::tiers(&explanation.subscriptions, now))
+            @for (number, meter) in explanation.meters.iter().enumerate() {
                 h3 { "Available " code { (text(&meter.meter)) } }
-                (picture::balance(meter, now, number))
+                (charts::balance(meter, now, number))
             }
         }
     }
 }
 
-struct Pages<'a> {
+struct UserPage<'a> {
     visitor: &'a Visitor,
-    entries_most: usize,
+    entries_max: usize,
     path: String,
 }
 
-impl Pages<'_> {
-    fn subscriptions(&self, story: &Explanation) -> Markup {
+impl UserPage<'_> {
+    fn subscriptions(&self, explanation: &Explanation) -> Markup {
         html! {
-            section aria-labelledby="story" {
-                h2 #story { "Why: the subscriptions" }
-                @if story.subscriptions.is_empty() { p { "None." } }
-                @for chapter in &story.subscriptions { (self.chapter(chapter)) }
-                @if !story.others.is_empty() {
-                    h3 { "Beside the subscriptions" }
-                    (self.entries(&story.others))
+            section aria-labelledby="subscriptions" {
+                h2 #subscriptions { "Why: the subscriptions" }
+                @if explanation.subscriptions.is_empty() { p { "None." } }
+                @for history in &explanation.subscriptions { (self.subscription(history)) }
+                @if !explanation.others.is_empty() {
+                    h3 { "Other events" }
+                    (self.entries(&explanation.others))
                 }
             }
         }
     }
 
-    fn chapter(&self, chapter: &SubscriptionHistory) -> Markup {
+    fn subscription(&self, history: &SubscriptionHistory) -> Markup {
         html! {
             h3 {
-                "Subscription " (id(chapter.subscription.as_str()))
-                @if chapter.is_current { " " span.tag { "current" } }
+                "Subscription " (id(history.subscription.as_str()))
+                @if history.is_current { " " span.tag { "current" } }
             }
-            p { "Customer " (customer(chapter.customer.as_str())) }
-            @for note in &chapter.notes { p { (text(note)) } }
-            (self.entries(&chapter.entries))
+            p { "Customer " (customer_link(history.customer.as_str())) }
+            @for note in &history.notes { p { (text(note)) } }
+            (self.entries(&history.entries))
         }
     }
 
     fn entries(&self, entries: &[HistoryEntry]) -> Markup {
-        let skipped = entries.len().saturating_sub(self.entries_most);
+        let skipped = entries.len().saturating_sub(self.entries_max);
         html! {
             @if skipped > 0 {
-                p { (grouped(i64::try_from(skipped).unwrap_or(i64::MAX))) " earlier ones are left out. " a href={ (self.path) "?all=1" } { "Show all" } }
+                (self.skipped_note(skipped))
             }
-            ol.story { @for entry in &entries[skipped..] { li { (told(entry, self.visitor)) } } }
+            ol.timeline { @for entry in &entries[skipped..] { li { (history_entry(entry, self.visitor)) } } }
         }
     }
 
-    fn meters(&self, story: &Explanation) -> Markup {
+    fn skipped_note(&self, skipped: usize) -> Markup {
+        let skipped = i64::try_from(skipped).unwrap_or(i64::MAX);
+        html! {
+            p {
+                (counted(skipped, "earlier entry is not shown. ", "earlier entries are not shown. "))
+                a href={ (self.path) "?all=1" } { "Show all" }
+            }
+        }
+    }
+
+    fn meters(&self, explanation: &Explanation) -> Markup {
         html! {
             section aria-labelledby="meters" {
                 h2 #meters { "Why: the balances" }
-                @if story.meters.is_empty() { p { "None." } }
-                @for meter in &story.meters { (self.meter(meter)) }
+                @if explanation.meters.is_empty() { p { "None." } }
+                @for meter in &explanation.meters { (self.meter(meter)) }
             }
         }
     }
 
     fn meter(&self, meter: &MeterHistory) -> Markup {
         let lines = meter.summed_lines();
-        let skipped = lines.len().saturating_sub(self.entries_most);
+        let skipped = lines.len().saturating_sub(self.entries_max);
         let line = |at: Moment, words: &str| html! { li { (when_seconds(at.0, self.visitor)) p { (text(words)) } } };
         html! {
             h3 { "Meter " code { (text(&meter.meter)) } }
             p { (text(&meter.summary)) }
             @if skipped > 0 {
-                p { (grouped(i64::try_from(skipped).unwrap_or(i64::MAX))) " earlier lines are left out. " a href={ (self.path) "?all=1" } { "Show all" } }
+                (self.skipped_note(skipped))
             }
-            ol.story { @for (at, words) in &lines[skipped..] { (line(*at, words)) } }
+            ol.timeline { @for (at, words) in &lines[skipped..] { (line(*at, words)) } }
             @if !meter.corrections.is_empty() {
-                p { "Corrected in the ledger; the lines above have it in them:" }
-                ol.story { @for correction in &meter.corrections { (line(correction.at, &correction.words)) } }
+                p { "Corrections of the ledger. The lines above include them:" }
+                ol.timeline { @for correction in &meter.corrections { (line(correction.at, &correction.words)) } }
             }
         }
     }
 }
 
-/// What an event told and changed.
-pub(super) fn told(entry: &HistoryEntry, visitor: &Visitor) -> Markup {
+/// One entry of a history: its time, its event, and what changed.
+pub(super) fn history_entry(entry: &HistoryEntry, visitor: &Visitor) -> Markup {
     html! {
         (when_seconds(entry.at.0, visitor))
-        @if let Some(event) = &entry.event { " " (Thing::Event.link(event.as_str())) }
+        @if let Some(event) = &entry.event { " " (DetailPage::Event.link(event.as_str())) }
         @if let Some(kind) = &entry.event_type { " " (word(kind)) }
         @if let Some(detail) = &entry.detail { p { (text(detail)) } }
         @if !entry.changes.is_empty() {
             ul { @for change in &entry.changes { li { (text(&change.words)) } } }
         }
     }
-}
-
-/// A customer, and the way to what is known of them.
-pub(super) fn customer(of: &str) -> Markup {
-    html! { a href=(super::fields::link("/console/search", [("q", of)])) { (id(of)) } }
 }
 
 fn balance_table(balances: &[Balance]) -> Markup {
@@ -225,5 +232,5 @@ fn balance_table(balances: &[Balance]) -> Markup {
                 .collect()
         })
         .collect();
-    layout::table("As the application sees them", &head, &rows)
+    layout::table("As applications see them", &head, &rows)
 }

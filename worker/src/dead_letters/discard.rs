@@ -1,88 +1,101 @@
-//! `worker dead-letters discard`: removed for good, on record.
+//! `worker dead-letters discard`: removes dead letters for good. The record stays.
 
-use super::{MoveError, Selection, Tools, Turn, take::Shelf};
-use crate::store::{
-    action::{self, Deed, Operator},
-    dead_letter_queries,
+use super::{error::MoveError, lock::MoveLock, queue::DeadLetterQueue, selection::Selection, tools::MoveTools};
+use crate::{
+    plural::counted,
+    store::{
+        action::{self, Deed, Operator},
+        dead_letter_queries,
+    },
 };
 use std::{collections::HashSet, fmt::Write};
 
-/// What a discard did.
+/// The result of a discard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Discarded {
-    /// The action's number on record.
+pub struct DiscardReport {
+    /// The number of the action on record.
     pub action: i64,
-    /// Dead letters that wait for nobody any more.
-    pub letters: u64,
-    /// Of these, how many a worker or a retry queue has: they may be applied yet.
+    /// Dead letters that were discarded.
+    pub discarded: u64,
+    /// Those among them that a worker or a retry queue has. They may still be applied.
     pub elsewhere: i64,
-    /// Messages removed from the queue, those of dead letters resolved before
-    /// too. None if that failed: they go with the next replay or discard.
+    /// Messages removed from the queue, also those of dead letters that were resolved
+    /// before. None if that failed: the next replay or discard removes them.
     pub messages: Option<usize>,
 }
 
-/// Discards dead letters. Their record stays, with who did it and why; the event
-/// is still applied if it comes again and can be.
+/// Discards dead letters. The record stays, with the operator and the reason. If an
+/// event comes again and can be applied then, it is applied.
 ///
 /// # Errors
-/// What was not discarded is where it was.
+/// See [`MoveError`]. Dead letters that were not discarded are unchanged.
 pub async fn discard(
-    tools: &Tools,
+    tools: &MoveTools,
     selection: &Selection,
     operator: &Operator,
     why: &str,
-) -> Result<Discarded, MoveError> {
-    let mut turn = Turn::take(tools).await?;
-    let ids = selection.open(&mut turn.0).await?;
-    let mut shelf = Shelf::open(&tools.broker, &tools.topology).await?;
-    let action = turn
+) -> Result<DiscardReport, MoveError> {
+    let mut lock = MoveLock::take(tools).await?;
+    let ids = selection.open_ids(&mut lock.session).await?;
+    let mut queue = DeadLetterQueue::open(&tools.broker, &tools.topology).await?;
+    let action = lock
         .begin(operator, Deed::Discard, selection, Some(why), ids.len())
         .await?;
-    // First the record: a message whose dead letter is resolved is removed by
-    // whoever comes by next, if this process does not live to do it.
-    let elsewhere = dead_letter_queries::elsewhere(&mut turn.0, &ids).await?;
-    let letters = action::discard(&mut turn.0, action, &ids).await?;
-    let removed = remove(&mut shelf, &mut turn, ids.into_iter().collect()).await;
+    // The record comes first. If this process dies before it removes a message, the
+    // next replay or discard removes it, because its dead letter is resolved.
+    let elsewhere = dead_letter_queries::elsewhere(&mut lock.session, &ids).await?;
+    let discarded = action::discard(&mut lock.session, action, &ids).await?;
+    let removed = remove(&mut queue, &mut lock, ids.into_iter().collect()).await;
     let mut outcome = match &removed {
-        Ok(messages) => format!("{letters} discarded, {messages} messages removed"),
-        Err(error) => format!("{letters} discarded; their messages stay for the next replay or discard: {error}"),
+        Ok(messages) => {
+            let messages = counted(*messages, "message", "messages");
+            format!("{discarded} discarded, {messages} removed")
+        }
+        Err(error) => {
+            format!("{discarded} discarded; the messages stay in the queue until the next replay or discard: {error}")
+        }
     };
     if let Some(warning) = warning(elsewhere) {
         let _ = write!(outcome, "; {warning}");
     }
-    action::finish_action(&mut turn.0, action, &outcome).await?;
+    action::finish_action(&mut lock.session, action, &outcome).await?;
     tracing::info!(action, operator = operator.name, outcome, "dead letters discarded");
-    if let Err(error) = shelf.close().await {
-        tracing::debug!(%error, "the dead-letter queue could not be closed");
+    if let Err(error) = queue.close().await {
+        tracing::debug!(%error, "the connection to the dead-letter queue did not close cleanly");
     }
-    Ok(Discarded {
+    Ok(DiscardReport {
         action,
-        letters,
+        discarded,
         elsewhere,
         messages: removed.ok(),
     })
 }
 
-/// What whoever discards must know of those that a worker or a retry queue has.
+/// The warning for discarded dead letters that a worker or a retry queue has. None
+/// if there are none.
 #[must_use]
 pub fn warning(elsewhere: i64) -> Option<String> {
     let verb = if elsewhere == 1 { "is" } else { "are" };
     (elsewhere > 0)
-        .then(|| format!("{elsewhere} of them {verb} with a worker or in a retry queue, and may be applied yet"))
+        .then(|| format!("{elsewhere} of them {verb} with a worker or in a retry queue, and may still be applied"))
 }
 
-async fn remove(shelf: &mut Shelf, turn: &mut Turn, mut wanted: HashSet<String>) -> Result<usize, MoveError> {
+async fn remove(
+    queue: &mut DeadLetterQueue,
+    lock: &mut MoveLock,
+    mut wanted: HashSet<String>,
+) -> Result<usize, MoveError> {
     let mut removed = 0;
     while !wanted.is_empty() {
-        let Some((id, delivery)) = shelf.next().await? else {
+        let Some((id, delivery)) = queue.next().await? else {
             break;
         };
         if wanted.remove(&id) {
-            shelf.remove(&delivery.acker).await?;
+            queue.remove(&delivery.acker).await?;
             removed += 1;
         } else {
-            shelf.keep(id, delivery);
+            queue.keep(id, delivery);
         }
     }
-    Ok(removed + shelf.remove_resolved(&mut turn.0).await?)
+    Ok(removed + queue.remove_resolved(&mut lock.session).await?)
 }

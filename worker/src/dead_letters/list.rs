@@ -1,25 +1,28 @@
 //! `worker dead-letters list`: reads the record in PostgreSQL and touches no queue.
 
-use super::at_second;
+use super::words::rfc3339_seconds;
 use crate::store::dead_letter_queries::{self, DeadLetter, Filter};
 use shared::terminal::printable;
 use sqlx::PgPool;
 use std::io::{self, Write};
 
-/// Prints the open dead letters, oldest first: a table, or one JSON array.
+/// Prints the open dead letters, oldest first, as a table or one JSON array.
+///
+/// # Errors
+/// PostgreSQL's, or those of `out`.
 pub async fn list(pool: &PgPool, filter: &Filter, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let letters = dead_letter_queries::list(&mut *pool.acquire().await?, filter).await?;
+    let dead_letters = dead_letter_queries::list(&mut *pool.acquire().await?, filter).await?;
     if json {
-        serde_json::to_writer_pretty(&mut *out, &letters)?;
+        serde_json::to_writer_pretty(&mut *out, &dead_letters)?;
         writeln!(out)?;
     } else {
-        table(&letters, out)?;
+        table(&dead_letters, out)?;
     }
     Ok(())
 }
 
-fn table(letters: &[DeadLetter], out: &mut impl Write) -> io::Result<()> {
-    if letters.is_empty() {
+fn table(dead_letters: &[DeadLetter], out: &mut impl Write) -> io::Result<()> {
+    if dead_letters.is_empty() {
         return writeln!(out, "No dead letters.");
     }
     let head = [
@@ -34,17 +37,17 @@ fn table(letters: &[DeadLetter], out: &mut impl Write) -> io::Result<()> {
     ]
     .map(str::to_owned);
     let rows: Vec<[String; 8]> = std::iter::once(head)
-        .chain(letters.iter().map(|l| {
-            let kind = if l.kind.is_empty() { "-" } else { &l.kind };
+        .chain(dead_letters.iter().map(|d| {
+            let kind = if d.kind.is_empty() { "-" } else { &d.kind };
             let texts = [
-                &l.id,
+                &d.id,
                 kind,
-                &l.reason,
-                l.customer.as_deref().unwrap_or("-"),
-                &l.attempts.to_string(),
-                &at_second(l.first_failed),
-                &at_second(l.last_failed),
-                &l.detail,
+                &d.reason,
+                d.customer.as_deref().unwrap_or("-"),
+                &d.attempts.to_string(),
+                &rfc3339_seconds(d.first_failed),
+                &rfc3339_seconds(d.last_failed),
+                &d.detail,
             ];
             texts.map(printable)
         }))
@@ -71,8 +74,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_aligns_and_lets_no_control_character_through() {
-        let letter = |id: &str, kind: &str| DeadLetter {
+    fn a_table_aligns_its_columns_and_shows_no_control_character() {
+        let dead_letter = |id: &str, kind: &str| DeadLetter {
             id: id.to_owned(),
             kind: kind.to_owned(),
             reason: "malformed".to_owned(),
@@ -87,7 +90,11 @@ mod tests {
             resolution: None,
         };
         let mut out = Vec::new();
-        table(&[letter("evt_1", "invoice.paid"), letter("evt_22", "")], &mut out).expect("memory");
+        table(
+            &[dead_letter("evt_1", "invoice.paid"), dead_letter("evt_22", "")],
+            &mut out,
+        )
+        .expect("memory");
         let text = String::from_utf8(out).expect("text");
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(

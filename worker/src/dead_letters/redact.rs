@@ -1,15 +1,15 @@
-//! A payload without what is secret or personal. What is not known to be
-//! harmless is hidden: a value is shown only if it looks like an id, a word of
-//! Stripe's, a number or a time, and its key names nothing personal.
+//! Hides secret and personal data in a payload. A value is shown only if it looks
+//! like an id, a word of Stripe's, a number or a time, and its key names nothing
+//! personal. Everything else is hidden.
 
 use serde_json::Value;
 use std::net::IpAddr;
 
-/// What stands in a hidden value's place.
+/// The text that replaces a hidden value.
 pub const HIDDEN: &str = "[redacted]";
 
-/// Parts of keys below which nothing is shown, in lower case.
-const PERSONAL: [&str; 38] = [
+/// If a key contains one of these in any case, its value is hidden.
+const PERSONAL_PARTS: [&str; 38] = [
     "name",
     "email",
     "phone",
@@ -50,47 +50,66 @@ const PERSONAL: [&str; 38] = [
     "evidence",
 ];
 
-/// Whole words of keys, between underscores, below which nothing is shown.
+/// If one of these is a whole word of a key, between underscores, its value is hidden.
 const PERSONAL_WORDS: [&str; 5] = ["ip", "addr", "key", "code", "pin"];
-/// Keys that hold one of these words and are ours, or Stripe's own.
-const KNOWN: [&str; 5] = [
+/// Keys with one of these words that are not personal: Tollbridge's and Stripe's.
+const KNOWN_KEYS: [&str; 5] = [
     "lookup_key",
     "idempotency_key",
     "decline_code",
     "failure_code",
     "reason_code",
 ];
-/// All that is shown of metadata, which may hold anything: what we read.
-const METADATA: [&str; 4] = ["user_id", "pack", "quantity", "tier"];
+/// The keys of metadata that Tollbridge reads. Only these are shown, because
+/// metadata may contain anything.
+const METADATA_KEYS: [&str; 4] = ["user_id", "pack", "quantity", "tier"];
 
-/// Words that hold a part of those above and yet are nothing personal.
-const HARMLESS: [&str; 2] = ["tokens", "nickname"];
+/// Words that contain a personal part but are not personal.
+const HARMLESS_WORDS: [&str; 2] = ["tokens", "nickname"];
+/// The keys that identify a usage report. They are shown: the dead letter's id is
+/// made of them, and every page and command shows it.
+const USAGE_ID_KEYS: [&str; 2] = ["source", "id"];
 
-/// A payload for people: indented JSON with what is secret or personal hidden;
-/// for what is not JSON only how long it is.
+/// A payload for operators: indented JSON with secret and personal data hidden. Of a
+/// payload that is not JSON it says only the length.
 #[must_use]
 pub fn redacted(body: &[u8]) -> String {
     let Ok(mut value) = serde_json::from_slice::<Value>(body) else {
         return format!("{} bytes that are not JSON; --raw shows them", body.len());
     };
+    let usage_id = usage_id(&value);
     hide(&mut value, "");
+    if let Some(fields) = value.as_object_mut() {
+        fields.extend(usage_id);
+    }
     serde_json::to_string_pretty(&value).unwrap_or_default()
+}
+
+/// The fields that identify a usage report, a `CloudEvents` object with a
+/// `specversion`. Empty for any other payload.
+fn usage_id(value: &Value) -> Vec<(String, Value)> {
+    if value.get("specversion").is_none() {
+        return Vec::new();
+    }
+    let field = |key: &str| Some((key.to_owned(), value.get(key)?.clone()));
+    let fields = USAGE_ID_KEYS.into_iter().filter_map(field);
+    fields.filter(|(_, value)| value.is_string()).collect()
 }
 
 fn hide(value: &mut Value, key: &str) {
     match value {
-        _ if personal(key) && !value.is_null() => *value = Value::String(HIDDEN.to_owned()),
-        Value::String(text) if !harmless(text) => HIDDEN.clone_into(text),
+        _ if is_personal(key) && !value.is_null() => *value = Value::String(HIDDEN.to_owned()),
+        Value::String(text) if !is_harmless(text) => HIDDEN.clone_into(text),
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, "")),
         Value::Object(fields) => {
-            // A key may be an e-mail address too.
-            let odd: Vec<String> = fields.keys().filter(|key| !harmless(key)).cloned().collect();
-            for (number, key) in odd.into_iter().enumerate() {
+            // A key may be personal too, such as an e-mail address.
+            let odd_keys: Vec<String> = fields.keys().filter(|key| !is_harmless(key)).cloned().collect();
+            for (number, key) in odd_keys.into_iter().enumerate() {
                 fields.remove(&key);
                 fields.insert(format!("{HIDDEN} {}", number + 1), Value::String(HIDDEN.to_owned()));
             }
             for (name, item) in fields.iter_mut() {
-                if key == "metadata" && !METADATA.contains(&name.as_str()) && !item.is_null() {
+                if key == "metadata" && !METADATA_KEYS.contains(&name.as_str()) && !item.is_null() {
                     *item = Value::String(HIDDEN.to_owned());
                 } else {
                     hide(item, name);
@@ -101,26 +120,30 @@ fn hide(value: &mut Value, key: &str) {
     }
 }
 
-fn personal(key: &str) -> bool {
+fn is_personal(key: &str) -> bool {
     let mut key = key.to_lowercase();
-    for word in HARMLESS {
+    for word in HARMLESS_WORDS {
         key = key.replace(word, "");
     }
     let mut words = key.split('_');
-    PERSONAL.iter().any(|part| key.contains(part))
-        || (!KNOWN.contains(&key.as_str()) && words.any(|word| PERSONAL_WORDS.contains(&word)))
+    PERSONAL_PARTS.iter().any(|part| key.contains(part))
+        || (!KNOWN_KEYS.contains(&key.as_str()) && words.any(|word| PERSONAL_WORDS.contains(&word)))
 }
 
-/// Whether a text is an id, a word, a number or a time: at most 255 letters,
-/// digits and what stands between them. No white space, so no sentence; no `@`,
-/// so no e-mail; no `/`, so no link; no `+`, so no phone number.
-fn harmless(text: &str) -> bool {
-    let between = |c: char| matches!(c, '_' | '-' | '.' | ':' | '#');
-    let key_of_stripes = ["sk_", "rk_", "pk_", "whsec_"]
+/// Whether a text looks like an id, a word, a number or a time: at most 255 ASCII
+/// letters, digits and a few separators. There is no white space, so it is no
+/// sentence. Likewise `@`, `/` and `+` are not allowed: no e-mail address, no link,
+/// no phone number.
+fn is_harmless(text: &str) -> bool {
+    let is_separator = |c: char| matches!(c, '_' | '-' | '.' | ':' | '#');
+    let is_secret_key = ["sk_", "rk_", "pk_", "whsec_"]
         .iter()
         .any(|start| text.starts_with(start));
-    let address = text.parse::<IpAddr>().is_ok();
-    text.len() <= 255 && !key_of_stripes && !address && text.chars().all(|c| c.is_ascii_alphanumeric() || between(c))
+    let is_ip_address = text.parse::<IpAddr>().is_ok();
+    text.len() <= 255
+        && !is_secret_key
+        && !is_ip_address
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || is_separator(c))
 }
 
 #[cfg(test)]
@@ -129,7 +152,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn ids_words_numbers_and_times_are_shown_and_everything_else_is_not() {
+    fn only_ids_words_numbers_and_times_are_shown() {
         let body = json!({
             "id": "evt_1", "type": "customer.subscription.updated", "created": 1_700_000_000, "livemode": false,
             "data": {"object": {
@@ -177,7 +200,24 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_no_json_only_the_length_is_told() {
+    fn of_a_payload_that_is_not_json_only_the_length_is_shown() {
         assert_eq!(redacted(b"secret"), "6 bytes that are not JSON; --raw shows them");
+    }
+
+    #[test]
+    fn the_source_and_the_id_of_a_usage_report_are_shown() {
+        let report = json!({
+            "specversion": "1.0", "type": "usage", "source": "/chat", "id": "answer 7", "subject": "ann@example.com",
+            "data": {"meter": "tokens", "source": "/chat"},
+        });
+        let shown: Value = serde_json::from_str(&redacted(report.to_string().as_bytes())).expect("JSON");
+        assert_eq!((&shown["source"], &shown["id"]), (&json!("/chat"), &json!("answer 7")));
+        assert_eq!(
+            (&shown["subject"], &shown["data"]["source"]),
+            (&json!(HIDDEN), &json!(HIDDEN))
+        );
+        let event = json!({"id": "evt_1", "source": "/chat"});
+        let shown: Value = serde_json::from_str(&redacted(event.to_string().as_bytes())).expect("JSON");
+        assert_eq!(shown["source"], HIDDEN);
     }
 }

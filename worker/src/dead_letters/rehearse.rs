@@ -1,5 +1,5 @@
-//! `worker dead-letters replay --dry-run`: what dead letters would change, found
-//! by applying them for real and taking it back.
+//! `worker dead-letters replay --dry-run`: finds what dead letters would change. It
+//! applies them in a transaction and rolls it back.
 
 use crate::{
     apply::transaction::{self, ApplyOutcome, UserRows},
@@ -12,71 +12,74 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use shared::message::{Meta, Source, now_ms};
-use shared::terminal::printable;
+use shared::{
+    message::{Meta, Source, now_ms},
+    terminal::printable,
+};
 use sqlx::PgPool;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
 };
 
-/// Dead letters rehearsed together; see what the ones before them would change.
-pub const AT_ONCE: usize = 20;
+/// Most dead letters that are rehearsed in one transaction. Each sees the changes of
+/// those before it.
+pub const BATCH_MAX: usize = 20;
 
-/// What would become of some dead letters.
+/// What a replay would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rehearsal {
-    /// Of each, in the order given.
-    pub letters: Vec<Letter>,
-    /// The rows that applications read and that would be others.
+    /// What would become of each dead letter, in the order of the given ids.
+    pub dead_letters: Vec<RehearsedDeadLetter>,
+    /// The rows that applications read and that would change.
     pub changes: Vec<RowChange>,
 }
 
 /// What would become of a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Letter {
-    /// Its id.
+pub struct RehearsedDeadLetter {
+    /// The id of the dead letter.
     pub id: String,
     /// `applied`, `ignored`, `dead` again, `busy` (its customer is locked right
-    /// now), `duplicate` (it took effect before), `failed` or `unknown` (its body
-    /// is not stored any more, or only Stripe can tell).
+    /// now), `duplicate` (it was applied before), `failed` or `unknown` (its body
+    /// is not stored any more, or it needs a look-up at Stripe).
     pub would_be: &'static str,
-    /// Why, if it would not be applied.
+    /// The reason, if it would not be applied.
     pub why: Option<String>,
 }
 
-/// A row of `billing.entitlements` or `billing.balances` that would be another.
+/// A row of `billing.entitlements` or `billing.balances` that would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RowChange {
-    /// Whose.
+    /// The user of the row.
     pub user_id: String,
-    /// Of balances, the meter.
+    /// The meter of a balance. None for an entitlement.
     pub meter: Option<String>,
-    /// The columns that would be others: name, value now, value then. A row that
-    /// is new has null for all it has now.
+    /// The columns that would change: name, value now, value then. The values of a
+    /// new row are null now.
     pub columns: Vec<(String, Value, Value)>,
 }
 
-/// What these dead letters would change if they were replayed now, at most
-/// [`AT_ONCE`] of them; where the database refuses them together, one by one, as
-/// a worker would.
+/// Finds what these dead letters, at most [`BATCH_MAX`], would change if they were
+/// replayed now. If the database refuses them together, each is tried alone, as a
+/// worker does.
 ///
 /// # Errors
 /// PostgreSQL's or the network's.
 pub async fn rehearse(pool: &PgPool, reader: &EventReader, ids: &[String]) -> Result<Rehearsal, sqlx::Error> {
-    match together(pool, reader, ids).await {
+    match rehearse_together(pool, reader, ids).await {
         Err(error) if error.as_database_error().is_some() && ids.len() > 1 => {
             let mut all = Rehearsal {
-                letters: Vec::new(),
+                dead_letters: Vec::new(),
                 changes: Vec::new(),
             };
             for id in ids {
                 let id = std::slice::from_ref(id);
-                let one = match together(pool, reader, id).await {
+                let one = match rehearse_together(pool, reader, id).await {
                     Err(error) if error.as_database_error().is_some() => Rehearsal::failed(id, &error),
                     one => one?,
                 };
-                all.letters.extend(one.letters);
+                all.dead_letters.extend(one.dead_letters);
                 all.changes.extend(one.changes);
             }
             Ok(all)
@@ -86,7 +89,7 @@ pub async fn rehearse(pool: &PgPool, reader: &EventReader, ids: &[String]) -> Re
     }
 }
 
-async fn together(pool: &PgPool, reader: &EventReader, ids: &[String]) -> Result<Rehearsal, sqlx::Error> {
+async fn rehearse_together(pool: &PgPool, reader: &EventReader, ids: &[String]) -> Result<Rehearsal, sqlx::Error> {
     let stored = dead_letter_queries::stored(&mut *pool.acquire().await?, ids, false).await?;
     let items: BTreeMap<String, ParsedMessage> = stored
         .into_iter()
@@ -95,9 +98,9 @@ async fn together(pool: &PgPool, reader: &EventReader, ids: &[String]) -> Result
     let readable: Vec<&ParsedMessage> = items.values().filter(|item| item.meaning.is_ok()).collect();
     let rehearsed = transaction::rehearse(pool, &readable, now_ms()).await?;
     let events = readable.iter().map(|item| item.envelope.id.as_str());
-    let verdicts = events.zip(rehearsed.outcomes).collect();
+    let outcomes = events.zip(rehearsed.outcomes).collect();
     Ok(Rehearsal {
-        letters: ids.iter().map(|id| letter(id, items.get(id), &verdicts)).collect(),
+        dead_letters: ids.iter().map(|id| outcome(id, items.get(id), &outcomes)).collect(),
         changes: changes(&rehearsed.before, &rehearsed.after),
     })
 }
@@ -108,11 +111,11 @@ fn prepared(stored: Stored, reader: &EventReader) -> ParsedMessage {
     reader.read(stored.body, meta)
 }
 
-fn letter(id: &str, item: Option<&ParsedMessage>, verdicts: &BTreeMap<&str, ApplyOutcome>) -> Letter {
-    let (would_be, why) = match item.map(|item| (&item.meaning, verdicts.get(item.envelope.id.as_str()))) {
+fn outcome(id: &str, item: Option<&ParsedMessage>, outcomes: &BTreeMap<&str, ApplyOutcome>) -> RehearsedDeadLetter {
+    let (would_be, why) = match item.map(|item| (&item.meaning, outcomes.get(item.envelope.id.as_str()))) {
         None => ("unknown", Some("its body is not stored any more".to_owned())),
         Some((Ok(Meaning::NeedsLookup(_)), _)) => {
-            let why = "only Stripe can tell; a worker that has STRIPE_SECRET_KEY asks it";
+            let why = "it needs a look-up at Stripe; a worker with STRIPE_SECRET_KEY does it";
             ("unknown", Some(why.to_owned()))
         }
         Some((Err(refusal), _)) => ("dead", Some(format!("{}: {}", refusal.reason.as_str(), refusal.detail))),
@@ -121,9 +124,9 @@ fn letter(id: &str, item: Option<&ParsedMessage>, verdicts: &BTreeMap<&str, Appl
         }
         Some((Ok(_), Some(ApplyOutcome::Applied))) => ("applied", None),
         Some((Ok(Meaning::Ignored(why)), _)) => ("ignored", Some((*why).to_owned())),
-        Some((Ok(_), _)) => ("duplicate", Some("it took effect before".to_owned())),
+        Some((Ok(_), _)) => ("duplicate", Some("it was applied before".to_owned())),
     };
-    Letter {
+    RehearsedDeadLetter {
         id: id.to_owned(),
         would_be,
         why,
@@ -134,15 +137,15 @@ fn letter(id: &str, item: Option<&ParsedMessage>, verdicts: &BTreeMap<&str, Appl
 fn changes(before: &UserRows, after: &UserRows) -> Vec<RowChange> {
     let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let change = |key: &(String, Option<String>)| {
-        let (was, will) = (before.get(key), after.get(key));
+        let (now, then) = (before.get(key), after.get(key));
         let fields = |row: Option<&Value>| row.and_then(Value::as_object).cloned().unwrap_or_default();
-        let (was, will) = (fields(was), fields(will));
-        let names: BTreeSet<&String> = was.keys().chain(will.keys()).collect();
+        let (now, then) = (fields(now), fields(then));
+        let names: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
         let value = |row: &serde_json::Map<String, Value>, name: &str| row.get(name).cloned().unwrap_or_default();
         let columns: Vec<_> = names
             .into_iter()
-            .map(|name| (name.clone(), value(&was, name), value(&will, name)))
-            .filter(|(_, was, will)| was != will)
+            .map(|name| (name.clone(), value(&now, name), value(&then, name)))
+            .filter(|(_, now, then)| now != then)
             .collect();
         (!columns.is_empty()).then(|| RowChange {
             user_id: key.0.clone(),
@@ -154,58 +157,61 @@ fn changes(before: &UserRows, after: &UserRows) -> Vec<RowChange> {
 }
 
 impl Rehearsal {
-    /// The database refuses these.
+    /// The result if the database refuses these dead letters.
     fn failed(ids: &[String], error: &sqlx::Error) -> Self {
-        let busy = matches!(DatabaseFault::of(error), DatabaseFault::Conflict) || is_locked(error);
-        let letter = |id: &String| Letter {
+        let is_busy = matches!(DatabaseFault::of(error), DatabaseFault::Conflict) || is_locked(error);
+        let dead_letter = |id: &String| RehearsedDeadLetter {
             id: id.clone(),
-            would_be: if busy { "busy" } else { "failed" },
+            would_be: if is_busy { "busy" } else { "failed" },
             why: Some(error.to_string()),
         };
         Self {
-            letters: ids.iter().map(letter).collect(),
+            dead_letters: ids.iter().map(dead_letter).collect(),
             changes: Vec::new(),
         }
     }
 
-    /// Writes it for people.
+    /// Writes the rehearsal as text.
     ///
     /// # Errors
     /// Those of `out`.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        for letter in &self.letters {
-            let why = letter.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        for dead_letter in &self.dead_letters {
+            let why = dead_letter
+                .why
+                .as_ref()
+                .map_or_else(String::new, |why| format!(": {why}"));
             writeln!(
                 out,
                 "{}",
-                printable(&format!("{} would be {}{why}", letter.id, letter.would_be))
+                printable(&format!("{} would be {}{why}", dead_letter.id, dead_letter.would_be))
             )?;
         }
         for change in &self.changes {
             writeln!(out, "{}", printable(&change.title()))?;
-            for (column, was, will) in &change.columns {
-                let line = format!("  {column}: {} → {}", in_words(was), in_words(will));
+            for (column, now, then) in &change.columns {
+                let line = format!("  {column}: {} → {}", value_in_words(now), value_in_words(then));
                 writeln!(out, "{}", printable(&line))?;
             }
         }
         Ok(())
     }
 
-    /// Whether no row that applications read would be another.
+    /// Whether no row that applications read would change.
     #[must_use]
     pub fn changes_nothing(&self) -> bool {
         self.changes.is_empty()
     }
 }
 
-/// PostgreSQL's `lock_not_available`: somebody else held a row too long.
+/// PostgreSQL's `lock_not_available`: another transaction locked a row for too long.
 fn is_locked(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.as_deref() == Some("55P03")
 }
 
 impl RowChange {
-    /// Which row, in words.
+    /// The row, in words.
     #[must_use]
     pub fn title(&self) -> String {
         match &self.meter {
@@ -217,7 +223,7 @@ impl RowChange {
 
 /// A column's value in words.
 #[must_use]
-pub fn in_words(value: &Value) -> String {
+pub fn value_in_words(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),
         Value::String(text) => text.clone(),
@@ -231,13 +237,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_what_differs_is_told_and_a_new_row_whole() {
+    fn only_changed_columns_are_written_and_a_new_row_whole() {
         let entitlement = |tier: &str| (("u1".to_owned(), None), json!({"tier": tier, "entitled": true}));
         let balance = (("u1".to_owned(), Some("tokens".to_owned())), json!({"used": 1}));
         let before = UserRows::from([entitlement("basic")]);
         let after = UserRows::from([entitlement("plus"), balance]);
         let rehearsal = Rehearsal {
-            letters: vec![Letter {
+            dead_letters: vec![RehearsedDeadLetter {
                 id: "evt_1".to_owned(),
                 would_be: "applied",
                 why: None,

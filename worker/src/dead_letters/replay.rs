@@ -1,11 +1,14 @@
-//! `worker dead-letters replay`: publish, confirm, then remove. Killed at any
-//! moment it loses nothing: a message is removed only after its copy is stored,
-//! and two copies have one effect.
+//! `worker dead-letters replay`: publishes a message, waits for the broker's
+//! confirmation, then removes the old copy. A kill at any moment loses nothing: if
+//! both copies remain, they have one effect.
 
-use super::{MoveError, Selection, Tools, Turn, take::Shelf};
-use crate::store::{
-    action::{self, Deed, Operator, Standing},
-    dead_letter_queries,
+use super::{error::MoveError, lock::MoveLock, queue::DeadLetterQueue, selection::Selection, tools::MoveTools};
+use crate::{
+    plural::counted,
+    store::{
+        action::{self, Deed, Operator, Standing},
+        dead_letter_queries,
+    },
 };
 use futures_util::future::join_all;
 use lapin::message::Delivery;
@@ -16,64 +19,67 @@ use shared::{
 use sqlx::PgPool;
 use std::{collections::HashSet, fmt::Write, time::Duration};
 
-/// Messages on their way at once.
-const AT_ONCE: usize = 100;
+/// Most messages that are published at once.
+const BATCH_MAX: usize = 100;
 
-/// What a replay did.
+/// The result of a replay, or its progress so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Replayed {
-    /// The action's number on record.
+pub struct ReplayReport {
+    /// The number of the action on record.
     pub action: i64,
     /// Dead letters that were selected.
     pub wanted: usize,
-    /// Put back to work.
+    /// Dead letters that were put back to work.
     pub done: usize,
-    /// Of these, how many were not in the queue, and were made again from what
-    /// is stored.
+    /// Those among them whose message was not in the queue. A new message was made from
+    /// the stored body.
     pub recovered: usize,
-    /// Not in the queue, because a worker or a retry queue has them, or not stored any more.
+    /// Dead letters that were not put back: a worker or a retry queue has the message,
+    /// or its body is not stored any more.
     pub elsewhere: usize,
-    /// Messages of dead letters that were resolved already, removed from the queue.
-    pub tidied: usize,
+    /// Messages of resolved dead letters that were removed from the queue.
+    pub removed: usize,
 }
 
-impl Replayed {
+impl ReplayReport {
     /// In words, for the record.
     #[must_use]
     pub fn words(&self) -> String {
         let mut words = format!("{} of {} put back to work", self.done, self.wanted);
-        for (count, what) in [
-            (self.recovered, "made again from what is stored"),
-            (self.elsewhere, "on their way already, or not stored any more"),
-            (self.tidied, "messages of resolved ones removed"),
-        ] {
-            if count > 0 {
-                let _ = write!(words, ", {count} {what}");
-            }
+        // Writing to a string cannot fail.
+        if self.recovered > 0 {
+            let _ = write!(words, ", {} from the stored body", self.recovered);
+        }
+        if self.elsewhere > 0 {
+            let _ = write!(words, ", {} already on the way or not stored any more", self.elsewhere);
+        }
+        if self.removed > 0 {
+            let messages = counted(self.removed, "message", "messages");
+            let _ = write!(words, ", {messages} of resolved dead letters removed");
         }
         words
     }
 }
 
 /// A message to put back to work.
-struct Again {
+struct ReplayMessage {
     id: String,
     meta: Meta,
     kind: String,
     body: Vec<u8>,
-    /// How to remove it from the dead-letter queue, if it is there.
-    delivery: Option<lapin::Acker>,
+    /// Removes the old copy from the dead-letter queue, if it is there.
+    old_copy: Option<lapin::Acker>,
 }
 
-impl Again {
-    fn of(id: String, delivery: Delivery) -> Self {
+impl ReplayMessage {
+    fn taken(id: String, delivery: Delivery) -> Self {
         let kind = delivery.properties.kind().as_ref();
         Self {
             id,
             meta: Meta::read(&delivery.properties),
             kind: kind.map(ToString::to_string).unwrap_or_default(),
             body: delivery.data,
-            delivery: Some(delivery.acker),
+            old_copy: Some(delivery.acker),
         }
     }
 
@@ -85,12 +91,12 @@ impl Again {
             meta,
             kind: stored.kind,
             body: stored.body,
-            delivery: None,
+            old_copy: None,
         }
     }
 
-    /// A fresh start: its attempts count anew.
-    fn fresh(&self) -> Meta {
+    /// The metadata of the new copy: its attempts are counted from zero.
+    fn fresh_meta(&self) -> Meta {
         Meta {
             attempts: 0,
             first_failed_at_ms: None,
@@ -100,126 +106,130 @@ impl Again {
     }
 }
 
-/// Puts dead letters back to work. `progress` is told what is done so far, first
-/// when it is on record that it begins.
+/// Puts dead letters back to work. Calls `progress` when the action is on record,
+/// then after each batch.
 ///
 /// # Errors
-/// What was not put back is where it was; the record says how far it got.
+/// See [`MoveError`]. Messages that were not put back are where they were. The record
+/// has the number of those that were.
 pub async fn replay(
-    tools: &Tools,
+    tools: &MoveTools,
     selection: &Selection,
     operator: &Operator,
     why: Option<&str>,
-    progress: impl FnMut(&Replayed) + Send,
-) -> Result<Replayed, MoveError> {
-    let mut turn = Turn::take(tools).await?;
-    let wanted = selection.open(&mut turn.0).await?;
-    let shelf = Shelf::open(&tools.broker, &tools.topology).await?;
-    let action = turn.begin(operator, Deed::Replay, selection, why, wanted.len()).await?;
-    let mut replay = Replay {
+    progress: impl FnMut(&ReplayReport) + Send,
+) -> Result<ReplayReport, MoveError> {
+    let mut lock = MoveLock::take(tools).await?;
+    let wanted = selection.open_ids(&mut lock.session).await?;
+    let queue = DeadLetterQueue::open(&tools.broker, &tools.topology).await?;
+    let action = lock.begin(operator, Deed::Replay, selection, why, wanted.len()).await?;
+    let mut run = ReplayRun {
         tools,
-        turn,
-        shelf,
-        so_far: Replayed {
+        lock,
+        queue,
+        so_far: ReplayReport {
             action,
             wanted: wanted.len(),
-            ..Replayed::default()
+            ..ReplayReport::default()
         },
         progress,
     };
-    (replay.progress)(&replay.so_far);
+    (run.progress)(&run.so_far);
     let by_filter = !matches!(selection, Selection::Ids(_));
-    let ended = replay.all(wanted, by_filter).await;
-    let mut outcome = replay.so_far.words();
+    let ended = run.move_all(wanted, by_filter).await;
+    let mut outcome = run.so_far.words();
     if let Err(error) = &ended {
         let _ = write!(outcome, "; stopped: {error}");
     }
-    let noted = action::finish_action(&mut replay.turn.0, action, &outcome).await;
-    let closed = replay.shelf.close().await;
+    let noted = action::finish_action(&mut run.lock.session, action, &outcome).await;
+    let closed = run.queue.close().await;
     tracing::info!(action, operator = operator.name, outcome, "dead letters replayed");
     ended?;
     noted?;
     closed?;
-    Ok(replay.so_far)
+    Ok(run.so_far)
 }
 
-struct Replay<'a, P> {
-    tools: &'a Tools,
-    turn: Turn,
-    shelf: Shelf,
-    so_far: Replayed,
+struct ReplayRun<'a, P> {
+    tools: &'a MoveTools,
+    lock: MoveLock,
+    queue: DeadLetterQueue,
+    so_far: ReplayReport,
     progress: P,
 }
 
-impl<P: FnMut(&Replayed) + Send> Replay<'_, P> {
-    async fn all(&mut self, wanted: Vec<String>, by_filter: bool) -> Result<(), MoveError> {
+impl<P: FnMut(&ReplayReport) + Send> ReplayRun<'_, P> {
+    async fn move_all(&mut self, wanted: Vec<String>, by_filter: bool) -> Result<(), MoveError> {
         let mut missing: HashSet<String> = wanted.into_iter().collect();
         let mut found = Vec::new();
-        // Who has found the ids asked for is done; by a filter the whole queue is gone through, to
-        // leave nothing in it that is resolved.
+        // A replay by ids stops once it has found them. A replay by filter reads the whole queue,
+        // to remove the messages of resolved dead letters too.
         while !missing.is_empty() || by_filter {
-            let Some((id, delivery)) = self.shelf.next().await? else {
+            let Some((id, delivery)) = self.queue.next().await? else {
                 break;
             };
             if missing.remove(&id) {
-                found.push(Again::of(id, delivery));
+                found.push(ReplayMessage::taken(id, delivery));
             } else {
-                self.shelf.keep(id, delivery);
+                self.queue.keep(id, delivery);
             }
-            if found.len() == AT_ONCE {
+            if found.len() == BATCH_MAX {
                 self.publish(std::mem::take(&mut found)).await?;
             }
         }
         self.publish(found).await?;
         self.recover(missing.into_iter().collect(), by_filter).await?;
-        self.so_far.tidied = self.shelf.remove_resolved(&mut self.turn.0).await?;
+        self.so_far.removed = self.queue.remove_resolved(&mut self.lock.session).await?;
         Ok(())
     }
 
-    /// What should be in the queue and is not is made again from what is stored;
-    /// who is asked for by its id is, wherever its message may be.
+    /// Publishes messages that were not in the queue, from their stored bodies. With
+    /// `only_queued` only those that the record expects in the queue. A dead letter
+    /// given by its id is published wherever its message is.
     async fn recover(&mut self, missing: Vec<String>, only_queued: bool) -> Result<(), MoveError> {
-        for ids in missing.chunks(AT_ONCE) {
-            let stored = dead_letter_queries::stored(&mut self.turn.0, ids, only_queued).await?;
-            self.publish(stored.into_iter().map(Again::stored).collect()).await?;
+        for ids in missing.chunks(BATCH_MAX) {
+            let stored = dead_letter_queries::stored(&mut self.lock.session, ids, only_queued).await?;
+            self.publish(stored.into_iter().map(ReplayMessage::stored).collect())
+                .await?;
         }
         self.so_far.elsewhere = missing.len() - self.so_far.recovered;
         Ok(())
     }
 
-    /// Notes, publishes, and removes what the broker confirmed.
-    async fn publish(&mut self, messages: Vec<Again>) -> Result<(), MoveError> {
+    /// Puts the messages on record, publishes them, and removes the old copy of each
+    /// that the broker confirmed.
+    async fn publish(&mut self, messages: Vec<ReplayMessage>) -> Result<(), MoveError> {
         if messages.is_empty() {
             return Ok(());
         }
         let ids: Vec<String> = messages.iter().map(|m| m.id.clone()).collect();
-        action::replaying(&mut self.turn.0, self.so_far.action, &ids).await?;
+        action::replaying(&mut self.lock.session, self.so_far.action, &ids).await?;
         let work = self.tools.topology.work();
         let publishes = messages.iter().map(|message| {
-            let properties = message::properties(&message.id, &message.kind, message.fresh().headers());
+            let properties = message::properties(&message.id, &message.kind, message.fresh_meta().headers());
             self.tools.publisher.publish(&work, properties, &message.body)
         });
         let outcomes = join_all(publishes).await;
         let mut failed: Option<PublishError> = None;
-        let mut left: Vec<String> = Vec::new();
+        let mut unpublished: Vec<String> = Vec::new();
         let mut removed = Ok(());
         for (message, outcome) in messages.iter().zip(outcomes) {
             if let Err(error) = outcome {
                 failed.get_or_insert(error);
-                left.push(message.id.clone());
+                unpublished.push(message.id.clone());
                 continue;
             }
             self.so_far.done += 1;
-            match &message.delivery {
-                // The first failure is the connection's; the others would say the same.
-                Some(acker) if removed.is_ok() => removed = self.shelf.remove(acker).await,
+            match &message.old_copy {
+                // After a failure the connection is gone, and every other removal fails too.
+                Some(acker) if removed.is_ok() => removed = self.queue.remove(acker).await,
                 Some(_) => {}
                 None => self.so_far.recovered += 1,
             }
         }
         (self.progress)(&self.so_far);
         if let Some(error) = failed {
-            action::not_replayed(&mut self.turn.0, &left).await?;
+            action::not_replayed(&mut self.lock.session, &unpublished).await?;
             return Err(MoveError::Publish {
                 done: self.so_far.done,
                 wanted: self.so_far.wanted,
@@ -230,14 +240,14 @@ impl<P: FnMut(&Replayed) + Send> Replay<'_, P> {
     }
 }
 
-/// Waits until the workers have come to all that an action put back to work, or
-/// to nothing more for `patience`; returns how it stands then.
+/// Waits until the workers have settled every message that an action put back to
+/// work, or none for `patience`. Returns the counts at that time.
 ///
 /// # Errors
 /// PostgreSQL's or the network's.
 pub async fn settled(pool: &PgPool, action: i64, patience: Duration) -> Result<Standing, sqlx::Error> {
-    // A look reads every letter of the action.
-    const MANY: i64 = 10_000;
+    // Each query reads every dead letter of the action, so a large action is queried less often.
+    const LARGE: i64 = 10_000;
     let mut last = Standing::default();
     let mut changed = tokio::time::Instant::now();
     loop {
@@ -248,7 +258,7 @@ pub async fn settled(pool: &PgPool, action: i64, patience: Duration) -> Result<S
         if now.pending == 0 || changed.elapsed() > patience {
             return Ok(now);
         }
-        let pause_ms = if now.pending > MANY { 2_000 } else { 200 };
+        let pause_ms = if now.pending > LARGE { 2_000 } else { 200 };
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
 }

@@ -1,6 +1,6 @@
-//! `worker dead-letters show ID`: all that is known of one, from the record.
+//! `worker dead-letters show ID`: the whole record of one dead letter.
 
-use super::{at_second, redact::redacted};
+use super::{redact::redacted, words::rfc3339_seconds};
 use crate::store::{
     action::{self, Action},
     dead_letter_queries::{self, DeadLetter, Failure, Received},
@@ -12,92 +12,93 @@ use sqlx::{PgConnection, PgPool};
 use std::io::{self, Write};
 use time::OffsetDateTime;
 
-/// All that is known of a dead letter.
+/// Everything on record about a dead letter.
 #[derive(Debug, Clone)]
-pub struct Shown {
-    /// Its record.
-    pub letter: DeadLetter,
-    /// Every time that it was given up, in order.
+pub struct DeadLetterHistory {
+    /// The dead letter.
+    pub dead_letter: DeadLetter,
+    /// Each time a worker gave it up, in order.
     pub failures: Vec<Failure>,
-    /// What operators did with it, in order.
+    /// The actions of operators with it, in order.
     pub actions: Vec<Action>,
-    /// The event as it was received.
+    /// The event as it was received, if it is still stored.
     pub received: Option<Received>,
 }
 
 /// Something that happened to a dead letter.
 #[derive(Debug, Clone, Copy)]
-pub enum Step<'a> {
-    /// It was given up.
-    Failed(&'a Failure),
-    /// An operator did something with it.
-    Touched(&'a Action),
+pub enum DeadLetterStep<'a> {
+    /// A worker gave it up.
+    GivenUp(&'a Failure),
+    /// An operator replayed or discarded it.
+    Action(&'a Action),
 }
 
-impl Step<'_> {
-    /// When.
+impl DeadLetterStep<'_> {
+    /// When it happened, or began.
     #[must_use]
     pub fn at(&self) -> OffsetDateTime {
         match self {
-            Self::Failed(failure) => failure.at,
-            Self::Touched(action) => action.begun_at,
+            Self::GivenUp(failure) => failure.at,
+            Self::Action(action) => action.begun_at,
         }
     }
 }
 
-/// Reads all that is known of a dead letter.
+/// Reads the history of a dead letter. None if there is none with this id.
 ///
 /// # Errors
 /// PostgreSQL's or the network's.
-pub async fn look(connection: &mut PgConnection, id: &str) -> Result<Option<Shown>, sqlx::Error> {
-    let letters = dead_letter_queries::letters(&mut *connection, &[id.to_owned()]).await?;
-    let Some(letter) = letters.into_iter().next() else {
+pub async fn history_of(connection: &mut PgConnection, id: &str) -> Result<Option<DeadLetterHistory>, sqlx::Error> {
+    let found = dead_letter_queries::letters(&mut *connection, &[id.to_owned()]).await?;
+    let Some(dead_letter) = found.into_iter().next() else {
         return Ok(None);
     };
-    Ok(Some(Shown {
-        letter,
+    Ok(Some(DeadLetterHistory {
+        dead_letter,
         failures: dead_letter_queries::failures_of(&mut *connection, id).await?,
         actions: action::actions_on(&mut *connection, id).await?,
         received: dead_letter_queries::received(connection, id).await?,
     }))
 }
 
-/// Prints one dead letter: text, or one JSON object. `raw`: its payload as it
-/// came, with all that is secret or personal.
+/// Prints one dead letter as text or as one JSON object. With `raw`, the payload is
+/// printed as it was received, with secret and personal data.
 ///
 /// # Errors
-/// When there is none of this id, or PostgreSQL's, or those of `out`.
+/// If no dead letter has this id. Also PostgreSQL's, or those of `out`.
 pub async fn show(pool: &PgPool, id: &str, raw: bool, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let shown = look(&mut *pool.acquire().await?, id)
-        .await?
-        .with_context(|| format!("{id}: no dead letter has this id; `worker dead-letters list` shows what is open"))?;
+    let history = history_of(&mut *pool.acquire().await?, id).await?.with_context(|| {
+        format!("{id}: no dead letter has this id; `worker dead-letters list` shows the open dead letters")
+    })?;
     if json {
-        serde_json::to_writer_pretty(&mut *out, &shown.as_json(raw))?;
+        serde_json::to_writer_pretty(&mut *out, &history.as_json(raw))?;
         writeln!(out)?;
     } else {
-        shown.write(raw, out)?;
+        history.write(raw, out)?;
     }
     Ok(())
 }
 
-impl Shown {
-    /// All that happened to it, in order.
+impl DeadLetterHistory {
+    /// Everything that happened to the dead letter, in order.
     #[must_use]
-    pub fn journey(&self) -> Vec<Step<'_>> {
-        let failures = self.failures.iter().map(Step::Failed);
-        let mut steps: Vec<Step<'_>> = failures.chain(self.actions.iter().map(Step::Touched)).collect();
-        steps.sort_by_key(Step::at);
+    pub fn steps(&self) -> Vec<DeadLetterStep<'_>> {
+        let failures = self.failures.iter().map(DeadLetterStep::GivenUp);
+        let actions = self.actions.iter().map(DeadLetterStep::Action);
+        let mut steps: Vec<DeadLetterStep<'_>> = failures.chain(actions).collect();
+        steps.sort_by_key(DeadLetterStep::at);
         steps
     }
 
-    /// In a few words, where it stands.
+    /// The state, in a few words.
     #[must_use]
     pub fn state(&self) -> String {
-        let letter = &self.letter;
-        match (&letter.resolution, letter.resolved_at) {
-            (Some(how), Some(at)) => format!("{how} at {}", at_second(at)),
-            _ if letter.queued => "waits for an operator".to_owned(),
-            _ => "on its way: a worker or a retry queue has it".to_owned(),
+        let dead_letter = &self.dead_letter;
+        match (&dead_letter.resolution, dead_letter.resolved_at) {
+            (Some(resolution), Some(at)) => format!("{resolution} at {}", rfc3339_seconds(at)),
+            _ if dead_letter.queued => "waits for an operator".to_owned(),
+            _ => "on the way: a worker or a retry queue has it".to_owned(),
         }
     }
 
@@ -105,7 +106,7 @@ impl Shown {
         self.received.as_ref()?.body.as_deref()
     }
 
-    /// Its payload for people.
+    /// The payload as text, redacted unless `raw`.
     #[must_use]
     pub fn payload(&self, raw: bool) -> String {
         match self.body() {
@@ -116,19 +117,19 @@ impl Shown {
     }
 
     fn write(&self, raw: bool, out: &mut impl Write) -> io::Result<()> {
-        let letter = &self.letter;
-        let time = |at: Option<OffsetDateTime>| at.map(at_second).unwrap_or_default();
+        let dead_letter = &self.dead_letter;
+        let time = |at: Option<OffsetDateTime>| at.map(rfc3339_seconds).unwrap_or_default();
         let received = self.received.as_ref();
         for (name, value) in [
-            ("event", letter.id.clone()),
-            ("type", letter.kind.clone()),
-            ("customer", letter.customer.clone().unwrap_or_default()),
-            ("source", letter.source.clone()),
+            ("event", dead_letter.id.clone()),
+            ("type", dead_letter.kind.clone()),
+            ("customer", dead_letter.customer.clone().unwrap_or_default()),
+            ("source", dead_letter.source.clone()),
             ("created", time(received.and_then(|r| r.created))),
             ("received", time(received.map(|r| r.received_at))),
-            ("first failed", at_second(letter.first_failed)),
-            ("last failed", at_second(letter.last_failed)),
-            ("attempts", letter.attempts.to_string()),
+            ("first failed", rfc3339_seconds(dead_letter.first_failed)),
+            ("last failed", rfc3339_seconds(dead_letter.last_failed)),
+            ("attempts", dead_letter.attempts.to_string()),
             ("state", self.state()),
         ] {
             if !value.is_empty() {
@@ -136,18 +137,22 @@ impl Shown {
             }
         }
         writeln!(out, "\nWhat happened")?;
-        for step in self.journey() {
-            let at = at_second(step.at());
+        for step in self.steps() {
+            let at = rfc3339_seconds(step.at());
             let line = match step {
-                Step::Failed(f) => format!("{at}  {} (attempt {}): {}", f.reason, f.attempts, f.detail),
-                Step::Touched(a) => format!("{at}  {}", a.words()),
+                DeadLetterStep::GivenUp(f) => format!("{at}  {} (attempt {}): {}", f.reason, f.attempts, f.detail),
+                DeadLetterStep::Action(a) => format!("{at}  {}", a.words()),
             };
             writeln!(out, "  {}", printable(&line))?;
         }
-        writeln!(out, "\nPayload{}", if raw { "" } else { ", redacted; --raw shows all" })?;
+        writeln!(
+            out,
+            "\nPayload{}",
+            if raw { "" } else { ", redacted; --raw shows everything" }
+        )?;
         let payload = self.payload(raw);
         if raw {
-            // As it came, for another program.
+            // Unchanged, so that another program can read it.
             return writeln!(out, "{payload}");
         }
         payload
@@ -157,10 +162,10 @@ impl Shown {
 
     fn as_json(&self, raw: bool) -> serde_json::Value {
         let payload = self.payload(raw);
-        // What is not JSON is a text.
+        // A payload that is not JSON is shown as a string.
         let payload = serde_json::from_str(&payload).unwrap_or(serde_json::Value::String(payload));
         json!({
-            "letter": self.letter,
+            "dead_letter": self.dead_letter,
             "state": self.state(),
             "failures": self.failures,
             "actions": self.actions,
@@ -170,7 +175,7 @@ impl Shown {
 }
 
 impl Action {
-    /// Who did what and why, and what came of it, in words.
+    /// The action in words: what, by which operator, why, and with what outcome.
     #[must_use]
     pub fn words(&self) -> String {
         let why = self

@@ -128,7 +128,7 @@ async fn faults_of_stripe_and_a_kill_cost_nothing_but_time() -> Result<()> {
     let mut lists = asked.iter().filter(|asked| asked.path == "/v1/events").peekable();
     ensure!(lists.peek().is_some() && lists.all(|list| list.params["ending_before"].is_string()));
     let again = pair.operate(&["backfill", "--since", &since]).await?;
-    ensure!(again.contains("0 had never come, 0 put"), "{told}{again}");
+    ensure!(again.contains("0 had never arrived, 0 put"), "{told}{again}");
     let (report, found) = reconcile(&pair, &[]).await?;
     ensure!(
         report["listed"] == events.len() && found.is_empty(),
@@ -176,7 +176,7 @@ async fn events_delivered_during_a_backfill_hide_no_others() -> Result<()> {
     let (printed, delivered) = tokio::join!(pair.operate(&["backfill"]), delivering);
     delivered?;
     let printed = printed?;
-    ensure!(printed.contains("150 had never come, 150 put"), "{printed}");
+    ensure!(printed.contains("150 had never arrived, 150 put"), "{printed}");
     all_recorded(env.pool(), &ids(&newer), DEADLINE).await?;
     asked_as_stripe_says(&stripe)
 }

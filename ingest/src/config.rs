@@ -3,7 +3,7 @@
 use crate::{body::BodyLimits, signature::Secrets};
 use shared::{
     broker::{self, Broker},
-    http::{self, Limits},
+    http::{self, ListenerLimits},
     settings::{
         Fallback, Group, LENGTH_MAX, Length, Number, Program, SecretText, Setting, SettingError, Settings, Text,
     },
@@ -141,7 +141,7 @@ pub struct Config {
     /// Address of the private listener.
     pub ops_addr: String,
     /// Limits of the public listener.
-    pub limits: Limits,
+    pub limits: ListenerLimits,
     /// Limits of a request's body.
     pub body_limits: BodyLimits,
 }
@@ -161,7 +161,7 @@ impl Config {
             publish_timeout: settings.get(&PUBLISH_TIMEOUT)?,
             ingest_addr: settings.get(&INGEST_ADDR)?,
             ops_addr: settings.get(&OPS_ADDR)?,
-            limits: Limits {
+            limits: ListenerLimits {
                 connections_max: size(&MAX_CONNECTIONS)?,
                 header_timeout: settings.get(&HEADER_TIMEOUT)?,
                 drain_timeout: settings.get(&http::DRAIN_TIMEOUT)?,

@@ -13,7 +13,7 @@ const RETRY_AFTER_SECONDS: u16 = 5;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RequestRefusal {
     /// The body is too large, too slow or incomplete.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -40,7 +40,7 @@ pub enum Refusal {
     MethodNotAllowed,
 }
 
-impl Refusal {
+impl RequestRefusal {
     /// All values of [`reason`](Self::reason).
     pub const REASONS: [&'static str; 20] = [
         "body_too_large",
@@ -121,7 +121,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for RequestRefusal {
     fn into_response(self) -> Response {
         let mut response = json(self.status(), &serde_json::json!({ "error": self.message() }));
         let headers = response.headers_mut();
@@ -163,20 +163,20 @@ mod tests {
     use SignatureError::{Malformed, Mismatch, Missing, NoSignature, Stale, TooLong};
     use shared::usage::UsageError;
 
-    fn all() -> Vec<(Refusal, u16)> {
-        let mut all: Vec<(Refusal, u16)> = vec![
+    fn all() -> Vec<(RequestRefusal, u16)> {
+        let mut all: Vec<(RequestRefusal, u16)> = vec![
             (TooLarge.into(), 413),
             (TooSlow.into(), 408),
             (Broken.into(), 400),
-            (Refusal::Unauthorized, 401),
+            (RequestRefusal::Unauthorized, 401),
             (UsageRefusal::MediaType.into(), 415),
             (UsageRefusal::BatchTooLong.into(), 413),
             (
                 UsageRefusal::from(UsageError::new("data.amount", "is missing")).into(),
                 400,
             ),
-            (Refusal::NotFound, 404),
-            (Refusal::MethodNotAllowed, 405),
+            (RequestRefusal::NotFound, 404),
+            (RequestRefusal::MethodNotAllowed, 405),
         ];
         all.extend([Missing, TooLong, Malformed, NoSignature, Mismatch, Stale].map(|r| (r.into(), 400)));
         all.extend([NotJson, Fields, Id, Type].map(|r| (r.into(), 400)));
@@ -219,7 +219,7 @@ mod tests {
         let mut reasons: Vec<_> = all().iter().map(|(refusal, _)| refusal.reason()).collect();
         reasons.dedup();
         reasons.sort_unstable();
-        let mut listed = Refusal::REASONS.to_vec();
+        let mut listed = RequestRefusal::REASONS.to_vec();
         listed.sort_unstable();
         assert_eq!(reasons, listed);
     }

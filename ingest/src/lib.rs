@@ -1,6 +1,10 @@
-//! Takes Stripe's webhooks: verifies the raw bytes, publishes them, and answers
-//! 200 once the broker has confirmed them. Takes applications' usage reports
-//! against a token too, and answers them 202 in the same way.
+//! Accepts Stripe's webhooks: verifies the raw bytes, publishes them, and answers 200 after
+//! the broker has confirmed them. Also accepts usage reports from applications that have the
+//! token, and answers 202 after the broker has confirmed them.
+//!
+//! Begin reading at [`routes`]: it follows a request from its body to its answer.
+//! [`signature`], [`envelope`] and [`usage`] check it without IO, [`publish`] publishes it, and
+//! [`error`] turns a refusal into an answer.
 
 pub mod body;
 pub mod config;
@@ -17,7 +21,7 @@ pub mod usage;
 use config::Config;
 use shared::{
     broker::BrokerError,
-    http::{self, Limits},
+    http::{self, ListenerLimits},
     ops,
     publisher::Publisher,
     shutdown::CancellationToken,
@@ -25,11 +29,11 @@ use shared::{
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
-/// Serves until `stop`, then drains: first the public listener, and only when
-/// its last answer is out the publisher and the private listener.
+/// Serves until `stop`. Then it drains the public listener; after the last answer it stops the
+/// publisher and the private listener.
 ///
 /// # Errors
-/// When RabbitMQ could not be reached for so long that the process gives up.
+/// If RabbitMQ cannot be reached for ten minutes.
 pub async fn run(
     config: Config,
     public: TcpListener,
@@ -46,10 +50,10 @@ pub async fn run(
     );
 
     let ops = ops::router(readiness(publisher.clone(), stop.clone()));
-    let ops_limits = Limits {
-        // The longest request there is a scrape of the metrics.
+    let ops_limits = ListenerLimits {
+        // The longest request on the private listener is a scrape of the metrics.
         drain_timeout: Duration::from_secs(1),
-        ..Limits::default()
+        ..ListenerLimits::default()
     };
     let routes = routes::router(Arc::new(routes::App {
         secrets: config.secrets,
@@ -65,7 +69,7 @@ pub async fn run(
     };
     let connected = async {
         let ended = connection.await;
-        // Without a broker there is nothing left to serve.
+        // Without a broker the process cannot accept anything, so it stops.
         stop.cancel();
         ended
     };

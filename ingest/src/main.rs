@@ -1,4 +1,4 @@
-//! The `ingest` process: reads its settings, binds its listeners, serves.
+//! The `ingest` program: reads its settings, opens its listeners, and serves.
 
 use anyhow::Context;
 use clap::Parser;

@@ -1,7 +1,7 @@
-//! What ingest counts and times. Metrics about the broker are in
+//! The metrics of ingest. Metrics about the broker are in
 //! [`shared::metrics`].
 
-use crate::error::Refusal;
+use crate::error::RequestRefusal;
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 use shared::metrics::{Label, SECONDS};
 
@@ -33,10 +33,10 @@ shared::metrics! {
 
     REFUSALS: IntCounterVec = "tollbridge_ingest_refusals_total",
         "Requests that were not accepted, by reason.",
-        labels: &[Label::of("reason", &Refusal::REASONS)];
+        labels: &[Label::of("reason", &RequestRefusal::REASONS)];
 
     SECRET_USED: IntCounterVec = "tollbridge_ingest_secret_used_total",
-        "Requests whose signature passed, by the place in STRIPE_WEBHOOK_SECRET, from 1, of the first secret that matches. While a secret is rolled Stripe signs with both; with the new one first, another place counts what the new one alone would refuse.",
+        "Requests with a valid signature, by the position in STRIPE_WEBHOOK_SECRET, from 1, of the first secret that matches. While a secret is rolled, Stripe signs with both. With the new secret first, a later position counts requests that still need the old one.",
         labels: &[Label::open("position")];
 
     VERIFY_SECONDS: Histogram = "tollbridge_ingest_verify_seconds",
@@ -59,8 +59,8 @@ shared::metrics! {
         buckets: BYTES;
 }
 
-/// Shows every metric as 0 from the start. `secrets` is how many
-/// `STRIPE_WEBHOOK_SECRET` has.
+/// Shows every metric as 0 from the start. `secrets` is the number of secrets in
+/// `STRIPE_WEBHOOK_SECRET`.
 pub fn init(secrets: usize) {
     shared::metrics::init(env!("CARGO_PKG_VERSION"), &["publish"], &[METRICS]);
     for position in 1..=secrets {

@@ -3,7 +3,7 @@
 use crate::{
     body::{self, BodyError, BodyLimits},
     envelope::EventHead,
-    error::{Refusal, json},
+    error::{RequestRefusal, json},
     metrics::{
         BODY_BYTES, HANDLE_SECONDS, REFUSALS, REQUESTS, SECRET_USED, USAGE_EVENTS, USAGE_HANDLE_SECONDS, VERIFY_SECONDS,
     },
@@ -57,11 +57,13 @@ pub fn router(app: Arc<App>) -> Router {
     if app.usage_token.is_some() {
         router = router.route("/v1/usage", post_only(post(usage_reports)));
     }
-    router.fallback(async || refuse(Refusal::NotFound)).with_state(app)
+    router
+        .fallback(async || refuse(RequestRefusal::NotFound))
+        .with_state(app)
 }
 
 fn post_only(method: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
-    method.fallback(async || refuse(Refusal::MethodNotAllowed))
+    method.fallback(async || refuse(RequestRefusal::MethodNotAllowed))
 }
 
 async fn stripe(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -87,7 +89,7 @@ async fn usage_reports(State(app): State<Arc<App>>, request: Request) -> Respons
 impl App {
     /// Returns `Ok` once the event is stored. Nothing reads the body before its signature is
     /// verified.
-    async fn receive(&self, request: Request) -> Result<(), Refusal> {
+    async fn receive(&self, request: Request) -> Result<(), RequestRefusal> {
         let (arrived, received_at_ms) = (SystemTime::now(), message::now_ms());
         let (head, body) = request.into_parts();
         let body = self.read(body).await?;
@@ -112,7 +114,7 @@ impl App {
 
     /// Returns the number of usage reports once all of them are stored. Without the token nothing
     /// reads the body.
-    async fn receive_usage(&self, request: Request) -> Result<usize, Refusal> {
+    async fn receive_usage(&self, request: Request) -> Result<usize, RequestRefusal> {
         let (arrived, received_at_ms) = (SystemTime::now(), message::now_ms());
         let (head, body) = request.into_parts();
         let format = match self.usage_format(&head.headers) {
@@ -146,10 +148,10 @@ impl App {
         Ok(events)
     }
 
-    fn usage_format(&self, headers: &HeaderMap) -> Result<UsageFormat, Refusal> {
+    fn usage_format(&self, headers: &HeaderMap) -> Result<UsageFormat, RequestRefusal> {
         let token = self.usage_token.as_ref();
         if !token.is_some_and(|token| token::is_authorized(token, headers)) {
-            return Err(Refusal::Unauthorized);
+            return Err(RequestRefusal::Unauthorized);
         }
         Ok(UsageFormat::of(headers)?)
     }
@@ -181,7 +183,7 @@ fn accept(status: StatusCode, body: &serde_json::Value) -> Response {
     counted(json(status, body))
 }
 
-fn refuse(refusal: Refusal) -> Response {
+fn refuse(refusal: RequestRefusal) -> Response {
     REFUSALS.with_label_values(&[refusal.reason()]).inc();
     log(&refusal);
     counted(refusal.into_response())
@@ -194,13 +196,13 @@ fn counted(response: Response) -> Response {
 
 /// Logs a refused request. Anybody can send bad requests, so at most one line a second is
 /// logged for requests without a token or signature. The metrics count all of them.
-fn log(refusal: &Refusal) {
+fn log(refusal: &RequestRefusal) {
     static LAST_MS: AtomicI64 = AtomicI64::new(0);
     match refusal {
         // The handler has logged it, with the event's id.
-        Refusal::NotPublished(_) => return,
+        RequestRefusal::NotPublished(_) => return,
         // The sender has the token, so these lines cannot flood the log.
-        Refusal::Usage(error) => return tracing::warn!(reason = refusal.reason(), %error, "usage refused"),
+        RequestRefusal::Usage(error) => return tracing::warn!(reason = refusal.reason(), %error, "usage refused"),
         _ => {}
     }
     let (now_ms, last_ms) = (message::now_ms(), LAST_MS.load(Ordering::Relaxed));

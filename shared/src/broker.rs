@@ -1,10 +1,10 @@
-//! Connections to RabbitMQ: where it is, and the supervisor that rebuilds a
-//! role's connection whole after any error.
+//! Connections to RabbitMQ. A process has one connection for each role (`publish`,
+//! `consume`). A supervisor replaces a connection after any error.
 
 use crate::{
     metrics,
     reconnect::Reconnect,
-    settings::{Fallback, Form as _, Group, SecretText, Setting, SettingError, Settings},
+    settings::{Fallback, Group, SecretText, Setting, SettingError, SettingForm as _, Settings},
     shutdown::CancellationToken,
 };
 use futures_util::{Stream, StreamExt};
@@ -18,15 +18,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After this long without a usable connection the process exits, so that its
-/// supervisor sees the failure and starts it again.
+/// The process exits after this long without a usable connection, so that its service
+/// manager sees the failure and starts it again.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(10);
-/// A session that ends sooner does not reset the pauses: they go on growing.
+/// A session that ends sooner does not reset the pauses; they go on growing.
 const SESSION_MIN: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// Where RabbitMQ is. A secret, since the URL has a password.
+/// The URLs of RabbitMQ. A secret, because a URL has a password.
 pub static AMQP_URL: Setting<SecretText> = Setting {
     name: "AMQP_URL",
     group: Group::RabbitMq,
@@ -58,22 +58,22 @@ pub enum BrokerError {
     /// lapin's or the broker's own error.
     #[error(transparent)]
     Amqp(#[from] lapin::Error),
-    /// No answer in time.
+    /// No node answered in time.
     #[error("no node of the cluster answered within {} s", CONNECT_TIMEOUT.as_secs())]
     Timeout,
-    /// The connection is open but of no use; with the reason.
+    /// The connection is open but cannot be used, for this reason.
     #[error("{0}")]
     Unusable(String),
-    /// Too long without a broker.
+    /// The supervisor gave up.
     #[error("no usable connection to RabbitMQ for {} s", GIVE_UP_AFTER.as_secs())]
     GaveUp,
 }
 
 impl Broker {
-    /// Reads [`AMQP_URL`]; `process` names the connections in RabbitMQ's tools.
+    /// Reads [`AMQP_URL`]. `process` names the connections in RabbitMQ's tools.
     ///
     /// # Errors
-    /// When one of the URLs cannot be read. The error shows no URL.
+    /// If one of the URLs cannot be read. The error shows no URL.
     pub fn from_settings(settings: &Settings, process: &'static str) -> Result<Self, SettingError> {
         let urls = settings.get(&AMQP_URL)?;
         let nodes = urls
@@ -90,11 +90,11 @@ impl Broker {
         Ok(Self { nodes, process })
     }
 
-    /// Connects to the first node that answers, for one short piece of work. A
-    /// connection that lasts is [`supervise`](Self::supervise)d.
+    /// Connects to the first node that answers, for one short piece of work. For a lasting
+    /// connection use [`supervise`](Self::supervise).
     ///
     /// # Errors
-    /// The last node's error.
+    /// The error of the last node.
     pub async fn connect(&self, role: &str) -> Result<Connection, BrokerError> {
         let mut last = BrokerError::Timeout;
         for node in &self.nodes {
@@ -111,9 +111,9 @@ impl Broker {
         Err(last)
     }
 
-    /// Runs `session` on a fresh connection, and again on a new one whenever it
-    /// ends with an error, until `stop` is cancelled and the session returns `Ok`.
-    /// The session calls [`Up::established`] once it can do its work.
+    /// Runs `session` on a new connection. Whenever it ends with an error, runs it again
+    /// on another one, until `stop` is cancelled or the session returns `Ok`.
+    /// The session calls [`SessionStatus::established`] once it can do its work.
     ///
     /// # Errors
     /// [`BrokerError::GaveUp`] after ten minutes without an established session.
@@ -124,7 +124,7 @@ impl Broker {
         session: S,
     ) -> Result<(), BrokerError>
     where
-        S: Fn(Connection, Up) -> F,
+        S: Fn(Connection, SessionStatus) -> F,
         F: Future<Output = Result<(), BrokerError>>,
     {
         let mut reconnect = Reconnect::new(Some(GIVE_UP_AFTER));
@@ -133,10 +133,10 @@ impl Broker {
                 Ok(connection) => {
                     metrics::BROKER_CONNECTIONS.with_label_values(&[role]).inc();
                     tracing::info!(role, "connected to RabbitMQ");
-                    let (up, began) = (Up::new(role), Instant::now());
-                    let ended = session(connection, up.clone()).await;
+                    let (status, began) = (SessionStatus::new(role), Instant::now());
+                    let ended = session(connection, status.clone()).await;
                     metrics::BROKER_UP.with_label_values(&[role]).set(0);
-                    if up.worked.load(Ordering::Relaxed) && began.elapsed() > SESSION_MIN {
+                    if status.worked.load(Ordering::Relaxed) && began.elapsed() > SESSION_MIN {
                         reconnect.reset();
                     }
                     ended
@@ -159,9 +159,9 @@ impl Broker {
     }
 }
 
-/// Waits for the end of a connection, given its events. It must run beside
-/// everything that waits for the broker's answer: a pending acknowledgement, for
-/// example, may never learn that its connection is gone.
+/// Waits until a connection ends, and returns why. `events` are the events of that
+/// connection. Run it beside everything that waits for an answer of the broker: lapin
+/// may never end a pending acknowledgement whose connection is lost.
 pub async fn lost(events: &mut (impl Stream<Item = Event> + Unpin)) -> BrokerError {
     loop {
         match events.next().await {
@@ -172,14 +172,14 @@ pub async fn lost(events: &mut (impl Stream<Item = Event> + Unpin)) -> BrokerErr
     }
 }
 
-/// A session's handle, to report that its connection does its work.
+/// A session reports here that its connection works.
 #[derive(Debug, Clone)]
-pub struct Up {
+pub struct SessionStatus {
     role: &'static str,
     worked: Arc<AtomicBool>,
 }
 
-impl Up {
+impl SessionStatus {
     fn new(role: &'static str) -> Self {
         Self {
             role,
@@ -187,7 +187,7 @@ impl Up {
         }
     }
 
-    /// Reports that the session works. After it, the next pause is the shortest again.
+    /// Reports that the session works. If it lasts, the next pause is the shortest again.
     pub fn established(&self) {
         self.worked.store(true, Ordering::Relaxed);
         metrics::BROKER_UP.with_label_values(&[self.role]).set(1);

@@ -1,5 +1,5 @@
-//! The accept loop of every listener: a time limit for headers, a limit of
-//! connections, a drain at the end. `axum::serve` has none of them.
+//! The accept loop of every listener. It has a time limit for headers, a limit of
+//! connections, and a drain at the end; `axum::serve` has none of them.
 
 use crate::{
     settings::{Fallback, Group, LENGTH_MAX, Length, Setting, SettingError, Text},
@@ -19,7 +19,7 @@ use hyper_util::{
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 
-/// How long a process may take to finish its work after it is asked to stop.
+/// How long a process may take to finish its work after a signal to stop.
 pub static DRAIN_TIMEOUT: Setting<Length> = Setting {
     name: "DRAIN_TIMEOUT",
     group: Group::Work,
@@ -30,17 +30,17 @@ pub static DRAIN_TIMEOUT: Setting<Length> = Setting {
 
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Connections at once, at most; more wait in the kernel's backlog.
+pub struct ListenerLimits {
+    /// Most open connections. More connections wait in the kernel's backlog.
     pub connections_max: usize,
-    /// A connection that does not finish its headers in this time is closed;
-    /// so is one that stays idle for as long between two requests.
+    /// A connection is closed if its headers do not arrive within this time, or if it is
+    /// idle for this time between two requests.
     pub header_timeout: Duration,
-    /// How long requests under way may take after the stop.
+    /// How long requests under way may take after `stop`.
     pub drain_timeout: Duration,
 }
 
-impl Default for Limits {
+impl Default for ListenerLimits {
     /// The limits of a private listener.
     fn default() -> Self {
         Self {
@@ -55,15 +55,16 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
-/// Serves `router` on `listener` until `stop`, then drains.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+/// Serves `router` on `listener` until `stop`, then waits for the requests under way, for
+/// [`ListenerLimits::drain_timeout`] at most.
+pub async fn serve(listener: TcpListener, router: Router, limits: ListenerLimits, stop: CancellationToken) {
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     let graceful = GracefulShutdown::new();
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        // Longer headers are answered 431 by hyper. A thousand signatures still fit.
+        // hyper answers 431 to longer headers. A thousand signatures still fit.
         .max_buf_size(128 * 1024);
     loop {
         let accepted = tokio::select! {
@@ -103,12 +104,12 @@ async fn accept(
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, address)) => {
-            // An answer is one small packet. Waiting for more bytes would only delay it.
+            // An answer is one small packet. Nagle's algorithm would only delay it.
             let _ = stream.set_nodelay(true);
             Some((stream, Peer(address.ip().to_canonical()), slot))
         }
         Err(error) => {
-            // Mostly for lack of file descriptors: some must be closed before the next try.
+            // The usual reason is a lack of file descriptors. Some must be closed before the next try.
             tracing::warn!(%error, "cannot accept a connection");
             tokio::time::sleep(Duration::from_millis(100)).await;
             None
@@ -119,7 +120,7 @@ async fn accept(
 /// Listens on `addr`, the value of `setting`.
 ///
 /// # Errors
-/// When the address is none, or taken.
+/// If `addr` is not an address and a port, or is in use.
 pub async fn bind(setting: &Setting<Text>, addr: &str) -> Result<TcpListener, SettingError> {
     let listener = TcpListener::bind(addr)
         .await

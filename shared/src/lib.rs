@@ -1,6 +1,10 @@
-//! What both processes must agree on, and nothing else: settings, the names and
-//! arguments of the queues, the message that travels between them, a report of
-//! use, the catalog, and how a process is observed, served and stopped.
+//! What ingest and worker must agree on, and nothing else.
+//!
+//! Begin reading at [`message`], the message that ingest publishes and a worker
+//! consumes, and [`topology`], the queues that it passes. [`publisher`] and [`broker`]
+//! are the connections to RabbitMQ. [`usage`] is a usage report, [`catalog`] the tiers,
+//! prices and packs for sale. The rest is what every process needs: settings, logs,
+//! metrics, traces, listeners and shutdown.
 
 pub mod broker;
 pub mod catalog;

@@ -1,5 +1,5 @@
-//! The message that travels from ingest to worker. Its body is the raw event; its
-//! properties and headers say where and when it came and how often it failed.
+//! The message that travels from ingest to worker. Its body is the raw event. Its
+//! headers say where and when it came, and how often it failed.
 
 use crate::trace::{MessageHeaders, MessageHeadersMut, TraceContext};
 use lapin::{
@@ -8,19 +8,19 @@ use lapin::{
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// Header: where the message came from; a [`Source`]'s name.
+/// Header: where the message came from, as [`Source::as_str`] writes it.
 pub const SOURCE: &str = "tollbridge-source";
 /// Header: when ingest received it, in milliseconds since 1970.
 pub const RECEIVED_AT_MS: &str = "tollbridge-received-at-ms";
-/// Header: how many tries at it have failed.
+/// Header: the number of tries that have failed.
 pub const ATTEMPTS: &str = "tollbridge-attempts";
 /// Header: when the first try failed, in milliseconds since 1970.
 pub const FIRST_FAILED_AT_MS: &str = "tollbridge-first-failed-at-ms";
-/// Header: it was a dead letter before, and an operator put it back to work.
+/// Header: the message was a dead letter, and an operator put it back on the work queue.
 pub const REPLAYED: &str = "tollbridge-replayed";
-/// Header of a dead letter: why an operator must look at it.
+/// Header of a dead letter: the reason, one word of a closed list.
 pub const REASON: &str = "tollbridge-reason";
-/// Header of a dead letter: the reason in full, with what to do.
+/// Header of a dead letter: what is wrong, and what an operator can do.
 pub const DETAIL: &str = "tollbridge-detail";
 /// Header of a dead letter: when the first try failed, RFC 3339.
 pub const FIRST_FAILED: &str = "tollbridge-first-failed";
@@ -28,7 +28,7 @@ pub const FIRST_FAILED: &str = "tollbridge-first-failed";
 pub const LAST_FAILED: &str = "tollbridge-last-failed";
 /// Header of a dead letter: the event's id, or a hash of the body.
 pub const EVENT_ID: &str = "tollbridge-event-id";
-/// Header of a dead letter: the event's type, where it has one.
+/// Header of a dead letter: the event's type, if it has one.
 pub const EVENT_TYPE: &str = "tollbridge-event-type";
 
 /// The last millisecond of the year 9999.
@@ -39,20 +39,20 @@ const TIME_MS_MAX: i64 = 253_402_300_799_999;
 pub enum Source {
     /// A webhook whose signature ingest has verified.
     Webhook,
-    /// A report of use, from an application that has ingest's token.
+    /// A usage report from an application that has ingest's token.
     Usage,
     /// An event that a worker or `provision` fetched from Stripe's API.
     Backfill,
-    /// A subscription that a worker read from Stripe's API: no event.
+    /// The state of a subscription that a worker read from Stripe's API. It is no event.
     Snapshot,
-    /// Anything else that was allowed to publish to the work queue.
+    /// Another program with access to the work queue, such as RabbitMQ's own tools.
     Direct,
 }
 
 impl Source {
     const ALL: [Self; 5] = [Self::Webhook, Self::Usage, Self::Backfill, Self::Snapshot, Self::Direct];
 
-    /// The word in the header.
+    /// The name in the header.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -64,27 +64,27 @@ impl Source {
         }
     }
 
-    /// By its word.
+    /// The source with this name.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|source| source.as_str() == word)
     }
 }
 
-/// What the headers say of a message. A message published by hand has no such
-/// headers and is processed like any other.
+/// The headers of a message. A message that was published by hand has none of them, and
+/// is processed like any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
     /// Where it came from.
     pub source: Source,
-    /// When it was received, in milliseconds since 1970, if known.
+    /// When ingest received it, in milliseconds since 1970, if known.
     pub received_at_ms: Option<i64>,
-    /// Tries that failed so far.
+    /// The number of tries that have failed.
     pub attempts: i64,
     /// When the first try failed, in milliseconds since 1970.
     pub first_failed_at_ms: Option<i64>,
-    /// It was a dead letter before: its attempts count anew, and if it is
-    /// refused again it goes back to the dead-letter queue.
+    /// It was a dead letter, and an operator put it back. Its attempts start at 0 again.
+    /// If it is refused again, it returns to the dead-letter queue.
     pub replayed: bool,
     /// Its place in a trace.
     pub trace: Option<TraceContext>,
@@ -97,13 +97,13 @@ impl Meta {
         Self::new(Source::Webhook, received_at_ms)
     }
 
-    /// A report of use that ingest has just read.
+    /// A usage report that ingest has just read.
     #[must_use]
     pub fn usage(received_at_ms: i64) -> Self {
         Self::new(Source::Usage, received_at_ms)
     }
 
-    /// A message of this source, received at this time and never tried yet.
+    /// A message of this source that was received at this time and not tried yet.
     #[must_use]
     pub fn new(source: Source, received_at_ms: i64) -> Self {
         Self {
@@ -116,8 +116,8 @@ impl Meta {
         }
     }
 
-    /// Reads the headers. A header of another type counts as absent, and so does a
-    /// time that neither PostgreSQL nor RFC 3339 can write.
+    /// Reads the headers. A header of another AMQP type counts as absent. So does a time
+    /// that PostgreSQL or RFC 3339 cannot write.
     #[must_use]
     pub fn read(properties: &BasicProperties) -> Self {
         let headers = properties.headers().as_ref();
@@ -129,7 +129,7 @@ impl Meta {
         };
         let source = word(SOURCE).and_then(Source::named);
         let has = |name: &str| headers.is_some_and(|h| h.inner().contains_key(name));
-        // A dead letter that was put back to work: its failures are over.
+        // A dead letter that was put back on the work queue by hand.
         let is_dead_letter = has(REASON);
         let (attempts, first_failed_at_ms) = if is_dead_letter {
             (0, None)
@@ -146,7 +146,7 @@ impl Meta {
         }
     }
 
-    /// The same message as a part of a trace.
+    /// The same message at this place of a trace.
     #[must_use]
     pub fn traced(self, trace: TraceContext) -> Self {
         Self {
@@ -165,7 +165,7 @@ impl Meta {
         }
     }
 
-    /// The headers that carry this.
+    /// Writes the headers.
     #[must_use]
     pub fn headers(self) -> FieldTable {
         let mut headers = FieldTable::default();
@@ -187,9 +187,9 @@ impl Meta {
     }
 }
 
-/// Properties of a persistent message about the event `id` of type `kind`.
-/// Properties are short strings of at most 255 bytes; a longer value is left
-/// out rather than cut, since the body holds it anyway.
+/// Properties of a persistent message about the event `id` of type `kind`. Properties
+/// are short strings of at most 255 bytes (AMQP 0-9-1, "shortstr"). A longer value is
+/// left out, because the body has it.
 #[must_use]
 pub fn properties(id: &str, kind: &str, headers: FieldTable) -> BasicProperties {
     const PERSISTENT: u8 = 2;
@@ -206,13 +206,13 @@ pub fn properties(id: &str, kind: &str, headers: FieldTable) -> BasicProperties 
     properties
 }
 
-/// A header's text value.
+/// A text as the value of a header.
 #[must_use]
 pub fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(value.to_owned()))
 }
 
-/// Milliseconds since 1970 as RFC 3339, for people.
+/// Milliseconds since 1970 as an RFC 3339 time; the number itself if that cannot be written.
 #[must_use]
 pub fn rfc3339(ms: i64) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_where_it_came_from_and_an_unknown_word_says_nothing() {
+    fn a_message_names_its_source_and_an_unknown_name_counts_as_direct() {
         for meta in [Meta::received(1), Meta::usage(1)] {
             assert_eq!(Meta::read(&properties("evt_1", "t", meta.headers())), meta);
         }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_that_is_put_back_starts_anew_and_stays_known_as_one() {
+    fn a_dead_letter_that_is_put_back_has_no_attempts_and_is_marked_as_replayed() {
         let mut headers = Meta::received(1_700_000_000_123).failed_at(1_700_000_001_000).headers();
         headers.insert(REASON.into(), text("malformed"));
         let back = Meta::read(&properties("evt_1", "t", headers));

@@ -2,10 +2,10 @@
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// Reads a time, as RFC 3339 or as seconds since 1970; returns seconds since 1970.
+/// Reads a time, in RFC 3339 or in seconds since 1970. Returns seconds since 1970.
 ///
 /// # Errors
-/// What to write instead.
+/// If the text is neither; the error says what to write.
 pub fn moment(text: &str) -> Result<i64, String> {
     let seconds = text.parse::<i64>().ok();
     let time = seconds.map_or_else(

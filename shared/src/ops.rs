@@ -1,4 +1,4 @@
-//! Routes of a process's private listener: health, readiness and metrics.
+//! The routes of the private listener: health, readiness and metrics.
 
 use crate::metrics;
 use axum::{
@@ -10,12 +10,12 @@ use axum::{
 use serde_json::{Value, json};
 use std::{pin::Pin, sync::Arc};
 
-/// Why a process is not ready; empty when it is.
+/// Why a process is not ready. Empty if it is ready.
 pub type Reasons = Vec<String>;
 type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Reasons> + Send>> + Send + Sync>;
 
-/// `GET /healthz`, `/readyz` and `/metrics`. Each `/readyz` runs `check`: 200 if it
-/// has no reasons, 503 with them in JSON otherwise.
+/// `GET /healthz`, `/readyz` and `/metrics`. `/readyz` runs `check` each time. It answers
+/// 200 if `check` returns no reasons, and else 503 with the reasons as JSON.
 pub fn router<F, R>(check: F) -> Router
 where
     F: Fn() -> R + Send + Sync + 'static,

@@ -1,5 +1,5 @@
-//! How long to wait before the next try at a server that does not answer. The one
-//! module that names the `backoff` crate.
+//! How long to wait before the next try at a server that does not answer. Only this
+//! module names the `backoff` crate.
 
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder, backoff::Backoff};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use std::time::Duration;
 pub struct Reconnect(ExponentialBackoff);
 
 impl Reconnect {
-    /// Pauses that end, with `None`, once `deadline` has passed since the start or
-    /// the last [`reset`](Self::reset). Without a deadline they never end.
+    /// Pauses until `deadline` has passed since the start or the last
+    /// [`reset`](Self::reset). Without a deadline they never end.
     #[must_use]
     pub fn new(deadline: Option<Duration>) -> Self {
         Self(

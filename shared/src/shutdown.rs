@@ -3,10 +3,10 @@
 use tokio::signal::unix::{SignalKind, signal};
 pub use tokio_util::sync::CancellationToken;
 
-/// Returns a token that is cancelled when the process is asked to stop.
+/// Returns a token that the first SIGTERM or SIGINT cancels.
 ///
 /// # Errors
-/// When the signal handlers cannot be installed.
+/// If the signal handlers cannot be installed.
 pub fn on_signal() -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

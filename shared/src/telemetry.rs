@@ -1,5 +1,5 @@
-//! Structured logs on standard error. They may have ids, types, counts, times and
-//! reasons, and never payloads, secrets or signature headers.
+//! Structured logs on standard error. They have ids, types, counts, times and reasons.
+//! They never have payloads, secrets or signature headers.
 
 use crate::settings::{Fallback, Group, Parsed, Setting, SettingError, Settings, Text};
 use tracing_subscriber::EnvFilter;
@@ -42,14 +42,14 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
-/// Starts logging as [`LOG_FORMAT`] and [`RUST_LOG`] say.
+/// Starts logging by [`LOG_FORMAT`] and [`RUST_LOG`].
 ///
 /// # Errors
-/// When one of them cannot be used.
+/// If one of them cannot be used.
 pub fn init(settings: &Settings) -> Result<(), SettingError> {
-    // lapin logs a returned message with its payload, and the supervisor logs lost
-    // connections already, with their role. The caller of async-stripe (crate `stripe`)
-    // logs a failed request already, with its event.
+    // lapin logs a returned message with its payload; the supervisor logs lost connections
+    // with their role. The caller of async-stripe (crate `stripe`) logs a failed request
+    // with its event.
     let filter = format!("{},lapin=off,stripe=off", settings.get(&RUST_LOG)?);
     let filter = EnvFilter::try_new(filter).map_err(|e| RUST_LOG.error(format!("is not a filter: {e}")))?;
     let builder = tracing_subscriber::fmt()

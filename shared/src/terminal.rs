@@ -1,6 +1,6 @@
-//! What commands write for people.
+//! Text that commands print.
 
-/// What came from a payload must not steer the operator's terminal.
+/// Replaces control characters, so that text from a payload cannot control the terminal.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars()

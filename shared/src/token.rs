@@ -1,18 +1,19 @@
 //! A secret token that a caller must send, compared in constant time.
 
-use crate::settings::{Form as _, SecretText, Setting, SettingError, Settings};
+use crate::settings::{SecretText, Setting, SettingError, SettingForm as _, Settings};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use subtle::ConstantTimeEq;
 
-/// What a setting that is a token allows.
+/// The form of a setting that is a token.
 pub const FORM: SecretText =
     SecretText("at least 16 characters, all visible ASCII, such as 32 random bytes in hex (openssl rand -hex 32)");
 
 const CHARS_MIN: usize = 16;
 
-/// The token, as its hash, so that all comparisons are of one length.
+/// The SHA-256 hash of the token. All hashes have one length, so a comparison shows no
+/// length of a token.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 
@@ -23,7 +24,7 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// `None` if the token is not what [`FORM`] allows.
+    /// `None` if [`FORM`] does not allow the token.
     #[must_use]
     pub fn new(token: &str) -> Option<Self> {
         let usable = token.len() >= CHARS_MIN && token.bytes().all(|b| b.is_ascii_graphic());
@@ -33,7 +34,7 @@ impl Token {
     /// Reads the token, if it is set.
     ///
     /// # Errors
-    /// When the token is not what [`FORM`] allows.
+    /// If [`FORM`] does not allow the token.
     pub fn from_settings(settings: &Settings, setting: &Setting<SecretText>) -> Result<Option<Self>, SettingError> {
         let Some(token) = settings.find(setting)? else {
             return Ok(None);
@@ -42,8 +43,8 @@ impl Token {
         Ok(Some(Self::new(token.expose()).ok_or_else(wrong)?))
     }
 
-    /// A key for one purpose, the same in every process that knows the token.
-    /// The token cannot be found from it.
+    /// A key for one purpose (HMAC-SHA256). Every process that has the token gets the same
+    /// key. The token cannot be computed from it.
     ///
     /// # Panics
     /// Never: HMAC takes a key of any length.
@@ -54,8 +55,8 @@ impl Token {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether `given` is the token. The time this takes shows neither the token
-    /// nor its length.
+    /// Whether `given` is the token. The time of the check depends on neither the token nor
+    /// its length.
     #[must_use]
     pub fn is(&self, given: &[u8]) -> bool {
         hash(given).ct_eq(&self.0).into()

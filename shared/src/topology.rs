@@ -1,6 +1,6 @@
-//! Every queue's name and arguments, in one place. They work on RabbitMQ 3.10 to
-//! 4.x: quorum queues, the default exchange, no plugin. No setting changes an
-//! argument of a queue that exists, since RabbitMQ refuses such a declaration.
+//! The names and arguments of all queues. They work on RabbitMQ 3.10 to 4.x: quorum
+//! queues, the default exchange, no plugin. No setting changes an argument of a queue
+//! that exists, because RabbitMQ refuses such a declaration.
 
 use crate::settings::{Fallback, Group, Parsed, Setting, SettingError, Settings, format_duration, parse_duration};
 use lapin::{
@@ -10,24 +10,24 @@ use lapin::{
 };
 use std::time::Duration;
 
-/// Deliveries without an acknowledgement after which the broker takes a message
-/// out of the work queue. High, because a crash counts for the innocent
-/// messages prefetched beside the guilty one too.
+/// Most deliveries of a message without an acknowledgement. After them the broker moves
+/// the message from the work queue to the over-limit queue. The number is high, because a
+/// crash of a worker counts for every message that the worker had prefetched.
 pub const DELIVERY_LIMIT: i64 = 100;
 
 /// RabbitMQ 4 drops a message after 20 deliveries if a queue has no limit of its
 /// own. A dead letter may be delivered more often than that.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
 
-/// Bytes of a namespace at most: a queue's name has 255 (AMQP 0-9-1, short string).
+/// Most bytes of a namespace. A queue's name has 255 at most (AMQP 0-9-1, "shortstr").
 const NAMESPACE_BYTES_MAX: usize = 100;
 const NAMESPACE_ALLOWED: &str = "letters, digits, '-', '_' and '.', at most 100 of them";
-/// Retry queues at most.
+/// Most retry queues.
 const RETRY_DELAYS_MAX: usize = 20;
 const RETRY_DELAYS_ALLOWED: &str =
     "at most 20 lengths of time with commas between them, each longer than the one before";
 
-/// What the names of all queues begin with.
+/// The prefix of the names of all queues.
 pub static QUEUE_NAMESPACE: Setting<Parsed<String>> = Setting {
     name: "QUEUE_NAMESPACE",
     group: Group::RabbitMq,
@@ -38,7 +38,7 @@ pub static QUEUE_NAMESPACE: Setting<Parsed<String>> = Setting {
     default: Fallback::Value("billing"),
     meaning: "What the names of all queues begin with. The same for ingest and workers.",
 };
-/// How long a message waits for its next try.
+/// How long a failed message waits for each next try.
 pub static RETRY_DELAYS: Setting<Parsed<Vec<Duration>>> = Setting {
     name: "RETRY_DELAYS",
     group: Group::RabbitMq,
@@ -75,14 +75,14 @@ pub enum Purpose {
     Work,
     /// Dead letters, for operators.
     Dead,
-    /// Messages that the broker itself took out of the work queue, until a worker has recorded them.
+    /// Messages that the broker removed from the work queue. A worker records them.
     OverLimit,
-    /// Messages that wait for their next try; one queue for each delay.
+    /// Messages that wait for their next try. There is one queue for each delay.
     Retry,
 }
 
 impl Purpose {
-    /// The word for it, as in the queue's name.
+    /// Its word in the queue's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl Purpose {
     }
 }
 
-/// The queues of one namespace.
+/// The queues of one namespace. `{ns}` below is the namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     namespace: String,
@@ -105,7 +105,7 @@ impl Topology {
     /// Reads [`QUEUE_NAMESPACE`] and [`RETRY_DELAYS`].
     ///
     /// # Errors
-    /// When one of them cannot be used.
+    /// If one of them cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             namespace: settings.get(&QUEUE_NAMESPACE)?,
@@ -113,7 +113,7 @@ impl Topology {
         })
     }
 
-    /// `{ns}.work`, which workers consume.
+    /// `{ns}.work`, the queue that workers consume.
     #[must_use]
     pub fn work(&self) -> String {
         format!("{}.work", self.namespace)
@@ -125,21 +125,21 @@ impl Topology {
         format!("{}.dead", self.namespace)
     }
 
-    /// `{ns}.over-limit`, where the broker itself puts a message that reached
-    /// the delivery limit; a worker records it and moves it to [`dead`](Self::dead).
+    /// `{ns}.over-limit`. The broker moves a message there that reached the delivery limit.
+    /// A worker records it and moves it to [`dead`](Self::dead).
     #[must_use]
     pub fn over_limit(&self) -> String {
         format!("{}.over-limit", self.namespace)
     }
 
-    /// `{ns}.retry.{delay}`: a message waits there for `delay`, then goes back
-    /// to work.
+    /// `{ns}.retry.{delay}`. A message waits there for `delay`, then the broker moves it
+    /// back to the work queue.
     #[must_use]
     pub fn retry(&self, delay: Duration) -> String {
         format!("{}.retry.{}", self.namespace, format_duration(delay))
     }
 
-    /// What the queue with this name is for, if it belongs to the namespace.
+    /// The purpose of the queue with this name; `None` if it is not in this topology.
     #[must_use]
     pub fn purpose(&self, queue: &str) -> Option<Purpose> {
         let named = [
@@ -152,14 +152,14 @@ impl Topology {
         found.map(|(_, purpose)| purpose)
     }
 
-    /// The declared delays, shortest first; their number is the number of retries.
+    /// The delays, shortest first. Their number is the number of retries.
     #[must_use]
     pub fn retry_delays(&self) -> &[Duration] {
         &self.retry_delays
     }
 
-    /// All names, in the order in which they must be declared: a target of dead
-    /// lettering before the queue that dead-letters into it.
+    /// All names and arguments, in the order of declaration: the target of dead-lettering
+    /// before the queue that dead-letters into it.
     #[must_use]
     pub fn queues(&self) -> Vec<(String, FieldTable)> {
         let mut queues = vec![
@@ -176,8 +176,10 @@ impl Topology {
         queues
     }
 
-    /// Declares every queue; those that exist with the same arguments are left
-    /// as they are.
+    /// Declares every queue. A queue that exists with the same arguments does not change.
+    ///
+    /// # Errors
+    /// If a queue exists with other arguments, or the channel fails.
     pub async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
         for (name, arguments) in self.queues() {
             channel

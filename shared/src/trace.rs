@@ -1,7 +1,7 @@
-//! One trace per event, over both processes. Its place travels from one process
-//! to the next as a `traceparent` header (W3C Trace Context), read and written by
-//! OpenTelemetry's propagator. Spans are exported by OTLP if
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` is set; ids are made and logged in any case.
+//! One trace per event, over both processes. A `traceparent` header (W3C Trace Context)
+//! carries it from one process to the next. OpenTelemetry's propagator reads and writes
+//! that header. Spans are exported by OTLP if `OTEL_EXPORTER_OTLP_ENDPOINT` is set. Ids
+//! are made and logged in any case.
 
 use crate::settings::{Fallback, Group, Parsed, Setting, SettingError, Settings, Text};
 use lapin::types::{AMQPValue, FieldTable};
@@ -19,13 +19,13 @@ use opentelemetry_sdk::{
 };
 use std::{sync::OnceLock, time::SystemTime};
 
-/// The header of requests and of messages.
+/// The name of the header, in requests and in messages.
 pub const TRACEPARENT: &str = "traceparent";
 /// Bytes of the shortest `traceparent` (W3C Trace Context, "traceparent Header").
 /// OpenTelemetry's parser takes shorter fields than the page allows.
 const TRACEPARENT_BYTES_MIN: usize = 55;
 
-/// Where spans go.
+/// The address of the collector.
 pub static OTEL_EXPORTER_OTLP_ENDPOINT: Setting<Parsed<String>> = Setting {
     name: "OTEL_EXPORTER_OTLP_ENDPOINT",
     group: Group::Logs,
@@ -57,7 +57,7 @@ fn endpoint(text: &str) -> Result<String, String> {
 
 static TRACER: OnceLock<(SdkTracerProvider, SdkTracer)> = OnceLock::new();
 
-/// A place in a trace: what a `traceparent` header says.
+/// A place in a trace: the content of a `traceparent` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
     trace_id: TraceId,
@@ -66,8 +66,8 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// Reads the `traceparent` of `headers`; `None` if there is none, or one
-    /// that cannot be read. A `tracestate` is not kept.
+    /// Reads the `traceparent` of `headers`. `None` if it is missing or cannot be read.
+    /// A `tracestate` is not kept.
     #[must_use]
     pub fn extract(headers: &dyn Extractor) -> Option<Self> {
         if headers.get(TRACEPARENT)?.len() < TRACEPARENT_BYTES_MIN {
@@ -97,6 +97,7 @@ impl TraceContext {
         }
     }
 
+    /// A new place under `parent`, or in a trace of its own.
     fn below(parent: Option<Self>) -> Self {
         let ids = RandomIdGenerator::default();
         Self {
@@ -142,7 +143,7 @@ impl Injector for MessageHeadersMut<'_> {
     }
 }
 
-/// What a span stands for.
+/// What kind of work a span is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It answers a request.
@@ -153,7 +154,7 @@ pub enum Role {
     Consumer,
 }
 
-/// A piece of work on an event.
+/// A piece of work on an event: a span of its trace.
 #[derive(Debug)]
 pub struct Span {
     context: TraceContext,
@@ -161,7 +162,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Begins a piece of work, as a part of `parent` if there is one.
+    /// Begins a span at the time `began`, under `parent` if there is one.
     #[must_use]
     pub fn begin(name: String, role: Role, parent: Option<TraceContext>, began: SystemTime) -> Self {
         let Some((_, tracer)) = TRACER.get() else {
@@ -189,21 +190,21 @@ impl Span {
         self.context
     }
 
-    /// Sets an attribute: an id, a type, an outcome; never a payload.
+    /// Sets an attribute: an id, a type or an outcome, never a payload.
     pub fn set(&mut self, name: &'static str, value: impl Into<opentelemetry::Value>) {
         if let Some(span) = &mut self.exported {
             span.set_attribute(KeyValue::new(name, value));
         }
     }
 
-    /// Marks it as failed.
+    /// Marks the span as failed.
     pub fn fail(&mut self, why: String) {
         if let Some(span) = &mut self.exported {
             span.set_status(Status::error(why));
         }
     }
 
-    /// Ends it now.
+    /// Ends the span now.
     pub fn end(mut self) {
         if let Some(span) = &mut self.exported {
             span.end();
@@ -211,10 +212,11 @@ impl Span {
     }
 }
 
-/// Exports spans of `service` from now on, if [`OTEL_EXPORTER_OTLP_ENDPOINT`] is set.
+/// Exports spans from now on, if [`OTEL_EXPORTER_OTLP_ENDPOINT`] is set. `service` is
+/// their service name unless [`OTEL_SERVICE_NAME`] is set.
 ///
 /// # Errors
-/// When the endpoint cannot be used.
+/// If the endpoint cannot be used.
 pub fn init(settings: &Settings, service: &'static str) -> Result<(), SettingError> {
     let Some(endpoint) = settings.find(&OTEL_EXPORTER_OTLP_ENDPOINT)? else {
         return Ok(());
@@ -238,8 +240,8 @@ pub fn exporting() -> bool {
     TRACER.get().is_some()
 }
 
-/// Sends the spans that are not sent yet, at the end of the process. Takes at most
-/// five seconds if the collector does not answer.
+/// Sends the remaining spans at the end of the process. Takes at most five seconds if
+/// the collector does not answer.
 pub async fn end() {
     let flushed = tokio::task::spawn_blocking(|| {
         if let Some((provider, _)) = TRACER.get()
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_traceparent_is_none() {
+    fn a_text_that_is_no_traceparent_is_none() {
         let zeros = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
         let upper = GOOD.to_uppercase().replacen("00-", "01-", 1);
         let longer = format!("{GOOD}-more");
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_trace_has_its_id_and_one_without_a_parent_an_own() {
+    fn a_span_has_the_trace_id_of_its_parent_or_else_a_new_one() {
         let parent = read(GOOD).expect("a traceparent");
         let span = |parent| Span::begin("x".to_owned(), Role::Server, parent, SystemTime::now()).context();
         let below = span(Some(parent));

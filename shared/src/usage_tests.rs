@@ -28,16 +28,16 @@ fn read(body: &str) -> UsageEvent {
     UsageEvent::read(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error}"))
 }
 
-/// Checks that `body` is refused because of `field`, and returns what is said.
+/// Checks that `body` is refused because of `field`, and returns its text.
 #[track_caller]
 fn refused(body: impl AsRef<[u8]>, field: &str) -> String {
     let body = body.as_ref();
     let error = UsageEvent::read(body).expect_err(&String::from_utf8_lossy(body));
     assert_eq!(error.field, field, "{}: {error}", String::from_utf8_lossy(body));
-    let said = error.to_string();
-    assert!(said.starts_with(field) && !said.contains("hush"), "{said}");
-    assert!(said.len() < 150, "{said}");
-    said
+    let text = error.to_string();
+    assert!(text.starts_with(field) && !text.contains("hush"), "{text}");
+    assert!(text.len() < 150, "{text}");
+    text
 }
 
 #[test]
@@ -62,14 +62,14 @@ fn an_event_is_read_whole() {
 }
 
 #[test]
-fn a_key_tells_any_two_pairs_of_source_and_id_apart() {
+fn two_pairs_of_source_and_id_never_have_the_same_key() {
     assert_eq!(read(&event().to_string()).key(), "/chat req 1");
     let (one, other) = (read(&with("id", json!("1 2"))), read(&with("id", json!("1  2"))));
     assert_ne!(one.key(), other.key());
 }
 
 #[test]
-fn what_cloudevents_and_its_extensions_may_hold_passes() {
+fn attributes_that_cloudevents_allows_pass() {
     for (path, value) in [
         ("id", json!("é".repeat(127) + "x")),
         ("subject", json!("auth0|a b")),
@@ -207,7 +207,7 @@ fn a_field_that_is_there_twice_is_refused() {
 }
 
 #[test]
-fn what_is_not_a_json_object_is_no_event() {
+fn a_body_that_is_not_a_json_object_is_no_event() {
     let body = event().to_string();
     for wrong in ["", "hush", "{", &body[..body.len() - 1], &format!("{body}{body}")] {
         assert!(refused(wrong, "").contains("not JSON"), "{wrong}");
@@ -219,7 +219,7 @@ fn what_is_not_a_json_object_is_no_event() {
 }
 
 #[test]
-fn an_error_in_a_batch_says_where() {
+fn an_error_in_a_batch_has_the_index_of_the_event() {
     let error = UsageError::new("data.amount", "is missing").at(3);
     assert_eq!(error.to_string(), "[3].data.amount: is missing");
     let error = UsageError::new("", "the event must be a JSON object").at(0);

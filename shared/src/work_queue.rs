@@ -1,5 +1,5 @@
-//! Puts messages on the work queue, confirmed: what was fetched from Stripe goes
-//! the way of any event.
+//! Puts messages on the work queue. Events and subscriptions that were fetched from
+//! Stripe pass the same queue as webhooks.
 
 use crate::{
     broker::Broker,
@@ -12,20 +12,20 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// A message of a command's that is not confirmed by then is taken for not stored.
+/// A command counts a message as not stored if no confirm comes within this time.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a command waits for RabbitMQ.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A command found no broker to publish to.
+/// A command could not connect to RabbitMQ.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}; nothing was done")]
 pub struct NoBroker(PublishError);
 
-/// Runs a command's `work` with a publisher, once that is connected.
+/// Connects a publisher for a command, runs `work` with it, and disconnects.
 ///
 /// # Errors
-/// [`NoBroker`], and those of `work`.
+/// [`NoBroker`] after 10 s without a connection, and the errors of `work`.
 pub async fn with_publisher<T, E: From<NoBroker>>(
     broker: Broker,
     topology: Topology,
@@ -47,21 +47,21 @@ pub async fn with_publisher<T, E: From<NoBroker>>(
     done
 }
 
-/// Messages that wait for their confirms at once.
-const AT_ONCE: usize = 32;
+/// Most messages that wait for their confirms at the same time.
+const UNCONFIRMED_MAX: usize = 32;
 
 /// A message for the work queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The event's id.
+    /// The event's id, such as `evt_…`. It becomes the property `message_id`.
     pub id: String,
-    /// Its type.
+    /// The event's type, such as `invoice.paid`. It becomes the property `type`.
     pub kind: String,
-    /// Its body.
+    /// The event as JSON.
     pub body: Vec<u8>,
 }
 
-/// The work queue, to publish to.
+/// A handle to put messages on the work queue.
 #[derive(Debug, Clone)]
 pub struct WorkQueue {
     publisher: Publisher,
@@ -69,7 +69,7 @@ pub struct WorkQueue {
 }
 
 impl WorkQueue {
-    /// To the work queue of this topology.
+    /// A handle for the work queue of `topology`.
     #[must_use]
     pub fn new(publisher: Publisher, topology: &Topology) -> Self {
         Self {
@@ -78,16 +78,16 @@ impl WorkQueue {
         }
     }
 
-    /// Puts all of them on the queue, in no order. `Ok` only after the broker has
-    /// confirmed each.
+    /// Puts all messages on the queue, in any order. Returns `Ok` only after the broker
+    /// has confirmed each of them, all within the timeout of one publish.
     ///
     /// # Errors
-    /// When one was not confirmed; others may have been.
+    /// If one message was not confirmed. Others may be stored.
     pub async fn put(&self, messages: &[Message], source: Source) -> Result<(), PublishError> {
         let began = Instant::now();
         let mut puts = FuturesUnordered::new();
         for message in messages {
-            if puts.len() == AT_ONCE {
+            if puts.len() == UNCONFIRMED_MAX {
                 puts.next().await.transpose()?;
             }
             puts.push(self.put_one(message, source, began));
@@ -104,16 +104,16 @@ impl WorkQueue {
             .await
     }
 
-    /// Whether it can be reached right now.
+    /// Whether messages can be published now.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.publisher.readiness().is_ok()
     }
 
-    /// How many messages wait on the work queue.
+    /// The number of messages that wait on the work queue.
     ///
     /// # Errors
-    /// When the broker does not say.
+    /// If the broker does not answer.
     pub async fn waiting(&self) -> Result<u32, PublishError> {
         let depths = self.publisher.depths().await?;
         Ok(depths.get(&self.work).copied().unwrap_or_default())

@@ -1,8 +1,8 @@
-//! The worker's settings: all of them, read once at start.
+//! The settings of the worker, read once at start.
 
 use crate::{
     consume::tuning::{self, Tuning},
-    read::{meaning::Mode, prepared::EventReader},
+    read::{meaning::Mode, message::EventReader},
     recovery::schedule::{self, Schedule},
     store::settings::{self as database, Database},
 };
@@ -19,7 +19,7 @@ use shared::{
 use std::{str::FromStr as _, sync::Arc};
 use stripe_api::{Api, KeyMode};
 
-/// The private listener.
+/// The address of the private listener.
 pub static OPS_ADDR: Setting<Text> = Setting {
     name: "OPS_ADDR",
     group: Group::Listeners,
@@ -35,7 +35,7 @@ pub static OPS_TOKEN: Setting<SecretText> = Setting {
     default: Fallback::None,
     meaning: "Unlocks the console. Without it the console is off; health and metrics stay.",
 };
-/// Which events are applied.
+/// The mode of the events that are applied.
 pub static STRIPE_LIVEMODE: Setting<Parsed<Mode>> = Setting {
     name: "STRIPE_LIVEMODE",
     group: Group::Stripe,
@@ -81,7 +81,7 @@ pub static PROGRAM: Program = Program {
     notes: "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.",
 };
 
-/// Everything that `worker run` needs to know.
+/// Everything that `worker run` needs.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// How to reach the database.
@@ -90,26 +90,27 @@ pub struct Config {
     pub broker: Broker,
     /// The queues.
     pub topology: Topology,
-    /// What is sold.
+    /// The tiers, prices, packs and meters.
     pub catalog: Arc<Catalog>,
-    /// Which events are applied.
+    /// The mode of the events that are applied.
     pub mode: Mode,
     /// Address of the private listener.
     pub ops_addr: String,
-    /// The token of the console, if there is to be one.
+    /// The token of the console. Without it there is no console.
     pub ops_token: Option<Token>,
-    /// How deliveries are gathered and worked on.
+    /// Sizes of batches, numbers of lanes, and waits.
     pub tuning: Tuning,
     /// Stripe's API, if there is a key.
     pub stripe: Option<Api>,
-    /// When missed events are fetched, if there is a key.
+    /// When recovery jobs run, if there is a key.
     pub recovery: Schedule,
 }
 
-/// Stripe's API, if there is a key.
+/// The client of Stripe's API, if there is a key.
 ///
 /// # Errors
-/// When the key is of another mode than the events that are applied.
+/// If a setting cannot be used, or the key is of another mode than the events that are
+/// applied.
 pub fn stripe(settings: &Settings, mode: Mode) -> Result<Option<Api>, SettingError> {
     let api = Api::from_settings(settings)?;
     let other = match (mode, api.as_ref().and_then(Api::key_mode)) {
@@ -118,17 +119,17 @@ pub fn stripe(settings: &Settings, mode: Mode) -> Result<Option<Api>, SettingErr
         _ => return Ok(api),
     };
     Err(stripe_api::STRIPE_SECRET_KEY.error(format!(
-        "is of {other}: it knows none of the subscriptions that are kept here"
+        "is of {other}: with it, Stripe shows none of the subscriptions that are stored here"
     )))
 }
 
-/// A setting or the catalog that cannot be used.
+/// Why the worker cannot start with its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A setting.
+    /// A setting cannot be used.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// The catalog.
+    /// The catalog cannot be used.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
 }
@@ -137,7 +138,7 @@ impl Config {
     /// Reads all settings and the catalog.
     ///
     /// # Errors
-    /// When a setting or the catalog cannot be used.
+    /// If a setting or the catalog cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
         let tuning = Tuning::from_settings(settings)?;
         let mode = settings.get(&STRIPE_LIVEMODE)?;
@@ -156,10 +157,10 @@ impl Config {
     }
 }
 
-/// Reads the settings that reading events depends on, alone.
+/// Reads only the settings that an [`EventReader`] needs.
 ///
 /// # Errors
-/// When a setting or the catalog cannot be used.
+/// If a setting or the catalog cannot be used.
 pub fn reader(settings: &Settings) -> Result<EventReader, ConfigError> {
     Ok(EventReader {
         catalog: Arc::new(Catalog::from_settings(settings)?),

@@ -1,28 +1,28 @@
-//! The taxonomy of failures: what is the event's fault, what may pass, and what
-//! is nobody's.
+//! The kinds of failure: permanent ones, whose event becomes a dead letter at once;
+//! retryable ones; and those of the database, which no event causes.
 
 use std::time::Duration;
 
-/// Reasons that no retry can mend: the message is dead at once. A closed list,
-/// in `billing.events` and on every dead letter.
+/// Why a message becomes a dead letter. A closed list. The reason is in `billing.events`,
+/// and in a header of the dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permanent {
-    /// Not an event, or not of Stripe's shape.
+    /// It is not an event, or does not have the shape of Stripe's events.
     Malformed,
-    /// A price that the catalog does not know.
+    /// The catalog does not have its price.
     UnknownPrice,
-    /// A pack that the catalog does not know.
+    /// The catalog does not have its pack.
     UnknownPack,
-    /// A meter that the catalog does not know.
+    /// The catalog does not have its meter.
     UnknownMeter,
     /// Every retry failed.
     RetriesExhausted,
-    /// The broker took it out of the work queue.
+    /// The broker moved it from the work queue to the over-limit queue.
     DeliveryLimit,
 }
 
 impl Permanent {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 6] = [
         Self::Malformed,
         Self::UnknownPrice,
@@ -32,7 +32,7 @@ impl Permanent {
         Self::DeliveryLimit,
     ];
 
-    /// The word for it.
+    /// Its word in the database, headers, metrics and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,17 +46,17 @@ impl Permanent {
     }
 }
 
-/// Why an event was refused for good.
+/// Why an event is refused. Such an event becomes a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The word for it.
+    /// The reason.
     pub reason: Permanent,
-    /// What, where, and what to do; never the payload.
+    /// What is wrong, where, and what to do. Never the payload.
     pub detail: String,
 }
 
 impl Refusal {
-    /// A refusal that nothing but what `detail` says can mend.
+    /// A refusal. `detail` must say how an operator can mend it.
     pub fn new(reason: Permanent, detail: impl Into<String>) -> Self {
         Self {
             reason,
@@ -64,17 +64,17 @@ impl Refusal {
         }
     }
 
-    /// A payload that is not of the shape it should be.
+    /// A refusal of a payload with a wrong shape.
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(Permanent::Malformed, detail)
     }
 
-    /// The same, with a detail that fits into a header and into a line: it may
-    /// name ids from the event, and those may be of any length.
+    /// The same refusal with a detail of 1,000 characters at most, so that it fits into a
+    /// header and a log line. A detail may have ids from the event, of any length.
     #[must_use]
     pub fn brief(mut self) -> Self {
-        const CHARS_MOST: usize = 1_000;
-        if let Some((end, _)) = self.detail.char_indices().nth(CHARS_MOST) {
+        const DETAIL_CHARS_MAX: usize = 1_000;
+        if let Some((end, _)) = self.detail.char_indices().nth(DETAIL_CHARS_MAX) {
             self.detail.truncate(end);
             self.detail.push('…');
         }
@@ -82,21 +82,21 @@ impl Refusal {
     }
 }
 
-/// What a failed transaction says about its cause.
+/// The cause of a failed transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The database is away, full, read-only or not set up: wait for it; no
-    /// event is to blame, and none loses an attempt.
+pub enum DatabaseFault {
+    /// The database is not reachable, full, read-only or not migrated. Wait for it. No event
+    /// is the cause, and no attempt is counted.
     Outage,
-    /// Two transactions got into each other's way: do it again at once.
+    /// Two transactions conflict. Repeat this one at once.
     Conflict,
-    /// Anything else: perhaps one event's fault. Split the batch; a single one
-    /// is retried later, a bounded number of times.
+    /// Any other error; one event may be the cause. Split the batch. A single event is
+    /// retried later, a limited number of times.
     Unclassified,
 }
 
-impl Fault {
-    /// Sorts an error. The codes are PostgreSQL's (appendix A of its manual).
+impl DatabaseFault {
+    /// Finds the cause of an error (PostgreSQL's manual, appendix A, "PostgreSQL Error Codes").
     #[must_use]
     pub fn of(error: &sqlx::Error) -> Self {
         let Some(database) = error.as_database_error() else {
@@ -117,12 +117,12 @@ impl Fault {
         match code {
             // Serialization failure, deadlock.
             "40001" | "40P01" => Self::Conflict,
-            // Shutdown, crash, starting up; a session or transaction that idled or ran
-            // too long, whose connection is ended; a standby that takes no writes.
+            // The server shuts down, crashed or starts; a session or a transaction was idle or ran
+            // for too long, so its connection was closed; a standby accepts no writes.
             "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" | "25006" => Self::Outage,
             _ => match code.get(..2) {
-                // Connection, authorization, no such database, resources, system
-                // errors; and missing tables or rights: a schema not migrated.
+                // Errors of connection, authorization, database name, schema name, resources and
+                // system; and missing tables or rights, because the schema is not migrated.
                 Some("08" | "28" | "3D" | "3F" | "53" | "58" | "42") => Self::Outage,
                 _ => Self::Unclassified,
             },
@@ -130,16 +130,16 @@ impl Fault {
     }
 }
 
-/// What to do with an event that failed once more.
+/// The next step for an event that failed once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Wait this long in a retry queue.
+    /// Wait for this long in a retry queue.
     After(Duration),
-    /// No more retries.
+    /// No retry is left.
     Exhausted,
 }
 
-/// The retry policy: the declared delays, one after the other.
+/// The retry policy: each of `delays` once, in order.
 #[must_use]
 pub fn retry(failed_attempts_before: i64, delays: &[Duration]) -> Retry {
     let next = usize::try_from(failed_attempts_before).ok().and_then(|i| delays.get(i));
@@ -151,21 +151,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_is_never_the_events_fault() {
+    fn an_outage_is_never_the_fault_of_an_event() {
         for code in [
             "08006", "57P01", "57P03", "25P03", "25P04", "53300", "53100", "25006", "42P01", "42501", "28P01", "3D000",
             "58030",
         ] {
-            assert_eq!(Fault::of_code(code), Fault::Outage, "{code}");
+            assert_eq!(DatabaseFault::of_code(code), DatabaseFault::Outage, "{code}");
         }
         for code in ["40001", "40P01"] {
-            assert_eq!(Fault::of_code(code), Fault::Conflict, "{code}");
+            assert_eq!(DatabaseFault::of_code(code), DatabaseFault::Conflict, "{code}");
         }
         for code in ["22003", "22P05", "23505", "23514", "55P03", "57014", "XX000", ""] {
-            assert_eq!(Fault::of_code(code), Fault::Unclassified, "{code}");
+            assert_eq!(DatabaseFault::of_code(code), DatabaseFault::Unclassified, "{code}");
         }
-        assert_eq!(Fault::of(&sqlx::Error::PoolTimedOut), Fault::Outage);
-        assert_eq!(Fault::of(&sqlx::Error::RowNotFound), Fault::Unclassified);
+        assert_eq!(DatabaseFault::of(&sqlx::Error::PoolTimedOut), DatabaseFault::Outage);
+        assert_eq!(
+            DatabaseFault::of(&sqlx::Error::RowNotFound),
+            DatabaseFault::Unclassified
+        );
     }
 
     #[test]

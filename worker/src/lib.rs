@@ -1,10 +1,10 @@
-//! Consumes Stripe's events from RabbitMQ and keeps in PostgreSQL what each
-//! customer may use.
+//! Consumes Stripe's events and usage reports from RabbitMQ. Keeps in PostgreSQL what each
+//! user may use: the entitlement and the balances.
 //!
-//! Begin reading at [`consume`]: it takes a delivery from the queue, and follows
-//! it to its acknowledgement. [`read`] turns its bytes into a fact, [`apply`]
-//! writes it in one transaction, [`domain`] decides what it changes.
-//! `ARCHITECTURE.md` has the map.
+//! Begin reading at [`consume`]: it takes a delivery from the queue, and follows it to its
+//! acknowledgement. [`read`] turns its bytes into a fact, [`apply`] writes the fact in one
+//! transaction, [`domain`] decides what it changes, [`store`] has the SQL. [`cli`] has the
+//! commands. `ARCHITECTURE.md` has the map.
 
 pub mod apply;
 pub mod audit;

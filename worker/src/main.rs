@@ -1,4 +1,4 @@
-//! The `worker` binary; everything is in the library.
+//! The `worker` program. All of its code is in the library.
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {

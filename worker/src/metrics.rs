@@ -1,4 +1,4 @@
-//! The worker's own metrics. Those about the broker are in [`shared::metrics`].
+//! The metrics of the worker. Metrics about the broker are in [`shared::metrics`].
 
 use crate::{domain::subscription::drift::FIELDS, failure::Permanent};
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
@@ -9,7 +9,7 @@ use shared::{
 };
 use std::time::Duration;
 
-/// What becomes of a delivery.
+/// The outcomes of a delivery.
 pub const DELIVERY_OUTCOMES: [&str; 5] = ["applied", "ignored", "duplicate", "retry", "dead"];
 const REASONS: [&str; Permanent::ALL.len()] = {
     let mut words = [""; Permanent::ALL.len()];
@@ -144,8 +144,8 @@ shared::metrics! {
         labels: &[Label::of("outcome", &["accepted", "refused", "throttled"])];
 }
 
-/// Shows the metrics as 0 at the start. Values that are read from PostgreSQL or
-/// RabbitMQ are not known yet, and have no series until they are.
+/// Shows the metrics as 0 at the start. A value that is read from PostgreSQL or RabbitMQ
+/// has no series until it is known.
 pub fn init(topology: &Topology) {
     let roles = ["publish", "consume"];
     shared::metrics::init(
@@ -158,7 +158,7 @@ pub fn init(topology: &Topology) {
     }
 }
 
-/// Counts a batch of which `events` were settled.
+/// Counts a batch with `events` settled events, applied in the time `took`.
 pub fn applied(events: usize, took: Duration) {
     if events > 0 {
         BATCH_SIZE.observe(f64::from(u32::try_from(events).unwrap_or(u32::MAX)));

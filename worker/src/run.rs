@@ -1,4 +1,4 @@
-//! `worker run`: the pieces, put together and taken apart in order.
+//! `worker run`: starts all parts of a worker, and stops them in order.
 
 use crate::{
     config::{self, Config},
@@ -6,7 +6,7 @@ use crate::{
     consume::{acks::InFlight, consumer, context::Context, watchdog::Watchdog},
     dead_letters::tools::MoveTools,
     metrics,
-    read::prepared::EventReader,
+    read::message::EventReader,
     recovery,
     store::pool,
     watch,
@@ -23,11 +23,15 @@ use std::{
     time::Duration,
 };
 
-/// A publish to a retry or dead-letter queue is repeated until it is confirmed,
-/// so that its time limit only decides when a connection is given up.
+/// The time limit of one publish to a retry or dead-letter queue. A publish is repeated until
+/// it is confirmed, so this limit only decides when a connection is replaced.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Consumes until `stop`, then drains.
+/// Consumes until `stop`, then finishes the work under way.
+///
+/// # Errors
+/// If a setting cannot be used, RabbitMQ cannot be reached for ten minutes, or a
+/// transaction does not end.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     metrics::init(&config.topology);
     let database = pool::open(&config.database)?;
@@ -46,9 +50,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     );
     let publishing = tokio::spawn(publishing);
     let consuming = Arc::new(AtomicBool::new(false));
-    let limits = http::Limits {
+    let limits = http::ListenerLimits {
         connections_max: 64,
-        ..http::Limits::default()
+        ..http::ListenerLimits::default()
     };
     let check = readiness(database.clone(), publisher.clone(), Arc::clone(&consuming));
     let mut routes = ops::router(check);
@@ -110,16 +114,16 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             tracing::warn!("work was still under way at the end of the drain; the broker will deliver it again");
             Ok(())
         }
-        () = watchdog.barks() => anyhow::bail!("a transaction does not end; the connection to PostgreSQL must be half open"),
+        () = watchdog.transaction_overdue() => anyhow::bail!("a transaction does not end; the connection to PostgreSQL must be half open"),
         ended = publishing => ended.context("the publisher stopped")?,
     };
     publish_stop.cancel();
-    // Answers under way, and the goodbye to the broker; nothing that matters is left.
+    // Only answers under way and the close of a connection are left.
     let _ = tokio::time::timeout(Duration::from_secs(1), ops).await;
     ended.context("gave up on RabbitMQ")
 }
 
-/// The reasons why this worker cannot work right now.
+/// The check behind `/readyz`: why this worker cannot apply events now.
 fn readiness(
     database: PgPool,
     publisher: Publisher,

@@ -1,4 +1,5 @@
-//! What a worker looks at every few seconds beside its work, for the metrics.
+//! Reads the values of gauges every few seconds: from the database, from RabbitMQ, and
+//! from the deliveries in hand.
 
 use crate::{
     consume::acks::InFlight,
@@ -32,26 +33,26 @@ use std::{
 };
 use tokio::time::timeout;
 
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// What is not known, such as at the start, is looked at again so soon.
-const LOOK_SOON: Duration = Duration::from_millis(500);
-/// A database that has not answered for so long does not.
-const ANSWER_MOST: Duration = Duration::from_secs(10);
-/// A look at what is held waits no longer for an acknowledgement under way.
-const HELD_MOST: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(5);
+/// The interval while a value is not known, such as at the start.
+const INTERVAL_WHILE_UNKNOWN: Duration = Duration::from_millis(500);
+/// A database that does not answer within this time is down.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long reading the deliveries in hand waits for an acknowledgement under way.
+const IN_FLIGHT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Keeps the gauges that are read from the database, those of the `watched` jobs
-/// too, and writes the catalog's tiers there once it can be reached.
-pub async fn database(database: PgPool, tiers: Vec<Tier>, watched: Vec<&'static str>, stop: CancellationToken) {
+/// Keeps the gauges that are read from the database. Writes the catalog's tiers there, as
+/// soon as it can be reached. `scheduled` names the jobs that this worker starts by itself.
+pub async fn database(database: PgPool, tiers: Vec<Tier>, scheduled: Vec<&'static str>, stop: CancellationToken) {
     let mut tiers_written = false;
     loop {
-        let up = answers(&database).await;
+        let up = is_up(&database).await;
         metrics::DATABASE_UP.set(i64::from(up));
-        if up && let Err(error) = look(&database, &tiers, &watched, &mut tiers_written).await {
+        if up && let Err(error) = read_gauges(&database, &tiers, &scheduled, &mut tiers_written).await {
             tracing::debug!(%error, "the gauges could not be read");
         }
         let pause = if tiers_written {
-            LOOK_EVERY
+            INTERVAL
         } else {
             Duration::from_millis(250)
         };
@@ -61,11 +62,11 @@ pub async fn database(database: PgPool, tiers: Vec<Tier>, watched: Vec<&'static 
     }
 }
 
-/// Whether the database can be used. One that hangs is down as soon as that is
-/// clear, but the question is not cut off: its connection would be of no use.
-async fn answers(database: &PgPool) -> bool {
+/// Whether the database can be used. If it hangs, the gauge shows that it is down, but the
+/// query goes on: a dropped query would leave a connection that cannot be used.
+async fn is_up(database: &PgPool) -> bool {
     let mut ready = pin!(pool::ready(database));
-    let answer = if let Ok(answer) = timeout(ANSWER_MOST, &mut ready).await {
+    let answer = if let Ok(answer) = timeout(ANSWER_TIMEOUT, &mut ready).await {
         answer
     } else {
         metrics::DATABASE_UP.set(0);
@@ -74,10 +75,10 @@ async fn answers(database: &PgPool) -> bool {
     answer.is_ok()
 }
 
-async fn look(
+async fn read_gauges(
     database: &PgPool,
     tiers: &[Tier],
-    watched: &[&str],
+    scheduled: &[&str],
     tiers_written: &mut bool,
 ) -> Result<(), sqlx::Error> {
     let mut connection = database.acquire().await?;
@@ -92,7 +93,7 @@ async fn look(
     }
     show_waiting(subscription::waiting(&mut connection).await?);
     metrics::QUESTIONS.set(question::waiting(&mut connection).await?);
-    recovered(&job::last(&mut connection).await?, watched);
+    show_jobs(&job::last(&mut connection).await?, scheduled);
     let idle = i64::try_from(database.num_idle()).unwrap_or(i64::MAX);
     metrics::POOL.with_label_values(&["idle"]).set(idle);
     metrics::POOL
@@ -101,7 +102,8 @@ async fn look(
     Ok(())
 }
 
-/// Shows what waits for a missing link, and how long the oldest has waited.
+/// Shows the number of subscriptions and packs that wait for a missing link, and how long
+/// the oldest has waited.
 fn show_waiting(waiting: WaitingCounts) {
     for (count, age, (waiting, oldest_seconds)) in [
         (&metrics::UNLINKED, &metrics::UNLINKED_AGE, waiting.unlinked),
@@ -113,11 +115,11 @@ fn show_waiting(waiting: WaitingCounts) {
     }
 }
 
-/// What the jobs of recovery came to last, whichever worker did them. Of those that
-/// are not done by themselves here, no time is shown that would grow old.
-fn recovered(jobs: &[JobStatus], watched: &[&str]) {
+/// Shows the last results of the recovery jobs, of any worker. The time of its last end is
+/// shown only for a job that runs by itself: without a schedule that time would grow old.
+fn show_jobs(jobs: &[JobStatus], scheduled: &[&str]) {
     for JobStatus { job, ended_at, report } in jobs {
-        if watched.contains(&job.as_str()) {
+        if scheduled.contains(&job.as_str()) {
             metrics::JOB_ENDED.with_label_values(&[job.as_str()]).set(*ended_at);
         }
         match job.as_str() {
@@ -139,7 +141,7 @@ fn recovered(jobs: &[JobStatus], watched: &[&str]) {
     }
 }
 
-/// Keeps how many messages wait in the queues; what is not known is not shown.
+/// Keeps the number of messages in the queues. While it is not known, no series is shown.
 pub async fn queues(publisher: Publisher, topology: Topology, stop: CancellationToken) {
     loop {
         let pause = match publisher.depths().await {
@@ -147,12 +149,12 @@ pub async fn queues(publisher: Publisher, topology: Topology, stop: Cancellation
                 for (purpose, messages) in by_purpose(&topology, &depths) {
                     metrics::QUEUED.with_label_values(&[purpose.as_str()]).set(messages);
                 }
-                LOOK_EVERY
+                INTERVAL
             }
             Err(error) => {
                 metrics::QUEUED.reset();
-                tracing::debug!(%error, "the queues could not be looked at");
-                LOOK_SOON
+                tracing::debug!(%error, "the lengths of the queues could not be read");
+                INTERVAL_WHILE_UNKNOWN
             }
         };
         if !paused(pause, &stop).await {
@@ -162,7 +164,7 @@ pub async fn queues(publisher: Publisher, topology: Topology, stop: Cancellation
 }
 
 fn by_purpose(topology: &Topology, depths: &BTreeMap<String, u32>) -> BTreeMap<Purpose, i64> {
-    // Without retries there is no such queue, and nothing in it.
+    // Without retry delays there is no retry queue, and the sum is 0.
     let mut sums = BTreeMap::from([(Purpose::Retry, 0)]);
     for (queue, messages) in depths {
         if let Some(purpose) = topology.purpose(queue) {
@@ -172,25 +174,25 @@ fn by_purpose(topology: &Topology, depths: &BTreeMap<String, u32>) -> BTreeMap<P
     sums
 }
 
-/// Keeps the age of the oldest delivery that is held. What was held when consuming
-/// ended waits still, so that its age goes on until deliveries come again.
-pub async fn age(holdings: InFlight, consuming: Arc<AtomicBool>, stop: CancellationToken) {
+/// Keeps the age of the oldest delivery in hand. When consuming ends, that delivery goes
+/// back to the queue; its age goes on until deliveries come again.
+pub async fn age(in_flight: InFlight, consuming: Arc<AtomicBool>, stop: CancellationToken) {
     let mut oldest_ms = None;
     loop {
         if consuming.load(Ordering::Relaxed)
-            && let Ok(seen) = timeout(HELD_MOST, holdings.oldest_ms()).await
+            && let Ok(oldest) = timeout(IN_FLIGHT_TIMEOUT, in_flight.oldest_ms()).await
         {
-            oldest_ms = seen;
+            oldest_ms = oldest;
         }
         let age_ms = oldest_ms.map_or(0, |at| now_ms().saturating_sub(at).max(0));
         metrics::OLDEST_UNAPPLIED.set(age_ms / 1_000);
-        if !paused(LOOK_EVERY, &stop).await {
+        if !paused(INTERVAL, &stop).await {
             return;
         }
     }
 }
 
-/// False if it is time to stop.
+/// Pauses. False on `stop`.
 async fn paused(pause: Duration, stop: &CancellationToken) -> bool {
     tokio::select! {
         () = tokio::time::sleep(pause) => true,
@@ -204,7 +206,7 @@ mod tests {
     use shared::settings::Settings;
 
     #[test]
-    fn queues_are_summed_by_what_they_are_for() {
+    fn queues_are_summed_by_purpose() {
         let settings = Settings::from_pairs(&[("QUEUE_NAMESPACE", "t"), ("RETRY_DELAYS", "2s,1m")]);
         let topology = Topology::from_settings(&settings).expect("settings");
         let depths = [

@@ -1,7 +1,7 @@
 //! Reads Stripe's lists page by page (Stripe's API reference, "Pagination").
 
 use serde::Deserialize;
-use stripe_api::{Answer, Api, ApiError, Form};
+use stripe_api::{Api, ApiAnswer, ApiError, Form};
 
 /// Most objects on one page.
 const PAGE_OBJECTS_MAX: i64 = 100;
@@ -28,7 +28,7 @@ pub(crate) async fn list_all<T: for<'de> Deserialize<'de>>(
     let first = query.clone().with("limit", &PAGE_OBJECTS_MAX);
     let mut query = first.clone();
     loop {
-        let answer: Answer = api.get(path, &query).await?;
+        let answer: ApiAnswer = api.get(path, &query).await?;
         let page: ListPage<T> = answer.json()?;
         let last = page.data.last().and_then(&id);
         all.extend(page.data);

@@ -1,13 +1,13 @@
 //! How the text of a setting is read, and what it may be.
 
 use super::{
-    Secret,
     length::{format_duration, out_of_range, parse_duration},
+    secret::Secret,
 };
 use std::{fmt, time::Duration};
 
 /// How the text of a setting is read.
-pub trait Form {
+pub trait SettingForm {
     /// What the text becomes.
     type Value;
 
@@ -29,7 +29,7 @@ pub trait Form {
 #[derive(Debug, Clone, Copy)]
 pub struct Text;
 
-impl Form for Text {
+impl SettingForm for Text {
     type Value = String;
 
     fn read(&self, text: &str) -> Result<String, String> {
@@ -45,7 +45,7 @@ impl Form for Text {
 #[derive(Debug, Clone, Copy)]
 pub struct SecretText(pub &'static str);
 
-impl Form for SecretText {
+impl SettingForm for SecretText {
     type Value = Secret;
 
     const IS_SECRET: bool = true;
@@ -82,7 +82,7 @@ impl Number {
     }
 }
 
-impl Form for Number {
+impl SettingForm for Number {
     type Value = u32;
 
     fn read(&self, text: &str) -> Result<u32, String> {
@@ -101,7 +101,7 @@ pub struct Length {
     pub max: Duration,
 }
 
-impl Form for Length {
+impl SettingForm for Length {
     type Value = Duration;
 
     fn read(&self, text: &str) -> Result<Duration, String> {
@@ -132,7 +132,7 @@ impl<T> fmt::Debug for Parsed<T> {
     }
 }
 
-impl<T> Form for Parsed<T> {
+impl<T> SettingForm for Parsed<T> {
     type Value = T;
 
     fn read(&self, text: &str) -> Result<T, String> {

@@ -1,6 +1,9 @@
 //! A program's settings as `--help` prints them.
 
-use super::{Described, Fallback, Group, Program};
+use super::{
+    program::Program,
+    setting::{DescribedSetting, Fallback, Group},
+};
 
 /// Columns of a line.
 const COLUMNS_MAX: usize = 88;
@@ -8,20 +11,11 @@ const INDENT: &str = "      ";
 const NAME_COLUMNS: usize = 28;
 
 impl Program {
-    /// The settings of one group.
-    pub fn of_group(&self, group: Group) -> impl Iterator<Item = &'static dyn Described> {
-        self.settings.iter().copied().filter(move |s| s.group() == group)
-    }
-
-    pub(super) fn lists(&self, name: &str) -> bool {
-        self.settings.iter().any(|setting| setting.name() == name)
-    }
-
     /// The end of `--help`: each setting with its default, then what it means
     /// and allows, and the program's notes.
     #[must_use]
     pub fn help(&self) -> String {
-        let mut lines = vec!["Settings: environment variables, and what holds without them.".to_owned()];
+        let mut lines = vec!["Settings: environment variables and their defaults.".to_owned()];
         if self.settings.iter().any(|setting| setting.is_secret()) {
             lines.push("A secret may also come from a file: NAME_FILE is the path.".to_owned());
         }
@@ -37,7 +31,7 @@ impl Program {
     }
 }
 
-fn row(setting: &dyn Described) -> Vec<String> {
+fn row(setting: &dyn DescribedSetting) -> Vec<String> {
     let default = match setting.default() {
         Fallback::Required => "required",
         Fallback::None => "none",
@@ -101,7 +95,7 @@ mod tests {
     #[test]
     fn help_has_a_group_a_default_and_wrapped_lines_for_each_setting() {
         let expected = "\
-Settings: environment variables, and what holds without them.
+Settings: environment variables and their defaults.
 A secret may also come from a file: NAME_FILE is the path.
 
 Listeners:

@@ -1,5 +1,5 @@
-//! How often Stripe may be asked: it limits requests per second, and answers
-//! more with 429, also those of the application that shares the account.
+//! The limit of requests per second. Stripe answers 429 to more requests, and it counts
+//! the requests of the application on the same account too (Stripe's page "Rate limits").
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -7,16 +7,16 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Turns, one after the other, evenly spread; shared by all who ask.
+/// Gives each request a turn, evenly spread over time. Clones share their turns.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     pause: Duration,
-    /// When the next turn is.
+    /// The time of the next turn.
     next: Arc<Mutex<Instant>>,
 }
 
 impl Budget {
-    /// So many turns a second at the most.
+    /// A budget of `per_second` turns a second, at most.
     #[must_use]
     pub(crate) fn new(per_second: u32) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Budget {
         tokio::time::sleep_until(at).await;
     }
 
-    /// Takes the next turn; returns when it is.
+    /// Takes the next turn, and returns its time.
     fn take(&self, now: Instant) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let at = (*next).max(now);
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_are_spread_and_those_that_were_not_used_are_lost() {
+    fn turns_are_spread_and_unused_turns_are_lost() {
         let now = Instant::now() + Duration::from_mins(1);
         let (budget, ms) = (Budget::new(10), Duration::from_millis);
         assert_eq!(budget.take(now), now);

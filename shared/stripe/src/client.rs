@@ -1,4 +1,5 @@
-//! The client: settings, repetition, and what each request costs.
+//! The client: it reads its settings, repeats failed requests, and keeps the limit of
+//! requests per second.
 
 use crate::{
     budget::Budget,
@@ -7,7 +8,7 @@ use crate::{
     limits::TIME_LIMIT,
     metrics::StripeRequest,
     path,
-    read::{Answer, Reader},
+    read::{ApiAnswer, ReadClient},
     settings::{STRIPE_API_BASE, STRIPE_REQUESTS_PER_SECOND, STRIPE_SECRET_KEY},
     write::{self, OperationKey},
 };
@@ -20,14 +21,14 @@ use shared::{
 use std::time::Duration;
 use stripe::{Client, ClientBuilder};
 
-/// How long a request that fails for a passing reason is repeated.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a failing request is repeated.
+const REPEAT_MAX: Duration = Duration::from_mins(1);
 
 /// Stripe's API. Its `Debug` shows no key.
 #[derive(Debug, Clone)]
 pub struct Api {
     client: Client,
-    reader: Reader,
+    reader: ReadClient,
     budget: Budget,
     key_mode: Option<KeyMode>,
 }
@@ -35,9 +36,9 @@ pub struct Api {
 /// Which of Stripe's modes a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyMode {
-    /// No money moves.
+    /// Test mode: no money moves.
     Test,
-    /// Money moves.
+    /// Live mode.
     Live,
 }
 
@@ -54,6 +55,9 @@ impl KeyMode {
 
 impl Api {
     /// A client, if `STRIPE_SECRET_KEY` is set.
+    ///
+    /// # Errors
+    /// If a setting cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Option<Self>, SettingError> {
         let base = settings.get(&STRIPE_API_BASE)?;
         let per_second = settings.get(&STRIPE_REQUESTS_PER_SECOND)?;
@@ -69,20 +73,21 @@ impl Api {
             .map_err(|error| STRIPE_API_BASE.error(error.to_string()))?;
         Ok(Some(Self {
             client,
-            reader: Reader::new(base, bearer),
+            reader: ReadClient::new(base, bearer),
             budget: Budget::new(per_second),
             key_mode: KeyMode::of(key.expose()),
         }))
     }
 
-    /// The mode of its key; none of a key whose mode cannot be told.
+    /// The mode of its key. `None` if the key does not show its mode.
     #[must_use]
     pub fn key_mode(&self) -> Option<KeyMode> {
         self.key_mode
     }
 
-    /// `GET`, once: who asks decides about another time. `path` is below `/v1`.
-    pub async fn get_once(&self, path: &str, query: &Form) -> Result<Answer, ApiError> {
+    /// Sends a `GET` once; the caller decides whether to repeat it. `path` begins with a
+    /// slash and is appended to `/v1`.
+    pub async fn get_once(&self, path: &str, query: &Form) -> Result<ApiAnswer, ApiError> {
         self.budget.turn().await;
         let mut request = StripeRequest::begin();
         let answer = self.reader.get(path, query).await;
@@ -90,50 +95,51 @@ impl Api {
         answer
     }
 
-    /// `GET`, again and again while it fails for a passing reason, a minute at the most.
-    pub async fn get(&self, path: &str, query: &Form) -> Result<Answer, ApiError> {
-        let mut pauses = Reconnect::new(Some(PATIENCE));
+    /// Sends a `GET`. Repeats it for up to a minute while [`ApiError::is_temporary`].
+    pub async fn get(&self, path: &str, query: &Form) -> Result<ApiAnswer, ApiError> {
+        let mut pauses = Reconnect::new(Some(REPEAT_MAX));
         loop {
             match self.get_once(path, query).await {
-                Err(error) if error.passes() => rest(&mut pauses, error).await?,
+                Err(error) if error.is_temporary() => pause_before_repeat(&mut pauses, error).await?,
                 answer => return answer,
             }
         }
     }
 
-    /// How a subscription stands, asked once.
-    pub async fn subscription_once(&self, id: &str) -> Result<Answer, ApiError> {
+    /// Reads a subscription, with one request.
+    pub async fn subscription_once(&self, id: &str) -> Result<ApiAnswer, ApiError> {
         self.get_once(&path::subscription(id)?, &Form::new()).await
     }
 
-    /// How a subscription stands.
-    pub async fn subscription(&self, id: &str) -> Result<Answer, ApiError> {
+    /// Reads a subscription, with the repetitions of [`get`](Self::get).
+    pub async fn subscription(&self, id: &str) -> Result<ApiAnswer, ApiError> {
         self.get(&path::subscription(id)?, &Form::new()).await
     }
 
-    /// `POST`, with the operation's key kept over its repetitions. After a 500 it
-    /// is not repeated: Stripe would say the same again for a day, whatever
-    /// happened. The caller looks at the object, and makes a fresh key.
+    /// Sends a `POST`, with the same key in all repetitions. A status of 500 is not
+    /// repeated: Stripe repeats that answer for the same key for 24 hours (API reference,
+    /// "Idempotent requests"). The caller must read the object, then use a new key.
     pub async fn post(&self, path: &str, form: &Form, key: &OperationKey) -> Result<Value, ApiError> {
         let is_last = |error: &ApiError| matches!(error, ApiError::Status { status: 500, .. });
         self.write(async || write::post(&self.client, path, form, key).await, is_last)
             .await
     }
 
-    /// `DELETE`, which may be repeated: what is gone stays gone.
+    /// Sends a `DELETE`. A repetition does no harm.
     pub async fn delete(&self, path: &str) -> Result<Value, ApiError> {
         self.write(async || write::delete(&self.client, path).await, |_| false)
             .await
     }
 
-    /// Tries until it is done, or fails for a reason that does not pass, or that `is_last`. The error
-    /// is doubtful if any attempt's was.
+    /// Repeats `attempt` until it succeeds, the error is not temporary, `is_last` is true
+    /// for the error, or the time is over. If one attempt may have taken effect, the
+    /// returned error is doubtful too.
     async fn write(
         &self,
         attempt: impl AsyncFn() -> Result<Value, ApiError>,
         is_last: impl Fn(&ApiError) -> bool,
     ) -> Result<Value, ApiError> {
-        let mut pauses = Reconnect::new(Some(PATIENCE));
+        let mut pauses = Reconnect::new(Some(REPEAT_MAX));
         let mut doubt = None;
         loop {
             self.budget.turn().await;
@@ -143,8 +149,10 @@ impl Api {
             let Err(error) = answer else {
                 return answer;
             };
-            let pause = pauses.next_pause().filter(|_| error.passes() && !is_last(&error));
-            let Some(pause) = pause else {
+            if !error.is_temporary() || is_last(&error) {
+                return Err(error.after(doubt));
+            }
+            let Some(pause) = pauses.next_pause() else {
                 return Err(error.after(doubt));
             };
             wait(pause, &error).await;
@@ -153,9 +161,16 @@ impl Api {
     }
 }
 
-/// Rests before another try, or gives the error back if there is to be none.
-async fn rest(pauses: &mut Reconnect, error: ApiError) -> Result<(), ApiError> {
-    let Some(pause) = pauses.next_pause().filter(|_| error.retry_after() <= PATIENCE) else {
+/// Pauses before the next try.
+///
+/// # Errors
+/// Returns `error` if there must be no other try: the time is over, or Stripe asks for a
+/// longer pause than that.
+async fn pause_before_repeat(pauses: &mut Reconnect, error: ApiError) -> Result<(), ApiError> {
+    if error.retry_after() > REPEAT_MAX {
+        return Err(error);
+    }
+    let Some(pause) = pauses.next_pause() else {
         return Err(error);
     };
     wait(pause, &error).await;

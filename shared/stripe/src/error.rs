@@ -1,73 +1,77 @@
-//! Why Stripe did not do or say what it was asked.
+//! Why a request to Stripe failed.
 
 use crate::limits::TIME_LIMIT;
 use serde::Deserialize;
 use std::{fmt, time::Duration};
 use stripe::StripeError;
 
-/// The longest of Stripe's own texts that is passed on, in characters.
-const MESSAGE_MOST: usize = 400;
+/// Most characters of Stripe's own message that an error repeats.
+const MESSAGE_CHARS_MAX: usize = 400;
 
-/// Why Stripe did not do or say what it was asked.
+/// Why a request to Stripe failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// It does not know the object: asking again is of no use.
+    /// The object does not exist for this key.
     #[error("Stripe does not know it (404); STRIPE_SECRET_KEY must be of the same account and mode")]
     NotFound,
-    /// It was not asked: what should be an id cannot be one.
+    /// The text cannot be an id of Stripe's, so no request was sent.
     #[error("it is no id of Stripe's")]
     NoId,
-    /// It does not let us ask.
+    /// The key is not valid, or lacks the permission.
     #[error(
-        "Stripe refuses STRIPE_SECRET_KEY ({status}); it must be valid, and if restricted have the permission: {said}"
+        "Stripe refuses STRIPE_SECRET_KEY ({status}); it must be valid, and if restricted have the permission: {body}"
     )]
     Denied {
         /// 401 or 403.
         status: u16,
-        /// What it said, which names the permission.
-        said: ErrorBody,
+        /// Stripe's error, which names the missing permission.
+        body: ErrorBody,
     },
-    /// It answered with an error of another status.
-    #[error("Stripe answered with status {status}: {said}")]
+    /// Stripe answered with an error of another status.
+    #[error("Stripe answered with status {status}: {body}")]
     Status {
         /// Such as 400.
         status: u16,
-        /// What it said.
-        said: ErrorBody,
-        /// How long it asks to wait.
+        /// Stripe's error.
+        body: ErrorBody,
+        /// How long Stripe asks to wait, from `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// No answer, or one that we cannot read.
-    #[error("Stripe gave no answer of use: {0}")]
+    /// There was no answer, or one that cannot be read.
+    #[error("Stripe gave no usable answer: {0}")]
     Unavailable(String),
-    /// No answer in time.
+    /// There was no answer in time.
     #[error("Stripe did not answer within {} s", TIME_LIMIT.as_secs())]
     TooSlow,
-    /// An attempt that may have taken effect, and a later one that failed in another way.
+    /// An attempt may have taken effect, and a later attempt failed in another way.
     #[error("{then}; an attempt before that may have taken effect: {doubt}")]
     Doubtful {
-        /// The first such attempt's.
+        /// The error of the first attempt that may have taken effect.
         doubt: Box<ApiError>,
-        /// The last attempt's.
+        /// The error of the last attempt.
         then: Box<ApiError>,
     },
 }
 
-/// What Stripe says of an error: its API reference, "Errors".
+/// The body of Stripe's errors (API reference, "Errors").
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct ErrorBody {
     /// Such as `resource_missing`.
     pub code: Option<String>,
-    /// For people.
+    /// A sentence for people.
     pub message: Option<String>,
-    /// The parameter that it is about.
+    /// The parameter that is wrong.
     pub param: Option<String>,
 }
 
 impl fmt::Display for ErrorBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = self.message.as_deref().unwrap_or("it does not say why");
-        let cut: String = message.chars().filter(|c| !c.is_control()).take(MESSAGE_MOST).collect();
+        let cut: String = message
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(MESSAGE_CHARS_MAX)
+            .collect();
         f.write_str(&cut)?;
         if let Some(code) = &self.code {
             write!(f, " ({code})")?;
@@ -80,34 +84,34 @@ impl fmt::Display for ErrorBody {
 }
 
 impl ApiError {
-    /// An answer that is an error.
-    pub(super) fn answered(status: u16, said: ErrorBody, retry_after: Option<Duration>) -> Self {
+    /// The error of an answer.
+    pub(super) fn answered(status: u16, body: ErrorBody, retry_after: Option<Duration>) -> Self {
         match status {
-            // Another 404 is of a gateway, or of a base that is not Stripe's.
-            404 if said.code.as_deref() == Some("resource_missing") => Self::NotFound,
-            401 | 403 => Self::Denied { status, said },
+            // Any other 404 comes from a gateway, or from a server that is not Stripe's.
+            404 if body.code.as_deref() == Some("resource_missing") => Self::NotFound,
+            401 | 403 => Self::Denied { status, body },
             _ => Self::Status {
                 status,
-                said,
+                body,
                 retry_after,
             },
         }
     }
 
-    /// Whether the same request may succeed a little later: Stripe's page "Advanced
-    /// error handling". After a 500 nobody knows whether it took effect, and Stripe
-    /// repeats that answer for the same idempotency key.
+    /// Whether the same request may succeed a little later (Stripe's page "Advanced error
+    /// handling"). A request with status 500 may have taken effect, and Stripe repeats
+    /// that answer for the same idempotency key.
     #[must_use]
-    pub fn passes(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         match self {
             Self::NotFound | Self::NoId | Self::Denied { .. } => false,
             Self::Status { status, .. } => matches!(status, 409 | 424 | 429 | 500..=504),
             Self::Unavailable(_) | Self::TooSlow => true,
-            Self::Doubtful { then, .. } => then.passes(),
+            Self::Doubtful { then, .. } => then.is_temporary(),
         }
     }
 
-    /// Whether what was asked for may have happened in spite of it.
+    /// Whether the request may have taken effect in spite of the error.
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
         match self {
@@ -117,8 +121,8 @@ impl ApiError {
         }
     }
 
-    /// Of the last attempt, given the first that was in doubt: what one may have done, no later answer
-    /// undoes.
+    /// The error of all attempts. `self` is the error of the last attempt, `doubt` that of
+    /// the first attempt that may have taken effect: no later answer undoes that effect.
     pub(super) fn after(self, doubt: Option<Self>) -> Self {
         match doubt {
             Some(doubt) if !self.is_doubtful() => Self::Doubtful {
@@ -129,7 +133,7 @@ impl ApiError {
         }
     }
 
-    /// How long Stripe asks to wait.
+    /// How long Stripe asks to wait; zero if it does not ask.
     pub(super) fn retry_after(&self) -> Duration {
         match self {
             Self::Status { retry_after, .. } => retry_after.unwrap_or_default(),
@@ -137,7 +141,7 @@ impl ApiError {
         }
     }
 
-    /// For metrics.
+    /// The value of the label `outcome` in the metrics.
     pub(super) fn label(&self) -> &'static str {
         match self {
             Self::NotFound | Self::NoId => "not_found",
@@ -154,12 +158,12 @@ impl From<StripeError> for ApiError {
     fn from(error: StripeError) -> Self {
         match error {
             StripeError::Stripe(error, status) => {
-                let said = ErrorBody {
+                let body = ErrorBody {
                     code: error.code.map(|code| code.to_string()),
                     message: error.message,
                     param: error.param,
                 };
-                Self::answered(status, said, None)
+                Self::answered(status, body, None)
             }
             StripeError::Timeout => Self::TooSlow,
             error => Self::Unavailable(error.to_string()),
@@ -176,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_asked_again_and_what_is_doubtful_is_looked_at() {
-        for (error, passes, doubtful) in [
+    fn each_status_is_temporary_or_not_and_doubtful_or_not() {
+        for (error, temporary, doubtful) in [
             (status(400), false, false),
             (status(401), false, false),
             (status(403), false, false),
@@ -189,12 +193,16 @@ mod tests {
             (ApiError::TooSlow, true, true),
             (ApiError::Unavailable("reset".to_owned()), true, true),
         ] {
-            assert_eq!((error.passes(), error.is_doubtful()), (passes, doubtful), "{error}");
+            assert_eq!(
+                (error.is_temporary(), error.is_doubtful()),
+                (temporary, doubtful),
+                "{error}"
+            );
         }
     }
 
     #[test]
-    fn only_stripe_itself_can_say_that_something_is_not_there() {
+    fn only_a_404_of_stripes_own_means_that_an_object_does_not_exist() {
         let missing = ErrorBody {
             code: Some("resource_missing".to_owned()),
             ..ErrorBody::default()
@@ -204,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubt_is_not_forgotten_over_a_later_answer() {
+    fn an_error_stays_doubtful_whatever_a_later_answer_is() {
         for (doubt, then, doubtful) in [
             (None, status(429), false),
             (None, status(500), true),
@@ -220,13 +228,13 @@ mod tests {
     }
 
     #[test]
-    fn stripes_own_words_are_told_in_one_short_line() {
-        let said = ErrorBody {
+    fn stripes_own_message_is_repeated_in_one_short_line() {
+        let body = ErrorBody {
             code: Some("parameter_unknown".to_owned()),
             message: Some(format!("Received unknown\nparameter: x{}", "y".repeat(1_000))),
             param: Some("x".to_owned()),
         };
-        let text = ApiError::answered(400, said, None).to_string();
+        let text = ApiError::answered(400, body, None).to_string();
         assert!(
             text.starts_with("Stripe answered with status 400: Received unknownparameter: xyy"),
             "{text}"

@@ -1,35 +1,37 @@
 //! Parameters in Stripe's notation: `a[b][0]=c`, percent-encoded.
 
-/// Parameters of a request, in their order.
+/// The parameters of a request, in order. Keys are in Stripe's notation, such as
+/// `items[0][price]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// None yet.
+    /// No parameters.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With one more.
+    /// The same parameters and one more.
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, value: &(impl ToString + ?Sized)) -> Self {
         self.push(key, value);
         self
     }
 
-    /// Adds one.
+    /// Adds a parameter.
     pub fn push(&mut self, key: impl Into<String>, value: &(impl ToString + ?Sized)) {
         self.0.push((key.into(), value.to_string()));
     }
 
-    /// All of them.
+    /// All parameters, not encoded.
     #[must_use]
     pub fn pairs(&self) -> &[(String, String)] {
         &self.0
     }
 
-    /// As a query, or a body of `application/x-www-form-urlencoded`; `None` if there are none.
+    /// The parameters as `application/x-www-form-urlencoded`, for a query or a body. `None`
+    /// if there are none.
     #[must_use]
     pub fn encoded(&self) -> Option<String> {
         if self.0.is_empty() {

@@ -1,8 +1,8 @@
-//! The event types that Tollbridge handles: the one list in code.
+//! The list of event types that Tollbridge handles.
 
-/// Every handled type. The worker reads these, `provision` subscribes the webhook
-/// endpoint to these, and recovery lists these. Announcements such as
-/// `customer.subscription.trial_will_end` repeat an old snapshot and are not here.
+/// Every handled type. The worker reads these types, `provision` subscribes the webhook
+/// endpoint to them, and recovery lists them. Announcements such as
+/// `customer.subscription.trial_will_end` are not here: they repeat an old state.
 pub const HANDLED: [&str; 20] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",

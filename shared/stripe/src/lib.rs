@@ -1,7 +1,7 @@
-//! The one client of Stripe's API. No other crate names async-stripe.
+//! The client of Stripe's API. No other crate names async-stripe.
 //!
-//! [`Api`] reads and writes; [`HANDLED`] lists the event types that Tollbridge
-//! handles. Begin reading at `client.rs`.
+//! Begin reading at [`Api`] (`client.rs`): it sends and repeats requests, `read.rs` and
+//! `write.rs` make them. [`HANDLED`] lists the event types that Tollbridge handles.
 
 mod budget;
 mod client;
@@ -21,8 +21,8 @@ pub use error::{ApiError, ErrorBody};
 pub use form::Form;
 pub use handled::HANDLED;
 pub use limits::TIME_LIMIT;
-pub use line_items::{LineItem, Price};
+pub use line_items::{LineItem, LineItemPrice};
 pub use path::is_id;
-pub use read::{Answer, version};
+pub use read::{ApiAnswer, version};
 pub use settings::{STRIPE_API_BASE, STRIPE_REQUESTS_PER_SECOND, STRIPE_SECRET_KEY};
 pub use write::OperationKey;

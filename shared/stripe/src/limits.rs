@@ -2,5 +2,5 @@
 
 use std::time::Duration;
 
-/// How long one request may take, answer included.
+/// How long one request may take, including its answer.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);

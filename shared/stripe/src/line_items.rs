@@ -1,44 +1,47 @@
-//! What a checkout session sold.
+//! The line items of a checkout session: what it sold.
 
 use crate::{client::Api, error::ApiError, form::Form, path::is_id};
 use serde::Deserialize;
 use std::collections::HashMap;
 
-/// What one line of a checkout session sold: Stripe's API reference, "The line
-/// item object".
+/// One line of a checkout session (API reference, "The line item object").
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct LineItem {
-    /// How many; absent is one.
+    /// The number of pieces. Absent means one.
     pub quantity: Option<i64>,
-    /// Of what.
-    pub price: Option<Price>,
+    /// The price of one piece.
+    pub price: Option<LineItemPrice>,
 }
 
 /// The price of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Price {
+pub struct LineItemPrice {
     /// `price_…`
     pub id: Option<String>,
-    /// Our own name for it.
+    /// The merchant's own name of the price.
     pub lookup_key: Option<String>,
-    /// What was noted on it.
+    /// Notes of the merchant's on the price, such as `pack`.
     pub metadata: Option<HashMap<String, String>>,
 }
 
 #[derive(Deserialize)]
-struct List {
+struct LineItemList {
     data: Vec<LineItem>,
 }
 
 impl Api {
-    /// `GET /v1/checkout/sessions/{id}/line_items`, once; a session has 100 at the most.
+    /// Sends `GET /v1/checkout/sessions/{id}/line_items` once. A session has 100 line items
+    /// at most, so one page has all of them.
+    ///
+    /// # Errors
+    /// See [`ApiError`]; [`ApiError::NoId`] if `session` is not an id.
     pub async fn line_items(&self, session: &str) -> Result<Vec<LineItem>, ApiError> {
         if !is_id(session) {
             return Err(ApiError::NoId);
         }
         let path = format!("/checkout/sessions/{session}/line_items");
         let answer = self.get_once(&path, &Form::new().with("limit", &100)).await?;
-        Ok(answer.json::<List>()?.data)
+        Ok(answer.json::<LineItemList>()?.data)
     }
 }
 
@@ -48,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_line_is_read_with_what_it_has_and_without_what_it_lacks() {
-        let read = |json: &str| serde_json::from_str::<List>(json).expect("Stripe's shape").data;
+        let read = |json: &str| serde_json::from_str::<LineItemList>(json).expect("Stripe's shape").data;
         let lines = read(
             r#"{"object":"list","url":"/v1/x","has_more":false,"data":[
                 {"id":"li_1","object":"item","amount_total":500,"quantity":3,"taxes":[{"amount":1}],

@@ -16,18 +16,18 @@ shared::metrics! {
         buckets: SECONDS;
 }
 
-/// A request to Stripe under way. It is counted when it is dropped, since the
+/// A request to Stripe that is under way. It is counted when it is dropped, because the
 /// caller may stop waiting at any time.
 #[derive(Debug)]
 #[must_use]
 pub struct StripeRequest {
     began: Instant,
-    /// What became of it; `timeout` if the caller stopped waiting.
+    /// A value of the label `outcome`; `timeout` if the caller stops waiting.
     pub outcome: &'static str,
 }
 
 impl StripeRequest {
-    /// It is sent now.
+    /// Begins to count a request.
     pub fn begin() -> Self {
         Self {
             began: Instant::now(),

@@ -1,9 +1,9 @@
-//! Ids as parts of a path.
+//! Ids of Stripe's as parts of a URL's path.
 
 use crate::error::ApiError;
 
-/// Whether a text may become a part of a path. Stripe's ids have only letters,
-/// digits and `_`.
+/// Whether `text` looks like an id of Stripe's: only letters, digits and `_`. Only such a
+/// text may become a part of a path.
 #[must_use]
 pub fn is_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')

@@ -1,7 +1,7 @@
-//! Reading from Stripe. The one raw request beside async-stripe's client, which
-//! drops the headers of an answer (`Date` says as of when a snapshot is,
-//! `Retry-After` how long to wait), opens a connection for each request, and
-//! whose typed answers refuse shapes of other API versions.
+//! Reads from Stripe with a client of our own, for three reasons. async-stripe's client
+//! drops the headers of an answer; we need `Date` (the time of the state that we read) and
+//! `Retry-After`. It opens a connection for each request. And its typed answers refuse
+//! the shapes of other API versions.
 
 use crate::{
     error::{ApiError, ErrorBody},
@@ -19,47 +19,48 @@ use serde::Deserialize;
 use std::time::{Duration, Instant};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
-/// A page of 100 subscriptions has some hundred KB.
-const BYTES_MOST: usize = 64 << 20;
-const IDLE_MOST: Duration = Duration::from_secs(30);
+/// Most bytes of an answer. A page of 100 subscriptions has some hundred KB.
+const BODY_BYTES_MAX: usize = 64 << 20;
+/// A connection that is idle for this long is closed.
+const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// What Stripe said, and when.
+/// An answer of Stripe's, and the time that it is about.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    /// JSON.
+pub struct ApiAnswer {
+    /// The body: JSON.
     pub body: Bytes,
-    /// By Stripe's clock, a second at which it stood so: the answer's `Date`, less
-    /// the time that the answer took. What is read for a page of a list may
-    /// change before the page is sent.
+    /// A time at which the body was true, in seconds since 1970 by Stripe's clock: the last
+    /// whole second before the request. An object on a page may change before Stripe sends
+    /// the page, so the answer's `Date` would be too late.
     pub at: i64,
 }
 
-impl Answer {
-    /// As a value.
+impl ApiAnswer {
+    /// Reads the body as a `T`.
     ///
     /// # Errors
-    /// When it is not JSON of this shape.
+    /// If it is not JSON of this shape.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.body).map_err(|error| ApiError::Unavailable(format!("its JSON: {error}")))
     }
 }
 
-/// The version of the API that all requests ask for, as async-stripe names it.
+/// The version of Stripe's API that all requests ask for. async-stripe defines it.
 #[must_use]
 pub fn version() -> &'static str {
     stripe_client_core::VERSION.as_str()
 }
 
-/// A client that reads.
+/// Sends `GET` requests.
 #[derive(Debug, Clone)]
-pub(crate) struct Reader {
+pub(crate) struct ReadClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     key: HeaderValue,
 }
 
-impl Reader {
-    /// `base` ends with a slash.
+impl ReadClient {
+    /// `base` must end with a slash.
     pub(crate) fn new(base: String, mut key: HeaderValue) -> Self {
         key.set_sensitive(true);
         let connector = HttpsConnectorBuilder::new()
@@ -69,12 +70,12 @@ impl Reader {
             .build();
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MOST)
+            .pool_idle_timeout(IDLE_MAX)
             .build(connector);
         Self { client, base, key }
     }
 
-    pub(crate) async fn get(&self, path: &str, query: &Form) -> Result<Answer, ApiError> {
+    pub(crate) async fn get(&self, path: &str, query: &Form) -> Result<ApiAnswer, ApiError> {
         let request = self.request(path, query)?;
         let sent = Instant::now();
         let answered = async {
@@ -101,7 +102,7 @@ impl Reader {
     }
 }
 
-async fn read(response: Response<Incoming>, took: Duration) -> Result<Answer, ApiError> {
+async fn read(response: Response<Incoming>, took: Duration) -> Result<ApiAnswer, ApiError> {
     let (head, body) = response.into_parts();
     let text = |name| {
         head.headers
@@ -110,32 +111,36 @@ async fn read(response: Response<Incoming>, took: Duration) -> Result<Answer, Ap
     };
     let at = text(header::DATE).and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
     let retry_after = text(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
-    let body = Limited::new(body, BYTES_MOST).collect().await;
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
     let body = body.map_err(|e| unavailable(e.as_ref()))?.to_bytes();
     if !head.status.is_success() {
-        let said = serde_json::from_slice(&body).map(|Failed { error }| error);
+        let error = serde_json::from_slice(&body).map(|ErrorAnswer { error }| error);
         let wait = retry_after.map(Duration::from_secs);
-        return Err(ApiError::answered(head.status.as_u16(), said.unwrap_or_default(), wait));
+        return Err(ApiError::answered(
+            head.status.as_u16(),
+            error.unwrap_or_default(),
+            wait,
+        ));
     }
     let at = at.ok_or_else(|| ApiError::Unavailable("it has no Date".to_owned()))?;
-    Ok(Answer {
+    Ok(ApiAnswer {
         body,
-        at: begun(at.unix_timestamp(), took),
+        at: asked_at(at.unix_timestamp(), took),
     })
 }
 
-/// The last whole second before an answer of this `Date` was asked for.
-fn begun(date: i64, took: Duration) -> i64 {
+/// The last whole second before the request whose answer has this `Date`.
+fn asked_at(date: i64, took: Duration) -> i64 {
     let took_s = i64::try_from(took.as_secs()).unwrap_or(i64::MAX);
     date.saturating_sub(took_s).saturating_sub(1)
 }
 
 #[derive(Deserialize)]
-struct Failed {
+struct ErrorAnswer {
     error: ErrorBody,
 }
 
-/// hyper's errors tell the cause in their sources alone.
+/// An error with all its sources: the texts of hyper's errors leave out the cause.
 fn unavailable(error: &(dyn std::error::Error + 'static)) -> ApiError {
     let chain = std::iter::successors(Some(error), |error| error.source());
     let words: Vec<String> = chain.map(ToString::to_string).collect();
@@ -151,7 +156,7 @@ mod tests {
         let at = OffsetDateTime::parse("Wed, 25 Nov 2026 15:52:36 GMT", &Rfc2822).expect("as HTTP writes it");
         assert_eq!(at.unix_timestamp(), 1_795_621_956);
         for (took_ms, expected) in [(0, 99), (999, 99), (1_000, 98), (2_500, 97)] {
-            assert_eq!(begun(100, Duration::from_millis(took_ms)), expected, "{took_ms}");
+            assert_eq!(asked_at(100, Duration::from_millis(took_ms)), expected, "{took_ms}");
         }
     }
 }

@@ -13,7 +13,7 @@ pub static STRIPE_SECRET_KEY: Setting<SecretText> = Setting {
               of STRIPE_LIVEMODE. Without a key a worker never calls Stripe. provision needs a key for every command \
               but check.",
 };
-/// Where Stripe's API is.
+/// The URL of Stripe's API.
 pub static STRIPE_API_BASE: Setting<Parsed<String>> = Setting {
     name: "STRIPE_API_BASE",
     group: Group::Stripe,
@@ -24,7 +24,7 @@ pub static STRIPE_API_BASE: Setting<Parsed<String>> = Setting {
     default: Fallback::Value("https://api.stripe.com/"),
     meaning: "The URL of Stripe's API; another one is for tests against a stand-in.",
 };
-/// How often Stripe is asked.
+/// The limit of requests per second.
 pub static STRIPE_REQUESTS_PER_SECOND: Setting<Number> = Setting {
     name: "STRIPE_REQUESTS_PER_SECOND",
     group: Group::Stripe,
@@ -34,7 +34,7 @@ pub static STRIPE_REQUESTS_PER_SECOND: Setting<Number> = Setting {
               mode, those of your application included.",
 };
 
-/// The URL with one slash at its end, since paths are appended as they are.
+/// The URL with one slash at its end, because the client appends paths as they are.
 fn base(text: &str) -> Result<String, String> {
     if text.starts_with("https://") || text.starts_with("http://") {
         Ok(format!("{}/", text.trim_end_matches('/')))

@@ -1,20 +1,20 @@
-//! Changing something at Stripe, by async-stripe's client.
+//! Sends `POST` and `DELETE` requests to Stripe, with async-stripe's client.
 
 use crate::{error::ApiError, form::Form};
 use serde_json::Value;
 use stripe::{Client, IdempotencyKey, RequestStrategy};
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 
-/// One operation's own key: Stripe carries an operation out once, however often
-/// it is asked for with the same one within a day.
+/// The idempotency key of one operation. Stripe carries out only one of the requests with
+/// the same key within 24 hours (API reference, "Idempotent requests").
 #[derive(Debug, Clone)]
 pub struct OperationKey(IdempotencyKey);
 
 impl OperationKey {
-    /// One that no operation had before.
+    /// A new random key.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// If the system gives no random bytes.
     pub fn fresh() -> Result<Self, ApiError> {
         let no_key = |error: &dyn std::fmt::Display| ApiError::Unavailable(format!("no idempotency key: {error}"));
         let mut bytes = [0_u8; 16];
@@ -24,8 +24,8 @@ impl OperationKey {
     }
 }
 
-/// A change, with the parameters as we write them: async-stripe's types for them
-/// lack some that we need, and cannot tell an empty list from one that is not sent.
+/// A request that changes something. We write its parameters ourselves: async-stripe's
+/// types lack some of them, and cannot send an empty list.
 struct WriteRequest<'a> {
     method: StripeMethod,
     path: &'a str,
@@ -33,7 +33,7 @@ struct WriteRequest<'a> {
 }
 
 impl StripeRequest for WriteRequest<'_> {
-    // Its typed answers require fields that others leave out.
+    // async-stripe's typed answers require fields that other API versions leave out.
     type Output = miniserde::json::Value;
 
     fn build(&self) -> RequestBuilder {

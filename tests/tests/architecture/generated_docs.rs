@@ -2,7 +2,7 @@
 //! setting and no metric is missing there. `make docs` writes them.
 
 use shared::metrics::{Described as Metric, Row};
-use shared::settings::{Described as Setting, Fallback, Group, Program, Settings};
+use shared::settings::{DescribedSetting as Setting, Fallback, Group, Program, Settings};
 use std::path::{Path, PathBuf};
 use tests::harness::repository;
 use worker::audit::textfile;

@@ -1,5 +1,5 @@
-//! Balances under lock: usage is paid for, and what Stripe's events change is settled
-//! with what was used.
+//! Settles balances under lock: takes usage from them, and replays the timeline of a user
+//! whose grants Stripe's events changed.
 
 use crate::{
     domain::{
@@ -21,43 +21,43 @@ use crate::{
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// What happened to the balances of users, who are locked.
+/// What changes the balances of some users. The users are locked.
 #[derive(Debug, Default)]
 pub struct BalanceChanges<'a> {
-    /// Users with events that concern their balances, and the first of these events.
+    /// Users with events that change their balances, each with the first of these events.
     pub caused_by: BTreeMap<UserId, String>,
-    /// Usage that was reported, sorted by user and time.
+    /// New usage reports, sorted by user and time.
     pub usage: Vec<&'a Usage>,
-    /// Users of whom anything was known before.
-    pub known: HashSet<UserId>,
-    /// Users all of whose facts are these.
-    pub fresh: BTreeMap<UserId, Vec<&'a Fact>>,
+    /// Users that were known before this batch.
+    pub known_users: HashSet<UserId>,
+    /// New users, each with all of their facts.
+    pub new_users: BTreeMap<UserId, Vec<&'a Fact>>,
 }
 
-/// Everything that is known of the users in question.
-struct Settling<'a> {
+/// The balances of these users while they change.
+struct Settlement<'a> {
     balances: ByMeter<MeterBalance>,
-    /// Who had balances before.
+    /// Users that had balances before.
     had: BTreeSet<UserId>,
-    stories: BTreeMap<UserId, Timeline>,
+    timelines: BTreeMap<UserId, Timeline>,
     lines: Vec<NewLedgerRow<'a>>,
     changed: BTreeSet<(&'a UserId, String)>,
 }
 
-/// Takes the news in.
+/// Settles the changes.
 ///
 /// # Errors
-/// PostgreSQL's or the network's; or that a balance would be beyond 64 bits.
-pub async fn settle(connection: &mut PgConnection, news: &BalanceChanges<'_>) -> Result<(), sqlx::Error> {
-    let users: BTreeSet<&UserId> = news
+/// An error of PostgreSQL's or the network's, or a balance beyond 64 bits.
+pub async fn settle(connection: &mut PgConnection, changes: &BalanceChanges<'_>) -> Result<(), sqlx::Error> {
+    let users: BTreeSet<&UserId> = changes
         .caused_by
         .keys()
-        .chain(news.usage.iter().map(|u| &u.user))
+        .chain(changes.usage.iter().map(|u| &u.user))
         .collect();
     let known: Vec<UserId> = users
         .iter()
         .copied()
-        .filter(|u| news.known.contains(*u))
+        .filter(|u| changes.known_users.contains(*u))
         .cloned()
         .collect();
     let balances = if known.is_empty() {
@@ -65,46 +65,53 @@ pub async fn settle(connection: &mut PgConnection, news: &BalanceChanges<'_>) ->
     } else {
         store::balance::load(connection, &known).await?
     };
-    let mut settling = Settling {
+    let mut settlement = Settlement {
         had: balances.keys().cloned().collect(),
         balances,
-        stories: BTreeMap::new(),
+        timelines: BTreeMap::new(),
         lines: Vec::new(),
         changed: BTreeSet::new(),
     };
-    let mut caused_by = news.caused_by.clone();
-    for usage in settling.late(&news.usage, &news.known) {
+    let mut caused_by = changes.caused_by.clone();
+    for usage in settlement.late(&changes.usage, &changes.known_users) {
         caused_by.entry(usage.user.clone()).or_insert_with(|| usage.key.clone());
     }
-    settling.stories = stories(connection, &caused_by, news).await?;
-    settling.spend(&news.usage).map_err(refused)?;
+    settlement.timelines = timelines(connection, &caused_by, changes).await?;
+    settlement.spend(&changes.usage).map_err(refused)?;
     if !caused_by.is_empty() {
-        settling.redo(connection, &caused_by, news).await?;
+        settlement.replay_users(connection, &caused_by, changes).await?;
     }
-    settling.write(connection).await
+    settlement.write(connection).await
 }
 
 fn refused(overflow: Overflow) -> sqlx::Error {
     sqlx::Error::Encode(overflow.into())
 }
 
-/// The stories of users.
-async fn stories(
+/// The timelines of the users in `caused_by`.
+async fn timelines(
     connection: &mut PgConnection,
     caused_by: &BTreeMap<UserId, String>,
-    news: &BalanceChanges<'_>,
+    changes: &BalanceChanges<'_>,
 ) -> Result<BTreeMap<UserId, Timeline>, sqlx::Error> {
-    let fresh = |user: &&UserId| news.fresh.contains_key(*user);
-    let stored: Vec<UserId> = caused_by.keys().filter(|u| !fresh(u)).cloned().collect();
-    let mut stories = load_stories(connection, &stored).await?;
-    for (user, facts) in news.fresh.iter().filter(|(user, _)| caused_by.contains_key(*user)) {
-        stories.insert(user.clone(), Timeline::of(user, facts.iter().copied()));
+    let is_new = |user: &&UserId| changes.new_users.contains_key(*user);
+    let stored: Vec<UserId> = caused_by.keys().filter(|u| !is_new(u)).cloned().collect();
+    let mut timelines = load_timelines(connection, &stored).await?;
+    for (user, facts) in changes
+        .new_users
+        .iter()
+        .filter(|(user, _)| caused_by.contains_key(*user))
+    {
+        timelines.insert(user.clone(), Timeline::of(user, facts.iter().copied()));
     }
-    Ok(stories)
+    Ok(timelines)
 }
 
-/// The stories of users, from all facts of their accounts and payments.
-pub async fn load_stories(
+/// Loads the timelines of users, from all facts of their accounts and payments.
+///
+/// # Errors
+/// An error of PostgreSQL's or the network's.
+pub async fn load_timelines(
     connection: &mut PgConnection,
     users: &[UserId],
 ) -> Result<BTreeMap<UserId, Timeline>, sqlx::Error> {
@@ -132,7 +139,7 @@ pub async fn load_stories(
             by_payment.entry(payment).or_default().push(fact);
         }
     }
-    let story = |user: &UserId| {
+    let timeline = |user: &UserId| {
         let own: BTreeSet<&AccountId> = accounts.iter().filter(|(of, _)| of == user).map(|(_, id)| id).collect();
         let mut known: Vec<&Fact> = own
             .iter()
@@ -145,16 +152,16 @@ pub async fn load_stories(
         known.extend(paid.filter(|f| !own.contains(&f.account)));
         Timeline::of(user, known)
     };
-    Ok(users.iter().map(|user| (user.clone(), story(user))).collect())
+    Ok(users.iter().map(|user| (user.clone(), timeline(user))).collect())
 }
 
-impl<'a> Settling<'a> {
+impl<'a> Settlement<'a> {
     fn balance(&self, user: &UserId, meter: &str) -> Option<&MeterBalance> {
         self.balances.get(user)?.get(meter)
     }
 
-    /// Usage that lies before something that is decided, or is the first of its
-    /// meter where other things are known of the user.
+    /// Usage that needs a replay: it is older than the start of its balance, or it is the
+    /// first of its meter for a known user.
     fn late<'u>(&self, usage: &[&'u Usage], known: &HashSet<UserId>) -> Vec<&'u Usage> {
         let late = |u: &&&Usage| match self.balance(&u.user, &u.meter) {
             Some(balance) => u.time < balance.since,
@@ -163,12 +170,11 @@ impl<'a> Settling<'a> {
         usage.iter().filter(late).copied().collect()
     }
 
-    /// Pays for usage from what is there; what lies before something that is
-    /// decided is corrected after.
+    /// Takes usage from the present balances. A replay corrects late usage afterwards.
     fn spend(&mut self, usage: &[&'a Usage]) -> Result<(), Overflow> {
         for usage in usage {
             let at = self
-                .stories
+                .timelines
                 .get(&usage.user)
                 .map_or(usage.time, |s| s.counts_at(usage.time));
             let by_meter = self.balances.entry(usage.user.clone()).or_default();
@@ -194,17 +200,21 @@ impl<'a> Settling<'a> {
         Ok(())
     }
 
-    /// Goes through the stories of users again, and notes what that changes.
-    async fn redo(
+    /// Replays the timelines of the users in `caused_by`, and notes what changes.
+    async fn replay_users(
         &mut self,
         connection: &mut PgConnection,
         caused_by: &'a BTreeMap<UserId, String>,
-        news: &BalanceChanges<'_>,
+        changes: &BalanceChanges<'_>,
     ) -> Result<(), sqlx::Error> {
-        let known: Vec<UserId> = caused_by.keys().filter(|u| news.known.contains(*u)).cloned().collect();
+        let known: Vec<UserId> = caused_by
+            .keys()
+            .filter(|u| changes.known_users.contains(*u))
+            .cloned()
+            .collect();
         let mut recorded = ByMeter::new();
         if !known.is_empty() {
-            let cuts = |user| self.stories.get(user).map(Timeline::boundaries).unwrap_or_default();
+            let cuts = |user| self.timelines.get(user).map(Timeline::boundaries).unwrap_or_default();
             let cuts: Vec<(&UserId, Seconds)> = known
                 .iter()
                 .flat_map(|u| cuts(u).into_iter().map(move |c| (u, c)))
@@ -221,25 +231,25 @@ impl<'a> Settling<'a> {
         }
         for (user, cause) in caused_by {
             let recorded = recorded.remove(user).unwrap_or_default();
-            self.redo_one(user, cause, recorded).map_err(refused)?;
+            self.replay_user(user, cause, recorded).map_err(refused)?;
         }
         Ok(())
     }
 
-    fn redo_one(
+    fn replay_user(
         &mut self,
         user: &'a UserId,
         cause: &str,
         mut recorded: BTreeMap<String, RecordedLines>,
     ) -> Result<(), Overflow> {
-        let story = self.stories.remove(user).unwrap_or_default();
+        let timeline = self.timelines.remove(user).unwrap_or_default();
         let balances = self.balances.entry(user.clone()).or_default();
-        let mut meters = story.meters();
+        let mut meters = timeline.meters();
         meters.extend(recorded.keys().cloned().chain(balances.keys().cloned()));
-        let at = story.boundaries().last().copied().unwrap_or_default();
+        let at = timeline.boundaries().last().copied().unwrap_or_default();
         for meter in meters {
             let recorded = recorded.remove(&meter).unwrap_or_default();
-            let replayed: ReplayedMeter = replay(&story, &meter, &recorded.usage)?;
+            let replayed: ReplayedMeter = replay(&timeline, &meter, &recorded.usage)?;
             let lines = recorded.missing(&replayed, cause, at)?;
             let known = balances.get(&meter);
             if known != Some(&replayed.balance) {

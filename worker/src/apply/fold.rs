@@ -1,4 +1,5 @@
-//! Folding under lock: load what is known, decide, write what changed.
+//! Folds the facts of a batch into its accounts: loads the accounts, decides, and writes
+//! what changed.
 
 use crate::{
     apply::{
@@ -22,81 +23,88 @@ use shared::catalog::FREE_TIER;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// How many facts were folded on which path.
+/// The number of facts by how they were folded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FoldCounts {
-    /// Of accounts that nothing was known of.
+    /// Facts of new accounts.
     pub first: u64,
-    /// On top of what was folded before.
+    /// Facts that are newer than all others of their account.
     pub fast: u64,
-    /// Late or tied: their account was folded again from all its facts.
+    /// Late or tied facts. Their account was folded again from all its facts.
     pub slow: u64,
-    /// Seconds that became known whose order no evidence tells.
+    /// New seconds with several changes whose order no evidence decides.
     pub undecided: u64,
 }
 
-/// What a batch says that was not known.
+/// The facts and the usage of a batch that were not recorded before.
 #[derive(Debug, Default)]
-pub struct NewFacts<'a> {
-    /// Facts, which are kept already.
+pub struct NewEvents<'a> {
+    /// Facts. They are stored already.
     pub facts: Vec<&'a Fact>,
-    /// Usage.
+    /// Usage reports.
     pub usage: Vec<&'a Usage>,
-    /// The accounts of which nothing was known before.
-    pub first_seen: HashSet<String>,
+    /// The accounts that have no facts but these.
+    pub new_accounts: HashSet<String>,
 }
 
 /// Accounts before and after.
 #[derive(Debug, Default)]
-struct Folded<'a> {
-    /// The new facts.
+struct FoldedAccounts<'a> {
+    /// The new facts, by account.
     new: BTreeMap<&'a AccountId, Vec<&'a Fact>>,
     before: BTreeMap<AccountId, Account>,
     after: BTreeMap<AccountId, Account>,
-    /// Those that were folded again from all their facts.
+    /// The accounts that were folded again from all their facts.
     late: Vec<AccountId>,
 }
 
-/// Brings what depends on a batch up to date: the accounts of its facts, then
-/// the users of those and of the usage.
-pub async fn fold_new(connection: &mut PgConnection, batch: NewFacts<'_>) -> Result<FoldCounts, sqlx::Error> {
+/// Applies the new events of a batch: folds the accounts of its facts, then settles the
+/// balances of the users that they and the usage change.
+///
+/// # Errors
+/// An error of PostgreSQL's or the network's, or a balance beyond 64 bits.
+pub async fn fold_new(connection: &mut PgConnection, batch: NewEvents<'_>) -> Result<FoldCounts, sqlx::Error> {
     sales::lock(connection, &batch.facts).await?;
     let (folded, mut folds) = fold(connection, &batch.facts).await?;
     folds.undecided = folded.undecided();
-    let mut news = BalanceChanges {
-        caused_by: folded.concerned(),
+    let mut changes = BalanceChanges {
+        caused_by: folded.affected_users(),
         usage: batch.usage,
         ..BalanceChanges::default()
     };
-    news.usage
+    changes
+        .usage
         .sort_by(|a, b| (&a.user, a.time, &a.key).cmp(&(&b.user, b.time, &b.key)));
     for (user, cause) in sales::keep_new(connection, &batch.facts, &folded.after, &folded.owners()).await? {
-        news.caused_by.entry(user).or_insert(cause);
+        changes.caused_by.entry(user).or_insert(cause);
     }
     let subscriptions = folded.changed();
     let questions = folded.questions();
     if !questions.is_empty() {
         store::question::ask(connection, &questions).await?;
     }
-    news.known = write(connection, &folded, &subscriptions, &news).await?;
-    news.fresh = folded.fresh(&batch.first_seen, &news.known);
-    if !news.caused_by.is_empty() || !news.usage.is_empty() {
-        balances::settle(connection, &news).await?;
+    changes.known_users = write(connection, &folded, &subscriptions, &changes).await?;
+    changes.new_users = folded.new_users(&batch.new_accounts, &changes.known_users);
+    if !changes.caused_by.is_empty() || !changes.usage.is_empty() {
+        balances::settle(connection, &changes).await?;
     }
     Ok(folds)
 }
 
-async fn fold<'a>(connection: &mut PgConnection, facts: &[&'a Fact]) -> Result<(Folded<'a>, FoldCounts), sqlx::Error> {
+async fn fold<'a>(
+    connection: &mut PgConnection,
+    facts: &[&'a Fact],
+) -> Result<(FoldedAccounts<'a>, FoldCounts), sqlx::Error> {
     let mut folds = FoldCounts::default();
     if facts.is_empty() {
-        return Ok((Folded::default(), folds));
+        return Ok((FoldedAccounts::default(), folds));
     }
     let new = account::by_account(facts.iter().copied());
     let ids: Vec<AccountId> = new.keys().map(|id| (*id).clone()).collect();
-    let mut folded = Folded {
+    let mut folded = FoldedAccounts {
         new,
         before: store::account::load(connection, &ids).await?,
-        ..Folded::default()
+        ..FoldedAccounts::default()
     };
     for (id, facts) in &folded.new {
         let (id, known) = (*id, folded.before.get(*id));
@@ -116,13 +124,15 @@ async fn fold<'a>(connection: &mut PgConnection, facts: &[&'a Fact]) -> Result<(
     Ok((folded, folds))
 }
 
-/// Folds accounts, which must be sorted, from all their facts, and writes what
-/// that changes: the slow path for all of them. `cause` names the refolding; it
-/// must not have been one before.
+/// Folds `accounts`, which must be sorted, again from all their facts, and writes what
+/// changes. `cause` names this folding in the ledger; no other may have the same name.
+///
+/// # Errors
+/// As for [`fold_new`].
 pub async fn refold(connection: &mut PgConnection, accounts: &[AccountId], cause: &str) -> Result<(), sqlx::Error> {
     store::account::lock(connection, accounts).await?;
     let facts = store::fact::of_accounts(connection, accounts).await?;
-    let folded = Folded {
+    let folded = FoldedAccounts {
         new: account::by_account(&facts),
         before: store::account::load(connection, accounts).await?,
         after: account::fold_all(&facts),
@@ -131,17 +141,17 @@ pub async fn refold(connection: &mut PgConnection, accounts: &[AccountId], cause
     let facts: Vec<&Fact> = facts.iter().collect();
     sales::lock(connection, &facts).await?;
     let packs = sales::keep_new(connection, &facts, &folded.after, &folded.owners()).await?;
-    let mut users = folded.theirs();
+    let mut users = folded.all_users();
     users.extend(packs.into_iter().map(|(user, _)| user));
-    let mut news = BalanceChanges {
+    let mut changes = BalanceChanges {
         caused_by: users.into_iter().map(|user| (user, cause.to_owned())).collect(),
         ..BalanceChanges::default()
     };
     let subscriptions = folded.changed();
-    write(connection, &folded, &subscriptions, &news).await?;
-    // Whoever is refolded was known before.
-    news.known = news.caused_by.keys().cloned().collect();
-    balances::settle(connection, &news).await
+    write(connection, &folded, &subscriptions, &changes).await?;
+    // Users of an account that is folded again are known.
+    changes.known_users = changes.caused_by.keys().cloned().collect();
+    balances::settle(connection, &changes).await
 }
 
 async fn refolded(
@@ -153,7 +163,8 @@ async fn refolded(
     ))
 }
 
-impl Folded<'_> {
+impl FoldedAccounts<'_> {
+    /// The subscriptions that are new or changed.
     fn changed(&self) -> Vec<(&AccountId, &Subscription)> {
         let mut changed = Vec::new();
         for (id, account) in &self.after {
@@ -164,6 +175,7 @@ impl Folded<'_> {
         changed
     }
 
+    /// The accounts whose claim or version changed, with the claim of their owner.
     fn claims(&self) -> Vec<(&AccountId, Option<&OwnerClaim>)> {
         let known = |id: &AccountId| self.before.get(id).map(|b| (b.version, &b.claim));
         let new = self
@@ -173,19 +185,18 @@ impl Folded<'_> {
         new.map(|(id, a)| (id, a.claim.as_ref())).collect()
     }
 
-    /// The owners of accounts of which another one was known, or none.
+    /// The owners of the accounts in [`claims`](Self::claims).
     fn owners(&self) -> Vec<(&AccountId, Option<&UserId>)> {
         let claims = self.claims().into_iter();
         claims.map(|(id, claim)| (id, claim.map(|c| &c.user))).collect()
     }
 
-    /// The subscriptions of an account as they were.
+    /// The subscriptions of an account before this batch.
     fn known(&self, id: &AccountId) -> &[Subscription] {
         self.before.get(id).map_or(&[][..], |b| &b.subscriptions)
     }
 
-    /// Who is touched: the users of the changed subscriptions, as they are and
-    /// as they were; sorted.
+    /// The users of the changed subscriptions, before and after; sorted.
     fn users(&self, changed: &[(&AccountId, &Subscription)]) -> Vec<UserId> {
         let ids: BTreeSet<_> = changed.iter().map(|(_, s)| &s.id).collect();
         let before = self.before.values().flat_map(|a| &a.subscriptions);
@@ -194,8 +205,8 @@ impl Folded<'_> {
         now.chain(before).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The users, as they are and as they were, of all subscriptions.
-    fn theirs(&self) -> BTreeSet<UserId> {
+    /// The users of all subscriptions, before and after.
+    fn all_users(&self) -> BTreeSet<UserId> {
         let all = self
             .after
             .values()
@@ -204,21 +215,22 @@ impl Folded<'_> {
         all.filter_map(|s| s.user.clone()).collect()
     }
 
-    /// Whose balances the new facts concern by a subscription, with the event that does.
-    fn concerned(&self) -> BTreeMap<UserId, String> {
-        let mut concerned = BTreeMap::new();
+    /// The users whose balances the new facts change through a subscription, each with the
+    /// event that is the cause.
+    fn affected_users(&self) -> BTreeMap<UserId, String> {
+        let mut affected = BTreeMap::new();
         for (id, facts) in &self.new {
             let (Some(cause), Some(account)) = (facts.first(), self.after.get(*id)) else {
                 continue;
             };
             let users = account.affected_users(self.before.get(*id), facts, self.late.contains(id));
-            concerned.extend(users.into_iter().map(|user| (user.clone(), cause.event_id.to_string())));
+            affected.extend(users.into_iter().map(|user| (user.clone(), cause.event_id.to_string())));
         }
-        concerned
+        affected
     }
 
-    /// The subscriptions that have more seconds than before whose order no evidence
-    /// tells, each with the newest that is known of it.
+    /// The subscriptions that have more undecided seconds than before, each with the time of
+    /// its newest change.
     fn questions(&self) -> Vec<(&SubscriptionId, Seconds)> {
         let all = self.after.iter().flat_map(|(id, account)| {
             let before = self.known(id);
@@ -234,7 +246,7 @@ impl Folded<'_> {
         more.map(|(_, now)| (&now.id, now.newest.unwrap_or_default())).collect()
     }
 
-    /// How many more seconds there are whose order no evidence tells.
+    /// How many more undecided seconds there are than before.
     fn undecided(&self) -> u64 {
         let count = |accounts: &BTreeMap<AccountId, Account>| -> u64 {
             let all = accounts.values().flat_map(|a| &a.subscriptions);
@@ -244,59 +256,59 @@ impl Folded<'_> {
     }
 }
 
-impl<'a> Folded<'a> {
-    /// Users of whom nothing was known, with all facts that there are of them.
-    fn fresh(&self, first_seen: &HashSet<String>, known: &HashSet<UserId>) -> BTreeMap<UserId, Vec<&'a Fact>> {
-        let mut fresh: BTreeMap<UserId, Vec<&Fact>> = BTreeMap::new();
+impl<'a> FoldedAccounts<'a> {
+    /// The users that nothing was known of, each with all of their facts.
+    fn new_users(&self, new_accounts: &HashSet<String>, known: &HashSet<UserId>) -> BTreeMap<UserId, Vec<&'a Fact>> {
+        let mut with_facts: BTreeMap<UserId, Vec<&Fact>> = BTreeMap::new();
         let mut others: BTreeSet<&UserId> = BTreeSet::new();
         for (id, facts) in &self.new {
             let subscriptions = self.after.get(*id).map_or(&[][..], |a| &a.subscriptions);
             let users: BTreeSet<&UserId> = subscriptions.iter().filter_map(|s| s.user.as_ref()).collect();
-            // What a payment may lead to is not all here.
+            // A payment may have facts in other accounts.
             let pays = |f: &&Fact| f.body.payment().is_some() || f.body.buys_credits();
-            let whole = first_seen.contains(id.as_str()) && !facts.iter().any(pays);
+            let whole = new_accounts.contains(id.as_str()) && !facts.iter().any(pays);
             for user in users.into_iter().filter(|u| !known.contains(*u)) {
                 if whole {
-                    fresh.entry(user.clone()).or_default().extend(facts);
+                    with_facts.entry(user.clone()).or_default().extend(facts);
                 } else {
                     others.insert(user);
                 }
             }
         }
-        fresh.retain(|user, _| !others.contains(user));
-        fresh
+        with_facts.retain(|user, _| !others.contains(user));
+        with_facts
     }
 }
 
-/// Writes what changed, locks the users that it or the news touch until the
-/// transaction ends, and writes their entitlements. Returns those of them who
-/// were known before.
+/// Writes what changed, locks the users of `subscriptions` and `changes` until the
+/// transaction ends, and writes their entitlements. Returns the users that were known
+/// before.
 async fn write(
     connection: &mut PgConnection,
-    folded: &Folded<'_>,
+    folded: &FoldedAccounts<'_>,
     subscriptions: &[(&AccountId, &Subscription)],
-    news: &BalanceChanges<'_>,
+    changes: &BalanceChanges<'_>,
 ) -> Result<HashSet<UserId>, sqlx::Error> {
     let users = folded.users(subscriptions);
-    let touched = news
+    let touched = changes
         .caused_by
         .keys()
-        .chain(news.usage.iter().map(|u| &u.user))
+        .chain(changes.usage.iter().map(|u| &u.user))
         .chain(&users);
     let touched: Vec<UserId> = touched.collect::<BTreeSet<_>>().into_iter().cloned().collect();
-    let changes = SubscriptionChanges {
+    let written = SubscriptionChanges {
         claims: folded.claims(),
         subscriptions: subscriptions.to_vec(),
         users: &touched,
     };
-    if changes.subscriptions.is_empty() && changes.claims.is_empty() && touched.is_empty() {
+    if written.subscriptions.is_empty() && written.claims.is_empty() && touched.is_empty() {
         return Ok(HashSet::new());
     }
-    let known = store::subscription::write(connection, &changes).await?;
+    let known = store::subscription::write(connection, &written).await?;
     if users.is_empty() {
         return Ok(known);
     }
-    // A user never seen before has nothing elsewhere.
+    // A new user has no subscriptions in other accounts.
     let elsewhere = if users.iter().any(|u| known.contains(u)) {
         let here: Vec<AccountId> = folded.after.keys().cloned().collect();
         store::subscription::of_users(connection, &users, &here).await?

@@ -1,5 +1,8 @@
-//! Writes a batch of deliveries to PostgreSQL: one transaction that claims the
-//! event ids, folds the facts, settles the balances and commits.
+//! Writes a batch of messages to PostgreSQL in one transaction.
+//!
+//! Begin reading at [`transaction`]: it claims the event ids, records dead letters
+//! (`records`), folds the facts ([`fold`]), keeps paid sessions (`sales`), settles the
+//! balances ([`balances`]), and commits.
 
 pub mod balances;
 pub mod fold;

@@ -1,4 +1,5 @@
-//! Sessions that bought credits, under lock: kept, and whose balances they concern.
+//! Sessions that bought credits. They are stored under lock, and the users whose balances
+//! change are found.
 
 use crate::{
     domain::{
@@ -15,7 +16,7 @@ use crate::{
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Locks the payments that facts are about, until the transaction ends.
+/// Locks the payments of these facts until the transaction ends.
 pub(super) async fn lock(connection: &mut PgConnection, facts: &[&Fact]) -> Result<(), sqlx::Error> {
     let payments = payments(facts);
     if payments.is_empty() {
@@ -24,9 +25,8 @@ pub(super) async fn lock(connection: &mut PgConnection, facts: &[&Fact]) -> Resu
     store::pack::lock_payments(connection, &payments).await
 }
 
-/// Keeps the sessions that these facts tell of, and gives those of accounts
-/// whose owner is new to them. Returns each user whose balances that concerns,
-/// with the event that does.
+/// Stores the sessions of these facts, and gives the sessions of `owners`' accounts to their
+/// new owner. Returns each user whose balances change, with the event that is the cause.
 pub(super) async fn keep_new(
     connection: &mut PgConnection,
     facts: &[&Fact],
@@ -37,17 +37,17 @@ pub(super) async fn keep_new(
     if owners.is_empty() && payments.is_empty() && buying.is_empty() {
         return Ok(Vec::new());
     }
-    let mut concerned = Vec::new();
+    let mut affected = Vec::new();
     if !buying.is_empty() {
-        concerned = keep(connection, facts, &buying, folded).await?;
+        affected = keep(connection, facts, &buying, folded).await?;
     }
-    concerned.extend(store::pack::assign(connection, owners, &payments).await?);
+    affected.extend(store::pack::assign(connection, owners, &payments).await?);
     let caused = |pack: AffectedPack| Some((cause_of(&pack, facts)?, UserId::new(pack.user)));
-    let caused = concerned.into_iter().filter_map(caused);
+    let caused = affected.into_iter().filter_map(caused);
     Ok(caused.map(|(cause, user)| (user, cause)).collect())
 }
 
-/// Keeps sessions as all facts of their accounts tell of them.
+/// Stores the sessions of these accounts, as all facts of the accounts describe them.
 async fn keep(
     connection: &mut PgConnection,
     new: &[&Fact],
@@ -76,7 +76,7 @@ async fn keep(
     store::pack::store(connection, &sold.collect::<Vec<_>>()).await
 }
 
-/// Each payment once, sorted.
+/// The payments of these facts, each once, sorted.
 fn payments<'a>(facts: &[&'a Fact]) -> Vec<&'a str> {
     let payments: BTreeSet<&str> = facts.iter().filter_map(|f| f.body.payment()).collect();
     payments.into_iter().collect()
@@ -92,12 +92,12 @@ fn buying(facts: &[&Fact]) -> Vec<AccountId> {
     accounts.into_iter().cloned().collect()
 }
 
-/// The event that concerns the balances of a session's user: what tells of it,
-/// or else of its account.
+/// The event that changes the balances of a session's user: one about the session or its
+/// payment, or else one of its account.
 fn cause_of(pack: &AffectedPack, facts: &[&Fact]) -> Option<String> {
     let about = |fact: &&&Fact| match &fact.body {
         FactBody::Session(session) => session.session == pack.session,
-        said => said.payment().is_some() && said.payment() == pack.payment.as_deref(),
+        other => other.payment().is_some() && other.payment() == pack.payment.as_deref(),
     };
     let same_account = |fact: &&&Fact| fact.account.as_str() == pack.account;
     let cause = facts.iter().find(about).or_else(|| facts.iter().find(same_account));

@@ -1,13 +1,13 @@
-//! The only transaction: claim the ids, load under lock, decide, write, commit.
-//! No network call but the database's is made inside it.
+//! The transaction of a batch: claims the event ids, loads rows under lock, decides,
+//! writes, and commits. Only the database is called inside it.
 
 use crate::{
     apply::{
-        fold::{self, FoldCounts, NewFacts},
+        fold::{self, FoldCounts, NewEvents},
         records,
     },
     domain::{ids::AccountId, subscription::state::VERSION},
-    read::{meaning::Meaning, prepared::Prepared},
+    read::{meaning::Meaning, message::ParsedMessage},
     store::{
         self,
         claim::{ClaimedEvents, EventClaim, claim},
@@ -17,72 +17,73 @@ use shared::message::{now_ms, rfc3339};
 use sqlx::{PgConnection, PgPool};
 use std::{collections::BTreeMap, time::Duration};
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Of each delivery, in the order of the batch.
-    pub verdicts: Vec<Verdict>,
+    /// The outcome of each message, in the order of the batch.
+    pub outcomes: Vec<ApplyOutcome>,
     /// How the facts of the batch were folded.
     pub folds: FoldCounts,
-    /// The account to wait for stayed locked.
-    pub waited_in_vain: bool,
+    /// [`ApplyOptions::wait_for`] was still locked at the end of its time.
+    pub wait_timed_out: bool,
 }
 
-/// What became of a delivery.
+/// The outcome of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ApplyOutcome {
     /// It took effect.
     Applied,
-    /// It is none of our business.
+    /// It is recorded as ignored: its type is not handled, or it is of the other mode.
     Ignored,
-    /// It was known; nothing changed.
+    /// Its event id was recorded before, so nothing changed.
     Duplicate,
-    /// It is recorded as dead, and its message must be put on the dead-letter queue.
+    /// It is recorded as a dead letter, and must be published to the dead-letter queue.
     Dead,
-    /// Its account is held by somebody else right now: nothing was done yet.
+    /// Its account is locked by another session, so nothing was done.
     Busy,
 }
 
-/// How a batch is to be applied.
+/// How to apply a batch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ApplyOptions<'a> {
-    /// An earlier try at the same batch failed, perhaps after its commit.
+    /// An earlier try of the same batch failed, perhaps after its commit.
     pub repeated: bool,
-    /// An account to wait for, this long, if somebody else holds it; the events
-    /// of all others who are held are left out.
+    /// An account to wait for if another session locks it, and for how long. Events of
+    /// other locked accounts are [`ApplyOutcome::Busy`] at once.
     pub wait_for: Option<(&'a AccountId, Duration)>,
 }
 
-/// Applies a batch in one transaction, but for the events of accounts that
-/// somebody else holds: one customer's lock must not hold up the others.
+/// Applies a batch in one transaction. Events of locked accounts are left out: the lock of
+/// one customer must not delay other customers.
 ///
 /// # Errors
-/// PostgreSQL's or the network's; then nothing of the batch was applied.
+/// An error of PostgreSQL's or the network's. Then nothing of the batch was applied, unless
+/// the connection was lost during the commit.
 pub async fn apply(
     pool: &PgPool,
-    batch: &[&Prepared],
+    batch: &[&ParsedMessage],
     options: ApplyOptions<'_>,
     now_ms: i64,
 ) -> Result<Applied, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    let mut waited_in_vain = false;
+    let mut wait_timed_out = false;
     if let Some((account, limit)) = options.wait_for
         && !store::account::wait_for(&mut transaction, account, limit).await?
     {
-        waited_in_vain = true;
+        wait_timed_out = true;
         transaction.rollback().await?;
         transaction = pool.begin().await?;
     }
     let mut applied = within(&mut transaction, batch, options.repeated, now_ms).await?;
     transaction.commit().await?;
-    applied.waited_in_vain = waited_in_vain;
+    applied.wait_timed_out = wait_timed_out;
     Ok(applied)
 }
 
 /// Applies a batch within the caller's transaction.
 async fn within(
     connection: &mut PgConnection,
-    batch: &[&Prepared],
+    batch: &[&ParsedMessage],
     repeated: bool,
     now_ms: i64,
 ) -> Result<Applied, sqlx::Error> {
@@ -97,76 +98,76 @@ async fn within(
     let new = by_id
         .values()
         .map(|i| batch[*i])
-        .filter(|item| claimed.contains(item.envelope.id.as_str()));
-    let mut news = NewFacts {
-        first_seen,
-        ..NewFacts::default()
+        .filter(|message| claimed.contains(message.envelope.id.as_str()));
+    let mut new_events = NewEvents {
+        new_accounts: first_seen,
+        ..NewEvents::default()
     };
-    for item in new {
-        match &item.meaning {
-            Ok(Meaning::Fact(fact)) => news.facts.push(fact),
-            Ok(Meaning::Usage(usage)) => news.usage.push(usage),
+    for message in new {
+        match &message.meaning {
+            Ok(Meaning::Fact(fact)) => new_events.facts.push(fact),
+            Ok(Meaning::Usage(usage)) => new_events.usage.push(usage),
             _ => {}
         }
     }
-    let folds = if news.facts.is_empty() && news.usage.is_empty() {
+    let folds = if new_events.facts.is_empty() && new_events.usage.is_empty() {
         FoldCounts::default()
     } else {
-        fold::fold_new(connection, news).await?
+        fold::fold_new(connection, new_events).await?
     };
-    let verdict = |(index, item): (usize, &&Prepared)| {
-        let id = item.envelope.id.as_str();
-        let is_refused = item.refusal().is_some();
-        match &item.meaning {
-            _ if by_id.get(&item.envelope.id) != Some(&index) => Verdict::Duplicate,
-            _ if busy.contains(id) => Verdict::Busy,
-            // Of several copies side by side, the one that was recorded goes to the dead-letter
-            // queue; after a crash, or a doubtful commit, any that comes again.
-            _ if is_refused && unqueued.contains(id) && (claimed.contains(id) || item.again || repeated) => {
-                Verdict::Dead
+    let outcome = |(index, message): (usize, &&ParsedMessage)| {
+        let id = message.envelope.id.as_str();
+        let is_refused = message.refusal().is_some();
+        match &message.meaning {
+            _ if by_id.get(&message.envelope.id) != Some(&index) => ApplyOutcome::Duplicate,
+            _ if busy.contains(id) => ApplyOutcome::Busy,
+            // Of several copies at the same time, only the copy that was recorded goes to the
+            // dead-letter queue. After a crash or a doubtful commit, any later copy does.
+            _ if is_refused && unqueued.contains(id) && (claimed.contains(id) || message.redelivered || repeated) => {
+                ApplyOutcome::Dead
             }
-            _ if !claimed.contains(id) => Verdict::Duplicate,
-            Ok(Meaning::Ignored(_)) => Verdict::Ignored,
-            Ok(Meaning::Fact(_) | Meaning::Usage(_)) => Verdict::Applied,
-            Ok(Meaning::NeedsLookup(_)) | Err(_) => Verdict::Duplicate,
+            _ if !claimed.contains(id) => ApplyOutcome::Duplicate,
+            Ok(Meaning::Ignored(_)) => ApplyOutcome::Ignored,
+            Ok(Meaning::Fact(_) | Meaning::Usage(_)) => ApplyOutcome::Applied,
+            Ok(Meaning::NeedsLookup(_)) | Err(_) => ApplyOutcome::Duplicate,
         }
     };
     Ok(Applied {
-        verdicts: batch.iter().enumerate().map(verdict).collect(),
+        outcomes: batch.iter().enumerate().map(outcome).collect(),
         folds,
-        waited_in_vain: false,
+        wait_timed_out: false,
     })
 }
 
-/// What a batch would do.
+/// What a batch would change.
 #[derive(Debug)]
 pub struct Rehearsed {
-    /// What would become of each delivery, in the order of the batch.
-    pub verdicts: Vec<Verdict>,
-    /// The rows that applications read of the users that it touches, as they
-    /// are; see [`store::dead_letter_queries::rows_of`].
-    pub before: Rows,
-    /// The same rows as they would be.
-    pub after: Rows,
+    /// The outcome that each message would have, in the order of the batch.
+    pub outcomes: Vec<ApplyOutcome>,
+    /// The present rows of the users that it touches; see
+    /// [`store::dead_letter_queries::rows_of`].
+    pub before: UserRows,
+    /// The same rows after the batch.
+    pub after: UserRows,
 }
 
-/// Rows that applications read, by user and, of balances, meter.
-pub type Rows = BTreeMap<(String, Option<String>), serde_json::Value>;
+/// Rows that applications read, by user and meter. The row of an entitlement has no meter.
+pub type UserRows = BTreeMap<(String, Option<String>), serde_json::Value>;
 
-/// Applies a batch, looks at what came of it, and takes it back.
+/// Applies a batch, reads the rows that it changes, and rolls it back.
 ///
 /// # Errors
-/// PostgreSQL's or the network's.
-pub async fn rehearse(pool: &PgPool, batch: &[&Prepared], now_ms: i64) -> Result<Rehearsed, sqlx::Error> {
-    let facts: Vec<_> = batch.iter().filter_map(|item| item.fact()).collect();
-    let used = batch.iter().filter_map(|item| match &item.meaning {
+/// An error of PostgreSQL's or the network's.
+pub async fn rehearse(pool: &PgPool, batch: &[&ParsedMessage], now_ms: i64) -> Result<Rehearsed, sqlx::Error> {
+    let facts: Vec<_> = batch.iter().filter_map(|message| message.fact()).collect();
+    let used = batch.iter().filter_map(|message| match &message.meaning {
         Ok(Meaning::Usage(usage)) => Some(usage.user.clone()),
         _ => None,
     });
     let mut transaction = pool.begin().await?;
-    // Nobody who looks may hold up the workers.
+    // A rehearsal must not delay the workers.
     store::dead_letter_queries::limit_time(&mut transaction).await?;
-    // As they are and as they would be: what one user gains another may lose.
+    // The users before and after: a batch can move a subscription from one user to another.
     let mut users = store::dead_letter_queries::users_of(&mut transaction, &facts).await?;
     let applied = within(&mut transaction, batch, false, now_ms).await?;
     users.extend(store::dead_letter_queries::users_of(&mut transaction, &facts).await?);
@@ -177,24 +178,24 @@ pub async fn rehearse(pool: &PgPool, batch: &[&Prepared], now_ms: i64) -> Result
     transaction.rollback().await?;
     let before = store::dead_letter_queries::rows_of(&mut *pool.acquire().await?, &users).await?;
     Ok(Rehearsed {
-        verdicts: applied.verdicts,
+        outcomes: applied.outcomes,
         before,
         after,
     })
 }
 
-/// Folds every account again that holds a state of another version; returns how
-/// many. Workers may run meanwhile.
+/// Folds every account again whose state has another version. Returns the number of
+/// accounts. Workers may run at the same time.
 ///
 /// # Errors
-/// PostgreSQL's or the network's; what was folded stays so.
+/// An error of PostgreSQL's or the network's. The accounts folded before it are kept.
 pub async fn bring_up_to_date(pool: &PgPool) -> Result<usize, sqlx::Error> {
-    const AT_ONCE: i64 = 200;
+    const ACCOUNTS_MAX: i64 = 200;
     let mut done = 0;
     let mut after = String::new();
     loop {
         let mut transaction = pool.begin().await?;
-        let accounts = store::account::outdated(&mut transaction, VERSION, &after, AT_ONCE).await?;
+        let accounts = store::account::outdated(&mut transaction, VERSION, &after, ACCOUNTS_MAX).await?;
         let Some(last) = accounts.last() else { return Ok(done) };
         after = last.to_string();
         let cause = format!("migrate {} {after}", rfc3339(now_ms()));

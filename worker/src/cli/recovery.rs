@@ -8,7 +8,7 @@ use crate::{
     config,
     domain::fact::Seconds,
     plural::counted,
-    read::prepared::EventReader,
+    read::message::EventReader,
     recovery::{
         backfill::{self, BackfillRange, LISTED_FOR},
         error::RecoveryError,

@@ -254,7 +254,7 @@ fn by_type() -> Markup {
 
 fn errors(visitor: &Visitor) -> Markup {
     let failures = recent::latest();
-    let row = |failure: &recent::Failure| {
+    let row = |failure: &recent::RecentFailure| {
         vec![
             when_seconds(failure.at_ms / 1_000, visitor),
             DetailPage::Event.link(&failure.event),

@@ -1,7 +1,7 @@
 //! What all pages share.
 
 use super::{database::PageDatabase, rates::Rates, session::SessionKeys, throttle::Throttle};
-use crate::{dead_letters::tools::MoveTools, read::prepared::EventReader};
+use crate::{dead_letters::tools::MoveTools, read::message::EventReader};
 use shared::token::Token;
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! Acknowledging what lanes settle, in as few frames as possible.
+//! Acknowledges the deliveries that lanes settle, with as few frames as possible.
 
 use lapin::{Acker, options::BasicAckOptions, types::DeliveryTag};
 use shared::{broker::BrokerError, shutdown::CancellationToken};
@@ -8,30 +8,31 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-/// What one channel delivered and is not acknowledged yet. The lock is held
-/// while acknowledging: one that covers others must not be overtaken by them.
+/// The deliveries of one channel that are not acknowledged yet. The lock is kept during an
+/// acknowledgement, because one that covers several deliveries must not overtake another.
 #[derive(Debug)]
 pub(crate) struct AckTracker(Mutex<Outstanding<Acker>>);
 
 impl AckTracker {
-    /// A delivery came.
+    /// Adds a delivery. `since_ms` is when the message was received, in milliseconds since
+    /// 1970.
     pub(crate) async fn delivered(&self, tag: DeliveryTag, acker: Acker, since_ms: i64) {
         self.0.lock().await.delivered(tag, acker, since_ms);
     }
 
-    /// For a channel that holds at most so many deliveries.
+    /// A tracker for a channel with at most `prefetch` deliveries.
     pub(crate) fn new(prefetch: u16) -> Self {
         Self(Mutex::new(Outstanding::new(usize::from(prefetch) / 4 * 3)))
     }
 
-    /// Acknowledges what may be, now that these are settled. False if the
-    /// channel is gone.
+    /// Marks these deliveries as settled, and acknowledges as many as possible. False if the
+    /// channel is closed.
     pub(crate) async fn settled(&self, tags: &[DeliveryTag], lost: &CancellationToken) -> Result<bool, BrokerError> {
         let settle = |outstanding: &mut Outstanding<Acker>| outstanding.settle(tags);
         self.acknowledge(settle, lost).await
     }
 
-    /// Acknowledges all that is settled: nothing more is to come.
+    /// Acknowledges all settled deliveries at the end of a lane.
     pub(crate) async fn end(&self, lost: &CancellationToken) -> Result<bool, BrokerError> {
         self.acknowledge(Outstanding::each_settled, lost).await
     }
@@ -50,7 +51,7 @@ impl AckTracker {
             }
             Ok(true)
         };
-        // lapin may never hear that its connection is gone.
+        // lapin may never end an acknowledgement whose connection is lost.
         tokio::select! {
             acknowledged = acknowledge => acknowledged,
             () = lost.cancelled() => Ok(false),
@@ -58,20 +59,20 @@ impl AckTracker {
     }
 }
 
-/// All that a worker holds, whatever its channel, to know the oldest of it.
+/// The deliveries of all channels of this worker that are not acknowledged yet.
 #[derive(Debug, Clone, Default)]
 pub struct InFlight(Arc<std::sync::Mutex<Vec<Weak<AckTracker>>>>);
 
 impl InFlight {
-    /// A channel has been opened; it is forgotten when it is dropped.
+    /// Adds a channel. It is removed when its tracker is dropped.
     pub(crate) fn add(&self, acks: &Arc<AckTracker>) {
         let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         channels.retain(|c| c.strong_count() > 0);
         channels.push(Arc::downgrade(acks));
     }
 
-    /// When the oldest that is not settled was received, in Unix milliseconds. Takes
-    /// as long as an acknowledgement under way.
+    /// When the oldest delivery that is not settled was received, in milliseconds since
+    /// 1970. Waits for an acknowledgement under way.
     pub async fn oldest_ms(&self) -> Option<i64> {
         let channels = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut oldest = None;
@@ -88,16 +89,16 @@ impl InFlight {
 struct Unacknowledged<A> {
     tag: DeliveryTag,
     acker: A,
-    /// When it was received, by ingest if that is known.
+    /// When ingest received it, or else when the worker did: milliseconds since 1970.
     since_ms: i64,
     settled: bool,
 }
 
-/// Deliveries in their order, settled or not.
+/// The deliveries in the order of their tags, settled or not.
 #[derive(Debug)]
 struct Outstanding<A> {
     deliveries: VecDeque<Unacknowledged<A>>,
-    /// How many settled ones stand behind one that is not.
+    /// The number of settled deliveries that wait for an earlier one.
     behind: usize,
     behind_max: usize,
 }
@@ -120,15 +121,17 @@ impl<A> Outstanding<A> {
         });
     }
 
-    /// Of all that is not settled: what was retried is older than what came before it.
+    /// The least time of all deliveries that are not settled. The first one is not always
+    /// the oldest: a retried message is older than messages before it.
     fn oldest_ms(&self) -> Option<i64> {
-        let held = self.deliveries.iter().filter(|d| !d.settled);
-        held.map(|d| d.since_ms).min()
+        let unsettled = self.deliveries.iter().filter(|d| !d.settled);
+        unsettled.map(|d| d.since_ms).min()
     }
 
-    /// What is to be acknowledged once these are settled: all up to the first
-    /// that is not settled at once (`true`), and each behind it (`false`) only
-    /// when there are too many, or the consumer would get no more.
+    /// Marks `tags` as settled. Returns the acknowledgements to send. One with `multiple`
+    /// (`true`) covers all deliveries before the first that is not settled. Settled
+    /// deliveries behind that one are acknowledged one by one (`false`), but only if there
+    /// are more than `behind_max`: without that the prefetch would fill up.
     fn settle(&mut self, tags: &[DeliveryTag]) -> Vec<(A, bool)> {
         for tag in tags {
             if let Ok(place) = self.deliveries.binary_search_by_key(tag, |d| d.tag) {
@@ -149,12 +152,12 @@ impl<A> Outstanding<A> {
         acks
     }
 
-    /// Each settled one by itself, whatever stands before it.
+    /// An acknowledgement for each settled delivery alone.
     fn each_settled(&mut self) -> Vec<(A, bool)> {
         self.behind = 0;
         let all = std::mem::take(&mut self.deliveries).into_iter();
-        let (settled, held): (VecDeque<_>, VecDeque<_>) = all.partition(|d| d.settled);
-        self.deliveries = held;
+        let (settled, unsettled): (VecDeque<_>, VecDeque<_>) = all.partition(|d| d.settled);
+        self.deliveries = unsettled;
         settled.into_iter().map(|d| (d.acker, false)).collect()
     }
 }
@@ -170,53 +173,53 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_is_that_of_what_is_not_settled() {
-        let mut held = Outstanding::new(10);
-        assert_eq!(held.oldest_ms(), None);
+    fn the_oldest_delivery_is_the_oldest_that_is_not_settled() {
+        let mut outstanding = Outstanding::new(10);
+        assert_eq!(outstanding.oldest_ms(), None);
         for (tag, since_ms) in [(1, 300), (2, 100), (3, 200)] {
-            held.delivered(tag, tag, since_ms);
+            outstanding.delivered(tag, tag, since_ms);
         }
-        assert_eq!(held.oldest_ms(), Some(100));
-        assert_eq!(held.settle(&[2]), []);
-        assert_eq!(held.oldest_ms(), Some(200));
-        assert_eq!(held.settle(&[1, 3]), [(3, true)]);
-        assert_eq!(held.oldest_ms(), None);
+        assert_eq!(outstanding.oldest_ms(), Some(100));
+        assert_eq!(outstanding.settle(&[2]), []);
+        assert_eq!(outstanding.oldest_ms(), Some(200));
+        assert_eq!(outstanding.settle(&[1, 3]), [(3, true)]);
+        assert_eq!(outstanding.oldest_ms(), None);
     }
 
     #[test]
-    fn what_is_settled_without_a_gap_is_acknowledged_at_once() {
-        let mut held = outstanding(10, 1..=5);
-        assert_eq!(held.settle(&[1, 2, 3]), [(3, true)]);
-        assert_eq!(held.settle(&[4, 5]), [(5, true)]);
-        assert!(held.deliveries.is_empty());
+    fn deliveries_settled_without_a_gap_are_acknowledged_at_once() {
+        let mut outstanding = outstanding(10, 1..=5);
+        assert_eq!(outstanding.settle(&[1, 2, 3]), [(3, true)]);
+        assert_eq!(outstanding.settle(&[4, 5]), [(5, true)]);
+        assert!(outstanding.deliveries.is_empty());
     }
 
     #[test]
-    fn what_stands_behind_a_gap_waits_for_it() {
-        let mut held = outstanding(10, 1..=5);
-        assert_eq!(held.settle(&[5, 3, 2]), []);
-        assert_eq!(held.settle(&[1]), [(3, true)]);
-        assert_eq!(held.settle(&[4]), [(5, true)]);
-        assert!(held.deliveries.is_empty() && held.behind == 0);
+    fn settled_deliveries_behind_a_gap_wait_for_it() {
+        let mut outstanding = outstanding(10, 1..=5);
+        assert_eq!(outstanding.settle(&[5, 3, 2]), []);
+        assert_eq!(outstanding.settle(&[1]), [(3, true)]);
+        assert_eq!(outstanding.settle(&[4]), [(5, true)]);
+        assert!(outstanding.deliveries.is_empty() && outstanding.behind == 0);
     }
 
     #[test]
-    fn a_gap_holds_up_only_so_many() {
-        let mut held = outstanding(2, 1..=6);
-        assert_eq!(held.settle(&[2, 3]), []);
-        assert_eq!(held.settle(&[5]), [(2, false), (3, false), (5, false)]);
-        // What was acknowledged alone is covered by nothing later, and never again.
-        assert_eq!(held.settle(&[1, 5]), [(1, true)]);
-        assert_eq!(held.settle(&[4, 6]), [(6, true)]);
-        assert!(held.deliveries.is_empty() && held.behind == 0);
+    fn a_gap_makes_a_limited_number_of_deliveries_wait() {
+        let mut outstanding = outstanding(2, 1..=6);
+        assert_eq!(outstanding.settle(&[2, 3]), []);
+        assert_eq!(outstanding.settle(&[5]), [(2, false), (3, false), (5, false)]);
+        // A delivery that was acknowledged alone is never acknowledged again.
+        assert_eq!(outstanding.settle(&[1, 5]), [(1, true)]);
+        assert_eq!(outstanding.settle(&[4, 6]), [(6, true)]);
+        assert!(outstanding.deliveries.is_empty() && outstanding.behind == 0);
     }
 
     #[test]
-    fn at_the_end_nothing_settled_is_left_behind_a_gap() {
-        let mut held = outstanding(10, 1..=5);
-        assert_eq!(held.settle(&[2, 4]), []);
-        assert_eq!(held.each_settled(), [(2, false), (4, false)]);
-        assert_eq!(held.each_settled(), []);
-        assert_eq!(held.settle(&[1, 3]), [(3, true)]);
+    fn at_the_end_every_settled_delivery_is_acknowledged() {
+        let mut outstanding = outstanding(10, 1..=5);
+        assert_eq!(outstanding.settle(&[2, 4]), []);
+        assert_eq!(outstanding.each_settled(), [(2, false), (4, false)]);
+        assert_eq!(outstanding.each_settled(), []);
+        assert_eq!(outstanding.settle(&[1, 3]), [(3, true)]);
     }
 }

@@ -1,62 +1,61 @@
-//! Applies a batch whatever the database does: waits while it is away, repeats
-//! transactions that conflict, splits a batch that it refuses, and sets aside
-//! deliveries whose account another session locks.
+//! Applies a batch and handles the errors of the database. Waits during an outage, repeats
+//! a transaction after a conflict, splits a batch that the database refuses, and sets
+//! deliveries aside whose account is locked by another session.
 
 use crate::{
     apply::{
         fold::FoldCounts,
-        transaction::{self, Applied, ApplyOptions, Verdict},
+        transaction::{self, Applied, ApplyOptions, ApplyOutcome},
     },
     consume::{
         context::Context,
-        database::{self, Waited},
+        database,
         delivery::{Delivery, Disposition, Interrupted, pause},
     },
     domain::ids::AccountId,
-    failure::{Fault, Retry, retry},
+    failure::{DatabaseFault, Retry, retry},
     metrics,
-    read::prepared::Prepared,
+    read::message::ParsedMessage,
 };
 use shared::{message::now_ms, reconnect::Reconnect, shutdown::CancellationToken};
 use std::{fmt::Display, time::Duration};
 use tokio::time::Instant;
 
-/// So many conflicts in a row split a batch.
+/// Most conflicts in a row. One more splits the batch.
 const CONFLICTS_MAX: u32 = 10;
-/// A split batch may take this long. Its rest then waits in a retry queue, and no
-/// attempt is counted, because RabbitMQ's acknowledgement timeout is 30 minutes.
+/// The longest time for the parts of a split batch. The rest then goes to a retry queue
+/// and no attempt is counted, because RabbitMQ waits 30 minutes for an acknowledgement.
 const SPLIT_MAX: Duration = Duration::from_mins(5);
-/// A batch waits this long for an account that another session locks.
+/// How long a batch waits for an account that another session locks.
 const LOCK_WAIT_MAX: Duration = Duration::from_millis(100);
-/// A delivery that is locked for this long is waited for even when others have come.
-const OVERDUE: Duration = Duration::from_secs(1);
+/// After this time the batch waits for a locked delivery, even if new deliveries have come.
+const OVERDUE_AFTER: Duration = Duration::from_secs(1);
 
 impl Context {
-    /// Applies a batch. Returns what is to be done with each delivery, in the
-    /// order of the batch.
+    /// Applies a batch. Returns the disposition of each delivery, in the order of the batch.
     pub(crate) async fn apply(
         &self,
         batch: &[Delivery],
-        fresh: bool,
+        has_new: bool,
         stop: &CancellationToken,
     ) -> Result<Vec<Disposition>, Interrupted> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let items: Vec<&Prepared> = batch.iter().map(|delivery| &delivery.item).collect();
+        let messages: Vec<&ParsedMessage> = batch.iter().map(|delivery| &delivery.message).collect();
         let options = ApplyOptions {
-            wait_for: longest_locked(batch, fresh),
+            wait_for: longest_locked(batch, has_new),
             ..ApplyOptions::default()
         };
-        match self.transact(&items, options, stop).await? {
+        match self.transact(&messages, options, stop).await? {
             Ok(applied) => {
                 let account = options.wait_for.map(|(account, _)| account);
-                let still_locked = if applied.waited_in_vain { account } else { None };
+                let still_locked = if applied.wait_timed_out { account } else { None };
                 let disposition =
-                    |(delivery, verdict): (&Delivery, Verdict)| self.disposition(delivery, verdict, still_locked);
-                Ok(batch.iter().zip(applied.verdicts).map(disposition).collect())
+                    |(delivery, outcome): (&Delivery, ApplyOutcome)| self.disposition(delivery, outcome, still_locked);
+                Ok(batch.iter().zip(applied.outcomes).map(disposition).collect())
             }
-            Err(error) if batch.len() == 1 => Ok(items.iter().map(|item| self.failed(item, &error)).collect()),
+            Err(error) if batch.len() == 1 => Ok(messages.iter().map(|message| self.failed(message, &error)).collect()),
             Err(error) => {
                 tracing::warn!(%error, events = batch.len(), "the database refused a batch; applying one by one");
                 metrics::SPLITS.inc();
@@ -65,19 +64,19 @@ impl Context {
         }
     }
 
-    /// What is to be done after a verdict. A busy delivery is set aside. It has
-    /// failed once when its account was waited for in vain as long as `LOCK_TIMEOUT`;
-    /// losing its turn to other deliveries is no failure.
-    fn disposition(&self, delivery: &Delivery, verdict: Verdict, still_locked: Option<&AccountId>) -> Disposition {
-        if verdict != Verdict::Busy {
-            return Disposition::Settled(verdict);
+    /// The disposition of a delivery with this outcome. A busy delivery is set aside. It
+    /// counts as a failed attempt only after batches have waited for its account for
+    /// `LOCK_TIMEOUT` in all. Time in which no batch waited for it does not count.
+    fn disposition(&self, delivery: &Delivery, outcome: ApplyOutcome, still_locked: Option<&AccountId>) -> Disposition {
+        if outcome != ApplyOutcome::Busy {
+            return Disposition::Settled(outcome);
         }
-        let in_vain = still_locked.is_some() && delivery.item.account() == still_locked;
-        if in_vain && delivery.waited + LOCK_WAIT_MAX >= self.lock_timeout {
-            return self.failed(&delivery.item, "another session locks the rows of its customer");
+        let timed_out = still_locked.is_some() && delivery.message.account() == still_locked;
+        if timed_out && delivery.lock_waited + LOCK_WAIT_MAX >= self.lock_timeout {
+            return self.failed(&delivery.message, "another session locks the rows of its customer");
         }
-        Disposition::Aside {
-            waited: if in_vain { LOCK_WAIT_MAX } else { Duration::ZERO },
+        Disposition::SetAside {
+            waited: if timed_out { LOCK_WAIT_MAX } else { Duration::ZERO },
         }
     }
 
@@ -93,33 +92,33 @@ impl Context {
         };
         let mut dispositions = Vec::with_capacity(batch.len());
         for delivery in batch {
-            let item = &delivery.item;
+            let message = &delivery.message;
             if started.elapsed() > SPLIT_MAX
                 && let Some(delay) = self.topology.retry_delays().first()
             {
                 dispositions.push(Disposition::Retry {
                     delay: *delay,
-                    meta: item.meta,
+                    meta: message.meta,
                     error: "its batch was split and took too long; no attempt is counted".to_owned(),
                 });
                 continue;
             }
-            dispositions.push(match self.transact(&[item], repeated, stop).await? {
+            dispositions.push(match self.transact(&[message], repeated, stop).await? {
                 Ok(applied) => {
-                    let verdict = applied.verdicts.first().copied();
-                    self.disposition(delivery, verdict.unwrap_or(Verdict::Duplicate), None)
+                    let outcome = applied.outcomes.first().copied();
+                    self.disposition(delivery, outcome.unwrap_or(ApplyOutcome::Duplicate), None)
                 }
-                Err(error) => self.failed(item, &error),
+                Err(error) => self.failed(message, &error),
             });
         }
         Ok(dispositions)
     }
 
-    /// One transaction, repeated after an outage or a conflict. An error is the
-    /// fault of something in the batch, as far as can be told.
+    /// Applies a batch in one transaction. Repeats it after an outage or a conflict. The
+    /// inner error is any other error of the database; an event of the batch may be its cause.
     pub(crate) async fn transact(
         &self,
-        batch: &[&Prepared],
+        batch: &[&ParsedMessage],
         mut options: ApplyOptions<'_>,
         stop: &CancellationToken,
     ) -> Result<Result<Applied, sqlx::Error>, Interrupted> {
@@ -136,29 +135,29 @@ impl Context {
             };
             drop(under_way);
             options.repeated = true;
-            match Fault::of(&error) {
-                Fault::Outage => {
-                    tracing::warn!(%error, events = batch.len(), "the database cannot take a batch; it is held and tried again");
+            match DatabaseFault::of(&error) {
+                DatabaseFault::Outage => {
+                    tracing::warn!(%error, events = batch.len(), "the database cannot take a batch; it will be tried again");
                     self.wait_for_database(stop).await?;
-                    // A full disk or a missing right: the database answers, and takes no writes.
+                    // With a full disk or a missing right the database answers, but accepts no writes.
                     let length = pauses.next_pause().ok_or(Interrupted)?;
                     pause(length, stop).await?;
                 }
-                Fault::Conflict if conflicts < CONFLICTS_MAX => {
+                DatabaseFault::Conflict if conflicts < CONFLICTS_MAX => {
                     conflicts += 1;
                     metrics::CONFLICTS.inc();
                 }
-                Fault::Conflict | Fault::Unclassified => return Ok(Err(error)),
+                DatabaseFault::Conflict | DatabaseFault::Unclassified => return Ok(Err(error)),
             }
         }
     }
 
-    /// An event could not be applied: it is retried later, or has used up its retries.
-    pub(crate) fn failed(&self, item: &Prepared, error: impl Display) -> Disposition {
-        match retry(item.meta.attempts, self.topology.retry_delays()) {
+    /// The disposition of a message that could not be applied: a retry, or none is left.
+    pub(crate) fn failed(&self, message: &ParsedMessage, error: impl Display) -> Disposition {
+        match retry(message.meta.attempts, self.topology.retry_delays()) {
             Retry::After(delay) => Disposition::Retry {
                 delay,
-                meta: item.meta.failed_at(now_ms()),
+                meta: message.meta.failed_at(now_ms()),
                 error: error.to_string(),
             },
             Retry::Exhausted => Disposition::Exhausted(format!(
@@ -168,10 +167,7 @@ impl Context {
     }
 
     pub(crate) async fn wait_for_database(&self, stop: &CancellationToken) -> Result<(), Interrupted> {
-        match database::wait(&self.pool, stop, Some(database::HOLD_MAX)).await {
-            Waited::Ready => Ok(()),
-            Waited::Interrupted => Err(Interrupted),
-        }
+        database::wait(&self.pool, stop, Some(database::HOLD_MAX)).await
     }
 }
 
@@ -182,12 +178,12 @@ fn count_folds(folds: FoldCounts) {
     metrics::UNDECIDED.inc_by(folds.undecided);
 }
 
-/// The account to wait for, and how long: that of the delivery which is locked
-/// longest. Right after new deliveries came, a batch does not wait for a while.
-fn longest_locked(batch: &[Delivery], fresh: bool) -> Option<(&AccountId, Duration)> {
+/// The account to wait for, and how long to wait. It is the account that has been locked
+/// for the longest time. A batch with new deliveries waits only if that is overdue.
+fn longest_locked(batch: &[Delivery], has_new: bool) -> Option<(&AccountId, Duration)> {
     let locked = batch
         .iter()
-        .filter_map(|delivery| Some((delivery.locked_since?, delivery.item.account()?)));
+        .filter_map(|delivery| Some((delivery.locked_since?, delivery.message.account()?)));
     let (since, account) = locked.min_by_key(|(since, _)| *since)?;
-    (!fresh || since.elapsed() > OVERDUE).then_some((account, LOCK_WAIT_MAX))
+    (!has_new || since.elapsed() > OVERDUE_AFTER).then_some((account, LOCK_WAIT_MAX))
 }

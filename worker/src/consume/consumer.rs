@@ -1,12 +1,12 @@
-//! The consuming connection: declared, opened and supervised as a whole.
+//! The consuming connection and its tasks. After an error all of it is replaced.
 
 use crate::{
     consume::{
         acks::AckTracker,
         context::{Context, Shutdown},
-        database::{self, Waited},
+        database,
         deal::deal,
-        delivery::SourceQueue,
+        delivery::{Interrupted, SourceQueue},
     },
     metrics::CONSUMING,
 };
@@ -16,7 +16,7 @@ use lapin::{
     types::FieldTable,
 };
 use shared::{
-    broker::{self, Broker, BrokerError, Up},
+    broker::{self, Broker, BrokerError, SessionStatus},
     shutdown::CancellationToken,
 };
 use std::sync::{
@@ -25,7 +25,10 @@ use std::sync::{
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
-/// Consumes until `stop`; `consuming` tells whether it does right now.
+/// Consumes until `stop`. Keeps `consuming` true while it consumes.
+///
+/// # Errors
+/// If RabbitMQ could not be reached for so long that the process gives up.
 pub async fn run(
     broker: &Broker,
     context: &Context,
@@ -33,24 +36,24 @@ pub async fn run(
     consuming: &Arc<AtomicBool>,
 ) -> Result<(), BrokerError> {
     let consuming = &**consuming;
-    let session = |connection, up| async move {
-        let ended = session(connection, up, context, stop, consuming).await;
-        now_consuming(consuming, false);
+    let session = |connection, status| async move {
+        let ended = session(connection, status, context, stop, consuming).await;
+        set_consuming(consuming, false);
         ended
     };
     broker.supervise("consume", stop, session).await
 }
 
-fn now_consuming(consuming: &AtomicBool, does: bool) {
-    consuming.store(does, Ordering::Relaxed);
-    CONSUMING.set(i64::from(does));
+fn set_consuming(consuming: &AtomicBool, value: bool) {
+    consuming.store(value, Ordering::Relaxed);
+    CONSUMING.set(i64::from(value));
 }
 
-/// One connection's life. Any lane's error shutdown it; the other lanes finish the
-/// batch they are at, since a transaction must not be dropped half-way.
+/// The life of one connection. An error of one lane ends it. The other lanes first finish
+/// their batch, because a transaction must not be dropped in the middle.
 async fn session(
     connection: Connection,
-    up: Up,
+    status: SessionStatus,
     context: &Context,
     stop: &CancellationToken,
     consuming: &AtomicBool,
@@ -61,9 +64,9 @@ async fn session(
         declared = declare(&connection, context) => declared?,
         error = &mut lost => return Err(error),
     }
-    up.established();
-    // Without a database there is nothing to do with a delivery but to hold it.
-    if database::wait(&context.pool, stop, None).await == Waited::Interrupted {
+    status.established();
+    // Without a database the worker could only keep the deliveries in hand.
+    if let Err(Interrupted) = database::wait(&context.pool, stop, None).await {
         return Ok(());
     }
     let shutdown = Shutdown {
@@ -75,7 +78,7 @@ async fn session(
         started = start(&connection, context, &shutdown, &mut lanes) => started?,
         error = &mut lost => return Err(error),
     }
-    now_consuming(consuming, true);
+    set_consuming(consuming, true);
     tracing::info!(
         lanes = context.tuning.lanes,
         queue = context.topology.work(),
@@ -88,7 +91,7 @@ async fn session(
             Err(error)
         }
     };
-    now_consuming(consuming, false);
+    set_consuming(consuming, false);
     shutdown.stop.cancel();
     while !lanes.is_empty() {
         tokio::select! {
@@ -110,9 +113,9 @@ async fn start(
     lanes: &mut JoinSet<Result<(), BrokerError>>,
 ) -> lapin::Result<()> {
     let (work, over_limit) = (context.topology.work(), context.topology.over_limit());
-    let lanes_most = u16::try_from(context.tuning.lanes).unwrap_or(u16::MAX);
-    let prefetch = context.tuning.prefetch.saturating_mul(lanes_most);
-    // All or none: a lane that runs must not be dropped half-way.
+    let lanes_count = u16::try_from(context.tuning.lanes).unwrap_or(u16::MAX);
+    let prefetch = context.tuning.prefetch.saturating_mul(lanes_count);
+    // Open both before any lane starts: a running lane must not be dropped in the middle.
     let sources = [
         (
             SourceQueue::Work,

@@ -1,28 +1,28 @@
-//! What all lanes share.
+//! The parts that all lanes share.
 
 use crate::{
     consume::{acks::InFlight, tuning::Tuning, watchdog::Watchdog},
-    read::prepared::EventReader,
+    read::message::EventReader,
 };
 use shared::{publisher::Publisher, shutdown::CancellationToken, topology::Topology};
 use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 use stripe_api::Api;
 
-/// What every lane works with.
+/// The parts that every lane uses. Each lane has a clone.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The database.
     pub pool: PgPool,
-    /// Publishes to retry and dead-letter queues.
+    /// Publishes to the retry queues and the dead-letter queue.
     pub publisher: Publisher,
     /// The queues.
     pub topology: Arc<Topology>,
-    /// Reads deliveries, by the catalog.
+    /// Reads messages, with the catalog.
     pub reader: EventReader,
-    /// How deliveries are gathered.
+    /// Sizes of batches, numbers of lanes, and waits.
     pub tuning: Tuning,
-    /// The deliveries of all lanes that are not acknowledged.
+    /// The deliveries of all lanes that are not acknowledged yet.
     pub in_flight: InFlight,
     /// Ends the process when a transaction does not end.
     pub watchdog: Watchdog,
@@ -32,11 +32,11 @@ pub struct Context {
     pub stripe: Option<Api>,
 }
 
-/// The two ways in which a lane ends.
+/// The two signals that end a lane.
 #[derive(Debug, Clone)]
 pub(crate) struct Shutdown {
-    /// No more deliveries: the batch under way is finished and acknowledged.
+    /// Finish and acknowledge the batch under way, then end.
     pub(crate) stop: CancellationToken,
-    /// The connection is gone: nothing can be acknowledged any more.
+    /// The connection is lost, so nothing can be acknowledged any more.
     pub(crate) lost: CancellationToken,
 }

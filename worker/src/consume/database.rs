@@ -1,27 +1,26 @@
-//! Waiting for a database that is away. The deliveries are held meanwhile: no
-//! attempt is counted and nothing is dead-lettered, because no event is at fault.
+//! Waits for the database. The worker keeps its deliveries meanwhile. No attempt is
+//! counted and no event becomes a dead letter, because no event is the cause.
 
-use crate::{metrics::DATABASE_DOWN, store::pool};
+use crate::{consume::delivery::Interrupted, metrics::DATABASE_DOWN, store::pool};
 use shared::{reconnect::Reconnect, shutdown::CancellationToken};
 use sqlx::PgPool;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// RabbitMQ takes back what was not acknowledged for 30 minutes and closes the
-/// channel; deliveries are given back before that.
-pub const HOLD_MAX: Duration = Duration::from_mins(20);
+/// The longest wait with deliveries in hand; after it they go back to the queue. RabbitMQ
+/// closes a channel with a delivery that was not acknowledged for 30 minutes (its page
+/// "Consumers", "Delivery Acknowledgement Timeout").
+pub(crate) const HOLD_MAX: Duration = Duration::from_mins(20);
 
-/// How a wait ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waited {
-    /// The database can be used.
-    Ready,
-    /// The process is to stop, or the wait took too long.
-    Interrupted,
-}
-
-/// Waits until the database answers and its schema is up to date.
-pub async fn wait(pool: &PgPool, stop: &CancellationToken, longest: Option<Duration>) -> Waited {
+/// Waits until the database answers and has the schema of this version.
+///
+/// # Errors
+/// [`Interrupted`] on `stop`, or after `wait_max`.
+pub(crate) async fn wait(
+    pool: &PgPool,
+    stop: &CancellationToken,
+    wait_max: Option<Duration>,
+) -> Result<(), Interrupted> {
     let started = Instant::now();
     let mut reconnect = Reconnect::new(None);
     loop {
@@ -33,19 +32,19 @@ pub async fn wait(pool: &PgPool, stop: &CancellationToken, longest: Option<Durat
                     "the database can be used again"
                 );
             }
-            return Waited::Ready;
+            return Ok(());
         };
         if DATABASE_DOWN.get() == 0 {
             DATABASE_DOWN.set(1);
             tracing::warn!(%error, "the database cannot be used; consumption waits, no attempt is counted");
         }
-        if longest.is_some_and(|most| started.elapsed() >= most) {
-            return Waited::Interrupted;
+        if wait_max.is_some_and(|max| started.elapsed() >= max) {
+            return Err(Interrupted);
         }
         let pause = reconnect.next_pause().unwrap_or(Duration::from_secs(2));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => return Waited::Interrupted,
+            () = stop.cancelled() => return Err(Interrupted),
         }
     }
 }

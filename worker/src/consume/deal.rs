@@ -1,6 +1,6 @@
-//! Deals the deliveries of one consumer to lanes, each customer's to the same
-//! lane. RabbitMQ itself would deal one customer's events to all of them: lanes
-//! would wait for each other's locks, and overtake each other.
+//! Gives the deliveries of one consumer to the lanes. All deliveries of a customer go to
+//! the same lane. If each lane had a consumer, RabbitMQ would spread one customer's events
+//! over all lanes. The lanes would wait for each other's locks, and overtake each other.
 
 use crate::consume::{
     acks::AckTracker,
@@ -16,7 +16,10 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// Deals until the shutdown.
+/// Gives deliveries to the lanes until the shutdown.
+///
+/// # Errors
+/// If the consumer or a lane ends before the shutdown.
 pub(crate) async fn deal(
     context: Context,
     from: SourceQueue,
@@ -37,32 +40,32 @@ pub(crate) async fn deal(
         };
         let (tag, acker) = (message.delivery_tag, message.acker.clone());
         let delivery = Delivery::read(message, from, &context.reader);
-        let since_ms = delivery.item.meta.received_at_ms.unwrap_or_else(now_ms);
+        let since_ms = delivery.message.meta.received_at_ms.unwrap_or_else(now_ms);
         acks.delivered(tag, acker, since_ms).await;
         let lane = lane_of(&delivery, lanes.len());
         if lanes.get(lane).is_none_or(|lane| lane.send(delivery).is_err()) {
             return Err(BrokerError::Unusable("a lane ended".to_owned()));
         }
     }
-    // Its channel closes with the consumer, and no acknowledgement comes through any more.
+    // The channel closes when the consumer is dropped, so keep the consumer until every lane has acknowledged.
     for lane in lanes {
         lane.closed().await;
     }
     Ok(())
 }
 
-/// By account, usage by its user; what is about none may go anywhere.
+/// The lane of a delivery: the same one for each lane key, or any lane if it has no key.
 fn lane_of(delivery: &Delivery, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
-    match delivery.item.lane_key() {
+    match delivery.message.lane_key() {
         Some(key) => key.hash(&mut hasher),
-        None => delivery.item.envelope.id.hash(&mut hasher),
+        None => delivery.message.envelope.id.hash(&mut hasher),
     }
     let lanes = u64::try_from(lanes.max(1)).unwrap_or(u64::MAX);
     usize::try_from(hasher.finish() % lanes).unwrap_or_default()
 }
 
-/// Why a consumer's stream ended: an error, or without one the broker's cancel.
+/// Why a consumer's stream ended: an error, or else the broker cancelled the consumer.
 fn stream_ended(error: Option<lapin::Error>) -> BrokerError {
     error.map_or_else(
         || BrokerError::Unusable("the broker cancelled the consumer".to_owned()),

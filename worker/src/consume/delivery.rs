@@ -1,9 +1,9 @@
-//! A delivery in the worker's hands, and what is to be done with it.
+//! A delivery that the worker has in hand, and the next step for it.
 
 use crate::{
-    apply::transaction::Verdict,
+    apply::transaction::ApplyOutcome,
     failure::{Permanent, Refusal},
-    read::prepared::{EventReader, Prepared},
+    read::message::{EventReader, ParsedMessage},
 };
 use lapin::types::DeliveryTag;
 use shared::{message::Meta, shutdown::CancellationToken};
@@ -15,80 +15,80 @@ use tokio::time::Instant;
 pub(crate) enum SourceQueue {
     /// The work queue.
     Work,
-    /// The broker moved the message here, because it was delivered too often
-    /// without an acknowledgement. It is only recorded, one by one.
+    /// The over-limit queue. The broker moved the message here after too many deliveries
+    /// without an acknowledgement. The worker only records it as a dead letter.
     OverLimit,
 }
 
 /// A delivery that is not acknowledged yet.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    /// What it means.
-    pub(crate) item: Prepared,
+    /// The message, read.
+    pub(crate) message: ParsedMessage,
     /// RabbitMQ's number for it on its channel.
     pub(crate) tag: DeliveryTag,
-    /// When it came.
+    /// When the worker received it.
     pub(crate) delivered_at: SystemTime,
-    /// Since when another session locks its account, if one does.
+    /// Since when its account is locked by another database session, if it is.
     pub(crate) locked_since: Option<Instant>,
     /// How long batches have waited for that lock in all.
-    pub(crate) waited: Duration,
+    pub(crate) lock_waited: Duration,
 }
 
 impl Delivery {
-    /// Reads what RabbitMQ delivered.
+    /// Reads a delivery of RabbitMQ's.
     pub(crate) fn read(delivery: lapin::message::Delivery, from: SourceQueue, reader: &EventReader) -> Self {
         let meta = Meta::read(&delivery.properties);
-        let mut item = reader.read(delivery.data, meta);
-        item.again = delivery.redelivered || meta.replayed || from == SourceQueue::OverLimit;
+        let mut message = reader.read(delivery.data, meta);
+        message.redelivered = delivery.redelivered || meta.replayed || from == SourceQueue::OverLimit;
         if from == SourceQueue::OverLimit {
-            item.meaning = Err(Refusal::new(
+            message.meaning = Err(Refusal::new(
                 Permanent::DeliveryLimit,
-                "RabbitMQ delivered it too often without an acknowledgement: workers crashed or were cut off while they held it, perhaps because of another message; replay it once they are stable",
+                "RabbitMQ delivered it too often without an acknowledgement: workers crashed or lost their connection while they had it in hand, perhaps because of another message; replay it once the workers are stable",
             ));
         }
         Self {
-            item,
+            message,
             tag: delivery.delivery_tag,
             delivered_at: SystemTime::now(),
             locked_since: None,
-            waited: Duration::ZERO,
+            lock_waited: Duration::ZERO,
         }
     }
 }
 
-/// What is to be done with a delivery before its acknowledgement.
+/// What the worker must do with a delivery before its acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Disposition {
-    /// Nothing more, or for a dead letter its publish: it is committed.
-    Settled(Verdict),
-    /// Put it on a retry queue.
+    /// It is committed. A dead letter must still be published to the dead-letter queue.
+    Settled(ApplyOutcome),
+    /// Publish it to a retry queue.
     Retry {
         /// The delay of that queue.
         delay: Duration,
-        /// The headers it gets: its attempts and times of failure.
+        /// The message's new headers, with its attempts and the time of its first failure.
         meta: Meta,
         /// Why it could not be applied.
         error: String,
     },
-    /// Keep it and try again soon: another session locks its account.
-    Aside {
-        /// How long this batch waited for the lock; zero if it did not.
+    /// Keep it and try again soon, because another database session locks its account.
+    SetAside {
+        /// How long this batch waited for the lock.
         waited: Duration,
     },
-    /// Record it as dead, for this reason: every retry failed.
+    /// Record it as a dead letter with this detail, because every retry failed.
     Exhausted(String),
 }
 
-/// The work was broken off. Nothing more is acknowledged, so the broker delivers
-/// the rest again; no attempt is counted.
+/// The work was stopped early. Nothing more is acknowledged, so the broker delivers the
+/// rest again. No attempt is counted.
 #[derive(Debug)]
 pub(crate) struct Interrupted;
 
 /// Pauses before another attempt.
 ///
 /// # Errors
-/// [`Interrupted`] if the process is to stop meanwhile.
+/// [`Interrupted`] on `stop`.
 pub(crate) async fn pause(length: Duration, stop: &CancellationToken) -> Result<(), Interrupted> {
     tokio::select! {
         () = tokio::time::sleep(length) => Ok(()),

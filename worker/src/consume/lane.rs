@@ -1,8 +1,8 @@
-//! One lane: a batch after the other. Each is looked up, applied, settled and
-//! acknowledged before the next.
+//! One lane. It works on one batch after the other: looks up what is missing, applies the
+//! batch, publishes messages to other queues, and acknowledges the deliveries.
 
 use crate::{
-    apply::transaction::{ApplyOptions, Verdict},
+    apply::transaction::{ApplyOptions, ApplyOutcome},
     consume::{
         acks::AckTracker,
         batch,
@@ -15,7 +15,7 @@ use crate::{
     domain::ids::EventId,
     failure::{Permanent, Refusal},
     metrics,
-    read::prepared::Prepared,
+    read::message::ParsedMessage,
     store::dead_letter,
 };
 use lapin::types::DeliveryTag;
@@ -23,21 +23,24 @@ use shared::{broker::BrokerError, message::now_ms, shutdown::CancellationToken};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 
-/// The pause before a failed publish or record is tried again.
+/// The pause before a failed publish or a failed record of a dead letter is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// The pause before deliveries set aside are tried again, when no others come.
-const ASIDE_PAUSE: Duration = Duration::from_millis(10);
+/// The pause before deliveries that are set aside are tried again, if no others come.
+const SET_ASIDE_PAUSE: Duration = Duration::from_millis(10);
 
-/// A batch after its settlement.
-struct Worked {
-    /// These may be acknowledged.
+/// The result of a batch.
+struct SettledBatch {
+    /// The deliveries to acknowledge.
     settled: Vec<DeliveryTag>,
-    /// The accounts of these are locked by another session.
-    aside: Vec<Delivery>,
+    /// The deliveries whose account is locked by another database session.
+    set_aside: Vec<Delivery>,
 }
 
 impl Context {
-    /// Works on the dealt deliveries until the shutdown.
+    /// Works on the deliveries that this lane gets, until the shutdown.
+    ///
+    /// # Errors
+    /// If an acknowledgement fails, or a batch takes too long.
     pub(crate) async fn run(
         self,
         mut dealt: mpsc::UnboundedReceiver<Delivery>,
@@ -45,7 +48,7 @@ impl Context {
         shutdown: Shutdown,
     ) -> Result<(), BrokerError> {
         let ended = self.work_on(&mut dealt, &acks, &shutdown).await;
-        // A committed delivery must not come again because an earlier one is given back.
+        // A settled delivery must not come again because an earlier one goes back to the queue.
         acks.end(&shutdown.lost).await?;
         ended
     }
@@ -57,40 +60,40 @@ impl Context {
         shutdown: &Shutdown,
     ) -> Result<(), BrokerError> {
         let stop = &shutdown.stop;
-        let mut aside: VecDeque<Delivery> = VecDeque::new();
+        let mut set_aside: VecDeque<Delivery> = VecDeque::new();
         loop {
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 first = dealt.recv() => Some(first),
-                () = tokio::time::sleep(ASIDE_PAUSE), if !aside.is_empty() => None,
+                () = tokio::time::sleep(SET_ASIDE_PAUSE), if !set_aside.is_empty() => None,
             };
-            let fresh = first.is_some();
-            // Deliveries set aside take half a batch at most, so that new ones go on too.
-            let share = self.tuning.batch_size.div_ceil(if fresh { 2 } else { 1 });
-            let mut batch = batch::take(&mut aside, share);
+            let has_new = first.is_some();
+            // Deliveries that were set aside take half a batch at most, to leave room for new ones.
+            let share = self.tuning.batch_size.div_ceil(if has_new { 2 } else { 1 });
+            let mut batch = batch::take(&mut set_aside, share);
             match first {
                 Some(Some(first)) => {
                     let room = self.tuning.batch_size.saturating_sub(batch.len());
                     batch.extend(batch::gather(first, dealt, room, self.tuning.batch_wait).await);
                 }
-                // The dealer has ended and returned the reason.
+                // `deal` has ended, and has returned the reason.
                 Some(None) => {
                     stop.cancelled().await;
                     return Ok(());
                 }
                 None => {}
             }
-            for part in lookup::apart(batch) {
-                let worked = match self.work(part, fresh, stop).await {
+            for part in lookup::parts(batch) {
+                let worked = match self.work(part, has_new, stop).await {
                     Ok(worked) => worked,
                     Err(Interrupted) if stop.is_cancelled() => return Ok(()),
                     Err(Interrupted) => {
-                        let why = "a batch was held too long; it is given back";
+                        let why = "a batch took too long; its deliveries go back to the queue";
                         return Err(BrokerError::Unusable(why.to_owned()));
                     }
                 };
-                aside.extend(worked.aside);
+                set_aside.extend(worked.set_aside);
                 if !acks.settled(&worked.settled, &shutdown.lost).await? {
                     return Err(BrokerError::Unusable(
                         "the channel closed before the acknowledgement".to_owned(),
@@ -100,41 +103,46 @@ impl Context {
         }
     }
 
-    /// Looks up what a batch lacks, applies it and settles it. `fresh`: some of it
-    /// was just delivered.
-    async fn work(&self, batch: Vec<Delivery>, fresh: bool, stop: &CancellationToken) -> Result<Worked, Interrupted> {
+    /// Looks up what a batch lacks, applies it and settles it. `has_new` is true if some
+    /// deliveries of the batch have just come.
+    async fn work(
+        &self,
+        batch: Vec<Delivery>,
+        has_new: bool,
+        stop: &CancellationToken,
+    ) -> Result<SettledBatch, Interrupted> {
         let (batch, failed) = self.look_up(batch, stop).await?;
         let started = Instant::now();
-        let dispositions = self.apply(&batch, fresh, stop).await?;
-        let aside = dispositions
+        let dispositions = self.apply(&batch, has_new, stop).await?;
+        let settled = dispositions
             .iter()
-            .filter(|d| matches!(d, Disposition::Aside { .. }))
+            .filter(|d| !matches!(d, Disposition::SetAside { .. }))
             .count();
-        metrics::applied(dispositions.len() - aside, started.elapsed());
-        let mut worked = Worked {
+        metrics::applied(settled, started.elapsed());
+        let mut worked = SettledBatch {
             settled: Vec::with_capacity(batch.len() + failed.len()),
-            aside: Vec::new(),
+            set_aside: Vec::new(),
         };
         let mut queued: Vec<EventId> = Vec::new();
         for (mut delivery, disposition) in batch.into_iter().zip(dispositions).chain(failed) {
-            if let Disposition::Aside { waited } = disposition {
+            if let Disposition::SetAside { waited } = disposition {
                 delivery.locked_since.get_or_insert(started);
-                delivery.waited += waited;
-                worked.aside.push(delivery);
+                delivery.lock_waited += waited;
+                worked.set_aside.push(delivery);
                 continue;
             }
             let disposition = self.settle(&mut delivery, disposition, stop).await?;
             report::settled(&delivery, &disposition, self);
             worked.settled.push(delivery.tag);
-            if let Disposition::Settled(Verdict::Dead) | Disposition::Exhausted(_) = disposition {
-                queued.push(delivery.item.envelope.id);
+            if let Disposition::Settled(ApplyOutcome::Dead) | Disposition::Exhausted(_) = disposition {
+                queued.push(delivery.message.envelope.id);
             }
         }
         self.mark_queued(&queued, stop).await?;
         Ok(worked)
     }
 
-    /// Publishes a delivery where it belongs next. Returns what became of it in the end.
+    /// Publishes a message to its next queue, if it has one. Returns the final disposition.
     async fn settle(
         &self,
         delivery: &mut Delivery,
@@ -142,53 +150,55 @@ impl Context {
         stop: &CancellationToken,
     ) -> Result<Disposition, Interrupted> {
         match disposition {
-            Disposition::Settled(Verdict::Dead) => self.publish_dead(&delivery.item, stop).await?,
-            Disposition::Settled(_) | Disposition::Aside { .. } => {}
+            Disposition::Settled(ApplyOutcome::Dead) => self.publish_dead(&delivery.message, stop).await?,
+            Disposition::Settled(_) | Disposition::SetAside { .. } => {}
             Disposition::Retry { delay, meta, .. } => {
-                let to = settle::retry(&self.topology, &delivery.item, meta, delay);
-                self.publish(to, &delivery.item.body, stop).await?;
+                let to = settle::retry(&self.topology, &delivery.message, meta, delay);
+                self.publish(to, &delivery.message.body, stop).await?;
             }
             Disposition::Exhausted(ref detail) => {
                 let refusal = Refusal::new(Permanent::RetriesExhausted, detail.clone());
-                delivery.item.meaning = Err(refusal.brief());
-                return self.bury(&delivery.item, disposition, stop).await;
+                delivery.message.meaning = Err(refusal.brief());
+                return self.record_dead(&delivery.message, disposition, stop).await;
             }
         }
         Ok(disposition)
     }
 
-    /// Records a message whose retries are used up, and puts it on the
-    /// dead-letter queue; another delivery may have done so before.
-    async fn bury(
+    /// Records a message without retries left as a dead letter, and publishes it to the
+    /// dead-letter queue. It is a duplicate if another delivery has done so before.
+    async fn record_dead(
         &self,
-        item: &Prepared,
+        message: &ParsedMessage,
         exhausted: Disposition,
         stop: &CancellationToken,
     ) -> Result<Disposition, Interrupted> {
         let mut options = ApplyOptions::default();
         loop {
-            match self.transact(&[item], options, stop).await? {
-                Ok(applied) if applied.verdicts == [Verdict::Dead] => break,
-                Ok(_) => return Ok(Disposition::Settled(Verdict::Duplicate)),
+            match self.transact(&[message], options, stop).await? {
+                Ok(applied) if applied.outcomes == [ApplyOutcome::Dead] => break,
+                Ok(_) => return Ok(Disposition::Settled(ApplyOutcome::Duplicate)),
                 Err(error) => {
-                    // The record holds nothing of the event's own, so this is the database's failure.
-                    tracing::error!(%error, event_id = item.envelope.id.as_str(), "a dead letter cannot be recorded; waiting");
+                    // The record has no content of the event, so the database is the cause.
+                    tracing::error!(%error, event_id = message.envelope.id.as_str(), "a dead letter cannot be recorded; waiting");
                     options.repeated = true;
                     pause(RETRY_PAUSE, stop).await?;
                 }
             }
         }
-        self.publish_dead(item, stop).await?;
+        self.publish_dead(message, stop).await?;
         Ok(exhausted)
     }
 
-    async fn publish_dead(&self, item: &Prepared, stop: &CancellationToken) -> Result<(), Interrupted> {
-        let Some(refusal) = item.refusal() else { return Ok(()) };
-        let to = settle::dead(&self.topology, item, refusal, now_ms());
-        self.publish(to, &item.body, stop).await
+    async fn publish_dead(&self, message: &ParsedMessage, stop: &CancellationToken) -> Result<(), Interrupted> {
+        let Some(refusal) = message.refusal() else {
+            return Ok(());
+        };
+        let to = settle::dead(&self.topology, message, refusal, now_ms());
+        self.publish(to, &message.body, stop).await
     }
 
-    /// Publishes until the broker confirms; the delivery is held meanwhile.
+    /// Publishes until the broker confirms. The delivery stays in hand meanwhile.
     async fn publish(&self, to: Outgoing, body: &[u8], stop: &CancellationToken) -> Result<(), Interrupted> {
         let started = Instant::now();
         while let Err(error) = self.publisher.publish(&to.queue, to.properties.clone(), body).await {
@@ -201,6 +211,7 @@ impl Context {
         Ok(())
     }
 
+    /// Notes in the database that these dead letters are on the dead-letter queue.
     async fn mark_queued(&self, ids: &[EventId], stop: &CancellationToken) -> Result<(), Interrupted> {
         if ids.is_empty() {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Looks up what an event lacks and only Stripe can tell: the line items of a
-//! paid session that names no pack. Asks before the transaction, never inside it.
+//! Asks Stripe for the line items of a paid session that names no pack. It asks before the
+//! transaction, never inside it.
 
 use crate::{
     consume::{
@@ -15,24 +15,24 @@ use shared::{catalog::Catalog, shutdown::CancellationToken};
 use stripe_api::{Api, ApiError, LineItem, TIME_LIMIT};
 use tokio::time::{Instant, timeout_at};
 
-/// Requests to Stripe that one lane makes at once.
+/// Most requests to Stripe that one lane makes at the same time.
 const REQUESTS_MAX: usize = 4;
 
 fn needs_lookup(delivery: &Delivery) -> bool {
-    matches!(delivery.item.meaning, Ok(Meaning::NeedsLookup(_)))
+    matches!(delivery.message.meaning, Ok(Meaning::NeedsLookup(_)))
 }
 
-/// A batch in the parts to work on: deliveries that need a look-up come last and
-/// by themselves, because all others must not wait for Stripe's answers.
-pub(crate) fn apart(batch: Vec<Delivery>) -> impl Iterator<Item = Vec<Delivery>> {
-    let (asking, ready): (Vec<Delivery>, Vec<Delivery>) = batch.into_iter().partition(needs_lookup);
-    [ready, asking].into_iter().filter(|part| !part.is_empty())
+/// Splits a batch into two parts, and leaves out an empty one. Deliveries that need a
+/// look-up are the second part, so that the others do not wait for Stripe's answers.
+pub(crate) fn parts(batch: Vec<Delivery>) -> impl Iterator<Item = Vec<Delivery>> {
+    let (needing, ready): (Vec<Delivery>, Vec<Delivery>) = batch.into_iter().partition(needs_lookup);
+    [ready, needing].into_iter().filter(|part| !part.is_empty())
 }
 
 impl Context {
-    /// Asks Stripe for what the events of a batch lack, if there is a key. The
-    /// whole batch has one time limit, because the next batch waits for it.
-    /// Returns what is to be applied; and what failed, with what to do.
+    /// Asks Stripe for the line items that the sessions of a batch lack, if there is a key.
+    /// The whole batch has one time limit, because the next batch waits for it. Returns
+    /// the deliveries to apply, and those whose look-up failed with their dispositions.
     pub(crate) async fn look_up(
         &self,
         batch: Vec<Delivery>,
@@ -60,22 +60,22 @@ impl Context {
         Ok((ready, failed))
     }
 
-    /// Completes one event with Stripe's answer. Without an answer it returns
-    /// what to do with the delivery.
+    /// Completes one delivery with Stripe's answer. Without an answer it returns a
+    /// disposition too.
     async fn look_up_one(&self, api: &Api, mut delivery: Delivery, until: Instant) -> (Delivery, Option<Disposition>) {
-        let Ok(Meaning::NeedsLookup(lookup)) = &delivery.item.meaning else {
+        let Ok(Meaning::NeedsLookup(lookup)) = &delivery.message.meaning else {
             return (delivery, None);
         };
         let FactBody::Session(session) = &lookup.fact.body else {
             return (delivery, None);
         };
-        // The look-ups before it used up the time, so no attempt is counted.
+        // The look-ups before it took all the time, so no attempt is counted.
         if Instant::now() >= until
             && let Some(delay) = self.topology.retry_delays().first()
         {
             let later = Disposition::Retry {
                 delay: *delay,
-                meta: delivery.item.meta,
+                meta: delivery.message.meta,
                 error: "Stripe is slow; no attempt is counted".to_owned(),
             };
             return (delivery, Some(later));
@@ -85,16 +85,16 @@ impl Context {
             Ok(lines) => bought(&lines, &self.reader.catalog).map(|grant| complete(lookup.fact.clone(), grant)),
             Err(error @ (ApiError::NotFound | ApiError::NoId)) => Err(unknown(&error.to_string())),
             Err(error) => {
-                let disposition = self.failed(&delivery.item, error);
+                let disposition = self.failed(&delivery.message, error);
                 return (delivery, Some(disposition));
             }
         };
-        delivery.item.meaning = meaning.map_err(Refusal::brief);
+        delivery.message.meaning = meaning.map_err(Refusal::brief);
         (delivery, None)
     }
 }
 
-/// The fact as if the session had named what it sold.
+/// The fact of a session with the grant that its line items show.
 fn complete(mut fact: Fact, grant: Grant) -> Meaning {
     if let FactBody::Session(session) = &mut fact.body {
         session.grant = Some(grant);
@@ -102,22 +102,22 @@ fn complete(mut fact: Fact, grant: Grant) -> Meaning {
     Meaning::Fact(Box::new(fact))
 }
 
-/// What the lines of a session sold: one pack, as often as all of them say,
-/// since a session has one grant. A price is a pack's by the first of its
-/// `metadata.pack` and its lookup key that the catalog knows.
+/// The grant of a session with these line items. All of them must be of the same pack,
+/// because a session has one grant; their quantities are added. The pack of a price is its
+/// `metadata.pack` if the catalog has that pack, or else its lookup key.
 fn bought(lines: &[LineItem], catalog: &Catalog) -> Result<Grant, Refusal> {
     let mut sold = None;
     let mut pieces: i64 = 0;
     for line in lines {
         let price = line.price.as_ref();
-        let noted = price.and_then(|p| p.metadata.as_ref()?.get("pack"));
+        let named = price.and_then(|p| p.metadata.as_ref()?.get("pack"));
         let key = price.and_then(|p| p.lookup_key.as_ref());
-        let Some(pack) = noted.into_iter().chain(key).find_map(|name| catalog.pack(name)) else {
+        let Some(pack) = named.into_iter().chain(key).find_map(|name| catalog.pack(name)) else {
             let or_none = |text: Option<&String>| text.map_or("none", String::as_str).to_owned();
             return Err(unknown(&format!(
                 "the catalog has no pack for price {} (metadata.pack: {}, lookup key: {})",
                 or_none(price.and_then(|p| p.id.as_ref())),
-                or_none(noted),
+                or_none(named),
                 or_none(key)
             )));
         };
@@ -142,7 +142,7 @@ fn bought(lines: &[LineItem], catalog: &Catalog) -> Result<Grant, Refusal> {
 
 fn unknown(why: &str) -> Refusal {
     let detail = format!(
-        "the session was paid and names no pack, and its line items do not tell one: {why}; give the price a metadata.pack or a lookup key that is a pack of CATALOG_FILE (or add the pack there and restart the workers), then replay"
+        "the session was paid and names no pack, and its line items do not show one: {why}; give the price a metadata.pack or a lookup key that is a pack of CATALOG_FILE (or add the pack there and restart the workers), then replay"
     );
     Refusal::new(Permanent::UnknownPack, detail)
 }
@@ -150,20 +150,20 @@ fn unknown(why: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stripe_api::Price;
+    use stripe_api::LineItemPrice;
 
     fn catalog() -> Catalog {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/catalog.toml");
         Catalog::load(path.as_ref()).expect("the shipped catalog")
     }
 
-    fn line(quantity: impl Into<Option<i64>>, noted: Option<&str>, key: Option<&str>) -> LineItem {
+    fn line(quantity: impl Into<Option<i64>>, named: Option<&str>, key: Option<&str>) -> LineItem {
         LineItem {
             quantity: quantity.into(),
-            price: Some(Price {
+            price: Some(LineItemPrice {
                 id: Some("price_1".to_owned()),
                 lookup_key: key.map(str::to_owned),
-                metadata: noted.map(|pack| [("pack".to_owned(), pack.to_owned())].into()),
+                metadata: named.map(|pack| [("pack".to_owned(), pack.to_owned())].into()),
             }),
         }
     }
@@ -175,7 +175,7 @@ mod tests {
             (vec![line(1, tokens, None)], ("tokens_5m", "tokens", 5_000_000)),
             (vec![line(None, None, voice)], ("voice_500k", "voice_chars", 500_000)),
             (vec![line(3, None, tokens)], ("tokens_5m", "tokens", 15_000_000)),
-            // The first that is known.
+            // The first name that the catalog has.
             (vec![line(1, voice, tokens)], ("voice_500k", "voice_chars", 500_000)),
             (vec![line(1, Some("gold"), tokens)], ("tokens_5m", "tokens", 5_000_000)),
             (

@@ -1,16 +1,17 @@
-//! The way of a delivery: from RabbitMQ's queue to its acknowledgement.
+//! Follows a delivery from RabbitMQ's queue to its acknowledgement.
 //!
-//! [`consumer`] opens the connection and starts the tasks. `deal` gives each
-//! delivery to the lane of its customer; a `lane` gathers a batch, looks up what
-//! only Stripe knows, applies it (`attempt`), publishes what belongs on another
-//! queue (`settle`) and acknowledges (`acks`).
+//! Begin reading at [`consumer`]: it opens the connection and starts the tasks. `deal`
+//! gives each delivery to the lane of its customer. A `lane` gathers a batch (`batch`),
+//! asks Stripe for missing line items (`lookup`), applies the batch (`attempt`),
+//! publishes messages for the retry and dead-letter queues (`settle`), and acknowledges
+//! the deliveries (`acks`). `report` logs and counts the result.
 
 pub(crate) mod acks;
 mod attempt;
 mod batch;
 pub mod consumer;
 pub(crate) mod context;
-pub mod database;
+mod database;
 mod deal;
 mod delivery;
 mod lane;

@@ -1,7 +1,7 @@
-//! What became of each delivery: one log line, the metrics, and its trace.
+//! Reports the result of each delivery: one log line, the metrics, and a span of its trace.
 
 use crate::{
-    apply::transaction::Verdict,
+    apply::transaction::ApplyOutcome,
     consume::{
         context::Context,
         delivery::{Delivery, Disposition},
@@ -12,10 +12,10 @@ use crate::{
     metrics,
     read::{
         meaning::Meaning,
-        prepared::Prepared,
+        message::ParsedMessage,
         stripe::{EventKind, snapshot},
     },
-    recent::{self, Failure},
+    recent::{self, RecentFailure},
 };
 use shared::{
     message::{Meta, now_ms},
@@ -23,94 +23,96 @@ use shared::{
 };
 use std::time::Duration;
 
-/// Reports a delivery that is committed and, where it goes to another queue, published.
+/// Reports a delivery once it is committed and, if it goes to another queue, published.
 pub(crate) fn settled(delivery: &Delivery, disposition: &Disposition, context: &Context) {
-    let item = &delivery.item;
+    let message = &delivery.message;
     match disposition {
-        Disposition::Settled(verdict @ (Verdict::Applied | Verdict::Ignored)) => applied(item, *verdict, context),
-        Disposition::Settled(Verdict::Duplicate) => {
-            count(item, "duplicate");
+        Disposition::Settled(outcome @ (ApplyOutcome::Applied | ApplyOutcome::Ignored)) => {
+            applied(message, *outcome, context);
+        }
+        Disposition::Settled(ApplyOutcome::Duplicate) => {
+            count(message, "duplicate");
             tracing::debug!(
-                event_id = item.envelope.id.as_str(),
-                event_type = item.envelope.kind,
-                "event known already"
+                event_id = message.envelope.id.as_str(),
+                event_type = message.envelope.kind,
+                "event was handled before; nothing changed"
             );
         }
-        Disposition::Settled(Verdict::Dead) => {
-            if let Some(refusal) = item.refusal() {
-                dead(item, refusal.reason, &refusal.detail);
+        Disposition::Settled(ApplyOutcome::Dead) => {
+            if let Some(refusal) = message.refusal() {
+                dead(message, refusal.reason, &refusal.detail);
             }
         }
-        Disposition::Exhausted(detail) => dead(item, Permanent::RetriesExhausted, detail),
-        Disposition::Retry { delay, meta, error } => retried(item, *delay, *meta, error),
-        // Not settled yet.
-        Disposition::Aside { .. } | Disposition::Settled(Verdict::Busy) => return,
+        Disposition::Exhausted(detail) => dead(message, Permanent::RetriesExhausted, detail),
+        Disposition::Retry { delay, meta, error } => retried(message, *delay, *meta, error),
+        // It is not settled yet.
+        Disposition::SetAside { .. } | Disposition::Settled(ApplyOutcome::Busy) => return,
     }
-    traced::settled(item, disposition, &context.topology.work(), delivery.delivered_at);
+    traced::export_span(message, disposition, &context.topology.work(), delivery.delivered_at);
 }
 
-fn applied(item: &Prepared, verdict: Verdict, context: &Context) {
-    let (outcome, reason) = match &item.meaning {
+fn applied(message: &ParsedMessage, outcome: ApplyOutcome, context: &Context) {
+    let (label, reason) = match &message.meaning {
         Ok(Meaning::Ignored(why)) => ("ignored", *why),
         _ => ("applied", ""),
     };
-    count(item, outcome);
+    count(message, label);
     let now = now_ms();
-    observe_ages(item, now);
+    observe_ages(message, now);
     tracing::info!(
-        event_id = item.envelope.id.as_str(),
-        event_type = item.envelope.kind,
-        trace_id = item.meta.trace.map(|trace| trace.trace_id()),
-        outcome,
+        event_id = message.envelope.id.as_str(),
+        event_type = message.envelope.kind,
+        trace_id = message.meta.trace.map(|trace| trace.trace_id()),
+        outcome = label,
         reason,
-        age_ms = item.meta.received_at_ms.map(|at| now - at),
+        age_ms = message.meta.received_at_ms.map(|at| now - at),
         "event settled"
     );
-    if verdict == Verdict::Applied && context.reader.catalog.managed_payments() {
-        self_issued(item);
+    if outcome == ApplyOutcome::Applied && context.reader.catalog.managed_payments() {
+        warn_if_self_issued(message);
     }
 }
 
-/// Counts an invoice that Managed Payments did not issue, where the catalog says
-/// that all is sold by it.
-fn self_issued(item: &Prepared) {
-    if let Some(FactBody::Invoice(invoice)) = item.fact().map(|fact| &fact.body)
+/// Warns of an invoice that Managed Payments did not issue. Only for a catalog that sells
+/// everything by Managed Payments.
+fn warn_if_self_issued(message: &ParsedMessage) {
+    if let Some(FactBody::Invoice(invoice)) = message.fact().map(|fact| &fact.body)
         && invoice.issued_by_self
     {
         metrics::SELF_ISSUED.inc();
-        let (event_id, invoice) = (item.envelope.id.as_str(), invoice.invoice.as_str());
+        let (event_id, invoice) = (message.envelope.id.as_str(), invoice.invoice.as_str());
         tracing::warn!(event_id, invoice, "an invoice was issued outside Managed Payments");
     }
 }
 
-fn dead(item: &Prepared, reason: Permanent, detail: &str) {
+fn dead(message: &ParsedMessage, reason: Permanent, detail: &str) {
     let reason = reason.as_str();
-    count(item, "dead");
+    count(message, "dead");
     metrics::DEAD.with_label_values(&[reason]).inc();
-    remember(item, "dead", detail.to_owned());
+    remember(message, "dead", detail.to_owned());
     tracing::error!(
-        event_id = item.envelope.id.as_str(),
-        event_type = item.envelope.kind,
-        trace_id = item.meta.trace.map(|trace| trace.trace_id()),
+        event_id = message.envelope.id.as_str(),
+        event_type = message.envelope.kind,
+        trace_id = message.meta.trace.map(|trace| trace.trace_id()),
         reason,
         detail,
         "event is dead"
     );
 }
 
-fn retried(item: &Prepared, delay: Duration, meta: Meta, error: &str) {
+fn retried(message: &ParsedMessage, delay: Duration, meta: Meta, error: &str) {
     let wait = format_duration(delay);
-    count(item, "retry");
+    count(message, "retry");
     metrics::RETRIES.with_label_values(&[wait.as_str()]).inc();
     remember(
-        item,
+        message,
         "retry",
         format!("attempt {} failed: {error}; the next one is in {wait}", meta.attempts),
     );
     tracing::warn!(
-        event_id = item.envelope.id.as_str(),
-        event_type = item.envelope.kind,
-        trace_id = item.meta.trace.map(|trace| trace.trace_id()),
+        event_id = message.envelope.id.as_str(),
+        event_type = message.envelope.kind,
+        trace_id = message.meta.trace.map(|trace| trace.trace_id()),
         attempts = meta.attempts,
         retry_in_ms = delay.as_millis(),
         error,
@@ -118,10 +120,10 @@ fn retried(item: &Prepared, delay: Duration, meta: Meta, error: &str) {
     );
 }
 
-/// Counts a delivery, by its type if that is one of ours or of the handled ones.
-fn count(item: &Prepared, outcome: &str) {
-    let kind = item.envelope.kind.as_str();
-    let ours = kind == snapshot::KIND || matches!(item.meaning, Ok(Meaning::Usage(_)));
+/// Counts a delivery by event type. The type is `other` if the worker does not handle it.
+fn count(message: &ParsedMessage, outcome: &str) {
+    let kind = message.envelope.kind.as_str();
+    let ours = kind == snapshot::KIND || matches!(message.meaning, Ok(Meaning::Usage(_)));
     let label = if ours || EventKind::of(kind).is_some() {
         kind
     } else {
@@ -130,12 +132,12 @@ fn count(item: &Prepared, outcome: &str) {
     metrics::OUTCOMES.with_label_values(&[label, outcome]).inc();
 }
 
-/// Keeps a failure for the console.
-fn remember(item: &Prepared, outcome: &'static str, detail: String) {
-    recent::note(Failure {
+/// Remembers a failure for the console.
+fn remember(message: &ParsedMessage, outcome: &'static str, detail: String) {
+    recent::add(RecentFailure {
         at_ms: now_ms(),
-        event: item.envelope.id.to_string(),
-        kind: item.envelope.kind.clone(),
+        event: message.envelope.id.to_string(),
+        kind: message.envelope.kind.clone(),
         outcome,
         detail,
     });
@@ -145,11 +147,11 @@ fn remember(item: &Prepared, outcome: &'static str, detail: String) {
     clippy::cast_precision_loss,
     reason = "ages in milliseconds are far below 2^52, and a histogram only sorts them"
 )]
-fn observe_ages(item: &Prepared, now_ms: i64) {
-    if let Some(created) = item.envelope.created {
+fn observe_ages(message: &ParsedMessage, now_ms: i64) {
+    if let Some(created) = message.envelope.created {
         metrics::AGE_CREATED.observe((now_ms - created * 1_000).max(0) as f64 / 1_000.0);
     }
-    if let Some(received) = item.meta.received_at_ms {
+    if let Some(received) = message.meta.received_at_ms {
         metrics::AGE_RECEIVED.observe((now_ms - received).max(0) as f64 / 1_000.0);
     }
 }

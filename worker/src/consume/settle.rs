@@ -1,7 +1,7 @@
-//! After the commit: what is to be put on the dead-letter or a retry queue
-//! before the acknowledgement. Decided here, published by the lane.
+//! Makes the messages for the dead-letter queue and the retry queues. The lane publishes
+//! them after the commit and before the acknowledgement.
 
-use crate::{failure::Refusal, read::prepared::Prepared};
+use crate::{failure::Refusal, read::message::ParsedMessage};
 use lapin::BasicProperties;
 use shared::{
     message::{self, Meta, text},
@@ -9,7 +9,7 @@ use shared::{
 };
 use std::time::Duration;
 
-/// A message's next place.
+/// A message to publish. Its body does not change.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     /// The queue.
@@ -18,10 +18,10 @@ pub struct Outgoing {
     pub properties: BasicProperties,
 }
 
-/// To the dead-letter queue, with all that an operator needs in the headers.
+/// A dead letter. Its headers have everything that an operator needs.
 #[must_use]
-pub fn dead(topology: &Topology, item: &Prepared, refusal: &Refusal, now_ms: i64) -> Outgoing {
-    let meta = item.meta.failed_at(now_ms);
+pub fn dead(topology: &Topology, message: &ParsedMessage, refusal: &Refusal, now_ms: i64) -> Outgoing {
+    let meta = message.meta.failed_at(now_ms);
     let mut headers = meta.headers();
     for (name, value) in [
         (message::REASON, refusal.reason.as_str()),
@@ -31,22 +31,22 @@ pub fn dead(topology: &Topology, item: &Prepared, refusal: &Refusal, now_ms: i64
             &message::rfc3339(meta.first_failed_at_ms.unwrap_or(now_ms)),
         ),
         (message::LAST_FAILED, &message::rfc3339(now_ms)),
-        (message::EVENT_ID, item.envelope.id.as_str()),
-        (message::EVENT_TYPE, &item.envelope.kind),
+        (message::EVENT_ID, message.envelope.id.as_str()),
+        (message::EVENT_TYPE, &message.envelope.kind),
     ] {
         headers.insert(name.into(), text(value));
     }
-    let properties = message::properties(item.envelope.id.as_str(), &item.envelope.kind, headers);
+    let properties = message::properties(message.envelope.id.as_str(), &message.envelope.kind, headers);
     Outgoing {
         queue: topology.dead(),
         properties,
     }
 }
 
-/// To the retry queue of `delay`, with its history as `meta` says.
+/// A message for the retry queue of `delay`, with `meta` as its headers.
 #[must_use]
-pub fn retry(topology: &Topology, item: &Prepared, meta: Meta, delay: Duration) -> Outgoing {
-    let properties = message::properties(item.envelope.id.as_str(), &item.envelope.kind, meta.headers());
+pub fn retry(topology: &Topology, message: &ParsedMessage, meta: Meta, delay: Duration) -> Outgoing {
+    let properties = message::properties(message.envelope.id.as_str(), &message.envelope.kind, meta.headers());
     Outgoing {
         queue: topology.retry(delay),
         properties,

@@ -1,48 +1,53 @@
-//! What a delivery leaves in its event's trace: a span from the delivery to the
-//! moment when it was settled.
+//! The span of a delivery in the trace of its event. It lasts from the delivery until the
+//! delivery is settled.
 
 use crate::{
-    apply::transaction::Verdict,
+    apply::transaction::ApplyOutcome,
     consume::delivery::Disposition,
-    read::{meaning::Meaning, prepared::Prepared},
+    read::{meaning::Meaning, message::ParsedMessage},
 };
 use shared::trace::{Role, Span, exporting};
 use std::time::SystemTime;
 
-/// Exports the span of a delivery that is settled, or goes to another queue.
-pub(crate) fn settled(item: &Prepared, next: &Disposition, queue: &str, delivered: SystemTime) {
+/// Exports the span of a delivery, with its outcome. It ends now.
+pub(crate) fn export_span(message: &ParsedMessage, disposition: &Disposition, queue: &str, delivered: SystemTime) {
     if !exporting() {
         return;
     }
-    let Some((outcome, problem)) = outcome(item, next) else {
+    let Some((outcome, problem)) = outcome(message, disposition) else {
         return;
     };
-    let mut span = Span::begin(format!("process {queue}"), Role::Consumer, item.meta.trace, delivered);
+    let mut span = Span::begin(
+        format!("process {queue}"),
+        Role::Consumer,
+        message.meta.trace,
+        delivered,
+    );
     span.set("messaging.system", "rabbitmq");
     span.set("messaging.operation.type", "process");
     span.set("messaging.destination.name", queue.to_owned());
-    span.set("messaging.message.id", item.envelope.id.to_string());
-    span.set("tollbridge.event.type", item.envelope.kind.clone());
+    span.set("messaging.message.id", message.envelope.id.to_string());
+    span.set("tollbridge.event.type", message.envelope.kind.clone());
     span.set("tollbridge.outcome", outcome);
-    span.set("tollbridge.attempts", item.meta.attempts);
+    span.set("tollbridge.attempts", message.meta.attempts);
     if let Some(problem) = problem {
         span.fail(problem);
     }
     span.end();
 }
 
-fn outcome(item: &Prepared, next: &Disposition) -> Option<(&'static str, Option<String>)> {
-    let outcome = match next {
-        Disposition::Aside { .. } | Disposition::Settled(Verdict::Busy) => return None,
-        Disposition::Settled(Verdict::Applied | Verdict::Ignored)
-            if matches!(item.meaning, Ok(Meaning::Ignored(_))) =>
+fn outcome(message: &ParsedMessage, disposition: &Disposition) -> Option<(&'static str, Option<String>)> {
+    let outcome = match disposition {
+        Disposition::SetAside { .. } | Disposition::Settled(ApplyOutcome::Busy) => return None,
+        Disposition::Settled(ApplyOutcome::Applied | ApplyOutcome::Ignored)
+            if matches!(message.meaning, Ok(Meaning::Ignored(_))) =>
         {
             ("ignored", None)
         }
-        Disposition::Settled(Verdict::Applied | Verdict::Ignored) => ("applied", None),
-        Disposition::Settled(Verdict::Duplicate) => ("duplicate", None),
-        Disposition::Settled(Verdict::Dead) => {
-            let reason = item.refusal().map(|refusal| refusal.reason.as_str());
+        Disposition::Settled(ApplyOutcome::Applied | ApplyOutcome::Ignored) => ("applied", None),
+        Disposition::Settled(ApplyOutcome::Duplicate) => ("duplicate", None),
+        Disposition::Settled(ApplyOutcome::Dead) => {
+            let reason = message.refusal().map(|refusal| refusal.reason.as_str());
             ("dead", reason.map(str::to_owned))
         }
         Disposition::Exhausted(_) => ("dead", Some("retries_exhausted".to_owned())),

@@ -1,4 +1,4 @@
-//! How deliveries are gathered and worked on.
+//! The settings of batches and lanes.
 
 use crate::store::settings::LANES;
 use shared::{
@@ -7,7 +7,7 @@ use shared::{
 };
 use std::time::Duration;
 
-/// Events in one transaction.
+/// Most events in one transaction.
 pub static BATCH_SIZE: Setting<Number> = Setting {
     name: "BATCH_SIZE",
     group: Group::Work,
@@ -15,7 +15,7 @@ pub static BATCH_SIZE: Setting<Number> = Setting {
     default: Fallback::Value("200"),
     meaning: "Events in one transaction, at most.",
 };
-/// The longest wait for a batch to fill.
+/// The longest wait for a full batch.
 pub static BATCH_WAIT: Setting<Length> = Setting {
     name: "BATCH_WAIT",
     group: Group::Work,
@@ -23,7 +23,7 @@ pub static BATCH_WAIT: Setting<Length> = Setting {
     default: Fallback::Value("2ms"),
     meaning: "How long a batch that is not full waits for more events, at most.",
 };
-/// Deliveries that a lane has in hand.
+/// Most deliveries in hand for each lane.
 pub static PREFETCH: Setting<Number> = Setting {
     name: "PREFETCH",
     group: Group::Work,
@@ -33,26 +33,26 @@ pub static PREFETCH: Setting<Number> = Setting {
               are in memory: LANES x PREFETCH bodies of ingest's BODY_LIMIT_BYTES at most.",
 };
 
-/// How deliveries are gathered and worked on.
+/// The settings of batches and lanes.
 #[derive(Debug, Clone, Copy)]
 pub struct Tuning {
-    /// Events in one transaction, at most.
+    /// Most events in one transaction.
     pub batch_size: usize,
-    /// The longest wait for a batch to fill.
+    /// The longest wait for a full batch.
     pub batch_wait: Duration,
-    /// Batches side by side.
+    /// The number of batches side by side.
     pub lanes: u32,
-    /// Deliveries that a lane has in hand, at most.
+    /// Most deliveries in hand for each lane.
     pub prefetch: u16,
-    /// Time to finish work under way after the stop.
+    /// How long work under way may take after the stop.
     pub drain_timeout: Duration,
 }
 
 impl Tuning {
-    /// Reads these settings alone.
+    /// Reads these settings.
     ///
     /// # Errors
-    /// When one cannot be used.
+    /// If one of them cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let batch_size = settings.get(&BATCH_SIZE)?;
         let prefetch = settings.find(&PREFETCH)?.unwrap_or(2 * batch_size);

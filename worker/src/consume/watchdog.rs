@@ -1,6 +1,6 @@
-//! A transaction that never ends: its connection is half open, so that no
-//! error will come, and none of PostgreSQL's own limits reaches us. It must not
-//! be cut off half-way, so the process ends, and its supervisor starts it anew.
+//! Finds a transaction that does not end. Its connection is half open: no error will come,
+//! and no time limit of PostgreSQL's reaches the worker. The transaction must not be dropped
+//! in the middle, so the process ends and its service manager starts it again.
 
 use std::{
     collections::BTreeMap,
@@ -12,64 +12,64 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Far longer than `STATEMENT_TIMEOUT` lets a batch of statements take.
-const LONGEST: Duration = Duration::from_mins(3);
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Far longer than `STATEMENT_TIMEOUT` lets the statements of a batch take.
+const TRANSACTION_MAX: Duration = Duration::from_mins(3);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Knows the transactions under way; clones share what they know.
+/// The transactions under way. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Watchdog(Arc<Shared>);
+pub struct Watchdog(Arc<Transactions>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct Transactions {
     next: AtomicU64,
     begun: Mutex<BTreeMap<u64, Instant>>,
 }
 
-/// A transaction under way, until it is dropped.
+/// A transaction is under way until this is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct UnderWay {
-    shared: Arc<Shared>,
+pub struct WatchedTransaction {
+    transactions: Arc<Transactions>,
     key: u64,
 }
 
 impl Watchdog {
-    /// A transaction begins.
-    pub fn watch(&self) -> UnderWay {
+    /// Watches a transaction that begins now.
+    pub fn watch(&self) -> WatchedTransaction {
         let key = self.0.next.fetch_add(1, Ordering::Relaxed);
         self.0.with(|begun| begun.insert(key, Instant::now()));
-        UnderWay {
-            shared: Arc::clone(&self.0),
+        WatchedTransaction {
+            transactions: Arc::clone(&self.0),
             key,
         }
     }
 
-    /// Ends when a transaction has been under way for too long.
-    pub async fn barks(&self) {
-        self.barks_after(LONGEST, LOOK_EVERY).await;
+    /// Returns when a transaction has been under way for three minutes.
+    pub async fn transaction_overdue(&self) {
+        self.overdue_after(TRANSACTION_MAX, CHECK_INTERVAL).await;
     }
 
-    async fn barks_after(&self, longest: Duration, look_every: Duration) {
-        let mut looks = tokio::time::interval(look_every);
+    async fn overdue_after(&self, max: Duration, interval: Duration) {
+        let mut checks = tokio::time::interval(interval);
         loop {
-            looks.tick().await;
-            if self.0.with(|begun| begun.values().any(|at| at.elapsed() > longest)) {
+            checks.tick().await;
+            if self.0.with(|begun| begun.values().any(|at| at.elapsed() > max)) {
                 return;
             }
         }
     }
 }
 
-impl Shared {
-    fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<u64, Instant>) -> T) -> T {
-        look(&mut self.begun.lock().unwrap_or_else(PoisonError::into_inner))
+impl Transactions {
+    fn with<T>(&self, use_them: impl FnOnce(&mut BTreeMap<u64, Instant>) -> T) -> T {
+        use_them(&mut self.begun.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for WatchedTransaction {
     fn drop(&mut self) {
-        self.shared.with(|begun| begun.remove(&self.key));
+        self.transactions.with(|begun| begun.remove(&self.key));
     }
 }
 
@@ -78,14 +78,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_a_transaction_that_does_not_end_makes_it_bark() {
+    async fn only_a_transaction_that_does_not_end_is_overdue() {
         let watchdog = Watchdog::default();
-        let (longest, look_every) = (Duration::from_millis(20), Duration::from_millis(5));
+        let (max, interval) = (Duration::from_millis(20), Duration::from_millis(5));
         drop(watchdog.watch());
-        let quiet = tokio::time::timeout(longest * 5, watchdog.barks_after(longest, look_every)).await;
+        let quiet = tokio::time::timeout(max * 5, watchdog.overdue_after(max, interval)).await;
         assert!(quiet.is_err(), "nothing is under way");
         let hanging = watchdog.watch();
-        watchdog.barks_after(longest, look_every).await;
+        watchdog.overdue_after(max, interval).await;
         drop(hanging);
     }
 }

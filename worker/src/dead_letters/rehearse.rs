@@ -2,11 +2,11 @@
 //! applies them in a transaction and rolls it back.
 
 use crate::{
-    apply::transaction::{self, Rows, Verdict},
-    failure::Fault,
+    apply::transaction::{self, ApplyOutcome, UserRows},
+    failure::DatabaseFault,
     read::{
         meaning::Meaning,
-        prepared::{EventReader, Prepared},
+        message::{EventReader, ParsedMessage},
     },
     store::dead_letter_queries::{self, StoredMessage},
 };
@@ -91,36 +91,38 @@ pub async fn rehearse(pool: &PgPool, reader: &EventReader, ids: &[String]) -> Re
 
 async fn rehearse_together(pool: &PgPool, reader: &EventReader, ids: &[String]) -> Result<Rehearsal, sqlx::Error> {
     let stored = dead_letter_queries::stored(&mut *pool.acquire().await?, ids, false).await?;
-    let items: BTreeMap<String, Prepared> = stored
+    let items: BTreeMap<String, ParsedMessage> = stored
         .into_iter()
         .map(|stored| (stored.id.clone(), prepared(stored, reader)))
         .collect();
-    let readable: Vec<&Prepared> = items.values().filter(|item| item.meaning.is_ok()).collect();
+    let readable: Vec<&ParsedMessage> = items.values().filter(|item| item.meaning.is_ok()).collect();
     let rehearsed = transaction::rehearse(pool, &readable, now_ms()).await?;
     let events = readable.iter().map(|item| item.envelope.id.as_str());
-    let verdicts = events.zip(rehearsed.verdicts).collect();
+    let outcomes = events.zip(rehearsed.outcomes).collect();
     Ok(Rehearsal {
-        dead_letters: ids.iter().map(|id| outcome(id, items.get(id), &verdicts)).collect(),
+        dead_letters: ids.iter().map(|id| outcome(id, items.get(id), &outcomes)).collect(),
         changes: changes(&rehearsed.before, &rehearsed.after),
     })
 }
 
-fn prepared(stored: StoredMessage, reader: &EventReader) -> Prepared {
+fn prepared(stored: StoredMessage, reader: &EventReader) -> ParsedMessage {
     let mut meta = Meta::received(stored.received_at_ms);
     meta.source = Source::named(&stored.source).unwrap_or(Source::Direct);
     reader.read(stored.body, meta)
 }
 
-fn outcome(id: &str, item: Option<&Prepared>, verdicts: &BTreeMap<&str, Verdict>) -> RehearsedDeadLetter {
-    let (would_be, why) = match item.map(|item| (&item.meaning, verdicts.get(item.envelope.id.as_str()))) {
+fn outcome(id: &str, item: Option<&ParsedMessage>, outcomes: &BTreeMap<&str, ApplyOutcome>) -> RehearsedDeadLetter {
+    let (would_be, why) = match item.map(|item| (&item.meaning, outcomes.get(item.envelope.id.as_str()))) {
         None => ("unknown", Some("its body is not stored any more".to_owned())),
         Some((Ok(Meaning::NeedsLookup(_)), _)) => {
             let why = "it needs a look-up at Stripe; a worker with STRIPE_SECRET_KEY does it";
             ("unknown", Some(why.to_owned()))
         }
         Some((Err(refusal), _)) => ("dead", Some(format!("{}: {}", refusal.reason.as_str(), refusal.detail))),
-        Some((Ok(_), Some(Verdict::Busy))) => ("busy", Some("its customer is locked right now; try again".to_owned())),
-        Some((Ok(_), Some(Verdict::Applied))) => ("applied", None),
+        Some((Ok(_), Some(ApplyOutcome::Busy))) => {
+            ("busy", Some("its customer is locked right now; try again".to_owned()))
+        }
+        Some((Ok(_), Some(ApplyOutcome::Applied))) => ("applied", None),
         Some((Ok(Meaning::Ignored(why)), _)) => ("ignored", Some((*why).to_owned())),
         Some((Ok(_), _)) => ("duplicate", Some("it was applied before".to_owned())),
     };
@@ -132,7 +134,7 @@ fn outcome(id: &str, item: Option<&Prepared>, verdicts: &BTreeMap<&str, Verdict>
 }
 
 /// The rows that differ, by user and meter.
-fn changes(before: &Rows, after: &Rows) -> Vec<RowChange> {
+fn changes(before: &UserRows, after: &UserRows) -> Vec<RowChange> {
     let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let change = |key: &(String, Option<String>)| {
         let (now, then) = (before.get(key), after.get(key));
@@ -157,7 +159,7 @@ fn changes(before: &Rows, after: &Rows) -> Vec<RowChange> {
 impl Rehearsal {
     /// The result if the database refuses these dead letters.
     fn failed(ids: &[String], error: &sqlx::Error) -> Self {
-        let is_busy = matches!(Fault::of(error), Fault::Conflict) || is_locked(error);
+        let is_busy = matches!(DatabaseFault::of(error), DatabaseFault::Conflict) || is_locked(error);
         let dead_letter = |id: &String| RehearsedDeadLetter {
             id: id.clone(),
             would_be: if is_busy { "busy" } else { "failed" },
@@ -238,8 +240,8 @@ mod tests {
     fn only_changed_columns_are_written_and_a_new_row_whole() {
         let entitlement = |tier: &str| (("u1".to_owned(), None), json!({"tier": tier, "entitled": true}));
         let balance = (("u1".to_owned(), Some("tokens".to_owned())), json!({"used": 1}));
-        let before = Rows::from([entitlement("basic")]);
-        let after = Rows::from([entitlement("plus"), balance]);
+        let before = UserRows::from([entitlement("basic")]);
+        let after = UserRows::from([entitlement("plus"), balance]);
         let rehearsal = Rehearsal {
             dead_letters: vec![RehearsedDeadLetter {
                 id: "evt_1".to_owned(),

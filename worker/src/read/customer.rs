@@ -1,14 +1,15 @@
-//! Whom a message is about, as far as it can be told of one that was refused.
+//! Finds the customer of a refused message, so that dead letters can be found by customer.
 
 use serde_json::Value;
 use shared::message::Source;
 
-/// Longer ones are no ids.
-const BYTES_MOST: usize = 255;
+/// Most bytes of an id.
+const ID_BYTES_MAX: usize = 255;
 
-/// The Stripe customer of an event, or the user of a report of usage.
+/// The Stripe customer of an event, or the user of a usage report. `None` if the body names
+/// none, or cannot be read.
 #[must_use]
-pub fn customer(body: &[u8], source: Source) -> Option<String> {
+pub fn customer_of(body: &[u8], source: Source) -> Option<String> {
     let message: Value = serde_json::from_slice(body).ok()?;
     let id = match source {
         Source::Usage => message.get("subject")?.as_str()?,
@@ -21,7 +22,7 @@ pub fn customer(body: &[u8], source: Source) -> Option<String> {
             }
         }
     };
-    let usable = !id.is_empty() && id.len() <= BYTES_MOST && !id.contains('\0');
+    let usable = !id.is_empty() && id.len() <= ID_BYTES_MAX && !id.contains('\0');
     usable.then(|| id.to_owned())
 }
 
@@ -57,7 +58,7 @@ mod tests {
             (r#"{"subject":"user_1"}"#, Source::Usage, Some("user_1")),
             (r#"{"subject":"user_1"}"#, Source::Webhook, None),
         ] {
-            assert_eq!(customer(body.as_bytes(), source).as_deref(), expected, "{body}");
+            assert_eq!(customer_of(body.as_bytes(), source).as_deref(), expected, "{body}");
         }
     }
 }

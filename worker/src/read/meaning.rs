@@ -1,4 +1,4 @@
-//! What reading a delivery results in.
+//! The result of reading a message.
 
 use crate::{
     domain::{
@@ -10,10 +10,10 @@ use crate::{
 };
 use sha2::{Digest, Sha256};
 
-/// Which of Stripe's modes are applied: `STRIPE_LIVEMODE`.
+/// Which of Stripe's modes are applied; the setting `STRIPE_LIVEMODE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Both.
+    /// Both modes.
     Any,
     /// Only events with `livemode: true`.
     Live,
@@ -37,37 +37,37 @@ impl std::str::FromStr for Mode {
 /// The fields that every event has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// Its id, or a hash of the body where it has none.
+    /// Its id, or a [hash of the body](hash_id) if it has none.
     pub id: EventId,
-    /// Its type; empty where it has none.
+    /// Its type; empty if it has none.
     pub kind: String,
-    /// Its `created`, in seconds.
+    /// Its `created`, in seconds since 1970.
     pub created: Option<Seconds>,
 }
 
-/// What an event means to us.
+/// What a message means for the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meaning {
-    /// A fact, to keep and to fold.
+    /// A fact to store and to fold.
     Fact(Box<Fact>),
-    /// A report of usage, to charge.
+    /// Usage to take from a balance.
     Usage(Box<Usage>),
-    /// Nothing to apply; the reason is one of a short list.
+    /// Nothing to apply. The reason is `not_handled` or `other_mode`.
     Ignored(&'static str),
-    /// A fact that lacks what only Stripe can tell.
+    /// A fact whose missing part only Stripe's API can give.
     NeedsLookup(Box<Lookup>),
 }
 
-/// A fact to complete with an answer of Stripe's.
+/// A fact that must be completed with an answer of Stripe's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
     /// The fact without the missing part.
     pub fact: Fact,
-    /// Why the event is dead if nobody asks Stripe, as in a worker without a key.
+    /// The refusal that applies without a look-up, as in a worker without a key.
     pub unanswered: Refusal,
 }
 
-/// The id of a message that has none: `sha256:` and the hash of its body.
+/// The id for a message without an id: `sha256:` and the hash of its body in hex.
 #[must_use]
 pub fn hash_id(body: &[u8]) -> EventId {
     EventId::new(format!("sha256:{}", hex::encode(Sha256::digest(body))))

@@ -1,10 +1,11 @@
-//! What a delivery means: pure functions from bytes to facts.
+//! Reads a message: pure functions from bytes to facts.
 //!
-//! [`prepared`] reads any delivery by its source; [`stripe`] reads Stripe's
-//! JSON, [`usage`] a report of usage.
+//! Begin reading at [`message`]: the source of a message decides how it is read. [`stripe`]
+//! reads Stripe's events, [`usage`] reads usage reports. [`meaning`] has the results:
+//! a fact, usage, a fact that needs a look-up, or nothing to apply.
 
 pub mod customer;
 pub mod meaning;
-pub mod prepared;
+pub mod message;
 pub mod stripe;
 pub mod usage;

@@ -1,4 +1,4 @@
-//! From a report of usage to what it means: weighted by the catalog.
+//! Reads a usage report, and computes its units with the catalog's weights.
 
 use crate::{
     domain::{
@@ -13,8 +13,8 @@ use shared::{
     usage::{AMOUNT_MAX, Amount, USAGE_TYPE, UsageEvent},
 };
 
-/// Reads a report of usage. A refused one still has an envelope, so that it can
-/// be recorded and found. One that says no time was used when it was received.
+/// Reads a usage report. A refused one has an envelope too, so that it can be recorded and
+/// found. A report without a time counts for the time when ingest received it.
 pub fn read(body: &[u8], received_at_ms: Option<i64>, catalog: &Catalog) -> (Envelope, Result<Meaning, Refusal>) {
     let mut envelope = Envelope {
         id: hash_id(body),
@@ -39,8 +39,7 @@ fn weighted(event: UsageEvent, time: Option<i64>, catalog: &Catalog) -> Result<M
         );
         return Err(Refusal::new(Permanent::UnknownMeter, detail));
     };
-    let time =
-        time.ok_or_else(|| Refusal::malformed("time: is missing, and nobody noted when the event was received"))?;
+    let time = time.ok_or_else(|| Refusal::malformed("time: is missing, and the message has no time of receipt"))?;
     Ok(Meaning::Usage(Box::new(Usage {
         key: event.key(),
         user: UserId::new(event.subject),
@@ -50,7 +49,7 @@ fn weighted(event: UsageEvent, time: Option<i64>, catalog: &Catalog) -> Result<M
     })))
 }
 
-/// Quantities by kind are weighted: Σ quantity × weight, no more than an amount may be.
+/// The units of an amount. Of quantities: Σ quantity × weight, [`AMOUNT_MAX`] at most.
 fn units(what: &Amount, meter: &Meter) -> Result<i64, Refusal> {
     let quantities = match what {
         Amount::Units(units) => return Ok(*units),
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_catalog_does_not_know_is_refused_by_name() {
+    fn a_meter_or_weight_that_the_catalog_does_not_have_is_refused_by_name() {
         for (data, reason, names) in [
             (r#"{"meter":"tea","amount":1}"#, Permanent::UnknownMeter, "'tea'"),
             (

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use shared::message::{Source, now_ms};
 use shared::work_queue::Message;
 use sqlx::PgConnection;
-use stripe_api::{Answer, ApiError, Form};
+use stripe_api::{ApiAnswer, ApiError, Form};
 
 /// The name of the job that workers run by themselves.
 pub const JOB: &str = "backfill";
@@ -162,7 +162,7 @@ impl<T: FnMut(&BackfillReport) + Send> BackfillRun<'_, '_, T> {
         }
     }
 
-    async fn get(&mut self, filter: &Form) -> Result<Answer, RecoveryError> {
+    async fn get(&mut self, filter: &Form) -> Result<ApiAnswer, RecoveryError> {
         self.tools.check_stop()?;
         self.report.requests += 1;
         Ok(page::get(&self.tools.api, "/events", filter).await?)
@@ -199,7 +199,7 @@ impl<T: FnMut(&BackfillReport) + Send> BackfillRun<'_, '_, T> {
     }
 
     /// Takes all events of one second. `first` is its newest page.
-    async fn second(&mut self, second: Seconds, first: Answer) -> Result<Option<String>, RecoveryError> {
+    async fn second(&mut self, second: Seconds, first: ApiAnswer) -> Result<Option<String>, RecoveryError> {
         let newest = Page::of(&first)?.first_id()?;
         let mut answer = first;
         loop {
@@ -219,7 +219,7 @@ impl<T: FnMut(&BackfillReport) + Send> BackfillRun<'_, '_, T> {
     }
 
     /// Takes the oldest page of what is left. Returns its newest event, if there is one.
-    async fn take(&mut self, answer: &Answer) -> Result<Option<String>, RecoveryError> {
+    async fn take(&mut self, answer: &ApiAnswer) -> Result<Option<String>, RecoveryError> {
         let Some(newest) = self.put(answer).await? else {
             return Ok(None);
         };
@@ -239,7 +239,7 @@ impl<T: FnMut(&BackfillReport) + Send> BackfillRun<'_, '_, T> {
 
     /// Puts the events of a page that were never received on the work queue. Returns
     /// the page's newest event.
-    async fn put(&mut self, answer: &Answer) -> Result<Option<EventHead>, RecoveryError> {
+    async fn put(&mut self, answer: &ApiAnswer) -> Result<Option<EventHead>, RecoveryError> {
         let page = Page::of(answer)?;
         let mut heads = Vec::with_capacity(page.data.len());
         for object in &page.data {

@@ -12,7 +12,7 @@ use crate::{
         },
     },
     failure::Refusal,
-    read::stripe::snapshot::Shown,
+    read::stripe::snapshot::StripeSubscription,
 };
 use serde_json::value::RawValue;
 use std::{collections::VecDeque, time::Duration};
@@ -24,7 +24,7 @@ const WAITING_MAX: usize = 5_000;
 /// A subscription that differs.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    pub(super) shown: Shown,
+    pub(super) shown: StripeSubscription,
     pub(super) object: Box<RawValue>,
     /// When Stripe showed it, by Stripe's clock.
     pub(super) at: Seconds,
@@ -43,7 +43,7 @@ pub(super) enum Comparison {
 }
 
 /// Compares the stored subscription with what Stripe showed at the time `at`.
-pub(super) fn compare(ours: Option<&Subscription>, shown: &Shown, at: Seconds) -> Comparison {
+pub(super) fn compare(ours: Option<&Subscription>, shown: &StripeSubscription, at: Seconds) -> Comparison {
     let theirs = match &shown.snapshot {
         Ok(theirs) => theirs,
         Err(refusal) => return Comparison::Refused(refusal.clone()),
@@ -83,7 +83,7 @@ impl CandidateQueue {
         }
     }
 
-    pub(super) fn add(&mut self, shown: Shown, object: Box<RawValue>, at: Seconds) {
+    pub(super) fn add(&mut self, shown: StripeSubscription, object: Box<RawValue>, at: Seconds) {
         self.queue.push_back(Candidate {
             shown,
             object,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use stripe_api::{Answer, Api, ApiError, Form};
+use stripe_api::{Api, ApiAnswer, ApiError, Form};
 
 /// Objects per page: the most that Stripe allows.
 pub const OBJECTS_MAX: u8 = 100;
@@ -27,7 +27,7 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     /// If the answer is no list.
-    pub fn of(answer: &'a Answer) -> Result<Self, ApiError> {
+    pub fn of(answer: &'a ApiAnswer) -> Result<Self, ApiError> {
         answer.json()
     }
 
@@ -58,7 +58,7 @@ fn id(object: &RawValue) -> Result<String, ApiError> {
 ///
 /// # Errors
 /// Stripe's.
-pub async fn get(api: &Api, path: &str, filter: &Form) -> Result<Answer, ApiError> {
+pub async fn get(api: &Api, path: &str, filter: &Form) -> Result<ApiAnswer, ApiError> {
     api.get(path, &filter.clone().with("limit", &OBJECTS_MAX)).await
 }
 
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_page_has_a_first_and_a_last_id() {
-        let answer = |body: &'static str| Answer {
+        let answer = |body: &'static str| ApiAnswer {
             body: body.as_bytes().into(),
             at: 0,
         };

@@ -15,7 +15,7 @@ use crate::{
     },
     read::{
         meaning::Mode,
-        stripe::snapshot::{self, Shown},
+        stripe::snapshot::{self, StripeSubscription},
     },
     store::reconcile as store,
 };
@@ -209,7 +209,7 @@ impl ReconcileRun<'_, '_> {
     }
 
     /// Queues a subscription that differs for its second comparison.
-    fn queue_if_differing(&mut self, ours: Option<&Subscription>, one: Shown, object: &RawValue) {
+    fn queue_if_differing(&mut self, ours: Option<&Subscription>, one: StripeSubscription, object: &RawValue) {
         let other_mode = match self.tools.reader.mode {
             Mode::Any => false,
             Mode::Live => !one.live,
@@ -252,7 +252,7 @@ impl ReconcileRun<'_, '_> {
                 }
             }
             Err(ApiError::NotFound) => self.gone.extend(ours.latest.clone().map(|last| (id, last))),
-            Err(error) if error.passes() => return Err(error.into()),
+            Err(error) if error.is_temporary() => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, subscription = id.as_str(), "Stripe gave no answer about a subscription");
                 self.report.unanswered += 1;

@@ -1,7 +1,7 @@
 //! What all parts of recovery need.
 
 use super::error::RecoveryError;
-use crate::read::prepared::EventReader;
+use crate::read::message::EventReader;
 use shared::{shutdown::CancellationToken, work_queue::WorkQueue};
 use sqlx::PgPool;
 use stripe_api::Api;

@@ -1,7 +1,7 @@
 //! How to reach PostgreSQL.
 
 use shared::settings::{
-    Fallback, Form as _, Group, LENGTH_MAX, Length, Number, Secret, SecretText, Setting, SettingError, Settings,
+    Fallback, Group, LENGTH_MAX, Length, Number, Secret, SecretText, Setting, SettingError, SettingForm as _, Settings,
 };
 use std::time::Duration;
 

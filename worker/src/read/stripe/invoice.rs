@@ -1,7 +1,7 @@
-//! `invoice.*` and `invoiceitem.created`, in the shapes before and since
-//! 2025-03-31 (which moved what they belong to below `parent`).
+//! Reads `invoice.*` and `invoiceitem.created`, in the shapes before and since API version
+//! 2025-03-31. That version moved the subscription of an invoice below `parent`.
 
-use super::{json::Object, subscription::request};
+use super::{json::JsonObject, subscription::request};
 use crate::{
     domain::{
         fact::{InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period},
@@ -10,7 +10,7 @@ use crate::{
     failure::Refusal,
 };
 
-pub(super) fn read(step: InvoiceStep, event: Object<'_>, object: Object<'_>) -> Result<InvoiceFact, Refusal> {
+pub(super) fn read(step: InvoiceStep, event: JsonObject<'_>, object: JsonObject<'_>) -> Result<InvoiceFact, Refusal> {
     let lines = object.list("lines", "data.object.lines.data[]")?;
     let issuer = object.object("issuer", "data.object.issuer")?;
     Ok(InvoiceFact {
@@ -26,7 +26,7 @@ pub(super) fn read(step: InvoiceStep, event: Object<'_>, object: Object<'_>) -> 
     })
 }
 
-pub(super) fn read_item(event: Object<'_>, object: Object<'_>) -> Result<InvoiceItemFact, Refusal> {
+pub(super) fn read_item(event: JsonObject<'_>, object: JsonObject<'_>) -> Result<InvoiceItemFact, Refusal> {
     Ok(InvoiceItemFact {
         item: object.own_id()?.to_owned(),
         subscription: subscription(object)?,
@@ -37,7 +37,7 @@ pub(super) fn read_item(event: Object<'_>, object: Object<'_>) -> Result<Invoice
 }
 
 /// `subscription`, or `parent.subscription_details.subscription`.
-fn subscription(object: Object<'_>) -> Result<Option<SubscriptionId>, Refusal> {
+fn subscription(object: JsonObject<'_>) -> Result<Option<SubscriptionId>, Refusal> {
     if let Some(id) = object.id("subscription")? {
         return Ok(Some(SubscriptionId::new(id)));
     }
@@ -50,7 +50,7 @@ fn subscription(object: Object<'_>) -> Result<Option<SubscriptionId>, Refusal> {
         .map(SubscriptionId::new))
 }
 
-fn line(line: Object<'_>) -> Result<InvoiceLine, Refusal> {
+fn line(line: JsonObject<'_>) -> Result<InvoiceLine, Refusal> {
     let span = line.object("period", "data.object.lines.data[].period")?;
     Ok(InvoiceLine {
         amount: line.number("amount")?.unwrap_or_default(),
@@ -60,7 +60,7 @@ fn line(line: Object<'_>) -> Result<InvoiceLine, Refusal> {
 }
 
 /// `parent.subscription_item_details.proration` or `parent.invoice_item_details.proration`.
-fn parent_proration(line: Object<'_>) -> Result<bool, Refusal> {
+fn parent_proration(line: JsonObject<'_>) -> Result<bool, Refusal> {
     let Some(parent) = line.object("parent", "data.object.lines.data[].parent")? else {
         return Ok(false);
     };
@@ -74,7 +74,7 @@ fn parent_proration(line: Object<'_>) -> Result<bool, Refusal> {
     Ok(false)
 }
 
-fn period(object: Object<'_>, start: &str, end: &str) -> Result<Option<Period>, Refusal> {
+fn period(object: JsonObject<'_>, start: &str, end: &str) -> Result<Option<Period>, Refusal> {
     Ok(object
         .seconds(start)?
         .zip(object.seconds(end)?)

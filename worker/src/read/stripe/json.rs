@@ -1,40 +1,41 @@
-//! Reading JSON with errors that name the field. Absent and null are the same;
-//! a field of another type than Stripe's is a malformed event, never a guess.
+//! Reads fields of JSON objects. An error names the field. Absent and null are the same. An
+//! event with a field of a wrong type is malformed; we never guess.
 
-use super::tree::{self, Fields, Json, field};
+use super::tree::{self, Json, JsonFields, field};
 use crate::{
     domain::{fact::Seconds, ids::UserId},
     failure::Refusal,
 };
 use sha2::{Digest, Sha256};
 
-/// The last second that both PostgreSQL and RFC 3339 can write: the end of 9999.
-const SECONDS_MOST: i64 = 253_402_300_799;
-/// The longest id, of Stripe's or a user's.
-const ID_BYTES_MOST: usize = 255;
+/// The greatest time in seconds since 1970, the end of the year 9999. RFC 3339 cannot write a
+/// later one.
+const SECONDS_MAX: i64 = 253_402_300_799;
+/// Most bytes of an id, of Stripe's or of a user.
+const ID_BYTES_MAX: usize = 255;
 
-/// A JSON object, and what to call it in an error.
+/// A JSON object, with its name for errors.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Object<'a> {
-    fields: &'a Fields<'a>,
-    /// What the fields held before a change: see [`Object::before`].
-    previous: Option<&'a Fields<'a>>,
+pub(super) struct JsonObject<'a> {
+    fields: &'a JsonFields<'a>,
+    /// The fields with other values before a change; see [`JsonObject::before`].
+    previous: Option<&'a JsonFields<'a>>,
     name: &'static str,
 }
 
-/// A field's value, and what it held before a change where it is an object.
+/// The value of a field. If it is an object: also its fields before a change.
 #[derive(Debug, Clone, Copy)]
-struct Value<'a> {
+struct FieldValue<'a> {
     json: &'a Json<'a>,
-    previous: Option<&'a Fields<'a>>,
+    previous: Option<&'a JsonFields<'a>>,
 }
 
-impl<'a> Object<'a> {
+impl<'a> JsonObject<'a> {
     pub(super) fn of(json: &'a Json<'a>, name: &'static str) -> Result<Self, Refusal> {
-        Self::of_value(Value { json, previous: None }, name)
+        Self::of_value(FieldValue { json, previous: None }, name)
     }
 
-    fn of_value(value: Value<'a>, name: &'static str) -> Result<Self, Refusal> {
+    fn of_value(value: FieldValue<'a>, name: &'static str) -> Result<Self, Refusal> {
         match value.json {
             Json::Object(fields) => Ok(Self {
                 fields,
@@ -45,28 +46,28 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The object as it was before a change, given `previous_attributes`:
-    /// hashes are merged, arrays are whole, null means absent (Stripe's API
-    /// reference, "The Event object"). Nothing is copied.
-    pub(super) fn before(self, previous: Object<'a>) -> Self {
+    /// The object before a change, given `previous_attributes` (API reference, "The Event
+    /// object"): objects are merged, arrays are replaced, and null means absent. Nothing is
+    /// copied.
+    pub(super) fn before(self, previous: JsonObject<'a>) -> Self {
         Self {
             previous: Some(previous.fields),
             ..self
         }
     }
 
-    /// A digest of the whole object, whatever the order of its fields; an absent
-    /// field and null are the same.
-    pub(super) fn print(self) -> i64 {
+    /// A digest of the whole object: the first 8 bytes of a SHA-256. The order of the fields
+    /// does not count; an absent field and null are the same.
+    pub(super) fn digest(self) -> i64 {
         let mut hasher = Sha256::new();
-        self.digest(&mut hasher);
+        self.feed(&mut hasher);
         let digest = hasher.finalize();
         let mut start = [0; 8];
         start.copy_from_slice(&digest[..8]);
         i64::from_be_bytes(start)
     }
 
-    fn digest(self, hasher: &mut Sha256) {
+    fn feed(self, hasher: &mut Sha256) {
         let previous = self.previous.into_iter().flatten();
         let mut keys: Vec<&str> = self
             .fields
@@ -78,30 +79,33 @@ impl<'a> Object<'a> {
         keys.dedup();
         for key in keys {
             let Some(value) = self.get(key) else { continue };
-            tree::digest_text(key, hasher);
+            tree::feed_text(key, hasher);
             match Self::of_value(value, self.name) {
                 Ok(object) => {
                     hasher.update(b"{");
-                    object.digest(hasher);
+                    object.feed(hasher);
                     hasher.update(b"}");
                 }
-                Err(_) => value.json.digest(hasher),
+                Err(_) => value.json.feed(hasher),
             }
         }
     }
 
-    fn get(self, key: &str) -> Option<Value<'a>> {
+    fn get(self, key: &str) -> Option<FieldValue<'a>> {
         let now = field(self.fields, key);
         let old = self.previous.and_then(|p| field(p, key));
         let value = match (now, old) {
-            (Some(json @ Json::Object(_)), Some(Json::Object(previous))) => Value {
+            (Some(json @ Json::Object(_)), Some(Json::Object(previous))) => FieldValue {
                 json,
                 previous: Some(previous),
             },
-            (_, Some(json)) | (Some(json), None) => Value { json, previous: None },
+            (_, Some(json)) | (Some(json), None) => FieldValue { json, previous: None },
             (None, None) => return None,
         };
-        Some(value).filter(|v| *v.json != Json::Null)
+        if *value.json == Json::Null {
+            return None;
+        }
+        Some(value)
     }
 
     fn wrong(self, key: &str, problem: &str) -> Refusal {
@@ -111,7 +115,7 @@ impl<'a> Object<'a> {
     pub(super) fn text(self, key: &str) -> Result<Option<&'a str>, Refusal> {
         match self.get(key).map(|v| v.json) {
             None => Ok(None),
-            // PostgreSQL's text cannot hold it, and no field of Stripe's does.
+            // PostgreSQL's type text cannot store a NUL, and no field of Stripe's has one.
             Some(Json::Text(s)) if s.contains('\0') => Err(self.wrong(key, "holds a NUL character")),
             Some(Json::Text(s)) => Ok(Some(s)),
             Some(_) => Err(self.wrong(key, "is not a text")),
@@ -139,9 +143,7 @@ impl<'a> Object<'a> {
     /// A time in seconds since 1970.
     pub(super) fn seconds(self, key: &str) -> Result<Option<Seconds>, Refusal> {
         match self.number(key)? {
-            Some(at) if !(0..=SECONDS_MOST).contains(&at) => {
-                Err(self.wrong(key, "is not a time in seconds since 1970"))
-            }
+            Some(at) if !(0..=SECONDS_MAX).contains(&at) => Err(self.wrong(key, "is not a time in seconds since 1970")),
             at => Ok(at),
         }
     }
@@ -185,7 +187,7 @@ impl<'a> Object<'a> {
             .ok_or_else(|| self.wrong("id", "is missing"))
     }
 
-    /// The id of another object: as such, or of the object where it is expanded.
+    /// The id of another object: the text, or the id in the expanded object.
     pub(super) fn id(self, key: &str) -> Result<Option<&'a str>, Refusal> {
         match self.get(key) {
             Some(value) if matches!(value.json, Json::Object(_)) => match Self::of_value(value, self.name)?.id("id") {
@@ -193,8 +195,8 @@ impl<'a> Object<'a> {
                 _ => Err(self.wrong(key, "is an object without an id")),
             },
             _ => match self.text(key)? {
-                // Longer ones are no ids, and too long for the keys they become.
-                Some(id) if id.len() > ID_BYTES_MOST => Err(self.wrong(key, "is longer than 255 bytes")),
+                // A longer one is no id, and too long for a key in PostgreSQL.
+                Some(id) if id.len() > ID_BYTES_MAX => Err(self.wrong(key, "is longer than 255 bytes")),
                 id => Ok(id),
             },
         }
@@ -204,12 +206,12 @@ impl<'a> Object<'a> {
     pub(super) fn user(self, key: &str) -> Result<Option<UserId>, Refusal> {
         match self.text(key)? {
             None | Some("") => Ok(None),
-            Some(id) if id.len() > ID_BYTES_MOST => Err(self.wrong(key, "is longer than 255 bytes")),
+            Some(id) if id.len() > ID_BYTES_MAX => Err(self.wrong(key, "is longer than 255 bytes")),
             Some(id) => Ok(Some(UserId::new(id))),
         }
     }
 
-    /// A `metadata` object's user id.
+    /// The user in `metadata.user_id`.
     pub(super) fn metadata_user(self) -> Result<Option<UserId>, Refusal> {
         self.object("metadata", "data.object.metadata")?
             .map_or(Ok(None), |m| m.user("user_id"))

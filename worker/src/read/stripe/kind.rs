@@ -1,8 +1,8 @@
-//! What each handled type of event is about.
+//! The kind of each handled event type.
 
 use crate::domain::fact::{InvoiceStep, Phase, SessionStep};
 
-/// A type of event that we handle.
+/// The kind of a handled event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     /// `customer.subscription.*`
@@ -19,13 +19,13 @@ pub enum EventKind {
     RefundFailed,
     /// `charge.dispute.funds_*`
     Dispute {
-        /// Withdrawn, else reinstated.
+        /// The funds were withdrawn; if false, they were reinstated.
         withdrawn: bool,
     },
 }
 
 impl EventKind {
-    /// The kind of an event type; none if it is not handled.
+    /// The kind of an event type; `None` if it is not handled.
     #[must_use]
     pub fn of(event_type: &str) -> Option<Self> {
         let kind = match event_type {

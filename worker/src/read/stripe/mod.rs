@@ -1,6 +1,5 @@
-//! From Stripe's JSON to our facts. We read only the fields we need, in every
-//! shape Stripe has given them, from the raw bytes: no event may fail for a
-//! field that we do not read.
+//! Reads Stripe's events into facts. It reads only the fields that we need, in the shapes of
+//! all API versions. No event fails because of a field that we do not read.
 
 mod invoice;
 mod json;
@@ -19,20 +18,19 @@ use crate::{
     failure::Refusal,
     read::meaning::{Envelope, Meaning, Mode, hash_id},
 };
-use json::Object;
+use json::JsonObject;
 pub use kind::EventKind;
 use shared::catalog::Catalog;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tree::Json;
 
-/// Reads an event. A refused one still has an envelope, so that it can be
-/// recorded and found.
+/// Reads an event. A refused one has an envelope too, so that it can be recorded and found.
 pub fn read(body: &[u8], catalog: &Catalog, mode: Mode) -> (Envelope, Result<Meaning, Refusal>) {
     read_as(body, EventKind::of, catalog, mode)
 }
 
-/// Reads a [`snapshot`] of ours. No event may pass for one: what it is, its
-/// message's source says.
+/// Reads a [`snapshot`]. Only the source of a message makes it a snapshot, so no event of
+/// Stripe's can look like one.
 pub fn read_snapshot(body: &[u8], catalog: &Catalog, mode: Mode) -> (Envelope, Result<Meaning, Refusal>) {
     let kind = |name: &str| (name == snapshot::KIND).then_some(EventKind::Subscription(Phase::Read));
     read_as(body, kind, catalog, mode)
@@ -65,20 +63,20 @@ fn read_into(
 ) -> Result<Meaning, Refusal> {
     let value: Json<'_> =
         serde_json::from_slice(body).map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
-    let event = Object::of(&value, "the event")?;
-    // An id that cannot be a key is as good as none: the hash stays.
+    let event = JsonObject::of(&value, "the event")?;
+    // An id that cannot be a key counts as missing, and the hash is the id.
     let id = event.required_text("id")?;
     if id.len() > 255 || id.chars().any(char::is_control) {
         return Err(Refusal::malformed(
-            "the event.id is longer than 255 bytes or holds control characters",
+            "the event.id is longer than 255 bytes or has control characters",
         ));
     }
     envelope.id = EventId::new(id);
     let kind = event.required_text("type")?;
-    // It goes into headers and logs.
+    // The type goes into headers and logs.
     if kind.len() > 255 || kind.chars().any(char::is_control) {
         return Err(Refusal::malformed(
-            "the event.type is longer than 255 bytes or holds control characters",
+            "the event.type is longer than 255 bytes or has control characters",
         ));
     }
     kind.clone_into(&mut envelope.kind);
@@ -99,15 +97,15 @@ fn read_into(
         account,
         body,
     };
-    Ok(session::complete(fact))
+    Ok(session::meaning_of(fact))
 }
 
-/// The closed list of all that we react to.
+/// Reads the object of an event. This match is the list of all events that we react to.
 fn read_object(
     kind: EventKind,
-    event: Object<'_>,
-    data: Object<'_>,
-    object: Object<'_>,
+    event: JsonObject<'_>,
+    data: JsonObject<'_>,
+    object: JsonObject<'_>,
     catalog: &Catalog,
 ) -> Result<(AccountId, FactBody), Refusal> {
     let body = match kind {
@@ -123,7 +121,7 @@ fn read_object(
     };
     let account = match object.id("customer")? {
         Some(customer) => customer.to_owned(),
-        // Folded apart from its customer's other facts, it would be told of two accounts.
+        // Without its customer it would be folded apart from the customer's other facts.
         None if body.subscription().is_some() => {
             return Err(Refusal::malformed("data.object names a subscription but no customer"));
         }
@@ -133,7 +131,7 @@ fn read_object(
 }
 
 /// `created`: seconds since 1970, or RFC 3339 in a thin event.
-fn created(event: Object<'_>) -> Result<Seconds, Refusal> {
+fn created(event: JsonObject<'_>) -> Result<Seconds, Refusal> {
     if let Ok(Some(text)) = event.text("created") {
         return OffsetDateTime::parse(text, &Rfc3339)
             .map(OffsetDateTime::unix_timestamp)

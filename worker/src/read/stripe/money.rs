@@ -1,20 +1,20 @@
-//! `charge.refunded`, `refund.failed`, `charge.dispute.funds_*`
+//! Reads `charge.refunded`, `refund.failed` and `charge.dispute.funds_*`.
 
-use super::json::Object;
+use super::json::JsonObject;
 use crate::{
     domain::fact::{ChargeRefundedFact, DisputeFact, RefundFailedFact},
     failure::Refusal,
 };
 
-fn payment_intent(object: Object<'_>) -> Result<Option<String>, Refusal> {
+fn payment_intent(object: JsonObject<'_>) -> Result<Option<String>, Refusal> {
     Ok(object.id("payment_intent")?.map(str::to_owned))
 }
 
-fn charge(object: Object<'_>) -> Result<Option<String>, Refusal> {
+fn charge(object: JsonObject<'_>) -> Result<Option<String>, Refusal> {
     Ok(object.id("charge")?.map(str::to_owned))
 }
 
-pub(super) fn charge_refunded(object: Object<'_>) -> Result<ChargeRefundedFact, Refusal> {
+pub(super) fn charge_refunded(object: JsonObject<'_>) -> Result<ChargeRefundedFact, Refusal> {
     Ok(ChargeRefundedFact {
         charge: object.own_id()?.to_owned(),
         payment_intent: payment_intent(object)?,
@@ -23,7 +23,7 @@ pub(super) fn charge_refunded(object: Object<'_>) -> Result<ChargeRefundedFact, 
     })
 }
 
-pub(super) fn refund_failed(object: Object<'_>) -> Result<RefundFailedFact, Refusal> {
+pub(super) fn refund_failed(object: JsonObject<'_>) -> Result<RefundFailedFact, Refusal> {
     Ok(RefundFailedFact {
         refund: object.own_id()?.to_owned(),
         charge: charge(object)?,
@@ -32,7 +32,7 @@ pub(super) fn refund_failed(object: Object<'_>) -> Result<RefundFailedFact, Refu
     })
 }
 
-pub(super) fn dispute(object: Object<'_>, withdrawn: bool) -> Result<DisputeFact, Refusal> {
+pub(super) fn dispute(object: JsonObject<'_>, withdrawn: bool) -> Result<DisputeFact, Refusal> {
     Ok(DisputeFact {
         dispute: object.own_id()?.to_owned(),
         charge: charge(object)?,

@@ -1,6 +1,6 @@
-//! `checkout.session.*`
+//! Reads `checkout.session.*`.
 
-use super::json::Object;
+use super::json::JsonObject;
 use crate::{
     domain::{
         fact::{Fact, FactBody, Grant, SessionFact, SessionStep},
@@ -11,7 +11,7 @@ use crate::{
 };
 use shared::catalog::Catalog;
 
-pub(super) fn read(step: SessionStep, object: Object<'_>, catalog: &Catalog) -> Result<SessionFact, Refusal> {
+pub(super) fn read(step: SessionStep, object: JsonObject<'_>, catalog: &Catalog) -> Result<SessionFact, Refusal> {
     let mode = object.required_text("mode")?.to_owned();
     let payment_status = object.text("payment_status")?.unwrap_or_default().to_owned();
     Ok(SessionFact {
@@ -32,7 +32,7 @@ pub(super) fn read(step: SessionStep, object: Object<'_>, catalog: &Catalog) -> 
     })
 }
 
-/// Whether a session sold credits: it is paid, and for once.
+/// Whether a session sold credits: it is a paid one-time payment.
 fn sells(step: SessionStep, mode: &str, payment_status: &str) -> bool {
     let paid = match step {
         SessionStep::Completed => matches!(payment_status, "paid" | "no_payment_required"),
@@ -42,9 +42,9 @@ fn sells(step: SessionStep, mode: &str, payment_status: &str) -> bool {
     paid && mode == "payment"
 }
 
-/// What a session means. A paid session that names no pack has to be looked up:
-/// its line items say what it sold, and they are not in the event.
-pub(super) fn complete(fact: Fact) -> Meaning {
+/// The meaning of a fact. A paid session that names no pack needs a look-up: its line items
+/// show what it sold, and they are not in the event.
+pub(super) fn meaning_of(fact: Fact) -> Meaning {
     let names_no_pack = match &fact.body {
         FactBody::Session(s) => s.grant.is_none() && sells(s.step, &s.mode, &s.payment_status),
         _ => false,
@@ -54,14 +54,14 @@ pub(super) fn complete(fact: Fact) -> Meaning {
     }
     let unanswered = Refusal::new(
         Permanent::UnknownPack,
-        "the session was paid, but does not say for which pack; set STRIPE_SECRET_KEY and restart the workers, so that its line items are read (or set metadata.pack of your sessions), then replay",
+        "the session was paid, but does not name its pack; set STRIPE_SECRET_KEY and restart the workers, so that its line items are read (or set metadata.pack of your sessions), then replay",
     );
     Meaning::NeedsLookup(Box::new(Lookup { fact, unanswered }))
 }
 
-/// The credits of a paid session: `metadata.pack`, times `metadata.quantity`;
-/// none if it names no pack.
-fn grant(object: Object<'_>, catalog: &Catalog) -> Result<Option<Grant>, Refusal> {
+/// The credits of a paid session: the pack `metadata.pack`, times `metadata.quantity`. `None`
+/// if it names no pack.
+fn grant(object: JsonObject<'_>, catalog: &Catalog) -> Result<Option<Grant>, Refusal> {
     let metadata = object.object("metadata", "data.object.metadata")?;
     let text = |key| metadata.map_or(Ok(None), |m| m.text(key));
     let Some(name) = text("pack")?.filter(|name| !name.is_empty()) else {

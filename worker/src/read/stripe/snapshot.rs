@@ -1,7 +1,7 @@
-//! A subscription that was read from Stripe's API, and the message that carries
-//! it to the work queue: shaped like an event, but said to be none by its source.
+//! A subscription that a worker read from Stripe's API, and the message that carries it to
+//! the work queue. Its body has the shape of an event; its source says that it is none.
 
-use super::{json::Object, subscription, tree::Json};
+use super::{json::JsonObject, subscription, tree::Json};
 use crate::{
     domain::{
         fact::{Phase, Seconds, Snapshot},
@@ -15,29 +15,29 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use shared::catalog::Catalog;
 
-/// The `type` of such a message.
+/// The type of such a message.
 pub const KIND: &str = "tollbridge.subscription.snapshot";
 
-/// A subscription as Stripe's API shows it.
+/// A subscription that was read from Stripe's API.
 #[derive(Debug)]
-pub struct Shown {
-    /// Which one.
+pub struct StripeSubscription {
+    /// Its id.
     pub id: SubscriptionId,
-    /// `livemode`
+    /// `livemode`.
     pub live: bool,
-    /// What we read of it, or why it is refused.
+    /// The fields that we need, or why it is refused.
     pub snapshot: Result<Snapshot, Refusal>,
 }
 
 /// Reads a subscription object.
 ///
 /// # Errors
-/// When it is none.
-pub fn read(object: &RawValue, catalog: &Catalog) -> Result<Shown, Refusal> {
+/// If it is not a subscription.
+pub fn read(object: &RawValue, catalog: &Catalog) -> Result<StripeSubscription, Refusal> {
     let value: Json<'_> = serde_json::from_str(object.get())
         .map_err(|e| Refusal::malformed(format!("the subscription is not JSON: {e}")))?;
-    let object = Object::of(&value, "the subscription")?;
-    Ok(Shown {
+    let object = JsonObject::of(&value, "the subscription")?;
+    Ok(StripeSubscription {
         id: SubscriptionId::new(object.own_id()?),
         live: object.flag("livemode")?,
         snapshot: subscription::snapshot(object, Phase::Read, catalog),
@@ -52,7 +52,7 @@ struct Body<'a> {
     kind: &'static str,
     created: Seconds,
     livemode: bool,
-    /// Why it was read, for people.
+    /// The differences from the stored state, for people.
     found: &'a [Drift],
     data: Data<'a>,
 }
@@ -62,14 +62,15 @@ struct Data<'a> {
     object: &'a RawValue,
 }
 
-/// The id and the body of the message about a subscription that stood so `at` a
-/// time, by Stripe's clock. The id of one that will be refused is of its content
-/// alone: it is one dead letter, however often it is read.
+/// The id and the body of the message about a subscription. `at` is a time at which the
+/// subscription had this state, in seconds since 1970 by Stripe's clock. The id of a
+/// subscription that will be refused does not depend on `at`, so that it becomes one dead
+/// letter, however often it is read.
 ///
 /// # Errors
-/// None that can be expected: all of it is JSON.
+/// None are expected, because all parts are JSON.
 pub fn message(
-    shown: &Shown,
+    shown: &StripeSubscription,
     object: &RawValue,
     at: Seconds,
     found: &[Drift],
@@ -95,11 +96,11 @@ pub fn message(
     Ok((id, body))
 }
 
-/// What stands for a subscription that Stripe does not have any more, such as
-/// one of a test clock that was deleted.
+/// A canceled subscription object, for a subscription that Stripe does not have any more,
+/// such as one of a deleted test clock. `last` is its last known state.
 ///
 /// # Errors
-/// None that can be expected.
+/// None are expected, because all parts are JSON.
 pub fn gone(id: &SubscriptionId, last: &Snapshot, live: bool) -> Result<Box<RawValue>, serde_json::Error> {
     serde_json::value::to_raw_value(&serde_json::json!({
         "id": id.as_str(),

@@ -1,6 +1,6 @@
-//! `customer.subscription.*`
+//! Reads `customer.subscription.*`.
 
-use super::json::Object;
+use super::json::JsonObject;
 use crate::{
     domain::{
         fact::{Digests, Period, Phase, Plan, Seconds, Snapshot, SubscriptionFact, entitled},
@@ -12,9 +12,9 @@ use shared::catalog::{Catalog, Limit, PriceClues};
 
 pub(super) fn read(
     phase: Phase,
-    event: Object<'_>,
-    data: Object<'_>,
-    object: Object<'_>,
+    event: JsonObject<'_>,
+    data: JsonObject<'_>,
+    object: JsonObject<'_>,
     catalog: &Catalog,
 ) -> Result<SubscriptionFact, Refusal> {
     let changed = data.object("previous_attributes", "data.previous_attributes")?;
@@ -22,19 +22,20 @@ pub(super) fn read(
         subscription: SubscriptionId::new(object.own_id()?),
         phase,
         now: snapshot(object, phase, catalog)?,
-        // Evidence for the order only: what the catalog does not know of the past is no reason to refuse the present.
+        // It is only evidence for the order. A price of the past that the catalog does not have
+        // is no reason to refuse the present state.
         before: changed.and_then(|previous| snapshot(object.before(previous), phase, catalog).ok()),
         request: request(event)?,
-        // What was read is of our own API version, and can be told from no event's.
+        // An object that a worker read has our API version, so its digest equals no event's digest.
         digests: (phase != Phase::Read).then(|| Digests {
-            before: changed.map(|previous| object.before(previous).print()),
-            now: object.print(),
+            before: changed.map(|previous| object.before(previous).digest()),
+            now: object.digest(),
         }),
     })
 }
 
-/// `request.id`, or the request itself where it is only an id (before 2017-05-25).
-pub(super) fn request(event: Object<'_>) -> Result<Option<String>, Refusal> {
+/// `request.id`, or `request` itself if it is only an id (before API version 2017-05-25).
+pub(super) fn request(event: JsonObject<'_>) -> Result<Option<String>, Refusal> {
     match event.object("request", "request") {
         Ok(Some(request)) => Ok(request.text("id")?.map(str::to_owned)),
         Ok(None) => Ok(None),
@@ -42,11 +43,11 @@ pub(super) fn request(event: Object<'_>) -> Result<Option<String>, Refusal> {
     }
 }
 
-pub(super) fn snapshot(object: Object<'_>, phase: Phase, catalog: &Catalog) -> Result<Snapshot, Refusal> {
+pub(super) fn snapshot(object: JsonObject<'_>, phase: Phase, catalog: &Catalog) -> Result<Snapshot, Refusal> {
     let status = object.required_text("status")?;
     let items = object.list("items", "data.object.items.data[]")?;
     let plan = plan(object, &items, catalog)?;
-    // What ends an entitlement ends it whatever the price.
+    // An event that ends an entitlement needs no known price.
     if plan.is_none() && entitled(status) && phase != Phase::Deleted {
         return Err(unknown_price(&items));
     }
@@ -68,8 +69,8 @@ pub(super) fn snapshot(object: Object<'_>, phase: Phase, catalog: &Catalog) -> R
     })
 }
 
-/// The plan of the items' prices; of several known ones the highest.
-fn plan(object: Object<'_>, items: &[Object<'_>], catalog: &Catalog) -> Result<Option<Plan>, Refusal> {
+/// The plan of the items' prices. Of several plans the one with the highest rank.
+fn plan(object: JsonObject<'_>, items: &[JsonObject<'_>], catalog: &Catalog) -> Result<Option<Plan>, Refusal> {
     let mut best: Option<Plan> = None;
     for item in items {
         if let Some(price) = price(*item)?
@@ -85,22 +86,22 @@ fn plan(object: Object<'_>, items: &[Object<'_>], catalog: &Catalog) -> Result<O
     }
 }
 
-/// An item's `price`, or its `plan` where it is from before prices.
-fn price(item: Object<'_>) -> Result<Option<Object<'_>>, Refusal> {
+/// An item's `price`, or its `plan` in events from before there were prices.
+fn price(item: JsonObject<'_>) -> Result<Option<JsonObject<'_>>, Refusal> {
     match item.object("price", "data.object.items.data[].price")? {
         Some(price) => Ok(Some(price)),
         None => item.object("plan", "data.object.items.data[].plan"),
     }
 }
 
-fn resolve(price: Object<'_>, catalog: &Catalog) -> Result<Option<Plan>, Refusal> {
+fn resolve(price: JsonObject<'_>, catalog: &Catalog) -> Result<Option<Plan>, Refusal> {
     let metadata = price.object("metadata", "price.metadata")?;
     let recurring = price.object("recurring", "price.recurring")?;
     let clues = PriceClues {
         lookup_key: price.text("lookup_key")?,
         metadata_tier: metadata.map_or(Ok(None), |m| m.text("tier"))?,
         product: price.id("product")?,
-        // A plan has its interval beside, not below `recurring`.
+        // A plan has its interval as its own field, not below `recurring`.
         interval: recurring.unwrap_or(price).text("interval")?,
     };
     let id = price.own_id()?;
@@ -120,9 +121,9 @@ fn units(limit: Limit) -> Option<i64> {
     }
 }
 
-/// The billing period: on the subscription, or since 2025-03-31 on its items
-/// (the latest, should they differ).
-fn period(object: Object<'_>, items: &[Object<'_>]) -> Result<Option<Period>, Refusal> {
+/// The billing period. It is on the subscription, or since API version 2025-03-31 on its
+/// items. If the items differ, the latest counts.
+fn period(object: JsonObject<'_>, items: &[JsonObject<'_>]) -> Result<Option<Period>, Refusal> {
     if let Some(period) = period_of(object)? {
         return Ok(Some(period));
     }
@@ -133,14 +134,14 @@ fn period(object: Object<'_>, items: &[Object<'_>]) -> Result<Option<Period>, Re
     Ok(periods.into_iter().flatten().max_by_key(|p| (p.end, p.start)))
 }
 
-fn period_of(object: Object<'_>) -> Result<Option<Period>, Refusal> {
+fn period_of(object: JsonObject<'_>) -> Result<Option<Period>, Refusal> {
     let bound = |key| -> Result<Option<Seconds>, Refusal> { object.seconds(key) };
     Ok(bound("current_period_start")?
         .zip(bound("current_period_end")?)
         .map(|(start, end)| Period { start, end }))
 }
 
-fn unknown_price(items: &[Object<'_>]) -> Refusal {
+fn unknown_price(items: &[JsonObject<'_>]) -> Refusal {
     let ids: Vec<String> = items
         .iter()
         .filter_map(|item| price(*item).ok().flatten())

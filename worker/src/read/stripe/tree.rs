@@ -1,30 +1,29 @@
-//! A JSON value that borrows from the event's bytes. An event has hundreds of
-//! fields of which we read twenty: to copy them all would cost more than the
-//! rest of the work on it.
+//! A JSON value that borrows from the bytes of the event. An event has hundreds of fields,
+//! and we read twenty. To copy all of them would cost more than the rest of the work.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 use std::{borrow::Cow, fmt};
 
-/// The fields of an object, in their order; the last of equal keys counts.
-pub(super) type Fields<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
+/// The fields of an object, in order. Of equal keys the last one counts.
+pub(super) type JsonFields<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json<'a> {
     Null,
     Bool(bool),
-    /// A whole number that fits.
+    /// A whole number of 64 bits.
     Number(i64),
-    /// Any other number: we read none.
+    /// Any other number. We read no such field.
     OtherNumber,
     Text(Cow<'a, str>),
     List(Vec<Json<'a>>),
-    Object(Fields<'a>),
+    Object(JsonFields<'a>),
 }
 
-/// The field of an object.
-pub(super) fn field<'t, 'a>(fields: &'t Fields<'a>, key: &str) -> Option<&'t Json<'a>> {
+/// The value of a field.
+pub(super) fn field<'t, 'a>(fields: &'t JsonFields<'a>, key: &str) -> Option<&'t Json<'a>> {
     fields
         .iter()
         .rev()
@@ -33,8 +32,8 @@ pub(super) fn field<'t, 'a>(fields: &'t Fields<'a>, key: &str) -> Option<&'t Jso
 }
 
 impl Json<'_> {
-    /// Feeds the value to a digest, told apart from every other value.
-    pub(super) fn digest(&self, hasher: &mut Sha256) {
+    /// Feeds the value to a digest. Different values feed different bytes.
+    pub(super) fn feed(&self, hasher: &mut Sha256) {
         match self {
             Self::Null => hasher.update(b"n"),
             Self::Bool(flag) => hasher.update(if *flag { b"t" } else { b"f" }),
@@ -43,11 +42,11 @@ impl Json<'_> {
                 hasher.update(number.to_be_bytes());
             }
             Self::OtherNumber => hasher.update(b"o"),
-            Self::Text(text) => digest_text(text, hasher),
+            Self::Text(text) => feed_text(text, hasher),
             Self::List(items) => {
                 hasher.update(b"[");
                 for item in items {
-                    item.digest(hasher);
+                    item.feed(hasher);
                 }
                 hasher.update(b"]");
             }
@@ -56,8 +55,8 @@ impl Json<'_> {
                 fields.sort_by(|a, b| a.0.cmp(&b.0));
                 hasher.update(b"{");
                 for (key, value) in fields {
-                    digest_text(key, hasher);
-                    value.digest(hasher);
+                    feed_text(key, hasher);
+                    value.feed(hasher);
                 }
                 hasher.update(b"}");
             }
@@ -65,8 +64,8 @@ impl Json<'_> {
     }
 }
 
-/// Feeds a text to a digest, its length first, so that it ends where it ends.
-pub(super) fn digest_text(text: &str, hasher: &mut Sha256) {
+/// Feeds a text to a digest. Its length goes first, to separate it from the bytes after it.
+pub(super) fn feed_text(text: &str, hasher: &mut Sha256) {
     hasher.update(b"s");
     hasher.update((text.len() as u64).to_be_bytes());
     hasher.update(text);
@@ -74,25 +73,25 @@ pub(super) fn digest_text(text: &str, hasher: &mut Sha256) {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Tree)
+        deserializer.deserialize_any(JsonVisitor)
     }
 }
 
-/// A key, borrowed where it holds no escapes.
-struct Key<'a>(Cow<'a, str>);
+/// A key; borrowed if it has no escape sequences.
+struct JsonKey<'a>(Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for JsonKey<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_str(Tree)? {
+        match deserializer.deserialize_str(JsonVisitor)? {
             Json::Text(text) => Ok(Self(text)),
             _ => Err(serde::de::Error::custom("a key is not a text")),
         }
     }
 }
 
-struct Tree;
+struct JsonVisitor;
 
-impl<'de> Visitor<'de> for Tree {
+impl<'de> Visitor<'de> for JsonVisitor {
     type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,7 +136,7 @@ impl<'de> Visitor<'de> for Tree {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::with_capacity(16);
-        while let Some((Key(key), value)) = entries.next_entry()? {
+        while let Some((JsonKey(key), value)) = entries.next_entry()? {
             fields.push((key, value));
         }
         Ok(Json::Object(fields))

@@ -1,4 +1,4 @@
-//! What is read of every event, and what is none of our business.
+//! The fields that every event has, and the events that are ignored.
 
 use super::*;
 use crate::domain::ids::EventId;
@@ -35,7 +35,7 @@ fn the_handled_types_are_exactly_the_domains_closed_list() {
 }
 
 #[test]
-fn a_type_that_is_not_handled_is_ignored_whatever_it_holds() {
+fn a_type_that_is_not_handled_is_ignored_whatever_its_fields() {
     for kind in [
         "customer.subscription.trial_will_end",
         "customer.subscription.updated.soon",
@@ -97,7 +97,7 @@ fn an_event_of_the_other_mode_is_ignored() {
         (Mode::Live, json!(false), false),
         (Mode::Test, json!(true), false),
         (Mode::Test, json!(false), true),
-        // Absent is Stripe's false.
+        // An absent field means false.
         (Mode::Live, json!(null), false),
         (Mode::Test, json!(null), true),
     ] {
@@ -122,7 +122,7 @@ fn an_event_of_the_other_mode_is_ignored() {
 }
 
 #[test]
-fn an_id_that_can_be_no_key_is_replaced_by_the_hash_of_the_body() {
+fn an_id_that_cannot_be_a_key_is_replaced_by_the_hash_of_the_body() {
     let event = event("charge.refunded", &charge());
     let long = "e".repeat(256);
     for id in [
@@ -166,7 +166,7 @@ fn a_refused_event_still_has_an_envelope() {
 }
 
 #[test]
-fn money_that_went_back_is_told_by_its_charge_or_payment_intent() {
+fn a_refund_or_dispute_names_its_charge_or_payment_intent() {
     use crate::domain::fact::{ChargeRefundedFact, DisputeFact, RefundFailedFact};
     let refunded = fact(&event("charge.refunded", &charge()));
     assert_eq!(refunded.account.as_str(), "cus_1");
@@ -201,7 +201,7 @@ fn money_that_went_back_is_told_by_its_charge_or_payment_intent() {
             amount: 1_000,
             withdrawn,
         };
-        assert_eq!(said(&event(kind, &dispute)), FactBody::Dispute(expected));
+        assert_eq!(body_of(&event(kind, &dispute)), FactBody::Dispute(expected));
     }
 }
 

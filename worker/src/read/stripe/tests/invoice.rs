@@ -1,4 +1,4 @@
-//! `invoice.*` and `invoiceitem.created`, before and since 2025-03-31.
+//! `invoice.*` and `invoiceitem.created`, before and since API version 2025-03-31.
 
 use super::*;
 use crate::domain::{
@@ -36,7 +36,7 @@ fn since_basil() -> Value {
 
 #[track_caller]
 fn invoice(object: &Value) -> InvoiceFact {
-    match said(&event("invoice.paid", object)) {
+    match body_of(&event("invoice.paid", object)) {
         FactBody::Invoice(fact) => fact,
         other => panic!("{other:?}"),
     }
@@ -51,7 +51,7 @@ fn line(amount: i64, proration: bool, start: i64, end: i64) -> InvoiceLine {
 }
 
 #[test]
-fn both_shapes_say_the_same() {
+fn both_shapes_are_read_alike() {
     let expected = InvoiceFact {
         invoice: "in_1".to_owned(),
         step: InvoiceStep::Paid,
@@ -70,14 +70,14 @@ fn both_shapes_say_the_same() {
 }
 
 #[test]
-fn paid_and_payment_succeeded_say_the_same() {
+fn paid_and_payment_succeeded_are_read_alike() {
     for (kind, expected) in [
         ("invoice.paid", InvoiceStep::Paid),
         ("invoice.payment_succeeded", InvoiceStep::Paid),
         ("invoice.payment_failed", InvoiceStep::Failed),
         ("invoice.payment_action_required", InvoiceStep::ActionRequired),
     ] {
-        let FactBody::Invoice(fact) = said(&event(kind, &before_basil())) else {
+        let FactBody::Invoice(fact) = body_of(&event(kind, &before_basil())) else {
             panic!("{kind} is about an invoice")
         };
         assert_eq!(
@@ -140,7 +140,7 @@ fn the_subscription_is_named_in_each_shape_or_not_at_all() {
         let object = with(&bare, pointer, value);
         let expected = expected.map(SubscriptionId::new);
         assert_eq!(invoice(&object).subscription, expected, "{object}");
-        let FactBody::InvoiceItem(item) = said(&event("invoiceitem.created", &object)) else {
+        let FactBody::InvoiceItem(item) = body_of(&event("invoiceitem.created", &object)) else {
             panic!("an item")
         };
         assert_eq!(item.subscription, expected, "{object}");
@@ -148,7 +148,7 @@ fn the_subscription_is_named_in_each_shape_or_not_at_all() {
 }
 
 #[test]
-fn a_bare_invoice_says_little_and_is_not_refused() {
+fn an_invoice_with_few_fields_is_not_refused() {
     let read = invoice(&json!({"id": "in_1"}));
     assert_eq!(
         (read.total, read.period, read.lines.len(), read.issued_by_self),
@@ -178,7 +178,7 @@ fn an_invoice_of_prorations_alone_pays_for_no_period() {
 }
 
 #[test]
-fn an_invoice_item_tells_its_amount_and_whether_it_is_a_proration() {
+fn an_invoice_item_has_its_amount_and_whether_it_is_a_proration() {
     let object = json!({"id": "ii_1", "customer": "cus_1", "subscription": "sub_1", "amount": -300, "proration": true});
     let expected = InvoiceItemFact {
         item: "ii_1".to_owned(),
@@ -188,7 +188,7 @@ fn an_invoice_item_tells_its_amount_and_whether_it_is_a_proration() {
         request: Some("req_1".to_owned()),
     };
     assert_eq!(
-        said(&event("invoiceitem.created", &object)),
+        body_of(&event("invoiceitem.created", &object)),
         FactBody::InvoiceItem(expected)
     );
 }

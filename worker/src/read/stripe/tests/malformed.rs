@@ -1,13 +1,13 @@
-//! What is not an event of Stripe's: refused with the name of the field, and
-//! without its value.
+//! Events of a wrong shape. They are refused with the name of the field, and without its
+//! value.
 
 use super::*;
 
-/// Values that must never be found in a detail.
+/// Values that must never be in a detail.
 const TEXT: &str = "PERSONAL";
 const NUMBER: i64 = 77_777_777;
 
-/// What a field must hold.
+/// The type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Must {
     Text,
@@ -211,7 +211,7 @@ fn every_field_of_an_invoice_has_its_type() {
 }
 
 #[test]
-fn every_field_of_money_that_went_back_has_its_type() {
+fn every_field_of_a_refund_or_dispute_has_its_type() {
     use Must::{Id, Number, Text};
     let object = json!({"id": "x_1", "amount": 2, "amount_refunded": 1});
     let shared = [
@@ -236,7 +236,7 @@ fn every_field_of_money_that_went_back_has_its_type() {
 }
 
 #[test]
-fn what_must_be_there_is_missed_by_name() {
+fn a_missing_field_is_refused_by_name() {
     let of = |kind: &str| {
         event(
             kind,
@@ -280,7 +280,7 @@ fn what_must_be_there_is_missed_by_name() {
 }
 
 #[test]
-fn a_body_that_is_no_event_is_refused_and_never_repeated() {
+fn a_body_that_is_no_event_is_refused_and_never_quoted() {
     let whole = subscription().to_string();
     let half = &whole.as_bytes()[..whole.len() / 2];
     let deep = "[".repeat(100_000);
@@ -316,7 +316,7 @@ fn a_body_that_is_no_event_is_refused_and_never_repeated() {
 }
 
 #[test]
-fn what_we_do_not_read_may_hold_anything() {
+fn a_field_that_is_not_read_may_have_any_value() {
     let mut deep = json!("deep");
     for _ in 0..90 {
         deep = json!([deep]);
@@ -344,7 +344,7 @@ fn what_we_do_not_read_may_hold_anything() {
 }
 
 #[test]
-fn numbers_are_whole_and_fit_or_are_refused() {
+fn a_number_that_is_not_whole_or_too_large_is_refused() {
     let body = |total: &str| {
         format!(
             "{}{total}{}",

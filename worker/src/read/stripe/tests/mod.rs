@@ -1,9 +1,9 @@
-//! Events as Stripe writes them, and what is read of them.
+//! Reads events as Stripe writes them.
 
+mod digest;
 mod envelope;
 mod invoice;
 mod malformed;
-mod print;
 mod session;
 mod subscription;
 
@@ -44,7 +44,7 @@ fn meaning(event: &Value) -> Result<Meaning, Refusal> {
     read_bytes(event.to_string().as_bytes()).1
 }
 
-/// The fact that an event says.
+/// The fact of an event.
 #[track_caller]
 fn fact(event: &Value) -> Fact {
     match meaning(event) {
@@ -54,7 +54,7 @@ fn fact(event: &Value) -> Fact {
 }
 
 #[track_caller]
-fn said(event: &Value) -> FactBody {
+fn body_of(event: &Value) -> FactBody {
     fact(event).body
 }
 
@@ -67,8 +67,7 @@ fn refusal(event: &Value) -> (Permanent, String) {
     }
 }
 
-/// A copy in which the value at `pointer` is another; what is missing on the
-/// way is made.
+/// A copy with the value `new` at `pointer`. Missing objects on the way are made.
 fn with(value: &Value, pointer: &str, new: Value) -> Value {
     let mut copy = value.clone();
     let mut place = &mut copy;

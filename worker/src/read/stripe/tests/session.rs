@@ -1,4 +1,4 @@
-//! `checkout.session.*`: whose it is, what it started, and what it sold.
+//! `checkout.session.*`: its user, its subscription, and what it sold.
 
 use super::*;
 use crate::domain::{
@@ -22,7 +22,7 @@ fn of_pack() -> Value {
 
 #[track_caller]
 fn session(kind: &str, object: &Value) -> SessionFact {
-    match said(&event(&format!("checkout.session.{kind}"), object)) {
+    match body_of(&event(&format!("checkout.session.{kind}"), object)) {
         FactBody::Session(fact) => fact,
         other => panic!("{other:?}"),
     }
@@ -109,14 +109,14 @@ fn a_paid_pack_is_granted_and_an_unpaid_one_is_not() {
 }
 
 #[test]
-fn only_a_session_that_sells_for_once_grants() {
+fn only_a_one_time_payment_grants_credits() {
     for mode in ["subscription", "setup", "a_mode_of_next_year"] {
         check_grant("completed", &with(&of_pack(), "/mode", json!(mode)), None);
     }
 }
 
 #[test]
-fn a_pack_is_granted_as_often_as_it_was_bought() {
+fn the_quantity_multiplies_the_credits() {
     for (pack, quantity, expected) in [
         ("tokens_5m", json!(null), ("tokens", 5_000_000)),
         ("tokens_5m", json!("1"), ("tokens", 5_000_000)),
@@ -150,13 +150,13 @@ fn a_quantity_that_is_no_number_of_packs_is_malformed() {
         let (reason, detail) = refusal(&event("checkout.session.completed", &object));
         assert_eq!(reason, Permanent::Malformed, "{quantity}");
         assert!(detail.contains("metadata.quantity"), "{detail}");
-        // What grants nothing is not refused for it.
+        // A session that grants nothing is not refused for its quantity.
         check_grant("expired", &object, None);
     }
 }
 
 #[test]
-fn a_pack_that_the_catalog_does_not_know_is_a_dead_letter() {
+fn a_pack_that_the_catalog_does_not_have_is_a_dead_letter() {
     let object = with(&of_pack(), "/metadata", json!({"pack": "gold"}));
     let (reason, detail) = refusal(&event("checkout.session.completed", &object));
     assert_eq!(reason, Permanent::UnknownPack);

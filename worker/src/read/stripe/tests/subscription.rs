@@ -1,4 +1,4 @@
-//! `customer.subscription.*` in the shapes that Stripe gave it over the years.
+//! `customer.subscription.*` in the shapes of several API versions.
 
 use super::*;
 use crate::domain::fact::{Period, Phase, Plan, Snapshot, SubscriptionFact};
@@ -7,7 +7,7 @@ use crate::domain::ids::UserId;
 const START: i64 = CREATED;
 const END: i64 = CREATED + 2_592_000;
 
-/// As of 2020-08-27: the period and a plan on the subscription.
+/// API version 2020-08-27: the period and a plan on the subscription.
 fn before_basil() -> Value {
     json!({
         "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "active", "created": START,
@@ -19,7 +19,7 @@ fn before_basil() -> Value {
     })
 }
 
-/// Since 2025-03-31: the period on the items.
+/// Since API version 2025-03-31: the period on the items.
 pub(super) fn since_basil() -> Value {
     json!({
         "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "active", "created": START,
@@ -38,7 +38,7 @@ fn price(lookup_key: &str) -> Value {
     })
 }
 
-/// From before prices, without a lookup key.
+/// A plan, from before there were prices. It has no lookup key.
 fn plan() -> Value {
     json!({"id": "plan_1", "object": "plan", "product": "prod_basic", "interval": "month", "metadata": {}})
 }
@@ -49,7 +49,7 @@ pub(super) fn updated(object: &Value) -> Value {
 
 #[track_caller]
 pub(super) fn subscription(event: &Value) -> SubscriptionFact {
-    match said(event) {
+    match body_of(event) {
         FactBody::Subscription(fact) => *fact,
         other => panic!("{other:?}"),
     }
@@ -67,7 +67,7 @@ fn bought(snapshot: &Snapshot) -> Option<(&str, Option<i64>)> {
 }
 
 #[test]
-fn both_shapes_say_the_same() {
+fn both_shapes_are_read_alike() {
     let snapshot = now(&before_basil());
     assert_eq!(snapshot, now(&since_basil()));
     assert_eq!(bought(&snapshot), Some(("plus", Some(10_000_000))));
@@ -89,7 +89,7 @@ fn both_shapes_say_the_same() {
 }
 
 #[test]
-fn each_type_stands_in_its_place_of_a_life() {
+fn each_event_type_has_its_phase() {
     for (kind, phase) in [
         ("created", Phase::Created),
         ("updated", Phase::Changed),
@@ -101,18 +101,22 @@ fn each_type_stands_in_its_place_of_a_life() {
     ] {
         let fact = fact(&event(&format!("customer.subscription.{kind}"), &since_basil()));
         assert_eq!((fact.account.as_str(), fact.created), ("cus_1", CREATED));
-        let FactBody::Subscription(said) = fact.body else {
+        let FactBody::Subscription(subscription) = fact.body else {
             panic!("{kind} is about a subscription")
         };
         assert_eq!(
-            (said.phase, said.subscription.as_str(), said.before),
+            (
+                subscription.phase,
+                subscription.subscription.as_str(),
+                subscription.before
+            ),
             (phase, "sub_1", None)
         );
     }
 }
 
 #[test]
-fn every_field_is_read_where_it_says_something() {
+fn every_field_is_read() {
     type Of = fn(&Snapshot) -> String;
     let cases: [(&str, Value, Of, &str); 12] = [
         ("/status", json!("a_new_word"), |s| s.status.clone(), "a_new_word"),
@@ -223,7 +227,7 @@ fn the_first_clue_that_the_catalog_knows_names_the_tier() {
 }
 
 #[test]
-fn a_plan_from_before_prices_is_read_in_their_stead() {
+fn a_plan_is_read_where_there_is_no_price() {
     let by_item = with(&before_basil(), "/items/data/0", json!({"id": "si_1", "plan": plan()}));
     assert_eq!(bought(&now(&by_item)), Some(("basic", Some(5_000_000))));
     let by_itself = with(&before_basil(), "/items", json!(null));
@@ -243,7 +247,7 @@ fn of_several_items_the_highest_tier_counts_and_unknown_ones_do_not() {
 }
 
 #[test]
-fn an_unknown_price_is_refused_while_it_would_give_access_and_ends_it_otherwise() {
+fn an_unknown_price_is_refused_only_if_it_would_give_access() {
     for object in [before_basil(), since_basil()] {
         for items in [json!([{"price": price("unheard_of")}]), json!([])] {
             let unknown = with(&with(&object, "/items/data", items), "/plan", json!(null));
@@ -289,14 +293,14 @@ fn the_request_is_read_in_each_shape() {
     }
 }
 
-/// What it was before: the object with `previous_attributes`.
+/// The state before a change: the object merged with `previous_attributes`.
 #[track_caller]
 fn before(object: &Value, previous: Value) -> Option<Snapshot> {
     subscription(&with(&updated(object), "/data/previous_attributes", previous)).before
 }
 
 #[test]
-fn what_did_not_change_was_the_same_before() {
+fn a_field_that_did_not_change_is_the_same_before() {
     for object in [before_basil(), since_basil()] {
         for previous in [
             json!({}),
@@ -309,7 +313,7 @@ fn what_did_not_change_was_the_same_before() {
 }
 
 #[test]
-fn hashes_are_merged_arrays_are_whole_and_null_was_absent() {
+fn objects_are_merged_arrays_are_replaced_and_null_means_absent() {
     let object = with(&since_basil(), "/metadata/plan_of", json!("a team"));
     let was = |previous| before(&object, previous).expect("the event says what changed");
     let at_now = now(&object);
@@ -351,7 +355,7 @@ fn a_period_that_was_on_the_subscription_is_merged_there() {
 }
 
 #[test]
-fn a_past_that_cannot_be_read_is_no_reason_to_refuse_the_present() {
+fn a_former_state_that_cannot_be_read_is_no_reason_to_refuse_the_present_one() {
     let unknown = json!({"items": {"data": [{"price": price("unheard_of")}]}});
     for object in [before_basil(), since_basil()] {
         assert_eq!(before(&with(&object, "/plan", json!(null)), unknown.clone()), None);

@@ -1,4 +1,4 @@
-//! Digests of whole objects: by them one event continues another.
+//! Digests of whole objects. They show which event continues which.
 
 use super::{
     subscription::{since_basil, subscription, updated},
@@ -8,31 +8,31 @@ use crate::domain::{
     fact::{Digests, Phase},
     subscription::account::Account,
 };
-use crate::read::stripe::{json::Object, tree::Json};
+use crate::read::stripe::{json::JsonObject, tree::Json};
 
 /// The digest of an object.
 #[track_caller]
-fn print(text: &str) -> i64 {
+fn digest(text: &str) -> i64 {
     let json: Json<'_> = serde_json::from_str(text).expect("JSON");
-    Object::of(&json, "the object").expect("an object").print()
+    JsonObject::of(&json, "the object").expect("an object").digest()
 }
 
-/// The digest of what an object was before a change.
+/// The digest of an object before a change.
 #[track_caller]
-fn print_before(now: &str, previous: &str) -> i64 {
+fn digest_before(now: &str, previous: &str) -> i64 {
     let (now, previous): (Json<'_>, Json<'_>) = (
         serde_json::from_str(now).expect("JSON"),
         serde_json::from_str(previous).expect("JSON"),
     );
-    let previous = Object::of(&previous, "the previous attributes").expect("an object");
-    Object::of(&now, "the object")
+    let previous = JsonObject::of(&previous, "the previous attributes").expect("an object");
+    JsonObject::of(&now, "the object")
         .expect("an object")
         .before(previous)
-        .print()
+        .digest()
 }
 
 #[test]
-fn the_order_of_fields_and_what_is_null_make_no_difference() {
+fn the_order_of_fields_and_null_fields_do_not_change_the_digest() {
     let plain = r#"{"a": 1, "b": {"c": "x", "d": [1, {"e": true, "f": 2}]}}"#;
     for same in [
         r#"{"b": {"d": [1, {"f": 2, "e": true}], "c": "x"}, "a": 1}"#,
@@ -41,12 +41,12 @@ fn the_order_of_fields_and_what_is_null_make_no_difference() {
         // The last of equal keys counts.
         r#"{"a": 7, "a": 1, "b": {"c": "x", "d": [1, {"e": true, "f": 2}]}}"#,
     ] {
-        assert_eq!(print(same), print(plain), "{same}");
+        assert_eq!(digest(same), digest(plain), "{same}");
     }
 }
 
 #[test]
-fn whatever_else_is_different_makes_one() {
+fn every_other_difference_changes_the_digest() {
     let all = [
         "{}",
         r#"{"a": 1}"#,
@@ -79,20 +79,20 @@ fn whatever_else_is_different_makes_one() {
     ];
     for (place, one) in all.iter().enumerate() {
         for other in &all[place + 1..] {
-            assert_ne!(print(one), print(other), "{one} {other}");
+            assert_ne!(digest(one), digest(other), "{one} {other}");
         }
     }
 }
 
 #[test]
-fn what_it_was_before_a_change_is_what_the_old_object_was() {
+fn the_digest_before_a_change_is_that_of_the_old_object() {
     for (old, now, previous) in [
         (r#"{"a": 1, "b": 2}"#, r#"{"a": 3, "b": 2}"#, r#"{"a": 1}"#),
         (r#"{"b": 2}"#, r#"{"a": 3, "b": 2}"#, r#"{"a": null}"#),
         (r#"{"a": 1, "b": 2}"#, r#"{"b": 2}"#, r#"{"a": 1}"#),
         (r#"{"a": 1, "b": 2}"#, r#"{"a": null, "b": 2}"#, r#"{"a": 1}"#),
         (r#"{"a": 1}"#, r#"{"a": 1}"#, "{}"),
-        // Hashes are merged, however deep.
+        // Objects are merged at every depth.
         (
             r#"{"a": {"b": 1, "c": {"d": 2, "e": 3}}}"#,
             r#"{"a": {"b": 1, "c": {"d": 9, "e": 3, "f": 4}}}"#,
@@ -100,11 +100,11 @@ fn what_it_was_before_a_change_is_what_the_old_object_was() {
         ),
         (r#"{"a": {"k": "v"}}"#, r#"{"a": {}}"#, r#"{"a": {"k": "v"}}"#),
         (r#"{"a": {}}"#, r#"{"a": {"k": "v"}}"#, r#"{"a": {"k": null}}"#),
-        // A hash that came, went, or was something else.
+        // An object that is new, gone, or had another type.
         ("{}", r#"{"a": {"b": 1}}"#, r#"{"a": null}"#),
         (r#"{"a": {"b": 1}}"#, r#"{"a": null}"#, r#"{"a": {"b": 1}}"#),
         (r#"{"a": "in_1"}"#, r#"{"a": {"id": "in_1"}}"#, r#"{"a": "in_1"}"#),
-        // Arrays are whole, with the objects in them.
+        // Arrays are replaced, with the objects in them.
         (r#"{"a": [1, 2]}"#, r#"{"a": [3]}"#, r#"{"a": [1, 2]}"#),
         (
             r#"{"a": {"data": [{"x": 1}], "more": false}}"#,
@@ -112,12 +112,12 @@ fn what_it_was_before_a_change_is_what_the_old_object_was() {
             r#"{"a": {"data": [{"x": 1}]}}"#,
         ),
     ] {
-        assert_eq!(print_before(now, previous), print(old), "{now} before {previous}");
+        assert_eq!(digest_before(now, previous), digest(old), "{now} before {previous}");
     }
 }
 
 #[test]
-fn an_event_notes_the_whole_object_before_and_after() {
+fn an_event_has_digests_of_the_whole_object_before_and_after() {
     let old = with(
         &with(&since_basil(), "/default_payment_method", json!("pm_1")),
         "/metadata/team",
@@ -132,8 +132,8 @@ fn an_event_notes_the_whole_object_before_and_after() {
     let event = with(&updated(&now), "/data/previous_attributes", previous);
     let fact = subscription(&event);
     let expected = Digests {
-        before: Some(print(&old.to_string())),
-        now: print(&now.to_string()),
+        before: Some(digest(&old.to_string())),
+        now: digest(&now.to_string()),
     };
     assert_eq!(fact.digests, Some(expected));
     assert_ne!(expected.before, Some(expected.now));
@@ -153,12 +153,12 @@ fn an_event_notes_the_whole_object_before_and_after() {
 }
 
 #[test]
-fn a_past_of_an_unknown_price_still_has_its_digest() {
+fn a_former_state_with_an_unknown_price_has_a_digest_too() {
     let old = with(&since_basil(), "/items/data/0/price/lookup_key", json!("unheard_of"));
     let previous = json!({"items": {"data": old["items"]["data"]}});
     let fact = subscription(&with(&updated(&since_basil()), "/data/previous_attributes", previous));
     assert_eq!(fact.before, None);
-    assert_eq!(fact.digests.and_then(|p| p.before), Some(print(&old.to_string())));
+    assert_eq!(fact.digests.and_then(|p| p.before), Some(digest(&old.to_string())));
 }
 
 #[test]
@@ -169,12 +169,16 @@ fn a_deleted_subscription_of_an_unknown_price_ends_whatever_its_status() {
         let known = fact(&with(&updated(&since_basil()), "/id", json!("evt_0")));
         let mut last = fact(&event("customer.subscription.deleted", &object));
         last.created += 1;
-        let FactBody::Subscription(said) = &last.body else {
+        let FactBody::Subscription(subscription) = &last.body else {
             panic!("it is about a subscription")
         };
-        assert_eq!((said.phase, said.now.plan.as_ref()), (Phase::Deleted, None), "{status}");
-        for told in [vec![&known, &last], vec![&last, &known]] {
-            let folded = &Account::fold(&told).subscriptions[0];
+        assert_eq!(
+            (subscription.phase, subscription.now.plan.as_ref()),
+            (Phase::Deleted, None),
+            "{status}"
+        );
+        for order in [vec![&known, &last], vec![&last, &known]] {
+            let folded = &Account::fold(&order).subscriptions[0];
             assert!(folded.ended && !folded.entitled(), "{status}");
             let tier = folded.plan.as_ref().map(|p| p.tier.as_str());
             assert_eq!(tier, Some("plus"), "it keeps its last value");

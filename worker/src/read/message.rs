@@ -1,4 +1,4 @@
-//! A delivery, read by pure code and ready to be applied.
+//! A message that was read and is ready to be applied.
 
 use crate::{
     domain::{fact::Fact, ids::AccountId},
@@ -14,52 +14,53 @@ use shared::{
 };
 use std::sync::Arc;
 
-/// Reads deliveries, by the catalog and the mode that this process has.
+/// Reads messages, with the catalog and the mode of this process.
 #[derive(Debug, Clone)]
 pub struct EventReader {
-    /// What is sold.
+    /// The tiers, prices, packs and meters.
     pub catalog: Arc<Catalog>,
-    /// Which events are applied.
+    /// The mode of the events that are applied.
     pub mode: Mode,
 }
 
 impl EventReader {
-    /// Reads a delivery. A message's source decides how its body is read.
+    /// Reads a message. Its source decides how its body is read.
     #[must_use]
-    pub fn read(&self, body: Vec<u8>, meta: Meta) -> Prepared {
+    pub fn read(&self, body: Vec<u8>, meta: Meta) -> ParsedMessage {
         let (envelope, meaning) = match meta.source {
             Source::Usage => usage::read(&body, meta.received_at_ms, &self.catalog),
             Source::Snapshot => stripe::read_snapshot(&body, &self.catalog, self.mode),
             Source::Webhook | Source::Backfill | Source::Direct => stripe::read(&body, &self.catalog, self.mode),
         };
-        Prepared {
+        ParsedMessage {
             envelope,
             meaning: meaning.map_err(Refusal::brief),
             meta,
             body,
-            again: false,
+            redelivered: false,
         }
     }
 }
 
-/// A delivery, read by pure code and ready to be applied.
+/// A message that was read and is ready to be applied.
 #[derive(Debug)]
-pub struct Prepared {
-    /// What is known of any event.
+pub struct ParsedMessage {
+    /// The fields that every event has.
     pub envelope: Envelope,
-    /// What it means, or why it is refused.
+    /// The meaning of its body, or why it is refused.
     pub meaning: Result<Meaning, Refusal>,
-    /// What travelled beside it.
+    /// Its headers.
     pub meta: Meta,
-    /// Its raw body.
+    /// Its body, byte for byte as received.
     pub body: Vec<u8>,
-    /// Whether it was delivered before: who held it may have recorded it as
-    /// dead, and died before its message was on the dead-letter queue.
-    pub again: bool,
+    /// It may have been delivered before. A worker may have recorded it as a dead letter, and
+    /// crashed before it published it to the dead-letter queue.
+    pub redelivered: bool,
 }
 
-impl Prepared {
-    /// What is worked on by one lane at a time: its account, or the user of usage.
+impl ParsedMessage {
+    /// The key of its lane: its account, or the user of a usage report. All messages with the
+    /// same key go to the same lane.
     #[must_use]
     pub fn lane_key(&self) -> Option<&str> {
         match &self.meaning {
@@ -70,7 +71,7 @@ impl Prepared {
         }
     }
 
-    /// What it says, if it is to be applied.
+    /// Its fact, if it has one that can be applied.
     #[must_use]
     pub fn fact(&self) -> Option<&Fact> {
         match &self.meaning {
@@ -79,13 +80,14 @@ impl Prepared {
         }
     }
 
-    /// The account that it is about, if it is to be applied.
+    /// The account of its fact, if it has one.
     #[must_use]
     pub fn account(&self) -> Option<&AccountId> {
         self.fact().map(|fact| &fact.account)
     }
 
-    /// Why it is dead, if it is to be: also while nobody has looked up what it lacks.
+    /// Why it is refused, if it is. A message that needs a look-up is refused until the
+    /// look-up is done.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.meaning {

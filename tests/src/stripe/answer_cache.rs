@@ -1,25 +1,26 @@
-//! Answers that are given again (Stripe: API reference, Idempotent requests).
+//! Answers kept by idempotency key (Stripe: API reference, Idempotent requests).
 
-use super::refusal::Refusal;
-use super::reply::Reply;
+use super::reply::StandInReply;
+use super::stripe_error::StripeError;
 use std::collections::HashMap;
 
-/// What was answered under each key.
+/// The request and the answer of each key.
 #[derive(Debug, Default)]
-pub(super) struct Kept(HashMap<String, (String, Reply)>);
+pub(super) struct AnswerCache(HashMap<String, (String, StandInReply)>);
 
-impl Kept {
-    /// The answer to a request that was made before under `key`; `request` is all that it says.
-    pub(super) fn answer(&self, key: &str, request: &str) -> Result<Option<Reply>, Refusal> {
+impl AnswerCache {
+    /// The kept answer to the same `request` (method, path and parameters as text) under `key`. Another
+    /// request under this key is an error.
+    pub(super) fn find(&self, key: &str, request: &str) -> Result<Option<StandInReply>, StripeError> {
         match self.0.get(key) {
             None => Ok(None),
             Some((before, reply)) if before == request => Ok(Some(reply.again())),
-            Some(_) => Err(Refusal::other_parameters(key)),
+            Some(_) => Err(StripeError::other_parameters(key)),
         }
     }
 
-    /// Keeps an answer, whatever it says: a 500 too is given again, for a day at Stripe.
-    pub(super) fn keep(&mut self, key: &str, request: &str, reply: &Reply) {
+    /// Keeps an answer of any status. Stripe also repeats a 500, for a day.
+    pub(super) fn keep(&mut self, key: &str, request: &str, reply: &StandInReply) {
         self.0.insert(key.to_owned(), (request.to_owned(), reply.clone()));
     }
 }

@@ -1,76 +1,53 @@
-//! The kinds of objects that the stand-in has: what each is described by, and the table of them.
+//! How a kind of objects is described.
 
-use super::account::Call;
-use super::objects::{
-    charge, checkout, coupon, customer, event, invoice, portal, price, product, promotion_code, single, subscription,
-    test_clock, webhook_endpoint,
-};
-use super::refusal::Refusal;
-use super::table::Row;
+use super::account_mode::ServedRequest;
+use super::object_table::{StoredObject, TableLayout};
+use super::stripe_error::StripeError;
 use serde_json::{Map, Value, json};
 
-/// All kinds.
-pub(super) static RESOURCES: [Resource; 15] = [
-    single::ACCOUNT,
-    single::TAX_SETTINGS,
-    product::PRODUCTS,
-    price::PRICES,
-    coupon::COUPONS,
-    promotion_code::PROMOTION_CODES,
-    portal::CONFIGURATIONS,
-    webhook_endpoint::WEBHOOK_ENDPOINTS,
-    customer::CUSTOMERS,
-    subscription::SUBSCRIPTIONS,
-    invoice::INVOICES,
-    charge::CHARGES,
-    event::EVENTS,
-    checkout::SESSIONS,
-    test_clock::TEST_CLOCKS,
-];
-
-/// How a kind of objects differs from others.
+/// What is special about a kind of objects.
 #[derive(Debug)]
-pub(super) struct Resource {
-    /// Its path below `/v1/`.
+pub(super) struct ObjectKind {
+    /// The path below `/v1/`.
     pub(super) collection: &'static str,
-    /// The `object` of each.
+    /// The `object` field of each object.
     pub(super) object: &'static str,
-    /// What its ids begin with.
+    /// The prefix of the ids.
     pub(super) prefix: &'static str,
-    /// What a restricted key's permission to it is called: with `_read` or `_write`.
+    /// The permission of restricted keys, without its ending `_read` or `_write`.
     pub(super) permission: &'static str,
-    /// What its events begin with, before `.created` and the like; empty if there are none.
+    /// The first part of its event types, before `.created` and the like; empty if there are none.
     pub(super) events: &'static str,
-    /// Whether there is one alone, which has no id.
+    /// Whether an account has only one such object, without an id.
     pub(super) is_single: bool,
-    /// The fields, as JSON pointers, that lists are filtered by.
+    /// The fields, as JSON pointers, that lists can be filtered by.
     pub(super) columns: &'static [&'static str],
-    /// Those of them by which few of many are found.
+    /// Those of `columns` that have an index, because they select few of many objects.
     pub(super) indexed: &'static [&'static str],
-    /// The parameters of a list beside `created` and those of paging.
-    pub(super) filters: &'static [(&'static str, Filter)],
-    /// Whether a list with these parameters shows an object that fits its filters,
-    /// now (Unix time).
-    pub(super) shows: fn(&Resource, &Row, &Map<String, Value>, i64) -> bool,
-    /// The fields, as JSON pointers, that are answered only if they are expanded.
+    /// The filters of a list, beside `created` and the parameters of pages.
+    pub(super) filters: &'static [(&'static str, ListFilter)],
+    /// Whether a list shows an object that passes the filters; takes the list's parameters and the
+    /// present time (Unix time).
+    pub(super) shows: fn(&ObjectKind, &StoredObject, &Map<String, Value>, i64) -> bool,
+    /// The fields, as JSON pointers, that an answer has only if they are expanded.
     pub(super) hidden: &'static [&'static str],
-    /// Fields that are answered once, on creation.
+    /// The fields that only the answer to the creation has.
     pub(super) once: &'static [&'static str],
-    /// Parameters that are no fields.
+    /// The parameters that do not become fields.
     pub(super) aside: &'static [&'static str],
-    /// The object before any parameter; `None` if it cannot be created here.
-    pub(super) blank: Option<fn(&Call) -> Value>,
-    /// Refuses what cannot be, and completes what follows from the parameters: given the object
-    /// before, if there was one, and with the parameters.
-    pub(super) settle: fn(&mut Call, Option<&Value>, &mut Value) -> Result<(), Refusal>,
-    /// Whether one that is deleted can still be asked for by its id.
+    /// A new object before its parameters are applied; `None` if a request cannot create one.
+    pub(super) blank: Option<fn(&ServedRequest) -> Value>,
+    /// Checks a new or changed object and computes its dependent fields. Takes the object before the
+    /// change, if there was one, and the object with the parameters applied.
+    pub(super) settle: fn(&mut ServedRequest, Option<&Value>, &mut Value) -> Result<(), StripeError>,
+    /// Whether a deleted object can still be retrieved by its id.
     pub(super) leaves_stub: bool,
-    /// Refuses a deletion that cannot be, and deletes what goes with it.
-    pub(super) deleted: fn(&mut Call, &Value) -> Result<(), Refusal>,
+    /// Checks a deletion, and deletes the dependent objects.
+    pub(super) deleted: fn(&mut ServedRequest, &Value) -> Result<(), StripeError>,
 }
 
-/// A kind without anything special.
-pub(super) const PLAIN: Resource = Resource {
+/// A kind without special rules.
+pub(super) const PLAIN: ObjectKind = ObjectKind {
     collection: "",
     object: "",
     prefix: "",
@@ -90,56 +67,67 @@ pub(super) const PLAIN: Resource = Resource {
     deleted: |_, _| Ok(()),
 };
 
-/// The kind of a collection.
-pub(super) fn named(collection: &str) -> Option<&'static Resource> {
-    RESOURCES.iter().find(|resource| resource.collection == collection)
+impl ObjectKind {
+    /// The layout of the table of its objects.
+    pub(super) const fn layout(&self) -> TableLayout {
+        TableLayout {
+            collection: self.collection,
+            object: self.object,
+            is_single: self.is_single,
+            columns: self.columns,
+            indexed: self.indexed,
+            hidden: self.hidden,
+        }
+    }
 }
 
-/// How a parameter of a list chooses.
+/// How a parameter of a list selects objects. The text of most variants is the JSON pointer of a field.
 #[derive(Debug)]
-pub(super) enum Filter {
-    /// Those whose field is it.
+pub(super) enum ListFilter {
+    /// The field equals the parameter.
     Is(&'static str),
-    /// Those whose field is it, in capitals or not.
+    /// The field equals the parameter, in upper or lower case.
     IsInAnyCase(&'static str),
-    /// Those whose field is it, or begins with it, where it ends with `*`.
+    /// The field equals the parameter, or begins with it if the parameter ends with `*`.
     Like(&'static str),
-    /// Those whose field is one of it.
+    /// The field is in the list that the parameter gives.
     In(&'static str),
-    /// Those whose number is 0, if it is true, or another, if it is false.
+    /// The number in the field is 0 if the parameter is true, and not 0 if it is false.
     IsZero(&'static str),
-    /// What the resource's `shows` looks at.
-    Seen,
+    /// The kind's `shows` decides.
+    ByShows,
 }
 
-impl Filter {
-    pub(super) fn takes(&self, resource: &Resource, row: &Row, wish: &Value) -> bool {
+impl ListFilter {
+    /// Whether it selects `row` for the parameter's value `wish`.
+    pub(super) fn selects(&self, kind: &ObjectKind, row: &StoredObject, wish: &Value) -> bool {
         match self {
-            Self::Is(pointer) => row.column(resource, pointer) == wish,
+            Self::Is(pointer) => row.column(kind.columns, pointer) == wish,
             Self::In(pointer) => {
-                let column = row.column(resource, pointer);
+                let column = row.column(kind.columns, pointer);
                 wish.as_array().is_some_and(|wishes| wishes.contains(column))
             }
-            Self::IsZero(pointer) => *wish == json!(*row.column(resource, pointer) == 0),
-            Self::IsInAnyCase(pointer) => match (row.column(resource, pointer), wish) {
+            Self::IsZero(pointer) => *wish == json!(*row.column(kind.columns, pointer) == 0),
+            Self::IsInAnyCase(pointer) => match (row.column(kind.columns, pointer), wish) {
                 (Value::String(field), Value::String(wish)) => field.eq_ignore_ascii_case(wish),
                 _ => false,
             },
-            Self::Like(pointer) => match (row.column(resource, pointer), wish) {
+            Self::Like(pointer) => match (row.column(kind.columns, pointer), wish) {
                 (Value::String(field), Value::String(wish)) => match wish.strip_suffix('*') {
                     Some(start) => field.starts_with(start),
                     None => field == wish,
                 },
                 _ => false,
             },
-            Self::Seen => true,
+            Self::ByShows => true,
         }
     }
 }
 
-/// Lists leave out what is on a test clock, unless that clock is asked for.
-pub(super) fn on_wished_clock(resource: &Resource, row: &Row, params: &Map<String, Value>) -> bool {
-    let clock = row.column(resource, "/test_clock");
+/// Whether `row` is on the test clock that the list asks for. A list that asks for none shows only objects
+/// without a clock.
+pub(super) fn is_on_requested_clock(kind: &ObjectKind, row: &StoredObject, params: &Map<String, Value>) -> bool {
+    let clock = row.column(kind.columns, "/test_clock");
     params
         .get("test_clock")
         .map_or(clock.is_null(), |wished| wished == clock)

@@ -1,18 +1,25 @@
-//! What a request does: one way for all kinds of objects, and the few that have their own.
+//! Runs a request: retrieve, list, create, update and delete for all kinds of objects, and a few special
+//! operations.
 
-use super::account::Call;
-use super::expand::{Tree, render};
+use super::account_mode::ServedRequest;
+use super::expand::{ExpandTree, render};
 use super::list::{page, page_of};
 use super::merge::merge;
-use super::objects::{life, subscription, test_clock};
-use super::refusal::Refusal;
-use super::resource::{self, RESOURCES, Resource};
-use super::spec::Found;
+use super::object_kind::ObjectKind;
+use super::object_kinds::kind_at;
+use super::objects::{subscription, subscription_life, test_clock};
+use super::spec::MatchedPath;
+use super::stripe_error::StripeError;
 use crate::fixtures::previous_attributes;
 use serde_json::{Map, Value, json};
 
-/// Does what `method` (in lower case) asks for at the path `found`, and answers its JSON.
-pub(super) fn serve(call: &mut Call, method: &str, found: &Found, tree: &Tree) -> Result<String, Refusal> {
+/// Runs `method` (in lower case) at the path `found`, and returns the answer as JSON.
+pub(super) fn serve(
+    call: &mut ServedRequest,
+    method: &str,
+    found: &MatchedPath,
+    tree: &ExpandTree,
+) -> Result<String, StripeError> {
     let id = found.captured.first().map_or("", String::as_str);
     match (method, found.template) {
         ("get", "/v1/checkout/sessions/{session}/line_items") => return line_items(call, id, tree),
@@ -20,159 +27,137 @@ pub(super) fn serve(call: &mut Call, method: &str, found: &Found, tree: &Tree) -
             let clock = test_clock::advance(call, id)?;
             return Ok(render(call.mode, clock, &[], tree).to_string());
         }
-        ("get", "/v1/test_helpers/test_clocks/{test_clock}") => test_clock::look(call, id),
+        ("get", "/v1/test_helpers/test_clocks/{test_clock}") => test_clock::retrieved(call, id),
         _ => {}
     }
-    let Some((resource, is_one)) = resource_of(found.template) else {
-        return Err(Refusal::not_played(&format!("serve {method} {}", found.template)));
+    let Some((kind, is_one)) = kind_at(found.template) else {
+        return Err(StripeError::not_supported(&format!(
+            "serve {method} {}",
+            found.template
+        )));
     };
-    let object = match (method, is_one || resource.is_single) {
-        ("get", false) => return list(call, resource, tree),
-        ("get", true) => known(call, resource, id)?,
-        ("post", false) => create(call, resource)?,
-        ("post", true) => update(call, resource, id)?,
-        _ => delete(call, resource, id)?,
+    let object = match (method, is_one || kind.is_single) {
+        ("get", false) => return list(call, kind, tree),
+        ("get", true) => known(call, kind, id)?,
+        ("post", false) => create(call, kind)?,
+        ("post", true) => update(call, kind, id)?,
+        _ => delete(call, kind, id)?,
     };
-    Ok(render(call.mode, object, resource.hidden, tree).to_string())
+    Ok(render(call.mode, object, kind.hidden, tree).to_string())
 }
 
-/// The kind of objects at a path, and whether the path is one object's.
-pub(super) fn resource_of(template: &str) -> Option<(&'static Resource, bool)> {
-    let path = template.strip_prefix("/v1/")?;
-    let (collection, is_one) = match path.rsplit_once('/') {
-        Some((collection, place)) if place.starts_with('{') => (collection, true),
-        _ => (path, false),
-    };
-    Some((resource::named(collection)?, is_one))
-}
-
-/// The kind of objects whose permission a path needs.
-pub(super) fn guarded_by(template: &str) -> Option<&'static Resource> {
-    let path = template.strip_prefix("/v1/")?;
-    RESOURCES.iter().find(|resource| {
-        let rest = path.strip_prefix(resource.collection);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
-}
-
-fn known(call: &mut Call, resource: &'static Resource, id: &str) -> Result<Value, Refusal> {
-    match (call.mode.find(resource.collection, id), resource.blank) {
+fn known(call: &mut ServedRequest, kind: &'static ObjectKind, id: &str) -> Result<Value, StripeError> {
+    match (call.mode.find(kind.collection, id), kind.blank) {
         (Some(object), _) => Ok(object),
-        (None, Some(blank)) if resource.is_single => {
+        (None, Some(blank)) if kind.is_single => {
             let mut object = blank(call);
-            object["object"] = json!(resource.object);
+            object["object"] = json!(kind.object);
             Ok(object)
         }
-        _ => Err(Refusal::absent(resource.object, id)),
+        _ => Err(StripeError::absent(kind.object, id)),
     }
 }
 
-/// The parameters that are fields.
-fn fields(params: &Map<String, Value>, resource: &Resource) -> Map<String, Value> {
-    let is_field = |name: &str| name != "expand" && !resource.aside.contains(&name);
+/// The parameters that become fields.
+fn fields(params: &Map<String, Value>, kind: &ObjectKind) -> Map<String, Value> {
+    let is_field = |name: &str| name != "expand" && !kind.aside.contains(&name);
     let fields = params.iter().filter(|(name, _)| is_field(name));
     fields.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// Keeps an object, without what is told once.
-fn keep(call: &mut Call, resource: &Resource, object: &Value) {
+/// Stores an object, without the fields that only the answer to its creation has.
+fn store(call: &mut ServedRequest, kind: &ObjectKind, object: &Value) {
     let mut kept = object.clone();
     if let Some(fields) = kept.as_object_mut() {
-        fields.retain(|name, _| !resource.once.contains(&name.as_str()));
+        fields.retain(|name, _| !kind.once.contains(&name.as_str()));
     }
-    call.mode.put(resource.collection, &kept);
+    call.mode.put(kind.collection, &kept);
 }
 
-/// Tells of a change as an event, where Stripe has such.
-fn tell(call: &mut Call, resource: &Resource, what: &str, object: &Value, previous: Option<Value>) {
-    if !resource.events.is_empty() {
-        let object = render(call.mode, object.clone(), resource.hidden, &Tree::default());
-        call.tell(&format!("{}.{what}", resource.events), &object, previous);
+/// Adds an event about a change, if Stripe has a type for it.
+fn add_event(call: &mut ServedRequest, kind: &ObjectKind, what: &str, object: &Value, previous: Option<Value>) {
+    if !kind.events.is_empty() {
+        let object = render(call.mode, object.clone(), kind.hidden, &ExpandTree::default());
+        call.add_event(&format!("{}.{what}", kind.events), &object, previous);
     }
 }
 
-fn create(call: &mut Call, resource: &'static Resource) -> Result<Value, Refusal> {
-    let Some(blank) = resource.blank else {
-        return Err(Refusal::not_played(&format!("create {}", resource.collection)));
+fn create(call: &mut ServedRequest, kind: &'static ObjectKind) -> Result<Value, StripeError> {
+    let Some(blank) = kind.blank else {
+        return Err(StripeError::not_supported(&format!("create {}", kind.collection)));
     };
     let mut object = blank(call);
-    merge(&mut object, &fields(call.params, resource));
+    merge(&mut object, &fields(call.params, kind));
     let id = call.text("id").map(str::to_owned);
-    let id = id.unwrap_or_else(|| call.id(resource.prefix));
-    if call.mode.find(resource.collection, &id).is_some() {
-        let mut name = resource.object.to_owned();
+    let id = id.unwrap_or_else(|| call.id(kind.prefix));
+    if call.mode.find(kind.collection, &id).is_some() {
+        let mut name = kind.object.to_owned();
         name[..1].make_ascii_uppercase();
-        return Err(Refusal::taken("id", format!("{name} already exists.")));
+        return Err(StripeError::taken("id", format!("{name} already exists.")));
     }
     object["id"] = json!(id);
-    object["object"] = json!(resource.object);
+    object["object"] = json!(kind.object);
     object["created"] = json!(call.now);
-    (resource.settle)(call, None, &mut object)?;
-    keep(call, resource, &object);
-    tell(call, resource, "created", &object, None);
+    (kind.settle)(call, None, &mut object)?;
+    store(call, kind, &object);
+    add_event(call, kind, "created", &object, None);
     Ok(object)
 }
 
-fn update(call: &mut Call, resource: &'static Resource, id: &str) -> Result<Value, Refusal> {
-    let old = known(call, resource, id)?;
+fn update(call: &mut ServedRequest, kind: &'static ObjectKind, id: &str) -> Result<Value, StripeError> {
+    let old = known(call, kind, id)?;
     if old["deleted"] == true {
-        return Err(Refusal::absent(resource.object, id));
+        return Err(StripeError::absent(kind.object, id));
     }
     let mut object = old.clone();
-    merge(&mut object, &fields(call.params, resource));
-    (resource.settle)(call, Some(&old), &mut object)?;
+    merge(&mut object, &fields(call.params, kind));
+    (kind.settle)(call, Some(&old), &mut object)?;
     if object != old {
-        keep(call, resource, &object);
-        tell(
-            call,
-            resource,
-            "updated",
-            &object,
-            Some(previous_attributes(&old, &object)),
-        );
+        store(call, kind, &object);
+        add_event(call, kind, "updated", &object, Some(previous_attributes(&old, &object)));
     }
     Ok(object)
 }
 
-fn delete(call: &mut Call, resource: &'static Resource, id: &str) -> Result<Value, Refusal> {
-    let mut object = known(call, resource, id)?;
+fn delete(call: &mut ServedRequest, kind: &'static ObjectKind, id: &str) -> Result<Value, StripeError> {
+    let mut object = known(call, kind, id)?;
     if object["deleted"] == true {
-        return Err(Refusal::absent(resource.object, id));
+        return Err(StripeError::absent(kind.object, id));
     }
-    if resource.collection == subscription::SUBSCRIPTIONS.collection {
+    if kind.collection == subscription::SUBSCRIPTIONS.collection {
         let now = test_clock::time_of(call, &object)?;
-        life::end(call, &mut object, now);
+        subscription_life::end(call, &mut object, now);
         return Ok(object);
     }
-    (resource.deleted)(call, &object)?;
-    tell(call, resource, "deleted", &object, None);
-    let stub = json!({"id": id, "object": resource.object, "deleted": true});
-    if resource.leaves_stub {
-        keep(call, resource, &stub);
+    (kind.deleted)(call, &object)?;
+    add_event(call, kind, "deleted", &object, None);
+    let stub = json!({"id": id, "object": kind.object, "deleted": true});
+    if kind.leaves_stub {
+        store(call, kind, &stub);
     } else {
-        call.mode.remove(resource.collection, id);
+        call.mode.remove(kind.collection, id);
     }
     Ok(stub)
 }
 
-fn list(call: &Call, resource: &'static Resource, tree: &Tree) -> Result<String, Refusal> {
-    let Some(table) = call.mode.table(resource.collection) else {
-        return Err(Refusal::not_played(&format!("list {}", resource.collection)));
+fn list(call: &ServedRequest, kind: &'static ObjectKind, tree: &ExpandTree) -> Result<String, StripeError> {
+    let Some(table) = call.mode.table(kind.collection) else {
+        return Err(StripeError::not_supported(&format!("list {}", kind.collection)));
     };
-    let (rows, has_more) = page(table, call.params, call.now)?;
+    let (rows, has_more) = page(kind, table, call.params, call.now)?;
     let within = tree.within("data");
     let texts: Vec<String> = rows
         .into_iter()
         .map(|row| {
-            // Most are answered as they are kept, which spares a large list its parsing.
-            if resource.hidden.is_empty() && within.is_empty() {
+            // Most objects are answered as they are stored, so that a large list needs no parsing.
+            if kind.hidden.is_empty() && within.is_empty() {
                 row.text.to_string()
             } else {
-                render(call.mode, row.value(), resource.hidden, &within).to_string()
+                render(call.mode, row.value(), kind.hidden, &within).to_string()
             }
         })
         .collect();
-    Ok(list_of(&format!("/v1/{}", resource.collection), &texts, has_more))
+    Ok(list_of(&format!("/v1/{}", kind.collection), &texts, has_more))
 }
 
 fn list_of(url: &str, texts: &[String], has_more: bool) -> String {
@@ -183,9 +168,9 @@ fn list_of(url: &str, texts: &[String], has_more: bool) -> String {
     )
 }
 
-fn line_items(call: &Call, id: &str, tree: &Tree) -> Result<String, Refusal> {
+fn line_items(call: &ServedRequest, id: &str, tree: &ExpandTree) -> Result<String, StripeError> {
     let session = call.mode.find("checkout/sessions", id);
-    let session = session.ok_or_else(|| Refusal::absent("checkout.session", id))?;
+    let session = session.ok_or_else(|| StripeError::absent("checkout.session", id))?;
     let lines = session["line_items"]["data"].as_array().map_or(&[][..], Vec::as_slice);
     let (lines, has_more) = page_of(lines, call.params)?;
     let within = tree.within("data");

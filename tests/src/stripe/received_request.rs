@@ -1,32 +1,32 @@
-//! What was asked of the stand-in.
+//! A request that the stand-in received.
 
 use serde_json::Value;
 
-/// A request.
+/// A request and the status of its answer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
-    /// Such as `GET`.
+pub struct ReceivedRequest {
+    /// The method, such as `GET`.
     pub method: String,
-    /// Without the query.
+    /// The path, without the query.
     pub path: String,
-    /// The path with names in the place of ids, such as `/v1/products/{id}`; empty if Stripe has no such.
+    /// The path with names instead of ids, such as `/v1/products/{id}`; empty if Stripe has no such path.
     pub template: &'static str,
-    /// Of query and form, as a tree whose ends are strings.
+    /// The parameters of query and form, as a tree whose leaves are strings.
     pub params: Value,
     /// The key after `Bearer`.
     pub key: String,
-    /// `Idempotency-Key`.
+    /// The header `Idempotency-Key`.
     pub idempotency_key: Option<String>,
-    /// `Stripe-Version`.
+    /// The header `Stripe-Version`.
     pub version: Option<String>,
-    /// What was answered; `None` while nothing was, and if the connection was dropped.
+    /// The status of the answer; `None` before the answer, and if the connection was dropped.
     pub status: Option<u16>,
-    /// Whether an earlier answer was given again.
+    /// Whether the answer repeats an earlier one.
     pub is_replay: bool,
 }
 
-impl Asked {
-    /// Whether it asks for a change.
+impl ReceivedRequest {
+    /// Whether it changes something at Stripe.
     #[must_use]
     pub fn is_write(&self) -> bool {
         self.method != "GET"

@@ -1,19 +1,31 @@
-//! Chance that a seed repeats.
+//! Random choices that a seed repeats.
 
-/// A generator of numbers: splitmix64, small and good enough to choose by.
+use anyhow::Result;
+use shared::settings::Settings;
+
+/// The seed of a randomised test: the variable `TEST_SEED`, or 7.
+///
+/// # Errors
+/// When the variable is not a number.
+pub fn seed() -> Result<u64> {
+    let settings = Settings::from_process();
+    Ok(settings.variable("TEST_SEED").unwrap_or("7").parse()?)
+}
+
+/// A generator of random numbers: splitmix64, which is small and good enough for choices.
 #[derive(Clone, Debug)]
-pub(crate) struct Dice {
+pub(crate) struct SeededRandom {
     state: u64,
 }
 
-impl Dice {
-    /// Dice for the thing `number` of a test's `seed`.
+impl SeededRandom {
+    /// The generator for the thing `number` of a test's `seed`.
     pub(crate) fn new(seed: u64, number: usize) -> Self {
-        let mut dice = Self { state: seed };
-        // The number is stirred in, so that neighbours have nothing in common.
-        dice.state = dice.next() ^ u64::try_from(number).unwrap_or_default();
-        dice.state = dice.next();
-        dice
+        let mut random = Self { state: seed };
+        // Mixing in the number makes the generators of neighbours independent.
+        random.state = random.next() ^ u64::try_from(number).unwrap_or_default();
+        random.state = random.next();
+        random
     }
 
     fn next(&mut self) -> u64 {
@@ -23,30 +35,30 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from `low` to `high`, both possible.
-    pub(super) fn between(&mut self, low: i64, high: i64) -> i64 {
+    /// A number from `low` to `high`, both included.
+    pub(crate) fn between(&mut self, low: i64, high: i64) -> i64 {
         let span = (high - low + 1).max(1);
         low + (self.next() >> 1).cast_signed() % span
     }
 
-    /// A place in something of `length`.
-    pub(super) fn below(&mut self, length: usize) -> usize {
+    /// An index into something of `length`.
+    pub(crate) fn below(&mut self, length: usize) -> usize {
         let length = i64::try_from(length).unwrap_or(i64::MAX);
         usize::try_from(self.between(0, length - 1)).unwrap_or_default()
     }
 
-    /// True in so many of a hundred cases.
+    /// True in `percent` of all cases.
     pub(crate) fn chance(&mut self, percent: i64) -> bool {
         self.between(1, 100) <= percent
     }
 
-    /// One of `choices`, each as likely as the others.
-    pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    /// One of `choices`, all equally likely.
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
-    /// One of `choices`, each as likely as its weight says; `None` if no weight is above zero.
-    pub(super) fn weigh<T: Copy>(&mut self, choices: &[(i64, T)]) -> Option<T> {
+    /// One of `choices` by weight; `None` if no weight is above zero.
+    pub(crate) fn pick_weighted<T: Copy>(&mut self, choices: &[(i64, T)]) -> Option<T> {
         let total: i64 = choices.iter().map(|(weight, _)| weight).sum();
         let mut drawn = self.between(1, total);
         let hit = |(weight, _): &&(i64, T)| {
@@ -57,8 +69,8 @@ impl Dice {
         chosen.map(|(_, choice)| *choice)
     }
 
-    /// Puts `things` into any order.
-    pub(super) fn shuffle<T>(&mut self, things: &mut [T]) {
+    /// Puts `things` into a random order.
+    pub(crate) fn shuffle<T>(&mut self, things: &mut [T]) {
         for last in (1..things.len()).rev() {
             things.swap(last, self.below(last + 1));
         }

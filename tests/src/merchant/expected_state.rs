@@ -1,176 +1,176 @@
-//! The merchant's own books: what each subscription shows at Stripe, what was paid for, and what
-//! is owed. The right row follows from them; no event is read for it.
+//! The merchant's own record of a user: the subscriptions at Stripe, the paid periods and the unpaid
+//! invoices. The expected row follows from it, and no event is read.
 //!
-//! Whoever plays an act enters it here as what it *is* (a downgrade that was credited, an upgrade
-//! that nobody paid), which a worker has to find out from events.
+//! A script enters each act with its meaning, such as a credited downgrade or an unpaid upgrade. A
+//! worker has to find that meaning in the events.
 
 use crate::fixtures::{Invoice, Subscription};
 use crate::harness::Entitlement;
-use crate::merchant::Tier;
+use crate::merchant::PaidTier;
 use std::collections::BTreeSet;
 
-/// The books about one user.
+/// The expected state of one user.
 #[derive(Clone, Debug)]
-pub struct Books {
+pub struct ExpectedState {
     user_id: String,
-    /// The customers of which it is known that they are this user.
+    /// The customers that are known to be this user.
     customers: BTreeSet<String>,
-    statements: Vec<Statement>,
+    subscriptions: Vec<ExpectedSubscription>,
 }
 
-/// The page about one subscription.
+/// The expected state of one subscription.
 #[derive(Clone, Debug)]
-pub struct Statement {
+pub struct ExpectedSubscription {
     /// The subscription as Stripe shows it.
     pub shown: Subscription,
-    /// What was paid for and not credited when the tier fell.
-    claims: Vec<Claim>,
-    /// The upgrade that Stripe made and nobody paid.
+    /// Higher tiers that were paid for, and not credited, when the tier fell.
+    graces: Vec<ExpectedGrace>,
+    /// An upgrade at Stripe that is not paid.
     unpaid_upgrade: Option<UnpaidUpgrade>,
-    /// The invoices of the current period that failed and were not paid since.
-    arrears: BTreeSet<String>,
-    /// The highest tier while it was entitled.
-    highest: Option<Tier>,
+    /// The ids of invoices of the current period whose payment failed, until they are paid.
+    failed_invoices: BTreeSet<String>,
+    /// The highest tier while the subscription was entitled.
+    highest: Option<PaidTier>,
     has_paid: bool,
-    /// Whether an end of the entitlement took claims away.
-    forfeited: bool,
+    /// Whether an end of the entitlement ended a grace.
+    lost_grace: bool,
 }
 
-/// The right to a tier until the time that was paid for is over.
+/// The right to a higher tier until the end of its paid period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// What was paid for.
-    pub tier: Tier,
-    /// The end of the period that was paid for (Unix time).
+pub struct ExpectedGrace {
+    /// The tier that was paid for.
+    pub tier: PaidTier,
+    /// The end of the paid period (Unix time).
     pub until: i64,
 }
 
 #[derive(Clone, Debug)]
 struct UnpaidUpgrade {
     invoice: String,
-    /// What the user still has.
-    from: Tier,
+    /// The tier before the upgrade.
+    from: PaidTier,
 }
 
-impl Statement {
-    /// A page for `shown`, which was just made.
+impl ExpectedSubscription {
+    /// The state of the new subscription `shown`.
     fn new(shown: Subscription) -> Self {
-        let mut statement = Self {
-            claims: Vec::new(),
+        let mut subscription = Self {
+            graces: Vec::new(),
             unpaid_upgrade: None,
-            arrears: BTreeSet::new(),
+            failed_invoices: BTreeSet::new(),
             highest: None,
             has_paid: false,
-            forfeited: false,
+            lost_grace: false,
             shown: shown.clone(),
         };
-        statement.shows(shown);
-        statement
+        subscription.set_shown(shown);
+        subscription
     }
 
-    /// Stripe shows it like this from now on. What that means for claims is entered apart, but
-    /// for this: who is not entitled claims nothing.
-    pub fn shows(&mut self, shown: Subscription) {
+    /// Stripe shows the subscription as `shown` from now on. If it is not entitled any more, all graces
+    /// end; other effects on graces are entered by the methods below.
+    pub fn set_shown(&mut self, shown: Subscription) {
         if shown.period != self.shown.period {
-            self.arrears.clear();
+            self.failed_invoices.clear();
         }
         self.shown = shown;
         if self.is_entitled() {
             self.highest = self.highest.max(Some(self.tier()));
         } else {
-            self.forfeited |= !self.claims.is_empty();
-            self.claims.clear();
+            self.lost_grace |= !self.graces.is_empty();
+            self.graces.clear();
         }
     }
 
-    /// The tier rose, and that counts: what is claimed up to it is had anyway.
-    pub fn rose(&mut self) {
+    /// The tier rose, and the upgrade counts: graces up to the new tier end.
+    pub fn upgraded(&mut self) {
         let tier = self.tier();
-        self.claims.retain(|claim| claim.tier > tier);
+        self.graces.retain(|grace| grace.tier > tier);
     }
 
-    /// The tier rose, and nobody paid `invoice` for it.
-    pub fn rose_unpaid(&mut self, from: Tier, invoice: &Invoice) {
+    /// The tier rose from `from`, and the payment of `invoice` failed.
+    pub fn upgraded_unpaid(&mut self, from: PaidTier, invoice: &Invoice) {
         let invoice = invoice.id.clone();
-        self.arrears.insert(invoice.clone());
+        self.failed_invoices.insert(invoice.clone());
         self.unpaid_upgrade = Some(UnpaidUpgrade { invoice, from });
     }
 
-    /// The tier is about to fall inside of its period. Returns whether the rest of that is claimed:
-    /// it was paid for, and not credited.
-    pub fn falls(&mut self, is_credited: bool) -> bool {
-        let is_paid = self.shown.status == "active" && self.arrears.is_empty();
-        let is_claimed = is_paid && !is_credited;
-        if is_claimed {
-            self.claims.push(Claim {
+    /// Call before the tier falls within a period. Returns whether that gives a grace for the rest of the
+    /// period, because it was paid for and not credited.
+    pub fn downgraded(&mut self, is_credited: bool) -> bool {
+        let is_paid = self.shown.status == "active" && self.failed_invoices.is_empty();
+        let gives_grace = is_paid && !is_credited;
+        if gives_grace {
+            self.graces.push(ExpectedGrace {
                 tier: self.tier(),
                 until: self.shown.period.end,
             });
         }
         self.unpaid_upgrade = None;
-        is_claimed
+        gives_grace
     }
 
-    /// An invoice of the current period could not be paid.
-    pub fn failed(&mut self, invoice: &Invoice) {
-        self.arrears.insert(invoice.id.clone());
+    /// The payment of an invoice of the current period failed.
+    pub fn invoice_failed(&mut self, invoice: &Invoice) {
+        self.failed_invoices.insert(invoice.id.clone());
     }
 
     /// An invoice was paid.
-    pub fn paid(&mut self, invoice: &Invoice) {
+    pub fn invoice_paid(&mut self, invoice: &Invoice) {
         self.has_paid |= invoice.total() > 0;
-        self.arrears.remove(&invoice.id);
+        self.failed_invoices.remove(&invoice.id);
         let is_cycle = invoice.billing_reason == "subscription_cycle";
         let settles = |upgrade: &UnpaidUpgrade| is_cycle || upgrade.invoice == invoice.id;
         if self.unpaid_upgrade.take_if(|upgrade| settles(upgrade)).is_some() {
-            self.rose();
+            self.upgraded();
         }
         if is_cycle {
             let start = self.shown.period.start;
-            self.claims.retain(|claim| claim.until > start);
+            self.graces.retain(|grace| grace.until > start);
         }
     }
 
     /// The tier that Stripe shows.
     #[must_use]
-    pub fn tier(&self) -> Tier {
-        Tier::of(&self.shown.price)
+    pub fn tier(&self) -> PaidTier {
+        PaidTier::of(&self.shown.price)
     }
 
-    /// The tier without an upgrade that nobody paid.
+    /// The tier without an unpaid upgrade.
     #[must_use]
-    pub fn earned_tier(&self) -> Tier {
+    pub fn earned_tier(&self) -> PaidTier {
         self.unpaid_upgrade
             .as_ref()
             .map_or_else(|| self.tier(), |upgrade| upgrade.from)
     }
 
-    /// What is claimed at `now` beyond the tier.
+    /// The highest grace at `now` (Unix time).
     #[must_use]
-    pub fn claim(&self, now: i64) -> Option<Claim> {
-        let running = self.claims.iter().filter(|claim| claim.until > now);
-        running.max_by_key(|claim| claim.tier).copied()
+    pub fn grace(&self, now: i64) -> Option<ExpectedGrace> {
+        let running = self.graces.iter().filter(|grace| grace.until > now);
+        running.max_by_key(|grace| grace.tier).copied()
     }
 
-    /// Whether its upgrade waits for its payment.
+    /// Whether an upgrade is unpaid.
     #[must_use]
     pub fn has_unpaid_upgrade(&self) -> bool {
         self.unpaid_upgrade.is_some()
     }
 
-    /// Whether an invoice of the current period is open that could not be paid.
+    /// Whether an invoice of the current period failed and is still unpaid.
     #[must_use]
-    pub fn has_arrears(&self) -> bool {
-        !self.arrears.is_empty()
+    pub fn has_failed_invoice(&self) -> bool {
+        !self.failed_invoices.is_empty()
     }
 
-    /// Whether claims were lost by an end of the entitlement: nobody says if they come back.
+    /// Whether an end of the entitlement ended a grace. The rules do not say if it comes back.
     #[must_use]
-    pub const fn has_forfeited(&self) -> bool {
-        self.forfeited
+    pub const fn has_lost_grace(&self) -> bool {
+        self.lost_grace
     }
 
-    /// Whether its status gives anything.
+    /// Whether the status entitles the user to anything.
     #[must_use]
     pub fn is_entitled(&self) -> bool {
         matches!(self.shown.status, "trialing" | "active" | "past_due")
@@ -181,18 +181,18 @@ impl Statement {
         self.is_entitled() && (self.shown.cancel_at_period_end || by_date)
     }
 
-    /// The columns that come of this subscription alone.
+    /// The columns that depend on this subscription alone.
     fn row(&self, now: i64) -> Entitlement {
-        let claim = self.claim(now).filter(|_| self.is_entitled());
-        let effective = claim.map_or(self.earned_tier(), |claim| claim.tier.max(self.earned_tier()));
+        let grace = if self.is_entitled() { self.grace(now) } else { None };
+        let effective = grace.map_or(self.earned_tier(), |grace| grace.tier.max(self.earned_tier()));
         let effective = if self.is_entitled() { effective.name() } else { "free" };
         Entitlement {
             entitled: self.is_entitled(),
             status: self.shown.status.to_owned(),
             tier: self.tier().name().to_owned(),
             effective_tier: effective.to_owned(),
-            grace_tier: claim.map(|claim| claim.tier.name().to_owned()),
-            grace_until: claim.map(|claim| claim.until),
+            grace_tier: grace.map(|grace| grace.tier.name().to_owned()),
+            grace_until: grace.map(|grace| grace.until),
             current_period_start: Some(self.shown.period.start),
             current_period_end: Some(self.shown.period.end),
             trial_end: self.shown.trial.map(|trial| trial.end),
@@ -206,76 +206,80 @@ impl Statement {
     }
 }
 
-impl Books {
-    /// Empty books about `user_id`.
+impl ExpectedState {
+    /// The state of `user_id` without subscriptions.
     #[must_use]
     pub fn new(user_id: &str) -> Self {
         Self {
             user_id: user_id.to_owned(),
             customers: BTreeSet::new(),
-            statements: Vec::new(),
+            subscriptions: Vec::new(),
         }
     }
 
-    /// Begins the page of a new subscription.
-    pub fn open(&mut self, shown: Subscription) {
-        self.statements.push(Statement::new(shown));
+    /// Adds a new subscription.
+    pub fn add(&mut self, shown: Subscription) {
+        self.subscriptions.push(ExpectedSubscription::new(shown));
     }
 
-    /// It becomes known that `customer` is the user.
-    pub fn recognize(&mut self, customer: &str) {
+    /// From now on `customer` is known to be this user.
+    pub fn link_customer(&mut self, customer: &str) {
         self.customers.insert(customer.to_owned());
     }
 
-    /// The pages, in the order in which the subscriptions were made.
+    /// The subscriptions in the order of their creation.
     #[must_use]
-    pub fn statements(&self) -> &[Statement] {
-        &self.statements
+    pub fn subscriptions(&self) -> &[ExpectedSubscription] {
+        &self.subscriptions
     }
 
-    /// The page of the subscription `which`.
-    pub fn statement_mut(&mut self, which: usize) -> &mut Statement {
-        &mut self.statements[which]
+    /// The subscription number `which`.
+    pub fn subscription_mut(&mut self, which: usize) -> &mut ExpectedSubscription {
+        &mut self.subscriptions[which]
     }
 
-    fn known(&self) -> impl Iterator<Item = &Statement> {
-        let is_known = |page: &&Statement| self.customers.contains(&page.shown.customer);
-        self.statements.iter().filter(is_known)
+    fn known(&self) -> impl Iterator<Item = &ExpectedSubscription> {
+        let is_known = |subscription: &&ExpectedSubscription| self.customers.contains(&subscription.shown.customer);
+        self.subscriptions.iter().filter(is_known)
     }
 
-    /// The current subscription: an entitled one before any other, then the higher tier, then
-    /// the most recent.
-    fn current(&self, tier: impl Fn(&Statement) -> Tier) -> Option<&Statement> {
-        self.known()
-            .max_by_key(|page| (page.is_entitled(), tier(page), page.shown.created))
+    /// The current subscription: an entitled one first, then the higher tier by `tier`, then the newest.
+    fn current(&self, tier: impl Fn(&ExpectedSubscription) -> PaidTier) -> Option<&ExpectedSubscription> {
+        self.known().max_by_key(|subscription| {
+            (
+                subscription.is_entitled(),
+                tier(subscription),
+                subscription.shown.created,
+            )
+        })
     }
 
     /// The row of `billing.entitlements` at `now`.
     #[must_use]
     pub fn row(&self, now: i64) -> Option<Entitlement> {
-        let current = self.current(Statement::tier)?;
-        let highest = self.known().filter_map(|page| page.highest).max();
+        let current = self.current(ExpectedSubscription::tier)?;
+        let highest = self.known().filter_map(|subscription| subscription.highest).max();
         Some(Entitlement {
             user_id: self.user_id.clone(),
-            ever_paid: self.known().any(|page| page.has_paid),
+            ever_paid: self.known().any(|subscription| subscription.has_paid),
             highest_tier_subscribed: highest.map(|tier| tier.name().to_owned()),
             ..current.row(now)
         })
     }
 
-    /// Whether the current subscription is the same whatever one takes for its tier: Stripe's,
-    /// the one without an unpaid upgrade, or the one that a grace lifts it to (now or at first).
-    /// The rules do not say.
+    /// Whether the current subscription is the same with each meaning of "tier": Stripe's tier, the tier
+    /// without an unpaid upgrade, and the tier with a grace (at `now` or at its start). The rules do not
+    /// say which one counts.
     #[must_use]
     pub fn is_decided(&self, now: i64) -> bool {
-        let lifted = |page: &Statement, now| {
-            let claimed = page.claim(now).map(|claim| claim.tier);
-            claimed.map_or(page.earned_tier(), |tier| tier.max(page.earned_tier()))
+        let with_grace = |subscription: &ExpectedSubscription, now| {
+            let grace = subscription.grace(now).map(|grace| grace.tier);
+            grace.map_or(subscription.earned_tier(), |tier| tier.max(subscription.earned_tier()))
         };
-        let id = |current: Option<&Statement>| current.map(|page| page.shown.id.clone());
-        let by_stripe = id(self.current(Statement::tier));
-        by_stripe == id(self.current(Statement::earned_tier))
-            && by_stripe == id(self.current(|page| lifted(page, now)))
-            && by_stripe == id(self.current(|page| lifted(page, i64::MIN)))
+        let id = |current: Option<&ExpectedSubscription>| current.map(|subscription| subscription.shown.id.clone());
+        let by_stripe = id(self.current(ExpectedSubscription::tier));
+        by_stripe == id(self.current(ExpectedSubscription::earned_tier))
+            && by_stripe == id(self.current(|subscription| with_grace(subscription, now)))
+            && by_stripe == id(self.current(|subscription| with_grace(subscription, i64::MIN)))
     }
 }

@@ -1,30 +1,29 @@
-//! Plays a life by chance: when something happens, and to which subscription.
+//! Makes a random life: it chooses when something happens, and to which subscription.
 
 use crate::fixtures::{ApiVersion, DAY};
-use crate::merchant::dice::Dice;
-use crate::merchant::{Failure, Life, Link, Order, Renewal, Script, Terms, Tier};
+use crate::merchant::{CheckoutOrder, FirstPeriod, Life, PaidTier, PaymentFailure, RenewalPayment, Script, UserLink};
+use crate::random::SeededRandom;
 use std::cmp::Ordering;
 
 const HOUR: i64 = 3_600;
-/// So long before the end of a period nothing but that end is played, and so long after it an
-/// invoice may be told: who changes in between changes a period of which nobody knows whether
-/// it will be paid.
-const EVE: i64 = 2 * HOUR;
-/// When a life has so many events, it ends: the last act makes it some more.
-const EVENTS_MOST: usize = 32;
-const EVENTS_LEAST: usize = 5;
+/// Only the end of a period happens in this time before it, and its invoice comes within this time after
+/// it. A change in between would change a period whose payment is not known yet.
+const QUIET_SECONDS: i64 = 2 * HOUR;
+/// A life with so many events ends. Its last act may add a few more.
+const EVENTS_MAX: usize = 32;
+const EVENTS_MIN: usize = 5;
 /// How long an incomplete subscription waits for its first payment.
-const PATIENCE: i64 = 23 * HOUR;
+const INCOMPLETE_SECONDS: i64 = 23 * HOUR;
 
-/// How fast a life is.
+/// How long a life is, and how often something happens in it.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// The age of the life.
+    /// The bounds of the life's age, in seconds.
     span: (i64, i64),
-    /// The time between two acts.
+    /// The bounds of the time between two acts, in seconds.
     gap: (i64, i64),
-    /// How many of a hundred subscriptions are yearly at first.
-    yearly: i64,
+    /// The share of subscriptions that begin as yearly.
+    yearly_percent: i64,
 }
 
 const PACES: [(i64, Pace); 4] = [
@@ -33,7 +32,7 @@ const PACES: [(i64, Pace); 4] = [
         Pace {
             span: (6 * HOUR, 20 * DAY),
             gap: (200, 3 * DAY),
-            yearly: 30,
+            yearly_percent: 30,
         },
     ),
     (
@@ -41,7 +40,7 @@ const PACES: [(i64, Pace); 4] = [
         Pace {
             span: (20 * DAY, 110 * DAY),
             gap: (HOUR, 14 * DAY),
-            yearly: 30,
+            yearly_percent: 30,
         },
     ),
     (
@@ -49,7 +48,7 @@ const PACES: [(i64, Pace); 4] = [
         Pace {
             span: (60 * DAY, 300 * DAY),
             gap: (2 * DAY, 40 * DAY),
-            yearly: 70,
+            yearly_percent: 70,
         },
     ),
     (
@@ -57,141 +56,147 @@ const PACES: [(i64, Pace); 4] = [
         Pace {
             span: (360 * DAY, 545 * DAY),
             gap: (5 * DAY, 90 * DAY),
-            yearly: 90,
+            yearly_percent: 90,
         },
     ),
 ];
 
-/// Who plays.
+/// The state of a life under construction.
 #[derive(Debug)]
-pub(super) struct Player {
-    pub(super) dice: Dice,
+pub(super) struct LifeGenerator {
+    pub(super) random: SeededRandom,
     pub(super) script: Script,
-    /// Whether the account was deleted: nobody comes back then.
-    pub(super) is_forgotten: bool,
+    /// Whether the account was deleted. Then no new subscription begins.
+    pub(super) is_account_deleted: bool,
     pace: Pace,
     now: i64,
-    /// The last time at which anything happens by chance.
+    /// The latest time of a random act.
     last: i64,
 }
 
-impl Player {
+impl LifeGenerator {
     pub(super) fn new(seed: u64, number: usize, now: i64) -> Self {
-        let mut dice = Dice::new(seed, number);
+        let mut random = SeededRandom::new(seed, number);
         let version = ApiVersion::ALL[number % ApiVersion::ALL.len()];
-        let pace = dice.weigh(&PACES).unwrap_or(PACES[0].1);
-        let start = now - dice.between(pace.span.0, pace.span.1);
+        let pace = random.pick_weighted(&PACES).unwrap_or(PACES[0].1);
+        let start = now - random.between(pace.span.0, pace.span.1);
         let script = Script::new(version, &format!("user_{seed}_{number}"), start);
-        let is_terse = pace.span.1 > 200 * DAY || dice.chance(30);
+        let has_single_payment_events = pace.span.1 > 200 * DAY || random.chance(30);
         Self {
-            script: if is_terse { script.terse() } else { script },
-            is_forgotten: false,
+            script: if has_single_payment_events {
+                script.single_payment_events()
+            } else {
+                script
+            },
+            is_account_deleted: false,
             pace,
             now,
-            last: now - dice.between(120, 90 * 60),
-            dice,
+            last: now - random.between(120, 90 * 60),
+            random,
         }
     }
 
-    pub(super) fn play(mut self) -> Life {
+    pub(super) fn generate(mut self) -> Life {
         let order = self.order(None);
         self.check_out(&order);
         let mut is_abandoned = self.is_abandoned();
-        while !is_abandoned && self.script.len() < EVENTS_MOST && self.step() {
+        while !is_abandoned && self.script.len() < EVENTS_MAX && self.step() {
             is_abandoned = self.is_abandoned();
         }
-        if !is_abandoned && self.script.len() < EVENTS_MOST {
-            self.finale();
+        if !is_abandoned && self.script.len() < EVENTS_MAX {
+            self.last_act();
         }
-        while self.script.len() < EVENTS_LEAST {
+        while self.script.len() < EVENTS_MIN {
             self.script.wait(1);
-            self.script.move_house(0);
+            self.script.change_address(0);
         }
         self.script.life(self.now)
     }
 
-    /// What is due, or something by chance. Returns whether there is time for more.
+    /// Adds the act that is due, or a random one. Returns whether there is time for more.
     fn step(&mut self) -> bool {
         let gap = self.gap();
         let at = self.script.clock() + gap;
-        if let Some((due, which)) = self.next_due().filter(|(due, _)| due - EVE <= at) {
-            if due.max(self.script.clock()) + EVE > self.last {
+        if let Some((due, which)) = self.next_due()
+            && due - QUIET_SECONDS <= at
+        {
+            if due.max(self.script.clock()) + QUIET_SECONDS > self.last {
                 return false;
             }
-            // What is late by the act before it keeps its distance from that.
+            // An act that is late because of the one before it keeps its distance from that one.
             self.script.wait(180);
-            self.attempt(|player| player.meet(which));
+            self.attempt(|generator| generator.due_act(which));
         } else if at > self.last {
             return false;
         } else {
             self.script.wait(gap);
-            self.attempt(Self::act);
+            self.attempt(Self::random_act);
         }
         true
     }
 
     fn gap(&mut self) -> i64 {
-        let (least, most) = self.pace.gap;
+        let (min, max) = self.pace.gap;
         let statuses: Vec<&str> = self
             .alive()
             .iter()
             .map(|which| self.script.shown(*which).status)
             .collect();
-        // Else little would happen in states that are soon over.
-        let most = if statuses.contains(&"incomplete") {
-            most.min(2 * PATIENCE)
+        // These states end soon; without shorter gaps few acts would happen in them.
+        let max = if statuses.contains(&"incomplete") {
+            max.min(2 * INCOMPLETE_SECONDS)
         } else if statuses.contains(&"trialing") {
-            most.min(3 * DAY)
+            max.min(3 * DAY)
         } else {
-            most
+            max
         };
-        self.dice.between(least.min(most / 2), most)
+        self.random.between(min.min(max / 2), max)
     }
 
-    /// Whether the life is left at a dead end, of which few would be seen at now otherwise.
+    /// Whether the life stops in a state without further acts. Otherwise few lives would end in one.
     fn is_abandoned(&mut self) -> bool {
         let latest = self.latest().map(|which| self.script.shown(which).status);
-        latest.is_some_and(|status| matches!(status, "incomplete" | "unpaid" | "paused")) && self.dice.chance(25)
+        latest.is_some_and(|status| matches!(status, "incomplete" | "unpaid" | "paused")) && self.random.chance(25)
     }
 
-    /// Something shortly before now, where that fits: else few lives would end with a grace.
-    fn finale(&mut self) {
-        let at = self.now - self.dice.between(120, 2 * HOUR);
-        let is_clear = self.next_due().is_none_or(|(due, _)| due - EVE > self.now);
+    /// Adds an act shortly before `now`, if no date is near. Otherwise few lives would end with a grace.
+    fn last_act(&mut self) {
+        let at = self.now - self.random.between(120, 2 * HOUR);
+        let is_clear = self.next_due().is_none_or(|(due, _)| due - QUIET_SECONDS > self.now);
         if is_clear && at >= self.script.clock() + 180 {
             self.script.wait(at - self.script.clock());
-            self.attempt(|player| match player.latest() {
-                Some(which) if player.dice.chance(70) => player.change_plan(which),
-                _ => player.act(),
+            self.attempt(|generator| match generator.latest() {
+                Some(which) if generator.random.chance(70) => generator.change_plan(which),
+                _ => generator.random_act(),
             });
         }
     }
 
-    /// Plays `what`, unless it leads to where nobody says which subscription is the current one.
-    fn attempt(&mut self, what: impl FnOnce(&mut Self)) {
+    /// Adds an act, unless the rules then do not say which subscription is the current one.
+    fn attempt(&mut self, act: impl FnOnce(&mut Self)) {
         let before = self.script.clone();
-        what(self);
-        if !self.script.books().is_decided(self.now) {
+        act(self);
+        if !self.script.expected_state().is_decided(self.now) {
             self.script = before;
-            self.settle_rivalry();
+            self.end_competitor();
         }
-        if self.dice.chance(12) {
-            let back = self.dice.below(5);
+        if self.random.chance(12) {
+            let back = self.random.below(5);
             self.script.twin(back);
         }
     }
 
-    /// Of several entitled subscriptions all but the latest end, where they would compete.
-    fn settle_rivalry(&mut self) {
-        let pages = self.script.books().statements().iter().enumerate();
-        let entitled: Vec<usize> = pages
-            .filter(|(_, page)| page.is_entitled())
+    /// Ends the first of several entitled subscriptions, unless the rules then do not say which one is current.
+    fn end_competitor(&mut self) {
+        let subscriptions = self.script.expected_state().subscriptions().iter().enumerate();
+        let entitled: Vec<usize> = subscriptions
+            .filter(|(_, subscription)| subscription.is_entitled())
             .map(|(which, _)| which)
             .collect();
         if let [first, _, ..] = entitled[..] {
             let before = self.script.clone();
             self.script.end(first);
-            if !self.script.books().is_decided(self.now) {
+            if !self.script.expected_state().is_decided(self.now) {
                 self.script = before;
             }
         }
@@ -199,10 +204,10 @@ impl Player {
 
     /// The subscriptions that have not ended.
     fn alive(&self) -> Vec<usize> {
-        let pages = self.script.books().statements().iter().enumerate();
+        let subscriptions = self.script.expected_state().subscriptions().iter().enumerate();
         let is_alive = |status| !matches!(status, "canceled" | "incomplete_expired");
-        pages
-            .filter(|(_, page)| is_alive(page.shown.status))
+        subscriptions
+            .filter(|(_, subscription)| is_alive(subscription.shown.status))
             .map(|(which, _)| which)
             .collect()
     }
@@ -211,32 +216,32 @@ impl Player {
         self.alive().last().copied()
     }
 
-    fn act(&mut self) {
+    fn random_act(&mut self) {
         let alive = self.alive();
         let Some(latest) = alive.last().copied() else {
-            if self.is_forgotten || self.dice.chance(30) {
-                return self.script.move_house(0);
+            if self.is_account_deleted || self.random.chance(30) {
+                return self.script.change_address(0);
             }
-            return self.come_back();
+            return self.new_subscription();
         };
-        let which = if self.dice.chance(75) {
+        let which = if self.random.chance(75) {
             latest
         } else {
-            self.dice.pick(&alive)
+            self.random.pick(&alive)
         };
         self.choose(which);
     }
 
-    /// A new subscription of the same customer, or of another one.
-    pub(super) fn come_back(&mut self) {
+    /// Adds a new subscription of the same customer, or of another one.
+    pub(super) fn new_subscription(&mut self) {
         let customer = self.script.shown(0).customer.clone();
-        let customer = self.dice.chance(60).then_some(customer);
+        let customer = self.random.chance(60).then_some(customer);
         let order = self.order(customer);
         self.check_out(&order);
     }
 
-    fn order(&mut self, customer: Option<String>) -> Order {
-        use Link::{Customer, Dashboard, Metadata, SessionMetadata, SessionReference};
+    fn order(&mut self, customer: Option<String>) -> CheckoutOrder {
+        use UserLink::{Customer, Dashboard, Metadata, SessionMetadata, SessionReference};
         let links = [
             (40, Metadata),
             (25, SessionMetadata),
@@ -244,23 +249,27 @@ impl Player {
             (6, Customer),
             (6, Dashboard),
         ];
-        let link = self.dice.weigh(&links).unwrap_or(Metadata);
-        let interval = self.interval(self.pace.yearly);
-        let tier = self.dice.pick(&Tier::ALL);
-        let days = self.dice.between(2, 7);
-        let terms = [(70, Terms::Full), (8, Terms::Coupon), (22, Terms::Trial(days))];
-        Order {
+        let link = self.random.pick_weighted(&links).unwrap_or(Metadata);
+        let interval = self.interval(self.pace.yearly_percent);
+        let tier = self.random.pick(&PaidTier::ALL);
+        let days = self.random.between(2, 7);
+        let first_period = [
+            (70, FirstPeriod::Full),
+            (8, FirstPeriod::Coupon),
+            (22, FirstPeriod::Trial(days)),
+        ];
+        CheckoutOrder {
             customer,
             price: tier.price(interval),
             link,
-            terms: self.dice.weigh(&terms).unwrap_or(Terms::Full),
+            first_period: self.random.pick_weighted(&first_period).unwrap_or(FirstPeriod::Full),
         }
     }
 
-    fn check_out(&mut self, order: &Order) {
-        if self.dice.chance(8) {
-            let order = Order {
-                terms: Terms::Full,
+    fn check_out(&mut self, order: &CheckoutOrder) {
+        if self.random.chance(8) {
+            let order = CheckoutOrder {
+                first_period: FirstPeriod::Full,
                 ..order.clone()
             };
             let failure = self.failure();
@@ -270,17 +279,20 @@ impl Player {
         }
     }
 
-    pub(super) fn failure(&mut self) -> Failure {
-        self.dice
-            .pick(&[Failure::Refused, Failure::Refused, Failure::ActionRequired])
+    pub(super) fn failure(&mut self) -> PaymentFailure {
+        self.random.pick(&[
+            PaymentFailure::Refused,
+            PaymentFailure::Refused,
+            PaymentFailure::ActionRequired,
+        ])
     }
 
-    /// When which subscription's next fixed date is, the earliest first.
+    /// The earliest fixed date of all subscriptions (Unix time), and the subscription.
     fn next_due(&self) -> Option<(i64, usize)> {
         let dues = self.alive().into_iter().filter_map(|which| {
             let shown = self.script.shown(which);
             let due = match shown.status {
-                "incomplete" => shown.created + PATIENCE,
+                "incomplete" => shown.created + INCOMPLETE_SECONDS,
                 "trialing" | "active" | "past_due" => {
                     let end = shown.period.end;
                     shown.cancel_at.map_or(end, |at| at.min(end))
@@ -292,22 +304,22 @@ impl Player {
         dues.min()
     }
 
-    /// The date of the subscription `which` is there.
-    fn meet(&mut self, which: usize) {
+    /// Adds the act at the fixed date of the subscription `which`.
+    fn due_act(&mut self, which: usize) {
         let shown = self.script.shown(which).clone();
         let is_over = shown.cancel_at.is_some_and(|at| at <= shown.period.end);
-        let is_failed = self.script.affairs[which].cycle.is_some() && shown.status == "past_due";
+        let is_failed = self.script.subscriptions[which].cycle.is_some() && shown.status == "past_due";
         match shown.status {
             "incomplete" => {
-                let rest = shown.created + PATIENCE - self.script.clock();
+                let rest = shown.created + INCOMPLETE_SECONDS - self.script.clock();
                 self.script.wait(rest.max(0));
                 self.script.expire(which);
             }
             _ if shown.pending_update.is_some() => self.script.expire_pending(which),
-            _ if is_over => self.script.end_as_asked(which),
-            "trialing" if self.dice.chance(15) => self.script.pause(which),
-            // Stripe's retries are over long before the next period.
-            _ if is_failed && self.dice.chance(50) => self.script.give_up(which),
+            _ if is_over => self.script.end_as_requested(which),
+            "trialing" if self.random.chance(15) => self.script.pause(which),
+            // Stripe stops its retries long before the next period.
+            _ if is_failed && self.random.chance(50) => self.script.give_up(which),
             _ if is_failed => self.script.end(which),
             status => {
                 let outcome = self.outcome(status);
@@ -316,20 +328,20 @@ impl Player {
         }
     }
 
-    fn outcome(&mut self, status: &str) -> Renewal {
-        let after = match self.dice.between(0, 2).cmp(&1) {
+    fn outcome(&mut self, status: &str) -> RenewalPayment {
+        let after = match self.random.between(0, 2).cmp(&1) {
             Ordering::Less => 0,
-            Ordering::Equal => self.dice.between(1, 30),
+            Ordering::Equal => self.random.between(1, 30),
             Ordering::Greater => HOUR,
         };
-        if self.dice.chance(if status == "trialing" { 35 } else { 25 }) {
-            Renewal::Failed {
+        if self.random.chance(if status == "trialing" { 35 } else { 25 }) {
+            RenewalPayment::Failed {
                 after,
                 failure: self.failure(),
-                is_past_due: self.dice.chance(70),
+                is_past_due: self.random.chance(70),
             }
         } else {
-            Renewal::Paid { after }
+            RenewalPayment::Paid { after }
         }
     }
 }

@@ -42,7 +42,7 @@ def install(packages, log):
     """Installs `packages`, with the output of apt in the file `log`."""
     names = " ".join(packages)
     if not shutil.which("apt-get"):
-        raise Failure(f"cannot install {names}: this machine has no apt-get; install what these packages have by hand")
+        raise Failure(f"cannot install {names}: this machine has no apt-get; install the contents of these packages by hand")
     settings = [f"WAIT_S={LOCK_TIMEOUT_S}", f"MARK={MARK}", f"POLICY={POLICY}"]
     command = [*as_root(names), "env", *settings, "sh", "-c", SCRIPT, "install", *packages]
     say(f"installing Debian's packages {names} (log {log})")

@@ -59,7 +59,7 @@ def prove():
         return
     before = state_of_machine()
     if throwaway_root.run(__file__, "prove") != 0:
-        raise Failure("what is installed in the throw-away root is not what wanted.py lists")
+        raise Failure("the throw-away root does not have all tools that wanted.py lists")
     after = state_of_machine()
     if before != after:
         changes = sorted(before ^ after)

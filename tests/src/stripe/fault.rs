@@ -13,7 +13,8 @@ pub enum Fault {
         /// The header `Retry-After` in seconds; `None`: no header.
         retry_after: Option<u64>,
     },
-    /// Answers a status such as 500 or 503 without running the request. Stripe keeps a 500 under its idempotency key.
+    /// Answers a status such as 500 or 503 without running the request. Stripe keeps a 500 under its
+    /// idempotency key.
     FailsBefore(u16),
     /// Runs the request, but answers 500. Stripe keeps it under its idempotency key.
     FailsAfter,

@@ -257,7 +257,7 @@ impl ScenarioWriter {
         self.row.current_period_end = Some(self.subscription.period.end);
         self.step(
             "Ada's subscription renews as basic",
-            "The new period is paid as basic: the grace is over.",
+            "The new period is paid as basic, so the grace is over. The worker does not need invoice.finalized.",
         );
     }
 

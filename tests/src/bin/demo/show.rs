@@ -209,7 +209,7 @@ pub(crate) async fn counters(pair: &Pair) -> Result<()> {
         ],
         vec![
             thousands(ingest.sum("tollbridge_ingest_usage_events_total", &[])),
-            "reports of usage accepted by ingest".to_owned(),
+            "usage reports accepted by ingest".to_owned(),
         ],
     ];
     let mut outcomes: BTreeMap<String, i64> = BTreeMap::new();
@@ -222,11 +222,19 @@ pub(crate) async fn counters(pair: &Pair) -> Result<()> {
             }
         }
     }
+    rows.push(vec![
+        thousands(outcomes.values().sum()),
+        "deliveries to the worker in all, of which".to_owned(),
+    ]);
     for (outcome, deliveries) in outcomes {
-        rows.push(vec![
-            thousands(deliveries),
-            format!("deliveries to the worker with the outcome {outcome}"),
-        ]);
+        let meaning = match outcome.as_str() {
+            "applied" => "applied".to_owned(),
+            "dead" => "became dead letters".to_owned(),
+            "duplicate" => "duplicates, without effect".to_owned(),
+            "ignored" => "ignored, because the worker does not need their type".to_owned(),
+            other => other.to_owned(),
+        };
+        rows.push(vec![thousands(deliveries), format!("  {meaning}")]);
     }
     println!("\nThe counters of both processes (a part of /metrics; docs/metrics.md lists all):");
     println!("{}", table(&rows));

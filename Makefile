@@ -1,7 +1,7 @@
-# All of Tollbridge's commands; `make` lists them.
+# All commands of Tollbridge; `make` lists them.
 #
-# PostgreSQL and RabbitMQ are those named in DATABASE_URL and AMQP_URL if set, else private ones
-# that deploy/local/servers.py starts, and ends again with the command they were started for.
+# They use PostgreSQL and RabbitMQ at DATABASE_URL and AMQP_URL, if set. Otherwise deploy/local/servers.py
+# starts private servers, and stops them with the command that needed them.
 
 SERVERS := python3 deploy/local/servers.py
 INSTALL := python3 deploy/local/install.py
@@ -10,7 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO_DENY := 0.20.2
 SQLX_CLI := 0.9.0
 
-# The compiler checks SQL against the committed .sqlx/, so that no build needs a database.
+# The compiler checks SQL against the committed .sqlx/, so a build needs no database.
 export SQLX_OFFLINE := true
 
 .DEFAULT_GOAL := help
@@ -20,13 +20,13 @@ export SQLX_OFFLINE := true
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: install-servers build ## send signed webhooks through the whole system, show what they change, end everything
+demo: install-servers build ## show the whole system at work with signed webhooks, then end it
 	$(SERVERS) run --name demo -- $(TARGET)/debug/demo
 
 up: install-servers build ## start servers, ingest and worker and leave them running
 	$(SERVERS) run --name dev --keep -- $(TARGET)/debug/demo --up
 
-stop: ## end all that was left running; the data stays
+stop: ## stop everything that was left running; the data stays
 	$(SERVERS) stop --all
 
 test: install-tests build ## run every test
@@ -51,7 +51,7 @@ deny: tools ## check licences, sources and versions of all dependencies
 	cargo deny check --hide-inclusion-graph bans licenses sources
 
 sqlx-prepare: tools install-servers ## renew .sqlx/ after a change to a query or a migration
-sqlx-check: tools install-servers ## check that .sqlx/ is what the queries and migrations say
+sqlx-check: tools install-servers ## check that .sqlx/ fits the queries and migrations
 sqlx-check: CHECK := --check
 sqlx-prepare sqlx-check:
 	SQLX_OFFLINE=false $(SERVERS) run --name prepare -- sh -ec ' \
@@ -64,18 +64,18 @@ tools: ## install cargo-deny and sqlx-cli at the versions pinned here
 	@cargo sqlx --version 2>/dev/null | grep -qx 'sqlx-cli-sqlx $(SQLX_CLI)' || \
 		cargo install --locked --debug sqlx-cli@$(SQLX_CLI) --no-default-features --features postgres
 
-install-servers: ## install PostgreSQL and RabbitMQ, unless they or Docker are here; demo, up and bench do it too
-install-bench: ## install what the benchmark needs beyond that
-install-tests: ## install everything that the tests need (deploy/local/wanted.py lists it); test does it too
+install-servers: ## install PostgreSQL and RabbitMQ if they and Docker are missing; demo, up and bench do it too
+install-bench: ## install the tools for the benchmark; bench does it too
+install-tests: ## install all tools for the tests (deploy/local/wanted.py lists them); test does it too
 install-servers install-bench install-tests:
 	@$(INSTALL) get $(@:install-%=%)
 
-prove-install: ## prove in a throw-away root that a machine with nothing installed gets everything
+prove-install: ## prove in a throw-away root that the installer works on a machine without the tools
 	@python3 deploy/local/prove_install.py
 
-ci: ## everything a change must pass
+ci: ## run all checks that a change must pass
 	bash .ci/run
 
-# Everything, always: a part of the workspace has other features, and would be compiled again.
+# Always the whole workspace: a part of it has other features, and would be compiled again.
 build:
 	cargo build --workspace --all-targets

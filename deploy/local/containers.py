@@ -1,6 +1,6 @@
-"""The same two servers as Docker containers, for machines that have Docker and no binaries.
+"""The same two servers as Docker containers, for machines with Docker and without binaries.
 
-Kept small on purpose: written against Docker's documentation, not tested where there is no daemon.
+Written from Docker's documentation; our tests do not run it.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ def docker_answers():
 
 
 class Container:
-    """What `Postgres` and `RabbitMQ` offer, by docker's commands of the same names."""
+    """The methods of `Postgres` and `RabbitMQ`, by docker commands."""
 
     port_names = ("port",)
     binaries = "Docker"
@@ -49,7 +49,7 @@ class Container:
                              stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def pid(self):
-        """The container's name while it runs."""
+        """Returns the name of the container while it runs, or None."""
         state = ["docker", "inspect", "--format", "{{.State.Running}}", self.name]
         done = subprocess.run(state, capture_output=True, text=True, check=False)
         return self.name if done.stdout.strip() == "true" else None
@@ -84,7 +84,7 @@ class PostgresContainer(Container):
     protocol = postgres
     image = "postgres:17-alpine"
     inner_port = 5432
-    # The image makes this user a superuser, which our own cluster does not.
+    # Other than in our own cluster, the image makes this user a superuser.
     environment = (
         f"POSTGRES_USER={postgres.USER}",
         f"POSTGRES_DB={postgres.DATABASE}",

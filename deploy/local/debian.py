@@ -1,4 +1,4 @@
-"""Installs Debian packages, and starts none of their services."""
+"""Installs Debian packages without starting their services."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ LOCK_TIMEOUT_S = 600
 MARK = "# Tollbridge"
 POLICY = "/usr/sbin/policy-rc.d"
 
-# Packages start their services, and PostgreSQL's makes a first cluster, unless a file of the system
-# forbids it. Both files exist only while apt-get runs; one with our mark is left from a killed run.
-# A service with its package's name does not start with the machine either.
+# A package starts its services, and PostgreSQL's creates a cluster, unless a system file forbids it. Both files
+# exist only while apt-get runs; a file with our mark is from a killed run. The script also disables the services
+# with a package's name, so that they do not start with the machine.
 SCRIPT = r"""
 set -e
 made=
@@ -39,10 +39,10 @@ done
 
 
 def install(packages, log):
-    """Installs `packages`, with apt's output in the file `log`."""
+    """Installs `packages`, with the output of apt in the file `log`."""
     names = " ".join(packages)
     if not shutil.which("apt-get"):
-        raise Failure(f"cannot install {names}: this machine has no apt-get; install what these packages have by hand")
+        raise Failure(f"cannot install {names}: this machine has no apt-get; install the contents of these packages by hand")
     settings = [f"WAIT_S={LOCK_TIMEOUT_S}", f"MARK={MARK}", f"POLICY={POLICY}"]
     command = [*as_root(names), "env", *settings, "sh", "-c", SCRIPT, "install", *packages]
     say(f"installing Debian's packages {names} (log {log})")
@@ -52,7 +52,7 @@ def install(packages, log):
         try:
             return run_quietly(command, log, f"apt-get cannot install {names}")
         except Failure:
-            # apt-get waits for dpkg's lock, but not for the locks of its lists and its archives.
+            # apt-get waits for the lock of dpkg, but not for the locks of its lists and archives.
             is_locked = "Could not get lock" in log.read_text(errors="replace")
             if not is_locked or time.monotonic() > deadline:
                 raise
@@ -61,10 +61,10 @@ def install(packages, log):
 
 
 def as_root(names):
-    """What to put before a command so that it runs as root."""
+    """Returns the words before a command that make it run as root."""
     if os.geteuid() == 0:
         return []
     if not shutil.which("sudo"):
         raise Failure(f"cannot install {names}: this user is not root, and there is no sudo")
-    # Without a terminal nobody could type a password.
+    # Without a terminal sudo cannot ask for a password.
     return ["sudo"] if os.isatty(0) else ["sudo", "-n"]

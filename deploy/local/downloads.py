@@ -1,6 +1,6 @@
-"""What is downloaded into a folder of this checkout: files and packages of npm and PyPI.
+"""Downloads files and packages of npm and PyPI into a folder of this checkout.
 
-A download is complete or not there at all: its last step makes the file that `find` looks for.
+The last step of a download writes the file that `find` looks for, so an incomplete download does not count.
 """
 
 import base64
@@ -22,7 +22,7 @@ TIMEOUT_S = 60
 
 
 class Download:
-    """A tool that no Debian package brings."""
+    """A tool that is not in a Debian package."""
 
     debian = ()
 
@@ -35,12 +35,12 @@ class Download:
         return bool(self.find())
 
     def advice(self):
-        """What to do when it is not there."""
+        """Returns what to do when it is missing."""
         return f"run make install-{self.level}"
 
 
 class NpmDownload(Download):
-    """A package of npm's registry, of which the hash is known. The download needs no Node."""
+    """A package of npm's registry with a known hash. The download needs no Node."""
 
     def __init__(self, name, level, folder, package, version, sha512):
         super().__init__(name, level, folder, f"npm's {package} {version}")
@@ -52,7 +52,7 @@ class NpmDownload(Download):
 
 
 class NpmFile(NpmDownload):
-    """One file of a package; for the `machine` (system, processor) only, if that is given."""
+    """One file of a package; only for `machine` (system, processor), if given."""
 
     def __init__(self, *arguments, path, mode=0o644, machine=None, **names):
         super().__init__(*arguments, **names)
@@ -80,7 +80,7 @@ class NpmFile(NpmDownload):
 
 
 class NpmProgram(NpmDownload):
-    """A whole package, of which `path` is a program for Node."""
+    """A whole package; `path` is its program for Node."""
 
     def __init__(self, *arguments, path, **names):
         super().__init__(*arguments, **names)
@@ -98,7 +98,7 @@ class NpmProgram(NpmDownload):
 
 
 class PythonPackage(Download):
-    """A Python that has a package of PyPI, in a virtual environment. The module has the tool's name."""
+    """A virtual environment with a package of PyPI. Its module has the name of the tool."""
 
     def __init__(self, name, level, folder, requirement):
         super().__init__(name, level, folder, f"PyPI's {requirement}")
@@ -109,7 +109,7 @@ class PythonPackage(Download):
     def find(self):
         if not is_marked(self.mark, self.requirement) or not self.python.exists():
             return []
-        # Its link leads to python3.11, say, which does not see the packages of an older Python.
+        # After an update of Python, the link leads to a Python that does not see the old packages.
         packages = self.folder / "venv" / "lib" / self.python.resolve().name / "site-packages"
         return [self.python] if (packages / self.name).is_dir() else []
 
@@ -123,7 +123,7 @@ class PythonPackage(Download):
 
 
 class NodePackage(Download):
-    """A folder in which a Node program can import a package of npm, which has the tool's name."""
+    """A folder whose Node programs can import a package of npm, which has the name of the tool."""
 
     def __init__(self, name, level, folder, version, npm):
         super().__init__(name, level, folder, f"npm's {name} {version}")
@@ -143,7 +143,7 @@ class NodePackage(Download):
 
 
 def download(url, sha512):
-    """The bytes at `url`, if their SHA-512 (in base64, as npm's registry signs it) is `sha512`."""
+    """Returns the bytes at `url`. Their SHA-512 must be `sha512` (base64, as npm's registry signs it)."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
             package = answer.read(BYTES_MAX)
@@ -156,7 +156,7 @@ def download(url, sha512):
 
 
 def write(file, content, mode=0o644):
-    """Writes `file` whole or not at all."""
+    """Writes `file` completely or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     part.write_bytes(content)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Installs what the tests, the benchmark and the demo need; wanted.py has the list.
+"""Installs the tools for the tests, the benchmark and the demo; wanted.py lists them.
 
-Debian's packages bring the servers and programs that this machine does not have. Downloads of npm
-and PyPI go into target/tools. One installer at a time works on a machine; others wait for it.
-Results go to standard output, the rest to standard error.
+Missing servers and programs are installed as Debian packages. Downloads of npm and PyPI go into
+target/tools. Only one installer at a time runs on a machine; others wait for it. Results go to standard
+output, messages to standard error.
 """
 
 import argparse
@@ -20,7 +20,7 @@ LOCK = "/tmp/tollbridge-install.lock"
 
 
 def get(level):
-    """Installs all that is missing of `level`."""
+    """Installs the missing tools of a level."""
     if wanted.missing(level):
         with machine_lock():
             # Another installer may have finished while this one waited.
@@ -43,7 +43,7 @@ def install(tools):
 
 @contextlib.contextmanager
 def machine_lock():
-    """Keeps all other installers on this machine waiting, those of other users and checkouts too."""
+    """Makes all other installers on this machine wait, also those of other users and checkouts."""
     with open(lock_file()) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,14 +54,14 @@ def machine_lock():
 
 
 def lock_file():
-    # Linux lets nobody open another user's file in /tmp with the flag to create it.
+    # In /tmp, Linux refuses to open another user's file with O_CREAT.
     with contextlib.suppress(FileExistsError):
         os.close(os.open(LOCK, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644))
     return os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW)
 
 
 def find(name):
-    """Prints the paths of a tool, a line each; it never installs anything."""
+    """Prints the paths of a tool, one per line. Never installs anything."""
     tool = next(tool for tool in wanted.TOOLS if tool.name == name)
     paths = tool.find()
     if not paths:
@@ -70,13 +70,13 @@ def find(name):
 
 
 def missing(level):
-    """Prints the names of the tools that are missing, a line each."""
+    """Prints the names of the missing tools, one per line."""
     for tool in wanted.missing(level):
         print(tool.name)
 
 
 def show(level):
-    """Prints all tools of a level, where they come from, and where they are."""
+    """Prints all tools of a level with their sources and paths."""
     for tool in wanted.of_level(level):
         paths = " ".join(map(str, tool.find())) or "not installed"
         print(f"{tool.level:8} {tool.name:16} {tool.origin:40} {paths}")

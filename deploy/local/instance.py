@@ -1,4 +1,4 @@
-"""An instance: one PostgreSQL and one RabbitMQ with a directory, ports and a lock of their own."""
+"""An instance: one PostgreSQL and one RabbitMQ with their own directory, ports and lock."""
 
 import contextlib
 import fcntl
@@ -19,7 +19,7 @@ VARIABLES = {"database": "DATABASE_URL", "broker": "AMQP_URL"}
 
 
 def base():
-    """The directory of all instances of this checkout, made when missing."""
+    """Returns the directory of all instances of this checkout; creates it when it is missing."""
     given = os.environ.get("TOLLBRIDGE_LOCAL_DIR")
     if given:
         folder = Path(given).resolve()
@@ -33,7 +33,7 @@ def base():
 
 
 def make_folder(folder):
-    """Others may pass through, since PostgreSQL may run as another user, but not look."""
+    """Creates a folder that other users may enter but not list: PostgreSQL may run as another user."""
     if not folder.exists():
         folder.mkdir(parents=True)
         folder.chmod(0o711)
@@ -47,15 +47,14 @@ def short_hash(path):
 
 @contextlib.contextmanager
 def choosing_ports():
-    """One script at a time chooses ports, and notes them before the next one does: a port is free
-    until its server listens, and again while its server is stopped."""
+    """Lets one script at a time choose and record ports. A port of a stopped or starting server looks free."""
     with open(base() / "ports.lock", "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def free_ports(port_names):
-    """A port for each name, none of them another instance's."""
+    """Returns a port for each name; no other instance has it."""
     taken = set()
     for name in names():
         for its in Instance(name).state().values():
@@ -80,7 +79,7 @@ class Instance:
 
     @contextlib.contextmanager
     def lock(self):
-        """One script at a time changes an instance."""
+        """Lets one script at a time change the instance."""
         with self._open_lock("lock") as file:
             if not _try_flock(file, fcntl.LOCK_EX):
                 say(f"waiting for another servers.py to finish with {self.name}")
@@ -88,7 +87,7 @@ class Instance:
             yield
 
     def join(self):
-        """Notes that a command uses the instance, until the returned file is closed."""
+        """Marks the instance as used by a command until the returned file is closed."""
         users = self._open_lock("users")
         fcntl.flock(users, fcntl.LOCK_SH)
         return users
@@ -98,21 +97,21 @@ class Instance:
             return not _try_flock(users, fcntl.LOCK_EX)
 
     def state(self):
-        """What is known of each server that was created: {kind: {source, ports, …}}."""
+        """Returns the recorded state of all created servers: {kind: {source, ports, …}}."""
         try:
             return json.loads((self.home / "state.json").read_text())
         except FileNotFoundError:
             return {}
 
     def servers(self):
-        """The servers that were created: {kind: server}."""
+        """Returns the created servers: {kind: server}."""
         return {
             kind: sources.server(kind, its["source"], self.home, self.identity, its["ports"])
             for kind, its in self.state().items()
         }
 
     def server(self, kind):
-        """The server of `kind`; a `Failure` when the instance has none."""
+        """Returns the server of `kind`. Raises `Failure` when the instance has none."""
         if kind not in self.state():
             raise Failure(f"instance {self.name} has no {kind} (servers.py status lists what there is)")
         return self.servers()[kind]
@@ -121,10 +120,10 @@ class Instance:
         return {VARIABLES[kind]: server.url for kind, server in self.servers().items() if server.pid()}
 
     def launch(self, kind, for_run):
-        """Starts a server of `kind`, made when it does not exist, and returns a function that
-        waits for it, so that both servers start side by side.
+        """Starts a server of `kind`, and creates it when it does not exist. Returns a function that waits for it,
+        so that both servers can start at the same time.
 
-        `for_run`: it ends with the last `run` that uses it, and if made for one, so does its data."""
+        `for_run`: the server ends with the last `run` that uses it. Its data too, if it was created for a run."""
         state = self.state()
         if kind not in state:
             state[kind] = self._create(kind, for_run)
@@ -133,7 +132,7 @@ class Instance:
             say(f"{server.label} already runs on 127.0.0.1:{server.port} (log {server.log})")
             process = None
         else:
-            # A container's port was fixed when it was created: docker itself will complain.
+            # The port of a container cannot change; docker reports a port that is in use.
             if its["source"] == "binaries" and not all(map(can_listen, its["ports"].values())):
                 say(f"{server.label}: its former port is taken, choosing another")
                 with choosing_ports():
@@ -151,13 +150,13 @@ class Instance:
         return lambda: self._await(server, process)
 
     def start(self, kind):
-        """Starts a stopped server again, where and as it was."""
+        """Starts a stopped server again, with its data and ports."""
         server = self.server(kind)
         if not server.pid():
             self._await(server, server.launch())
 
     def stop(self, wipe=False):
-        """Ends what runs; `wipe` also deletes the data."""
+        """Stops all servers; `wipe` also deletes their data."""
         for server in self.servers().values():
             self._stop(server)
         if wipe:
@@ -165,8 +164,8 @@ class Instance:
                 self._remove(kind)
 
     def leave(self, users, succeeded):
-        """The end of a `run`: the last one out ends what was started for it. After a failure the
-        data stays, to look at."""
+        """Ends a `run`. The last one stops the servers that were started for it. After a failure the data stays,
+        for inspection."""
         users.close()
         with self.lock():
             if self.in_use():

@@ -1,4 +1,4 @@
-"""A private PostgreSQL server run from installed binaries."""
+"""Runs a private PostgreSQL server from installed binaries."""
 
 import os
 import pwd
@@ -12,13 +12,13 @@ from system import Failure, descendants, end, find_process, kill, run_quietly, s
 
 USER = DATABASE = "tollbridge"
 
-# fsync, full_page_writes and synchronous_commit keep their defaults (on), so that figures
-# measured here are honest. No Unix socket: its path may not exceed 107 bytes, TCP has no limit.
+# fsync, full_page_writes and synchronous_commit keep their default (on), so that measured figures are
+# realistic. There is no Unix socket, because its path is limited to 107 bytes.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "shared_buffers": "256MB",
-    # As many tests run at once as there are processors, each with up to 25 connections.
+    # One test runs per processor, each with up to 25 connections.
     "max_connections": "1000",
     "max_wal_size": "2GB",
     "timezone": "UTC",
@@ -31,7 +31,7 @@ def url(port):
 
 
 def answers(port):
-    """Whether a session as our user in our database gets as far as ReadyForQuery."""
+    """Tells whether a session of our user in our database reaches ReadyForQuery."""
     parameters = f"user\0{USER}\0database\0{DATABASE}\0\0".encode()
     hello = struct.pack("!ii", 8 + len(parameters), 3 << 16) + parameters
     try:
@@ -59,7 +59,7 @@ class Postgres:
         self.url = url(self.port)
 
     def create(self):
-        """A new cluster with our user, who owns our database, and nothing else."""
+        """Creates a cluster with our user and our database."""
         self.data.mkdir(mode=0o700)
         if self._account():
             shutil.chown(self.data, *self._account())
@@ -85,20 +85,20 @@ class Postgres:
         return answers(self.port)
 
     def stop(self):
-        """PostgreSQL's fast shutdown: ends sessions, writes a checkpoint."""
+        """Ends all sessions and writes a checkpoint (PostgreSQL's fast shutdown)."""
         if self.pid():
             self.resume()
             end(self.pid(), signal.SIGINT, 30)
 
     def kill(self):
-        """A crash: the postmaster and every session, with no chance to write anything."""
+        """Kills the postmaster and all sessions, as in a crash."""
         kill(descendants(self.pid()))
-        # It names the killed process, which stays in the process table until its parent has
-        # taken note, and for so long PostgreSQL would believe that a server runs.
+        # The file names the killed process. That stays in the process table until its parent has waited for it;
+        # until then PostgreSQL would believe that the server still runs.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def pause(self):
-        """Stops time for the server: connections stay open, nothing answers."""
+        """Freezes the server: connections stay open, but it does not answer."""
         for pid in descendants(self.pid()):
             send(pid, signal.SIGSTOP)
 
@@ -113,7 +113,7 @@ class Postgres:
 
     @staticmethod
     def _account():
-        """PostgreSQL refuses to run as root: then (user, group) to run it as, else None."""
+        """Returns the (user, group) to run PostgreSQL as, or None: it refuses to run as root."""
         if os.getuid() != 0:
             return None
         for name in ("postgres", "nobody"):

@@ -1,6 +1,6 @@
-"""Programs of the machine: how each is found, and which Debian packages bring it.
+"""Finds the programs of this machine, and names their Debian packages.
 
-A `find_…` function returns the paths of what it looks for, or an empty list.
+A `find_…` function returns the paths of a program, or an empty list.
 """
 
 import glob
@@ -20,7 +20,7 @@ NODE_VERSION_MIN = 18
 
 
 class Program:
-    """A program that is installed already, or comes from the packages `debian`."""
+    """A program that is installed, or comes from the packages `debian`."""
 
     def __init__(self, name, level, find, debian):
         self.name, self.level, self.find, self.debian = name, level, find, debian
@@ -30,28 +30,28 @@ class Program:
         return bool(self.find())
 
     def advice(self):
-        """What to do when it is not there."""
+        """Returns what to do when it is missing."""
         return f"run make install-{self.level}"
 
     def fetch(self):
-        """Nothing: its Debian packages are all it needs."""
+        """Does nothing: a program needs only its Debian packages."""
 
 
 class Server(Program):
-    """A server, which may also run in Docker, or run already where the variable `url` says."""
+    """A server that may also run in Docker, or already run at the address in the variable `url`."""
 
     def __init__(self, name, level, find, debian, url):
         super().__init__(name, level, find, debian)
         self.url = url
 
     def is_there(self, level):
-        # Fault tests break servers, so they start their own even if the variable is set.
+        # Fault tests break their servers, so they need their own even if the variable is set.
         is_given = level != "tests" and os.environ.get(self.url)
         return bool(is_given or self.find() or docker_answers())
 
 
 def find_postgres():
-    """The folder of the newest `postgres` and `initdb` that are new enough."""
+    """Returns the folder of the newest `postgres` and `initdb`, if they are new enough."""
     folders = [Path(path) for path in os.environ.get("PATH", "").split(os.pathsep)]
     for pattern in ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin"):
         folders += map(Path, glob.glob(pattern))
@@ -65,7 +65,7 @@ def find_postgres():
 
 
 def find_rabbitmq():
-    """The folder of `rabbitmq-server`.
+    """Returns the folder of `rabbitmq-server`.
 
     The one in Debian's /usr/lib comes first: the script in /usr/sbin changes to the system's user."""
     folders = ["/usr/lib/rabbitmq/bin", *os.environ.get("PATH", "").split(os.pathsep)]
@@ -77,29 +77,29 @@ def find_rabbitmq():
 
 
 def find_prometheus():
-    """`prometheus` and `promtool`."""
+    """Returns `prometheus` and `promtool`."""
     return all_or_none("prometheus", "promtool")
 
 
 def find_chromium():
-    """Chromium and its driver, which must be of one version."""
+    """Returns Chromium and its driver, which must have the same version."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next(filter(None, (all_or_none(name, "chromedriver") for name in names)), [])
 
 
 def find_node():
-    """`node`, if it is new enough."""
+    """Returns `node`, if it is new enough."""
     found = all_or_none("node")
     return found if found and major_version(found[0]) >= NODE_VERSION_MIN else []
 
 
 def find_venv():
-    """This Python, if it can make virtual environments that have pip."""
+    """Returns this Python, if it can make virtual environments with pip."""
     return this_python_with("ensurepip")
 
 
 def find_pip():
-    """This Python, if it has pip."""
+    """Returns this Python, if it has pip."""
     return this_python_with("pip")
 
 

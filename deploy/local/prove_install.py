@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Proves that install.py installs all it lists, on a machine that has nothing of it, and that two
-installers at once do not collide.
+"""Proves that install.py installs everything on a machine without the packages, and that two installers at
+once do not collide.
 
-In a throw-away root all listed packages are removed, and two installers run at once. The checkout
-there has no downloads. Where there can be no such root, only the lock of the installers is proved.
-The output says which of the two was done.
+It removes all listed packages in a throw-away root, without downloads, and runs two installers at once. If
+such a root is not possible, it proves only the lock of the installers. The output says which proof was done.
 """
 
 import os
@@ -25,14 +24,14 @@ from system import Failure, explain, processes, say
 SCRIPTS = Path(__file__).resolve().parent
 COPY = Path("/tollbridge-proof/deploy/local")
 INSTALL = ["python3", str(COPY / "install.py")]
-# Debian's own Python, for which the list has packages too, and no server of Docker's.
+# Debian's own Python, whose packages are in the list, and no Docker.
 ENVIRONMENT = {
     **os.environ,
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "DOCKER_HOST": "unix:///nonexistent",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
-# Some packages only name the package that has the files.
+# These packages only depend on the package that has the files.
 FILES_OF = {"postgresql": "postgresql-[0-9]*", "python3-venv": "python3.*-venv"}
 LEVEL = wanted.TESTS
 INSTALLERS = 2
@@ -60,7 +59,7 @@ def prove():
         return
     before = state_of_machine()
     if throwaway_root.run(__file__, "prove") != 0:
-        raise Failure("what is installed in the throw-away root is not what wanted.py lists")
+        raise Failure("the throw-away root does not have all tools that wanted.py lists")
     after = state_of_machine()
     if before != after:
         changes = sorted(before ^ after)
@@ -127,7 +126,7 @@ def list_missing():
 
 
 def check_nothing_left():
-    """No service runs, and none is kept from running later."""
+    """Checks that no service runs, and that services can start later."""
     left = [" ".join(arguments) for pid, (_, arguments) in processes().items() if arguments and pid != os.getpid()]
     if left:
         raise Failure(f"the packages started: {left}")
@@ -153,14 +152,14 @@ def timed(what, action):
 
 
 def state_of_machine():
-    """A line for each package, and for each mount of ours."""
+    """Returns a line for each package, and for each of our mounts."""
     packages = run(["dpkg-query", "-W", "-f", "${Package}:${Architecture} ${Version} ${Status}\n"]).stdout
     mounts = Path("/proc/self/mounts").read_text().splitlines()
     return {*packages.splitlines(), *(mount for mount in mounts if throwaway_root.PREFIX in mount)}
 
 
 class Stub:
-    """A tool that takes its time, and cannot bear another installer beside it."""
+    """A slow tool that fails when two installers run at once."""
 
     name, level, debian, origin = "stub", LEVEL, (), "the stub of this proof"
 

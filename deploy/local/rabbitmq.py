@@ -1,4 +1,4 @@
-"""A private RabbitMQ broker run from installed binaries, with an epmd of its own."""
+"""Runs a private RabbitMQ broker from installed binaries, with its own epmd."""
 
 import os
 import secrets
@@ -9,7 +9,7 @@ import subprocess
 
 from system import Failure, descendants, end, find_process, kill, wait_until
 
-# The alarm thresholds suit a machine that others use too; the shipped default would be 40 % of it.
+# The memory limit suits a shared machine; RabbitMQ's default is a share of all memory.
 CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{port}
 vm_memory_high_watermark.absolute = 2GB
@@ -22,7 +22,7 @@ def url(port):
 
 
 def answers(port):
-    """Whether the broker greets an AMQP 0-9-1 client with a method frame (Connection.Start)."""
+    """Tells whether the broker answers an AMQP 0-9-1 client with Connection.Start."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
             connection.sendall(b"AMQP\x00\x00\x09\x01")
@@ -65,23 +65,23 @@ class RabbitMQ:
         return answers(self.port)
 
     def stop(self):
-        """RabbitMQ takes SIGTERM for `rabbitmqctl stop`: a graceful end."""
+        """Stops the broker by SIGTERM, which works like `rabbitmqctl stop`, then epmd."""
         for pid, timeout_s in ((self.pid(), 60), (self._epmd_pid(), 5)):
             if pid:
                 end(pid, signal.SIGTERM, timeout_s)
 
     def kill(self):
-        """A crash; epmd stays, as it would."""
+        """Kills the broker, as in a crash. epmd stays."""
         kill(descendants(self.pid()))
 
     def control(self, arguments):
-        """rabbitmqctl on this broker; returns its exit code."""
+        """Runs rabbitmqctl on this broker; returns its exit code."""
         command = [str(self.binaries / "rabbitmqctl"), *arguments]
         return subprocess.run(command, env=self._environment(), cwd=self.data, check=False).returncode
 
     def _lean_home(self):
-        """A copy, in links, of the installation without its plugins: Erlang looks through every
-        plugin's folder for every module it loads, and so starts in twice the time."""
+        """Returns a copy of the installation by links, without plugins. With plugins the start takes twice as
+        long, because Erlang searches all plugin folders for each module."""
         installation = (self.binaries / "rabbitmq-server").resolve().parents[1]
         if not (installation / "plugins").is_dir():
             return installation
@@ -100,7 +100,7 @@ class RabbitMQ:
     def _start_epmd(self):
         if self._epmd_pid():
             return
-        # Erlang would start one too, but a daemon, with arguments that do not tell whose it is.
+        # Erlang would start epmd as a daemon, with arguments that do not identify it as ours.
         self._spawn("epmd", "-port", str(self.ports["epmd_port"]), "-address", "127.0.0.1")
         if not wait_until(self._epmd_pid, 10):
             raise Failure("epmd (Erlang's port mapper) did not start", self.log)
@@ -116,7 +116,7 @@ class RabbitMQ:
             )
 
     def _environment(self):
-        """Every path and port that would else be the system's own broker's."""
+        """Returns the environment; its paths and ports replace those of the system's own broker."""
         foreign = ("RABBITMQ_", "ERL_", "XDG_", "NOTIFY_SOCKET")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
         data = str(self.data)
@@ -127,13 +127,13 @@ class RabbitMQ:
             "ERL_EPMD_PORT": str(self.ports["epmd_port"]),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_CRASH_DUMP": f"{data}/erl_crash.dump",
-            # Makes the start script become the broker, so that no shell stands between.
+            # The start script then becomes the broker, without a shell in between.
             "RUNNING_UNDER_SYSTEMD": "true",
             "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_DIST_PORT": str(self.ports["distribution_port"]),
-            # The flag -tollbridge means nothing to Erlang; we know our broker by it.
+            # Erlang ignores the flag -tollbridge; we find our broker by it.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback} -tollbridge {self.node}",
-            # rabbitmqctl would start a missing epmd, as a daemon that nobody ends.
+            # rabbitmqctl would start a missing epmd, as a daemon that never ends.
             "RABBITMQ_CTL_ERL_ARGS": f"{loopback} -start_epmd false",
             "RABBITMQ_CONF_ENV_FILE": f"{data}/rabbitmq-env.conf",
             "RABBITMQ_CONFIG_FILE": f"{data}/rabbitmq.conf",

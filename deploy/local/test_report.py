@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs a command of `cargo test` and names all tests that failed at its end: test_report.py COMMAND…
+"""Runs a `cargo test` command, and lists all failed tests at the end: test_report.py COMMAND…
 
-The exit code is the command's. Cargo itself ends with the programs of tests that failed.
+The exit code is the command's. Cargo itself lists only the test programs that failed.
 """
 
 import re
@@ -15,7 +15,7 @@ FAILED = re.compile(r"test (.*) \.\.\. FAILED\s*$")
 
 
 def main():
-    # Ctrl-C ends the command, which has it from the terminal; then there is something to report.
+    # The terminal also sends Ctrl-C to the command. This script goes on and reports.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     command = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))

@@ -1,7 +1,7 @@
-"""A throw-away root: this machine's files as they are, in which all changes go to memory.
+"""A throw-away root: it has all files of this machine, and keeps changes only in memory.
 
-It is an overlay of / in mount and process namespaces of its own, so that the kernel removes its
-mounts and ends its processes when the function that runs in it is over.
+It is an overlay of / in its own mount and process namespaces. The kernel removes its mounts and ends its
+processes when the function in it ends.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from pathlib import Path
 
 from system import Failure
 
-# What is written there, 1.6 GB so far, is in memory.
+# The memory for all written files; the proof writes 1.6 GB.
 BYTES_MAX = 4_000_000_000
 TRIAL = "trial"
 PREFIX = "tollbridge-root-"
 
 
 def obstacle(script):
-    """Why there can be no throw-away root here, or None. `script` has to call `enter` for TRIAL."""
+    """Returns why a throw-away root is not possible here, or None. `script` must call `enter` for TRIAL."""
     if os.geteuid() != 0:
         return "this user is not root"
     for program in ("apt-get", "unshare", "mount"):
@@ -46,9 +46,9 @@ def memory_bytes():
 
 
 def run(script, action, **options):
-    """Runs `script ACTION FOLDER` in namespaces of its own; returns its exit code.
+    """Runs `script ACTION FOLDER` in its own namespaces; returns its exit code.
 
-    The script turns the empty FOLDER into the root, with `enter`."""
+    The script turns the empty FOLDER into the root with `enter`."""
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
                    sys.executable, script, action, folder]
@@ -57,7 +57,7 @@ def run(script, action, **options):
         try:
             return child.wait()
         finally:
-            child.kill()  # and with it, by --kill-child, all that runs in the namespace
+            child.kill()  # --kill-child then ends all processes in the namespace
             child.wait()
 
 
@@ -73,7 +73,7 @@ def enter(folder):
     mount("-t", "proc", "proc", root / "proc")
     names = Path("/etc/resolv.conf").read_bytes()
     with contextlib.suppress(FileNotFoundError):
-        (root / "etc/resolv.conf").unlink()  # it may be a link to where nothing is in this root
+        (root / "etc/resolv.conf").unlink()  # it may be a link to a file that this root does not have
     (root / "etc/resolv.conf").write_bytes(names)
     os.chroot(root)
     os.chdir("/")

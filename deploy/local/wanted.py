@@ -1,7 +1,7 @@
-"""The list of all that Tollbridge installs on a machine, with the versions and hashes of downloads.
+"""All tools that Tollbridge installs on a machine, with the versions and hashes of downloads.
 
-A level has all that the levels before it have: servers, bench, tests.
-A download's hash is the one that the registry signs: `npm view NAME@VERSION dist.integrity`.
+The levels are servers, bench and tests. Each has the tools of the levels before it.
+The hash of a download is the one that its registry signs: `npm view NAME@VERSION dist.integrity`.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ LEVELS = ("servers", "bench", "tests")
 SERVERS, BENCH, TESTS = LEVELS
 FOLDER = Path(__file__).resolve().parents[2] / "target" / "tools"
 
-# Debian's package npm would bring 350 others.
+# Debian's package npm depends on 350 other packages.
 NPM = NpmProgram(
     "npm", TESTS, FOLDER, package="npm", version="10.9.4", path="package/bin/npm-cli.js",
     sha512="OnUG836FwboQIbqtefDNlyR0gTHzIfwRfE3DuiNewBvnMnWEpB0VEXwBlFVgqpNzIgYo/MHh3d2Hel/pszapAA==")
@@ -25,7 +25,7 @@ TOOLS = (
     Server("postgresql", SERVERS, find_postgres, debian=["postgresql"], url="DATABASE_URL"),
     Server("rabbitmq", SERVERS, find_rabbitmq, debian=["rabbitmq-server"], url="AMQP_URL"),
 
-    # For the stand-in for Stripe's API, which checks requests by Stripe's own document.
+    # For the stand-in for Stripe's API, which checks requests against Stripe's own document.
     Program("pip", BENCH, find_pip, debian=["python3-pip"]),
     StripeDocument(
         "stripe-document", BENCH, FOLDER, version="2026.5.27.3",
@@ -47,7 +47,7 @@ TOOLS = (
     NPM,
     NodePackage("pg", TESTS, FOLDER, version="^8.13", npm=NPM),
 
-    # For the tests of the stand-in for Stripe's API, and of a third party's imitation of Stripe.
+    # For the tests of the stand-in for Stripe's API, and the tests against localstripe, another stand-in.
     NpmFile(
         "stripe-cli", TESTS, FOLDER, package="@stripe/cli-linux-x64", version="1.52.0",
         path="package/bin/stripe", mode=0o755, machine=("Linux", "x86_64"),
@@ -57,11 +57,11 @@ TOOLS = (
 
 
 def of_level(level):
-    """The tools of `level` and of the levels before it."""
+    """Returns the tools of `level` and of the levels before it."""
     levels = LEVELS[: LEVELS.index(level) + 1]
     return [tool for tool in TOOLS if tool.level in levels]
 
 
 def missing(level):
-    """The tools of `level` that are not on this machine."""
+    """Returns the tools of `level` that this machine does not have."""
     return [tool for tool in of_level(level) if not tool.is_there(level)]

@@ -1,5 +1,4 @@
-//! Many customers, and a sender who treats their events as Stripe does: what was not answered
-//! with 200 is sent again.
+//! Many customers, and senders that behave like Stripe: they resend an event until the answer is 200.
 
 use crate::fixtures::price::{MAX_MONTHLY, PLUS_MONTHLY};
 use crate::fixtures::{ApiVersion, DAY, Event, Invoice, Line, Mint, Session, Subscription};
@@ -12,20 +11,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How long a sender waits before it sends again.
+/// How long a sender waits before it resends.
 const RESEND_PAUSE: Duration = Duration::from_millis(50);
-/// How long a sender tries. A test's outages are shorter.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long a sender tries. The outages of tests are shorter.
+const SEND_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// So many users' first events, each of a customer of its own.
+/// The first event of `count` new users, each with its own customer.
 #[must_use]
 pub fn newcomers(seed: &str, count: usize) -> Vec<Event> {
     let lives = (0..count).map(|number| life(&format!("{seed}{number}"), 1));
     lives.flatten().collect()
 }
 
-/// `count` users subscribe to plus, upgrade to max and cancel: five events each, those of
-/// all users mixed, in the order in which they happened.
+/// The events of `count` users that subscribe to plus, upgrade to max and cancel: five events each, all in
+/// the order of their time.
 #[must_use]
 pub fn lives(seed: &str, count: usize) -> Vec<Event> {
     let lives = (0..count).map(|number| life(&format!("{seed}{number}"), 5));
@@ -34,7 +33,7 @@ pub fn lives(seed: &str, count: usize) -> Vec<Event> {
     events
 }
 
-/// The first events of the user `user_{name}`, some seconds between each.
+/// The first `length` events of the user `user_{name}`, some seconds apart.
 fn life(name: &str, length: usize) -> Vec<Event> {
     let mut mint = Mint::new(ApiVersion::Y2026, name);
     let start = unix_now() - DAY;
@@ -68,18 +67,18 @@ pub fn ids(events: &[Event]) -> Vec<String> {
     events.iter().map(|event| event.id.clone()).collect()
 }
 
-/// What a sender met with.
+/// The failed posts of a sender.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// How many posts were answered 503.
+pub struct SendReport {
+    /// The number of posts with the answer 503.
     pub refused: usize,
-    /// How many posts had no answer: the connection broke, or there was none.
+    /// The number of posts without an answer, because there was no connection or it broke.
     pub unanswered: usize,
-    /// The slowest 503.
+    /// The longest time until a 503.
     pub slowest_refusal: Duration,
 }
 
-impl Report {
+impl SendReport {
     fn add(&mut self, other: &Self) {
         self.refused += other.refused;
         self.unanswered += other.unanswered;
@@ -87,15 +86,15 @@ impl Report {
     }
 }
 
-/// A sender at work on several connections.
+/// Senders at work, each on its own connection.
 #[derive(Debug)]
-pub struct Delivery {
-    senders: JoinSet<Result<Report>>,
+pub struct Senders {
+    senders: JoinSet<Result<SendReport>>,
     accepted: Arc<AtomicUsize>,
 }
 
-impl Delivery {
-    /// Starts to post `events`, each until it is answered 200, over so many `connections`.
+impl Senders {
+    /// Starts to post `events` over `connections`, each event until the answer is 200.
     #[must_use]
     pub fn start(client: &Client, events: &[Event], connections: usize) -> Self {
         let events: Arc<[Event]> = events.into();
@@ -106,7 +105,7 @@ impl Delivery {
             let (client, events) = (client.clone(), Arc::clone(&events));
             let (next, accepted) = (Arc::clone(&next), Arc::clone(&accepted));
             senders.spawn(async move {
-                let mut report = Report::default();
+                let mut report = SendReport::default();
                 while let Some(event) = events.get(next.fetch_add(1, Ordering::Relaxed)) {
                     report.add(&deliver(&client, event).await?);
                     accepted.fetch_add(1, Ordering::Relaxed);
@@ -117,7 +116,7 @@ impl Delivery {
         Self { senders, accepted }
     }
 
-    /// How many events were answered 200.
+    /// The number of events with the answer 200 so far.
     #[must_use]
     pub fn accepted_so_far(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
@@ -128,7 +127,7 @@ impl Delivery {
     /// # Errors
     /// When that takes too long.
     pub async fn accepted(&self, count: usize) -> Result<()> {
-        wait_for(PATIENCE, "enough events are accepted", async || {
+        wait_for(SEND_TIMEOUT, "enough events are accepted", async || {
             let accepted = self.accepted_so_far();
             ensure!(accepted >= count, "{accepted} of {count}");
             Ok(())
@@ -139,10 +138,9 @@ impl Delivery {
     /// Waits until every event was answered 200.
     ///
     /// # Errors
-    /// When one was answered with anything but 200 and 503, or a 503 did not say when to come
-    /// again.
-    pub async fn finish(mut self) -> Result<Report> {
-        let mut report = Report::default();
+    /// When an answer is neither 200 nor 503, or a 503 has no `Retry-After`.
+    pub async fn finish(mut self) -> Result<SendReport> {
+        let mut report = SendReport::default();
         while let Some(sender) = self.senders.join_next().await {
             report.add(&sender??);
         }
@@ -153,9 +151,9 @@ impl Delivery {
 /// Posts `event` until it is answered 200.
 ///
 /// # Errors
-/// As [`Delivery::finish`].
-pub async fn deliver(client: &Client, event: &Event) -> Result<Report> {
-    let mut report = Report::default();
+/// As [`Senders::finish`].
+pub async fn deliver(client: &Client, event: &Event) -> Result<SendReport> {
+    let mut report = SendReport::default();
     let begin = Instant::now();
     loop {
         let start = Instant::now();
@@ -169,7 +167,7 @@ pub async fn deliver(client: &Client, event: &Event) -> Result<Report> {
             Err(_) => report.unanswered += 1,
         }
         ensure!(
-            begin.elapsed() < PATIENCE,
+            begin.elapsed() < SEND_TIMEOUT,
             "{} was never accepted: {report:?}",
             event.id
         );
@@ -177,10 +175,10 @@ pub async fn deliver(client: &Client, event: &Event) -> Result<Report> {
     }
 }
 
-/// Posts `event`, which must be refused for now; returns how long that took.
+/// Posts `event`, and expects a 503; returns how long that took.
 ///
 /// # Errors
-/// When the answer is not a 503 that says when to come again.
+/// When the answer is not a 503 with `Retry-After`.
 pub async fn refused(client: &Client, event: &Event) -> Result<Duration> {
     let start = Instant::now();
     let answer = client.post_event(event).await?;
@@ -189,11 +187,10 @@ pub async fn refused(client: &Client, event: &Event) -> Result<Duration> {
     Ok(took)
 }
 
-/// How many of the events `ids` have which outcome in `billing.events`; those not there are
-/// `lost`.
+/// The number of the events `ids` by outcome in `billing.events`. An event without a row counts as `lost`.
 ///
 /// # Errors
-/// When the database is not there.
+/// When the database does not answer.
 pub async fn outcomes(pool: &PgPool, ids: &[String]) -> Result<BTreeMap<String, i64>> {
     let rows = sqlx::query(
         "SELECT coalesce(e.outcome, 'lost') AS outcome, count(*) AS events \
@@ -207,7 +204,7 @@ pub async fn outcomes(pool: &PgPool, ids: &[String]) -> Result<BTreeMap<String, 
 /// Waits until every event of `ids` is applied; returns how long that took.
 ///
 /// # Errors
-/// When that takes longer than `deadline`; says how many have which outcome.
+/// When that takes longer than `deadline`; the message counts the outcomes.
 pub async fn all_applied(pool: &PgPool, ids: &[String], deadline: Duration) -> Result<Duration> {
     let start = Instant::now();
     let all = BTreeMap::from([("applied".to_owned(), i64::try_from(ids.len())?)]);
@@ -220,17 +217,16 @@ pub async fn all_applied(pool: &PgPool, ids: &[String], deadline: Duration) -> R
                 "not all applied after {deadline:?}: {outcomes:?}"
             ),
         }
-        // The answer costs the database more than most questions do.
+        // The query is expensive for the database, so it pauses between two of them.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Waits until every event of `ids` is on record, whatever became of it.
+/// Waits until every event of `ids` has a row, with any outcome.
 ///
 /// # Errors
 /// When that takes longer than `deadline`.
 pub async fn all_recorded(pool: &PgPool, ids: &[String], deadline: Duration) -> Result<()> {
-    // As above.
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     wait_for(deadline, "every event is on record", async || {
         looks.tick().await;

@@ -1,8 +1,8 @@
-//! Measured times, and tables that line up.
+//! Measured times, and text tables.
 
 use std::time::Duration;
 
-/// Times measured, shortest first.
+/// Measured times, shortest first.
 #[derive(Clone, Debug, Default)]
 pub struct Times(Vec<Duration>);
 
@@ -14,13 +14,13 @@ impl From<Vec<Duration>> for Times {
 }
 
 impl Times {
-    /// How many there are.
+    /// The number of times.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// The time that `percent` of them do not exceed; zero if there are none.
+    /// The time that `percent` of all times do not exceed; zero without times.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let place = (self.0.len() * percent).div_ceil(100).max(1);
@@ -35,7 +35,14 @@ pub fn millis(time: Duration) -> String {
     format!("{}.{:02} ms", hundredths / 100, hundredths % 100)
 }
 
-/// How many of `count` in `time` make in a second.
+/// `time` in seconds with two decimals, such as `1.23 s`.
+#[must_use]
+pub fn seconds(time: Duration) -> String {
+    let hundredths = time.as_millis() / 10;
+    format!("{}.{:02} s", hundredths / 100, hundredths % 100)
+}
+
+/// The rate per second of `count` things in `time`.
 #[must_use]
 pub fn per_second(count: usize, time: Duration) -> i64 {
     let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX).max(1);
@@ -43,7 +50,7 @@ pub fn per_second(count: usize, time: Duration) -> i64 {
     count.saturating_mul(1_000_000) / micros
 }
 
-/// `number` with its thousands apart, such as `12,345`.
+/// `number` with separators, such as `12,345`.
 #[must_use]
 pub fn thousands(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
@@ -74,7 +81,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Prints `line`: a test shows it with `--nocapture`, and when it fails.
+/// Prints `line`. `cargo test` shows it if the test fails, or with `--nocapture`.
 #[expect(clippy::print_stderr, reason = "the test harness captures it")]
 pub fn note(line: &str) {
     eprintln!("{line}");
@@ -95,6 +102,7 @@ mod tests {
     #[test]
     fn figures_are_written_for_people() {
         assert_eq!(millis(Duration::from_micros(12_345)), "12.34 ms");
+        assert_eq!(seconds(Duration::from_millis(12_345)), "12.34 s");
         assert_eq!(per_second(500, Duration::from_millis(250)), 2_000);
         assert_eq!(
             [0, 999, 1_000, -1_234_567].map(thousands),

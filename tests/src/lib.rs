@@ -1,18 +1,24 @@
-//! What the tests, the demo and the benchmark share: makers of Stripe events ([`fixtures`]),
-//! real processes on real servers ([`harness`]), the story that is told of them ([`story`],
-//! played by [`stage`]), many customers and a sender that resends ([`crowd`]), whole customer lives
-//! whose right answer is known ([`merchant`]) and compared with the tables ([`proof`]), a stand-in
-//! for Stripe's API ([`stripe`]), what that holds of events ([`missed`]), and how measurements are written ([`figures`]).
-//! Nothing here imitates a part of the pair.
+//! Shared by the tests, the demo and the benchmark. Nothing here imitates `ingest` or `worker`.
+//!
+//! - [`harness`]: real processes on real servers.
+//! - [`fixtures`]: makers of Stripe events.
+//! - [`scenario`]: the demo's step-by-step scenario of one user; [`runner`] runs it.
+//! - [`merchant`]: random customer lives with their expected rows; [`compare`] compares the tables with
+//!   them.
+//! - [`crowd`]: many customers, and senders that resend like Stripe.
+//! - [`stripe`]: a stand-in for Stripe's API; [`stripe_state`] fills it from events.
+//! - [`test_catalog`]: a catalog that a test can change.
+//! - [`figures`]: measured times and tables. [`random`]: random numbers from a seed.
 
+pub mod compare;
 pub mod crowd;
 pub mod figures;
 pub mod fixtures;
 pub mod harness;
 pub mod merchant;
-pub mod missed;
-pub mod proof;
-pub mod shop;
-pub mod stage;
-pub mod story;
+pub mod random;
+pub mod runner;
+pub mod scenario;
 pub mod stripe;
+pub mod stripe_state;
+pub mod test_catalog;

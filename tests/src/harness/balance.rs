@@ -1,4 +1,4 @@
-//! What an application does with balances: it reports use, and asks what is left.
+//! Reports usage and reads balances, as an application does.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The columns of a row of `billing.balances` behind its keys.
+/// The columns of a row of `billing.balances` after its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns are described in docs/integrate.md")]
 pub struct Balance {
@@ -34,7 +34,7 @@ impl Balance {
         }
     }
 
-    /// A meter without a limit, that has no rollover and no packs.
+    /// A meter without a limit, rollover and packs.
     #[must_use]
     pub const fn unlimited(used: i64) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Balance {
     /// The rows of `user_id`.
     ///
     /// # Errors
-    /// When the database is not there, or the view is not as promised.
+    /// When the database does not answer, or the view has other columns.
     pub async fn load(pool: &PgPool, user_id: &str) -> Result<Balances> {
         Ok(Self::load_all(pool).await?.remove(user_id).unwrap_or_default())
     }
@@ -91,11 +91,11 @@ impl Balance {
     }
 }
 
-/// Checks that every balance is the sum of its ledger: rollover and purchased of all of it, used
-/// of the period that counts now.
+/// Checks that every balance is the sum of its ledger: `rollover` and `purchased` over all rows, `used` over
+/// the current period.
 ///
 /// # Errors
-/// When one is not; names the first of them.
+/// When a balance is not; the message names the first one.
 pub async fn every_balance_is_the_sum_of_its_ledger(pool: &PgPool) -> Result<()> {
     let wrong = sqlx::query_scalar(
         "WITH sums AS (
@@ -123,10 +123,10 @@ pub async fn every_balance_is_the_sum_of_its_ledger(pool: &PgPool) -> Result<()>
     Ok(())
 }
 
-/// A report that `user_id` used `amount` of `meter` at `time` (Unix time).
+/// A usage report: `user_id` used `amount` units of `meter` at `time` (Unix time).
 ///
 /// # Errors
-/// When there is no such time.
+/// When `time` is out of range.
 pub fn report(id: &str, user_id: &str, meter: &str, amount: i64, time: i64) -> Result<Value> {
     let time = OffsetDateTime::from_unix_timestamp(time)?.format(&Rfc3339)?;
     Ok(json!({
@@ -140,10 +140,10 @@ pub fn report(id: &str, user_id: &str, meter: &str, amount: i64, time: i64) -> R
     }))
 }
 
-/// The id under which a report of use is on record in `billing.events`.
+/// The id of a usage report in `billing.events`.
 ///
 /// # Errors
-/// When it is no report.
+/// When it is not a usage report.
 pub fn report_key(report: &Value) -> Result<String> {
     let text = |name| report[name].as_str().context("a report has a source and an id");
     Ok(format!("{} {}", text("source")?, text("id")?))

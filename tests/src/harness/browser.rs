@@ -1,5 +1,5 @@
-//! A real browser without a window: Chromium, driven through chromedriver by the `WebDriver`
-//! protocol, of which this is the part that tests need.
+//! A headless Chromium, controlled through chromedriver. Implements the part of the `WebDriver` protocol that
+//! the tests need.
 
 use crate::harness::ports::free_address;
 use crate::harness::process::fresh_folder;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 const START: Duration = Duration::from_secs(30);
-/// How `WebDriver` names an element.
+/// The key of an element's id (`WebDriver`: Elements).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A browser with one page.
@@ -22,22 +22,22 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 pub struct Browser {
     driver: Client,
     session: String,
-    /// axe-core, which finds what keeps people from using a page.
+    /// The script of axe-core, which finds accessibility errors.
     axe: String,
     profile: PathBuf,
     child: Child,
 }
 
-/// How a page is looked at.
+/// The colour scheme and the width of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sight {
+pub struct Viewport {
     /// `light` or `dark`.
     pub scheme: &'static str,
     /// In CSS pixels.
     pub width: u32,
 }
 
-impl Sight {
+impl Viewport {
     /// Both schemes, on a desktop and on a phone.
     pub const ALL: [Self; 4] = [
         Self::new("light", 1_280),
@@ -52,10 +52,10 @@ impl Sight {
 }
 
 impl Browser {
-    /// Gets what is missing and opens a browser that knows nothing of any other.
+    /// Starts a browser with an empty profile.
     ///
     /// # Errors
-    /// When there is none and none can be installed.
+    /// When Chromium, chromedriver or axe-core is not installed.
     pub async fn open(name: &str) -> Result<Self> {
         let [chromium, chromedriver] = installed("chromium")?;
         let [axe] = installed("axe")?;
@@ -121,7 +121,7 @@ impl Browser {
         self.ask(method, &path, &body).await
     }
 
-    /// Goes to an address and waits until the page is there.
+    /// Opens an address, and waits until the page is loaded.
     ///
     /// # Errors
     /// When there is none.
@@ -130,10 +130,10 @@ impl Browser {
         Ok(())
     }
 
-    /// The path of the page that is shown, with its query.
+    /// The path of the current page, with its query.
     ///
     /// # Errors
-    /// When the browser is gone.
+    /// When the browser has ended.
     pub async fn path(&self) -> Result<String> {
         let path = self.run("return location.pathname + location.search").await?;
         Ok(path.as_str().unwrap_or_default().to_owned())
@@ -142,7 +142,7 @@ impl Browser {
     /// Runs the body of a function in the page.
     ///
     /// # Errors
-    /// What it throws.
+    /// The error that it throws.
     pub async fn run(&self, script: &str) -> Result<Value> {
         let body = json!({"script": script, "args": []});
         self.command(Method::POST, "/execute/sync", body).await
@@ -155,10 +155,10 @@ impl Browser {
         Ok(found[ELEMENT].as_str().context("not an element")?.to_owned())
     }
 
-    /// Clicks what a CSS selector finds first.
+    /// Clicks the first element of a CSS selector.
     ///
     /// # Errors
-    /// When there is no such thing, or something lies over it.
+    /// When there is no such element, or another one covers it.
     pub async fn click(&self, selector: &str) -> Result<()> {
         let element = self.element("css selector", selector).await?;
         self.command(Method::POST, &format!("/element/{element}/click"), json!({}))
@@ -177,10 +177,10 @@ impl Browser {
         Ok(())
     }
 
-    /// Types `keys` into what a CSS selector finds first.
+    /// Types `keys` into the first element of a CSS selector.
     ///
     /// # Errors
-    /// When there is no such thing, or nothing can be typed there.
+    /// When there is no such element, or it accepts no text.
     pub async fn type_into(&self, selector: &str, keys: &str) -> Result<()> {
         let element = self.element("css selector", selector).await?;
         let path = format!("/element/{element}/value");
@@ -188,10 +188,10 @@ impl Browser {
         Ok(())
     }
 
-    /// The text of the page that people see.
+    /// The visible text of the page.
     ///
     /// # Errors
-    /// When the browser is gone.
+    /// When the browser has ended.
     pub async fn text(&self) -> Result<String> {
         let element = self.element("css selector", "main").await?;
         let path = format!("/element/{element}/text");
@@ -204,20 +204,20 @@ impl Browser {
         self.command(Method::POST, "/goog/cdp/execute", body).await
     }
 
-    /// Looks at pages in another way from now on.
+    /// Changes the colour scheme and the width.
     ///
     /// # Errors
-    /// When the browser is gone.
-    pub async fn look(&self, sight: Sight) -> Result<()> {
-        let scheme = json!({"features": [{"name": "prefers-color-scheme", "value": sight.scheme}]});
+    /// When the browser has ended.
+    pub async fn look(&self, viewport: Viewport) -> Result<()> {
+        let scheme = json!({"features": [{"name": "prefers-color-scheme", "value": viewport.scheme}]});
         self.devtools("Emulation.setEmulatedMedia", scheme).await?;
-        let is_phone = sight.width < 600;
-        let screen = json!({"width": sight.width, "height": 844, "deviceScaleFactor": 1, "mobile": is_phone});
+        let is_phone = viewport.width < 600;
+        let screen = json!({"width": viewport.width, "height": 844, "deviceScaleFactor": 1, "mobile": is_phone});
         self.devtools("Emulation.setDeviceMetricsOverride", screen).await?;
         Ok(())
     }
 
-    /// A picture of the whole page, as PNG.
+    /// Writes a screenshot of the whole page, as PNG.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -229,7 +229,7 @@ impl Browser {
         Ok(())
     }
 
-    /// What axe-core finds wrong with the page: of each violation its name, and where.
+    /// The accessibility errors that axe-core finds, each with its name and place.
     ///
     /// # Errors
     /// When it cannot run.
@@ -250,7 +250,7 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// Chromium is not chromedriver's to the end: it must be asked to close.
+    /// Killing chromedriver would leave Chromium running, so Chromium is closed first.
     fn drop(&mut self) {
         let (driver, path) = (self.driver.clone(), format!("/session/{}", self.session));
         let closing = std::thread::spawn(move || -> Result<()> {
@@ -259,7 +259,7 @@ impl Drop for Browser {
             runtime.block_on(async { tokio::time::timeout(START, close).await })??;
             Ok(())
         });
-        // One that does not close has crashed, and is gone.
+        // A browser that does not close has crashed.
         let _closed = closing.join();
         let _ended = self.child.start_kill();
         let _removed = std::fs::remove_dir_all(&self.profile);
@@ -267,18 +267,18 @@ impl Drop for Browser {
     }
 }
 
-/// Reads base64 (RFC 4648), which is how pictures travel in JSON.
+/// Decodes base64 (RFC 4648), the form of screenshots in JSON.
 fn base64(text: &str) -> Result<Vec<u8>> {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut held, mut bits) = (0_u32, 0);
+    let (mut buffer, mut bits) = (0_u32, 0);
     for letter in text.bytes().filter(|b| *b != b'=') {
         let value = LETTERS.iter().position(|l| *l == letter).context("not base64")?;
-        held = (held << 6 | u32::try_from(value)?) & 0xffff;
+        buffer = (buffer << 6 | u32::try_from(value)?) & 0xffff;
         bits += 6;
         if bits >= 8 {
             bits -= 8;
-            bytes.push(u8::try_from(held >> bits & 0xff)?);
+            bytes.push(u8::try_from(buffer >> bits & 0xff)?);
         }
     }
     Ok(bytes)

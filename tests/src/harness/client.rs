@@ -1,4 +1,4 @@
-//! An HTTP client with one kept-alive connection, as Stripe's senders have.
+//! An HTTP client with one keep-alive connection, like Stripe's senders.
 
 use crate::fixtures::Event;
 use crate::harness::{USAGE_TOKEN, sign, unix_now};
@@ -14,13 +14,13 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-/// The longest that any answer may take before the client gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the client waits for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The answer to a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Such as 200.
+    /// The status, such as 200.
     pub status: StatusCode,
     /// All headers.
     pub headers: HeaderMap,
@@ -28,8 +28,7 @@ pub struct Answer {
     pub body: String,
 }
 
-/// A client of one server. Requests of one client follow each other on one connection; its
-/// clones connect for themselves.
+/// A client of one server. Its requests use one connection, one after the other. Each clone has its own.
 #[derive(Debug)]
 pub struct Client {
     server: SocketAddr,
@@ -44,7 +43,7 @@ impl Clone for Client {
 }
 
 impl Client {
-    /// A client of `server` that signs with `secret`. It connects with its first request.
+    /// A client of `server` that signs with `secret`. It connects at its first request.
     #[must_use]
     pub fn new(server: SocketAddr, secret: &str) -> Self {
         Self {
@@ -54,7 +53,7 @@ impl Client {
         }
     }
 
-    /// Whom it talks to.
+    /// The address of the server.
     #[must_use]
     pub const fn server(&self) -> SocketAddr {
         self.server
@@ -90,7 +89,7 @@ impl Client {
             .await
     }
 
-    /// Posts reports of use: an array as a batch, anything else as one event.
+    /// Posts usage reports: an array as a batch, anything else as one event.
     ///
     /// # Errors
     /// When no answer comes.
@@ -103,7 +102,7 @@ impl Client {
         self.post_usage_raw(content_type, reports.to_string()).await
     }
 
-    /// Posts any `body` to the route of reports of use, with the right token.
+    /// Posts any `body` to the route of usage reports, with the right token.
     ///
     /// # Errors
     /// When no answer comes.
@@ -134,13 +133,13 @@ impl Client {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body))?;
-        let answer = tokio::time::timeout(PATIENCE, self.exchange(request)).await;
-        answer.with_context(|| format!("{} gave no answer in {PATIENCE:?}", self.server))?
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(request)).await;
+        answer.with_context(|| format!("{} gave no answer in {ANSWER_TIMEOUT:?}", self.server))?
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer> {
         let mut slot = self.connection.lock().await;
-        // Taken out, so that a connection whose exchange fails or is cancelled is not used again.
+        // Taken out, so that a connection with a failed or cancelled request is not used again.
         let open = match slot.take() {
             Some(mut open) => open.ready().await.is_ok().then_some(open),
             None => None,
@@ -162,7 +161,7 @@ impl Client {
 }
 
 impl Answer {
-    /// Nothing, if it is a 200.
+    /// Checks that the status is 200.
     ///
     /// # Errors
     /// Names the status and the body otherwise.
@@ -173,7 +172,7 @@ impl Answer {
         Ok(())
     }
 
-    /// Nothing, if it is a 503 that says when to send the request again.
+    /// Checks that the status is 503, with `Retry-After`.
     ///
     /// # Errors
     /// Names the status and the body, or the header, otherwise.
@@ -191,7 +190,7 @@ async fn connect(server: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
     let stream = stream.with_context(|| format!("cannot connect to {server}"))?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // Its end, good or bad, shows at the sender's next use.
+    // The next request sees how it ended.
     tokio::spawn(connection);
     Ok(sender)
 }

@@ -1,14 +1,14 @@
-//! Being logged in to the worker's console.
+//! Login to the worker's console.
 
 use crate::harness::{Client, OPS_TOKEN};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use hyper::Method;
 
-/// Logs in with the right token; returns what the `Cookie` header must hold.
+/// Logs in with the right token; returns the value for the `Cookie` header.
 ///
 /// # Errors
-/// When it is not let in.
+/// When the login fails.
 pub async fn console_session(client: &Client) -> Result<String> {
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     let body = Bytes::from(format!("operator=Tester&token={OPS_TOKEN}"));

@@ -1,4 +1,4 @@
-//! What the pair promises to applications: rows of `billing.entitlements` and `billing.events`.
+//! Reads rows of `billing.entitlements` and `billing.events`, the views for applications.
 
 use anyhow::Result;
 use sqlx::postgres::{PgPool, PgRow};
@@ -67,12 +67,12 @@ impl Entitlement {
     /// The row of `user_id`, if there is one.
     ///
     /// # Errors
-    /// When the database is not there, or the view is not as promised.
+    /// When the database does not answer, or the view has other columns.
     pub async fn load(pool: &PgPool, user_id: &str) -> Result<Option<Self>> {
         Ok(Self::load_all(pool, &[user_id]).await?.remove(user_id))
     }
 
-    /// The rows of `users`, by user id, as far as there are such.
+    /// The existing rows of `users`, by user id.
     ///
     /// # Errors
     /// As [`Entitlement::load`].
@@ -81,7 +81,7 @@ impl Entitlement {
         Ok(rows.into_iter().map(|row| (row.user_id.clone(), row)).collect())
     }
 
-    /// Name and value of each column, as a person reads them.
+    /// The name and the value of each column, for people.
     #[must_use]
     pub fn columns(&self) -> Vec<(&'static str, String)> {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
@@ -108,7 +108,7 @@ impl Entitlement {
         ]
     }
 
-    /// The columns in which `other` differs: `column: ours, not theirs`.
+    /// The columns in which `other` differs, as `column: OURS, not THEIRS`.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let pairs = self.columns().into_iter().zip(other.columns());
@@ -127,19 +127,19 @@ fn instant(unix: i64) -> String {
     }
 }
 
-/// What `billing.events` says of an event.
+/// A row of `billing.events`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// `applied`, `ignored` or `dead`.
     pub outcome: String,
-    /// Why, if it is not applied.
+    /// The reason, if it is not applied.
     pub reason: Option<String>,
 }
 
-/// What `billing.events` says of the events `ids`, in their order; `None` for one not there.
+/// The rows of the events `ids` in `billing.events`, in their order; `None` for a missing one.
 ///
 /// # Errors
-/// When the database is not there, or the view is not as promised.
+/// When the database does not answer, or the view has other columns.
 pub async fn recorded(pool: &PgPool, ids: &[String]) -> Result<Vec<Option<Recorded>>> {
     let rows = sqlx::query(
         "SELECT e.outcome, e.reason \

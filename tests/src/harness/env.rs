@@ -1,4 +1,4 @@
-//! A database and queues that belong to one test.
+//! A database and queues for one test.
 
 use crate::harness::process::{fresh_folder, repository};
 use crate::harness::{Queues, SECRET, unix_now};
@@ -49,7 +49,7 @@ impl Servers {
     }
 }
 
-/// A database and a namespace of queues, empty at first.
+/// A database and a namespace of queues; both are empty at first.
 #[derive(Debug)]
 pub struct TestEnv {
     servers: Servers,
@@ -58,12 +58,12 @@ pub struct TestEnv {
     pool: PgPool,
     logs: PathBuf,
     further: BTreeMap<String, String>,
-    /// The database to drop at the end; none if it was there before.
+    /// The database to drop at the end; `None` if it existed before.
     own_database: Option<String>,
 }
 
 impl TestEnv {
-    /// Makes both for the test `name`, on the servers of the environment.
+    /// Creates both for the test `name`, on the servers of the environment.
     ///
     /// # Errors
     /// When the database server refuses.
@@ -71,7 +71,7 @@ impl TestEnv {
         Self::on(Servers::from_env()?, name).await
     }
 
-    /// Makes both for the test `name`, on `servers`.
+    /// Creates both for the test `name`, on `servers`.
     ///
     /// # Errors
     /// When the database server refuses.
@@ -90,10 +90,10 @@ impl TestEnv {
         })
     }
 
-    /// Takes the database and the namespace that are there, and leaves them there.
+    /// Uses an existing database and namespace, and does not drop them.
     ///
     /// # Errors
-    /// When the URL of the database is none.
+    /// When the URL of the database is invalid.
     pub fn given(servers: Servers, namespace: &str, logs: &Path) -> Result<Self> {
         fresh_folder(logs)?;
         Ok(Self {
@@ -107,14 +107,14 @@ impl TestEnv {
         })
     }
 
-    /// With a further setting of both processes, such as `RETRY_DELAYS`.
+    /// Adds a setting of both processes, such as `RETRY_DELAYS`.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.further.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Connections to the database.
+    /// The connection pool of the database.
     #[must_use]
     pub const fn pool(&self) -> &PgPool {
         &self.pool
@@ -138,13 +138,13 @@ impl TestEnv {
         &self.namespace
     }
 
-    /// Where its processes log.
+    /// The folder of the processes' logs.
     #[must_use]
     pub fn logs(&self) -> &Path {
         &self.logs
     }
 
-    /// A look at its queues.
+    /// A connection that inspects its queues.
     ///
     /// # Errors
     /// When the broker is not there.
@@ -173,7 +173,7 @@ impl TestEnv {
     /// The names of its queues.
     ///
     /// # Panics
-    /// If `RETRY_DELAYS` was set to what is none.
+    /// If `RETRY_DELAYS` is invalid.
     #[must_use]
     pub fn topology(&self) -> Topology {
         let settings = self.settings();
@@ -192,15 +192,15 @@ impl TestEnv {
 }
 
 impl Drop for TestEnv {
-    /// Drops the database and the queues, also after a failure. What cannot be dropped, for
-    /// its server is gone, is named and left.
+    /// Drops the database and the queues, also after a failure. Prints the names of those that could not be
+    /// dropped because their server is down.
     #[expect(clippy::print_stderr, reason = "the developer must remove what a test could not")]
     fn drop(&mut self) {
         let Some(database) = self.own_database.take() else {
             return;
         };
         let (servers, topology) = (self.servers.clone(), self.topology());
-        // The test's own runtime cannot be waited for from within itself.
+        // A runtime cannot block on itself, so another thread has its own.
         let cleaning = std::thread::spawn(move || -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let clean = Self::clean(&servers, topology, &database);
@@ -222,8 +222,7 @@ fn pool(url: &str) -> Result<PgPool> {
         .context("DATABASE_URL is no URL of PostgreSQL")
 }
 
-/// Not `WITH (FORCE)`: that is refused while PostgreSQL's own autovacuum is at work there, which
-/// a plain `DROP` ends.
+/// Without `WITH (FORCE)`, which fails while autovacuum works there. A plain `DROP` ends autovacuum.
 async fn drop_database(servers: &Servers, database: &str) -> Result<()> {
     let end_sessions = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND usename = current_user"
@@ -235,7 +234,7 @@ async fn drop_database(servers: &Servers, database: &str) -> Result<()> {
 async fn administer(servers: &Servers, statement: &str) -> Result<()> {
     let connection = PgConnection::connect(&servers.database_url).await;
     let mut connection = connection.context("cannot reach the server of DATABASE_URL")?;
-    // The names in it are made of letters that we chose, and cannot be bound.
+    // Names cannot be bound as parameters; these are made of safe letters.
     let done = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
         .execute(&mut connection)
         .await;
@@ -249,7 +248,7 @@ fn logs(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// What no other run has: the second, the process, and a count within it.
+/// A text that no other run has: the second, the process id, and a count.
 fn unique() -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static COUNT: AtomicU32 = AtomicU32::new(0);

@@ -1,4 +1,4 @@
-//! Servers that a test may break.
+//! Servers that a test can break.
 
 use crate::harness::{Servers, repository, wait_for};
 use anyhow::{Context, Result, ensure};
@@ -9,12 +9,12 @@ use sqlx::{Connection as _, PgConnection};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to come back.
+/// How long a server may take to recover.
 const HEALING: Duration = Duration::from_mins(1);
-/// How long one look may take.
+/// How long one probe may take.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// A broker and a database of one test's own, started and broken by `deploy/local/servers.py`.
+/// A broker and a database for one test, controlled by `deploy/local/servers.py`.
 #[derive(Debug)]
 pub struct OwnServers {
     name: String,
@@ -22,12 +22,12 @@ pub struct OwnServers {
 }
 
 impl OwnServers {
-    /// Starts both under `name`, empty and in their first state.
+    /// Starts both under `name`, empty.
     ///
     /// # Errors
     /// When they do not come up.
     pub async fn up(name: &str) -> Result<Self> {
-        // What a run that was killed may have left.
+        // A killed run may have left servers.
         control(&["stop", "--wipe", "--name", name]).await?;
         let printed = control(&["up", "--name", name]).await?;
         let value = |key: &str| {
@@ -54,27 +54,25 @@ impl OwnServers {
         &self.servers
     }
 
-    /// Does to the broker what `action` says: `["stop"]`, `["start"]`, `["kill"]`, or
-    /// `["ctl", …]` for a command of `rabbitmqctl`.
+    /// Runs an action on the broker: `["stop"]`, `["start"]`, `["kill"]`, or `["ctl", …]` for a command of
+    /// `rabbitmqctl`.
     ///
     /// # Errors
-    /// When it cannot be done.
+    /// When the action fails.
     pub async fn broker(&self, action: &[&str]) -> Result<String> {
         self.act("broker", action).await
     }
 
-    /// Does to the database what `action` says: `["stop"]`, `["start"]`, `["kill"]`,
-    /// `["pause"]` or `["resume"]`.
+    /// Runs an action on the database: `["stop"]`, `["start"]`, `["kill"]`, `["pause"]` or `["resume"]`.
     ///
     /// # Errors
-    /// When it cannot be done.
+    /// When the action fails.
     pub async fn database(&self, action: &[&str]) -> Result<String> {
         self.act("database", action).await
     }
 
-    /// Waits until the broker is of use again: a client of our own has a message confirmed that it
-    /// published, over a connection of its own, to a queue of the kind that the pair uses.
-    /// Returns when that was.
+    /// Waits until the broker works again: it confirms a message on a new connection, to a queue of the same kind
+    /// as the pair's. Returns the time of that.
     ///
     /// # Errors
     /// When that takes more than a minute.
@@ -87,8 +85,7 @@ impl OwnServers {
         Ok(Instant::now())
     }
 
-    /// Waits until the database is of use again: it has committed what a client of our own wrote
-    /// over a connection of its own. Returns when that was.
+    /// Waits until the database works again: it commits a write on a new connection. Returns the time of that.
     ///
     /// # Errors
     /// When that takes more than a minute.

@@ -1,11 +1,11 @@
-//! What `make install-tests` has installed. A test never installs anything.
+//! Finds tools that `make install-tests` installs. A test never installs anything.
 
 use crate::harness::repository;
 use anyhow::{Result, bail, ensure};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// The `N` paths of the tool `name` of `deploy/local/wanted.py`. It takes a fraction of a second.
+/// The `N` paths of the tool `name` in `deploy/local/wanted.py`.
 ///
 /// # Errors
 /// When it is not installed; the message says which make target installs it.

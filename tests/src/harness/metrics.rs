@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Metrics(BTreeMap<String, i64>);
 
 impl Metrics {
-    /// Reads `text`. Values lose their fraction, for counts have none; sums of seconds do.
+    /// Parses `text`. Values lose their fraction: counts have none, sums of seconds are rounded down.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -19,7 +19,7 @@ impl Metrics {
         Self(samples.collect())
     }
 
-    /// The sample printed exactly as `series`; 0 if there is none, as a counter not yet counted.
+    /// The value of `series`, written exactly like this; 0 if there is none.
     #[must_use]
     pub fn get(&self, series: &str) -> i64 {
         self.0.get(series).copied().unwrap_or_default()

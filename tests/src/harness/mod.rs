@@ -1,7 +1,7 @@
-//! The pair of ingest and worker as real processes, on real servers, with a database and queues of its own.
+//! Runs ingest and worker (a pair) as real processes on real servers, with their own database and queues.
 //!
 //! A test makes a [`TestEnv`], starts a [`Pair`] in it, talks to it through a [`Client`],
-//! and waits with [`eventually`]. Everything it started or made is gone when it ends.
+//! and waits with [`eventually`]. When the test ends, everything that it started or created is removed.
 
 mod balance;
 mod browser;
@@ -21,7 +21,7 @@ mod queues;
 mod signature;
 
 pub use balance::{Balance, Balances, every_balance_is_the_sum_of_its_ledger, report, report_key};
-pub use browser::{Browser, Sight};
+pub use browser::{Browser, Viewport};
 pub use client::{Answer, Client};
 pub use console::console_session;
 pub use entitlement::{Entitlement, Recorded, recorded};
@@ -37,9 +37,9 @@ pub use prometheus::{Prometheus, Promtool};
 pub use queues::{Queues, header};
 pub use signature::{sign, unix_now};
 
-/// The token of `POST /v1/usage` of every test.
+/// The token for `POST /v1/usage` in all tests.
 pub const USAGE_TOKEN: &str = "usage-tollbridge-tests-0123456789";
-/// The token of the console of every test that has one.
+/// The token for the console in all tests.
 pub const OPS_TOKEN: &str = "ops-tollbridge-tests-0123456789";
-/// The webhook secret of every test.
+/// The webhook secret in all tests.
 pub const SECRET: &str = "whsec_tollbridge_tests_0123456789";

@@ -1,4 +1,4 @@
-//! `ingest` and `worker`, started together.
+//! Starts `ingest` and workers together.
 
 use crate::harness::ports::free_address;
 use crate::harness::{Client, Process, SECRET, TestEnv, USAGE_TOKEN, eventually};
@@ -7,10 +7,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long the workers may take to settle what is queued.
+/// How long the workers may take to settle all queued deliveries.
 const SETTLING: Duration = Duration::from_mins(1);
 
-/// How a pair is to be started.
+/// The settings and the number of workers of a pair.
 #[derive(Clone, Debug)]
 pub struct Setup {
     workers: usize,
@@ -20,7 +20,7 @@ pub struct Setup {
 }
 
 impl Default for Setup {
-    /// One of each, with reports of use on, and the defaults of all further settings.
+    /// One ingest with usage reports and one worker, with default settings.
     fn default() -> Self {
         Self {
             workers: 1,
@@ -32,28 +32,28 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// With so many workers; [`Pair::add_worker`] starts more.
+    /// Sets the number of workers. [`Pair::add_worker`] starts more.
     #[must_use]
     pub const fn workers(mut self, count: usize) -> Self {
         self.workers = count;
         self
     }
 
-    /// With a further setting of `ingest`.
+    /// Adds a setting of `ingest`.
     #[must_use]
     pub fn ingest(mut self, name: &str, value: &str) -> Self {
         self.ingest.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// With a further setting of every worker.
+    /// Adds a setting of every worker.
     #[must_use]
     pub fn worker(mut self, name: &str, value: &str) -> Self {
         self.worker.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// With processes that outlive us.
+    /// Lets the processes run on after this program.
     #[must_use]
     pub const fn detached(mut self) -> Self {
         self.detached = true;
@@ -64,15 +64,15 @@ impl Setup {
 /// The running pair.
 #[derive(Debug)]
 pub struct Pair {
-    /// The process that takes webhooks.
+    /// The `ingest` process.
     pub ingest: Process,
-    /// The processes that apply them.
+    /// The worker processes.
     pub workers: Vec<Process>,
     /// A client of the public listener, which signs with [`SECRET`].
     pub client: Client,
-    /// A worker that does not run, for `worker migrate` and the operator's commands.
+    /// A worker that is not started, for `worker migrate` and the operator's commands.
     operator: Process,
-    /// The settings of every worker, and whether it outlives this program.
+    /// The settings of every worker, and whether it runs on after this program.
     worker: (BTreeMap<String, String>, bool),
     logs: std::path::PathBuf,
 }
@@ -115,7 +115,7 @@ impl Pair {
             logs,
         };
         if let Err(error) = pair.start_all(setup.workers).await {
-            // Even those that were to outlive us: half a pair is of no use to anybody.
+            // Detached processes too: half a pair is of no use.
             pair.kill_all().await;
             return Err(error);
         }
@@ -135,7 +135,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Kills every process on the spot; those that do not run are left as they are.
+    /// Kills all running processes.
     pub async fn kill_all(&mut self) {
         for process in std::iter::once(&mut self.ingest).chain(&mut self.workers) {
             let _not_running = process.kill_9().await;
@@ -169,11 +169,10 @@ impl Pair {
         self.workers.last_mut().context("just pushed")
     }
 
-    /// Runs a command of the operator's, such as `dead-letters list --json`, and returns what
-    /// it printed.
+    /// Runs an operator's command, such as `dead-letters list --json`; returns its output.
     ///
     /// # Errors
-    /// When it fails; the message has what it wrote to standard error.
+    /// When it fails; the message has its standard error.
     pub async fn operate(&self, arguments: &[&str]) -> Result<String> {
         self.operator.run(arguments).await
     }
@@ -188,7 +187,7 @@ impl Pair {
         Ok(serde_json::from_str(&self.operate(&arguments).await?)?)
     }
 
-    /// Waits until the workers have settled exactly so many deliveries since they started, duplicates too.
+    /// Waits until the workers have settled exactly so many deliveries since their start, with duplicates.
     ///
     /// # Panics
     /// When that takes more than a minute.
@@ -201,7 +200,7 @@ impl Pair {
         .await;
     }
 
-    /// How many deliveries the workers have settled since they started, duplicates too.
+    /// The number of deliveries that the workers have settled since their start, with duplicates.
     ///
     /// # Errors
     /// When one does not answer.

@@ -1,15 +1,15 @@
-//! Waiting for a condition instead of for a time.
+//! Waits for a condition.
 
 use anyhow::{Result, anyhow};
 use std::time::{Duration, Instant};
 
-/// How long to pause between two looks.
+/// The pause between two probes.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Looks with `probe` until it returns `Ok`, at most for `deadline`.
+/// Calls `probe` until it returns `Ok`, at most for `deadline`.
 ///
 /// # Errors
-/// When the time is over: names `what`, and the last error of `probe`.
+/// When the time is over; the message has `what` and the last error of `probe`.
 pub async fn wait_for<T, P>(deadline: Duration, what: &str, mut probe: P) -> Result<T>
 where
     P: AsyncFnMut() -> Result<T>,

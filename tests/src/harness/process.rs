@@ -1,4 +1,4 @@
-//! One of our binaries as a child process.
+//! Runs one of our binaries as a child process.
 
 use crate::harness::ports::free_address;
 use crate::harness::{Answer, Client, Metrics, wait_for};
@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 /// How long a process may take to become ready.
 const START: Duration = Duration::from_secs(30);
 
-/// A running (or stopped, or killed) binary, started with the same settings each time.
+/// A binary that can be started several times with the same settings.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -28,8 +28,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Describes a process: `name` for messages and the log in `logs`, settings its whole
-    /// environment beside `PATH` and `HOME`. It gets a private listener of its own.
+    /// Describes a process. `name` is for messages and for its log in the folder `logs`. Its environment has the
+    /// settings, `PATH` and `HOME`. It gets its own private listener.
     ///
     /// # Errors
     /// When no port is free.
@@ -57,7 +57,7 @@ impl Process {
         })
     }
 
-    /// Lets it outlive us, in a process group of its own.
+    /// Lets it run on after this program, in its own process group.
     pub fn detach(&mut self) {
         self.detached = true;
     }
@@ -82,7 +82,7 @@ impl Process {
         Ok(())
     }
 
-    /// The binary with its settings and other `arguments`, as an operator would call it.
+    /// The binary with its settings and `arguments`, as an operator would call it.
     ///
     /// # Errors
     /// When the binary is not there.
@@ -98,10 +98,10 @@ impl Process {
         Ok(command)
     }
 
-    /// Runs the binary with other `arguments` to its end, and returns what it printed.
+    /// Runs the binary with `arguments` to its end; returns its output.
     ///
     /// # Errors
-    /// When it fails; the message has what it wrote to standard error.
+    /// When it fails; the message has its standard error.
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
         let output = self.command(arguments)?.output().await?;
         ensure!(
@@ -115,7 +115,7 @@ impl Process {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Waits until `/readyz` says 200.
+    /// Waits until `/readyz` answers 200.
     ///
     /// # Errors
     /// When it ends before that, or the time is over; the message has the end of its log.
@@ -166,7 +166,7 @@ impl Process {
         Ok(status)
     }
 
-    /// Kills it on the spot, as `kill -9` does.
+    /// Kills it with SIGKILL.
     ///
     /// # Errors
     /// When it does not run.
@@ -185,13 +185,13 @@ impl Process {
         self.ready().await
     }
 
-    /// A client of its private listener: `/healthz`, `/readyz`, `/metrics`.
+    /// A client of its private listener with `/healthz`, `/readyz` and `/metrics`.
     #[must_use]
     pub const fn ops(&self) -> &Client {
         &self.ops
     }
 
-    /// What `/metrics` counts now.
+    /// The present values of `/metrics`.
     ///
     /// # Errors
     /// When it does not answer.
@@ -200,7 +200,7 @@ impl Process {
         Ok(Metrics::parse(&body))
     }
 
-    /// All that it logged, over all its starts.
+    /// Its whole log, over all starts.
     #[must_use]
     pub fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
@@ -227,17 +227,17 @@ impl Drop for Process {
 /// The repository's root.
 ///
 /// # Panics
-/// Never: the crate lies in a folder of it.
+/// Never: the crate is in a folder of the repository.
 #[must_use]
 pub fn repository() -> &'static Path {
     let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_root.parent().expect("the crate lies in the repository")
 }
 
-/// The path of one of our binaries, built with the profile that we were built with.
+/// The path of one of our binaries, of the same build profile as this program.
 fn built(binary: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    // target/<profile>/demo, or target/<profile>/deps/story-1a2b3c
+    // target/<profile>/demo, or target/<profile>/deps/pair-1a2b3c
     let mut folders = own.ancestors().skip(1).take(2);
     let found = folders.find_map(|folder| Some(folder.join(binary)).filter(|path| path.is_file()));
     found.with_context(|| format!("no binary `{binary}` near {}: build first: make test", own.display()))

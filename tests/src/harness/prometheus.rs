@@ -1,4 +1,4 @@
-//! A real Prometheus, with the rules that we ship.
+//! A real Prometheus with the shipped rules.
 
 use crate::harness::ports::free_address;
 use crate::harness::process::fresh_folder;
@@ -31,10 +31,10 @@ impl Promtool {
         Ok(Self { prometheus, promtool })
     }
 
-    /// Runs `promtool` with `arguments`, `input` on its standard input; it must have nothing to say against it.
+    /// Runs `promtool` with `arguments` and `input` on its standard input.
     ///
     /// # Errors
-    /// When it does; the message has what it says.
+    /// When it finds an error; the message has its output.
     pub async fn run(&self, arguments: &[&str], input: &str) -> Result<()> {
         let file = tempfile(&format!("promtool-{}", arguments.concat().replace(['/', '.'], "-")))?;
         fs::write(&file, input)?;
@@ -42,14 +42,14 @@ impl Promtool {
         promtool.args(arguments).stdin(File::open(&file)?).kill_on_drop(true);
         let output = promtool.output().await?;
         fs::remove_file(file)?;
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        ensure!(output.status.success(), "promtool {arguments:?}: {said}");
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        ensure!(output.status.success(), "promtool {arguments:?}: {printed}");
         Ok(())
     }
 }
 
-/// The shipped alerts and rules, scraped from a running pair every second; ended with the value.
+/// A Prometheus with the shipped rules that scrapes a pair every second. Dropping the value ends it.
 #[derive(Debug)]
 pub struct Prometheus {
     client: Client,
@@ -59,8 +59,8 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it in a folder of its own, `name`, to watch `pair` by the shipped rules. What they
-    /// wait for is cut to two seconds, since the unit tests of the rules have seen to the rest.
+    /// Starts it in its own folder `name`, with `pair` as its targets. The waiting time (`for`) of all alerts
+    /// is two seconds; unit tests of the rules check the real ones.
     ///
     /// # Errors
     /// When it does not come up.
@@ -70,10 +70,10 @@ impl Prometheus {
         let shipped = repository().join("deploy/prometheus");
         fs::copy(shipped.join("rules.yml"), folder.join("rules.yml"))?;
         let alerts = fs::read_to_string(shipped.join("alerts.yml"))?;
-        fs::write(folder.join("alerts.yml"), hasty(&alerts)?)?;
+        fs::write(folder.join("alerts.yml"), with_short_waits(&alerts)?)?;
         let workers: Vec<SocketAddr> = pair.workers.iter().map(|w| w.ops().server()).collect();
         let config = fs::read_to_string(shipped.join("prometheus.yml"))?;
-        let config = aimed(&config, pair.ingest.ops().server(), &workers)?;
+        let config = with_targets(&config, pair.ingest.ops().server(), &workers)?;
         fs::write(folder.join("prometheus.yml"), config)?;
 
         let address = free_address()?;
@@ -99,10 +99,10 @@ impl Prometheus {
         Ok(prometheus)
     }
 
-    /// What `/api/v1/{path}` answers.
+    /// The answer of `/api/v1/{path}`.
     ///
     /// # Errors
-    /// When it says that it failed.
+    /// When the answer is an error.
     pub async fn api(&self, path: &str) -> Result<Value> {
         let answer = self.client.get(&format!("/api/v1/{path}")).await?;
         let mut body: Value = serde_json::from_str(&answer.body)?;
@@ -110,10 +110,10 @@ impl Prometheus {
         Ok(body["data"].take())
     }
 
-    /// The states of an alert, such as `firing`, one for each set of its labels; none while all is well.
+    /// The states of an alert, such as `firing`, one for each set of labels; empty if the alert is inactive.
     ///
     /// # Errors
-    /// When it cannot be asked.
+    /// When it does not answer.
     pub async fn states(&self, alert: &str) -> Result<Vec<String>> {
         let alerts = self.api("alerts").await?;
         let alerts = alerts["alerts"].as_array().context("no alerts")?;
@@ -124,7 +124,7 @@ impl Prometheus {
     /// The values of `selector` now, one for each series.
     ///
     /// # Errors
-    /// When it cannot be asked.
+    /// When it does not answer.
     pub async fn values(&self, selector: &str) -> Result<Vec<f64>> {
         let found = self.api(&format!("query?query={selector}")).await?;
         let series = found["result"].as_array().context("no result")?;
@@ -144,8 +144,8 @@ impl Drop for Prometheus {
     }
 }
 
-/// The alerts, waiting no longer than two seconds.
-fn hasty(alerts: &str) -> Result<String> {
+/// The alerts with a waiting time of two seconds.
+fn with_short_waits(alerts: &str) -> Result<String> {
     let wait = |line: &str| match line.split_once("for: ") {
         Some((indent, _)) if indent.trim().is_empty() => format!("{indent}for: 2s"),
         _ => line.to_owned(),
@@ -155,8 +155,8 @@ fn hasty(alerts: &str) -> Result<String> {
     Ok(hasty.join("\n"))
 }
 
-/// The configuration with these targets, scraped every second, and no target for audits.
-fn aimed(config: &str, ingest: SocketAddr, workers: &[SocketAddr]) -> Result<String> {
+/// The configuration with these targets, scraped every second, and without a target for audits.
+fn with_targets(config: &str, ingest: SocketAddr, workers: &[SocketAddr]) -> Result<String> {
     let list = |addresses: &[SocketAddr]| {
         let quoted: Vec<String> = addresses.iter().map(|a| format!("\"{a}\"")).collect();
         quoted.join(", ")
@@ -176,7 +176,7 @@ fn aimed(config: &str, ingest: SocketAddr, workers: &[SocketAddr]) -> Result<Str
     Ok(aimed)
 }
 
-/// A path of our own below the system's folder for what is temporary.
+/// A new path in the system's folder for temporary files.
 fn tempfile(name: &str) -> Result<PathBuf> {
     let folder = std::env::temp_dir();
     ensure!(Path::new(&folder).is_dir(), "no {}", folder.display());

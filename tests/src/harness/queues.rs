@@ -1,4 +1,4 @@
-//! A look at the queues from outside of the pair.
+//! Inspects and changes queues from outside the pair.
 
 use crate::harness::wait_for;
 use anyhow::{Context, Result, ensure};
@@ -20,10 +20,10 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// Connects to look at the queues of `topology`.
+    /// Connects to the broker, for the queues of `topology`.
     ///
     /// # Errors
-    /// When the broker is not there.
+    /// When the broker does not answer.
     #[expect(
         clippy::disallowed_methods,
         reason = "a look from outside, that must not heal what it sees"
@@ -45,7 +45,7 @@ impl Queues {
         Ok(channel.close(200, "declared".into()).await?)
     }
 
-    /// How many messages wait, ready, in the queue `queue`.
+    /// The number of ready messages in `queue`.
     ///
     /// # Errors
     /// When there is no such queue.
@@ -53,7 +53,7 @@ impl Queues {
         Ok(i64::from(self.look(queue).await?.message_count()))
     }
 
-    /// How many consume from the queue `queue`.
+    /// The number of consumers of `queue`.
     ///
     /// # Errors
     /// When there is no such queue.
@@ -62,7 +62,7 @@ impl Queues {
     }
 
     async fn look(&self, queue: &str) -> Result<Queue> {
-        // A channel of its own, because a queue that is not there closes it.
+        // A new channel, because a missing queue closes the channel.
         let channel = self.connection.create_channel().await?;
         let passive = QueueDeclareOptions {
             passive: true,
@@ -75,18 +75,18 @@ impl Queues {
         Ok(declared)
     }
 
-    /// Puts `body` onto the queue `queue`, and waits for the confirm.
+    /// Publishes `body` to `queue`, and waits for the confirm.
     ///
     /// # Errors
-    /// When the broker does not take it.
+    /// When the broker does not confirm it.
     pub async fn publish(&self, queue: &str, properties: BasicProperties, body: &[u8]) -> Result<()> {
         self.publish_all(queue, [(properties, body)]).await
     }
 
-    /// Puts `messages` onto the queue `queue` one behind the other, and waits for all confirms.
+    /// Publishes `messages` to `queue` in order, and waits for all confirms.
     ///
     /// # Errors
-    /// When the broker does not take one.
+    /// When the broker does not confirm one.
     pub async fn publish_all<'a, M>(&self, queue: &str, messages: M) -> Result<()>
     where
         M: IntoIterator<Item = (BasicProperties, &'a [u8])>,
@@ -112,7 +112,7 @@ impl Queues {
         Ok(channel.close(200, "published".into()).await?)
     }
 
-    /// All messages of the queue `queue`, taken out.
+    /// Removes and returns all messages of `queue`.
     ///
     /// # Errors
     /// When there is no such queue.
@@ -127,10 +127,10 @@ impl Queues {
         Ok(taken)
     }
 
-    /// Takes the first message of the queue `queue` and gives it back, so many `times`.
+    /// Takes the first message of `queue` and returns it to the queue, `times` times.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no message.
     pub async fn return_first(&self, queue: &str, times: usize) -> Result<()> {
         let channel = self.connection.create_channel().await?;
         let give_back = BasicNackOptions {
@@ -147,7 +147,7 @@ impl Queues {
         Ok(channel.close(200, "returned".into()).await?)
     }
 
-    /// Empties the queue `queue`.
+    /// Empties `queue`.
     ///
     /// # Errors
     /// When there is no such queue.
@@ -157,10 +157,10 @@ impl Queues {
         Ok(channel.close(200, "purged".into()).await?)
     }
 
-    /// Deletes the queue `queue`, with all in it.
+    /// Deletes `queue` with its messages.
     ///
     /// # Errors
-    /// When the broker is not there.
+    /// When the broker does not answer.
     pub async fn delete(&self, queue: &str) -> Result<()> {
         let channel = self.connection.create_channel().await?;
         channel
@@ -172,7 +172,7 @@ impl Queues {
     /// Deletes every queue of the namespace.
     ///
     /// # Errors
-    /// When the broker is not there.
+    /// When the broker does not answer.
     pub async fn delete_all(&self) -> Result<()> {
         let channel = self.connection.create_channel().await?;
         for (name, _) in self.topology.queues() {
@@ -182,7 +182,7 @@ impl Queues {
     }
 }
 
-/// The header `name` of a message, as any RabbitMQ tool shows it.
+/// The header `name` of a message as text.
 #[must_use]
 pub fn header(message: &Delivery, name: &str) -> Option<String> {
     match message.properties.headers().as_ref()?.inner().get(name)? {

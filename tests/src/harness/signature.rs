@@ -1,4 +1,4 @@
-//! The sender's side of Stripe's webhook signatures.
+//! Signs webhooks as Stripe does.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -19,10 +19,10 @@ pub fn sign(secret: &str, timestamp: i64, body: &[u8]) -> String {
     format!("t={timestamp},v1={signature}")
 }
 
-/// The wall clock (Unix time).
+/// The present time (Unix time).
 ///
 /// # Panics
-/// If the clock stands before 1970.
+/// If the clock is before 1970.
 #[must_use]
 pub fn unix_now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);

@@ -1,137 +1,94 @@
-//! Acts: a subscription begins.
+//! Acts that begin a subscription.
 
-use crate::fixtures::{DAY, Invoice, Line, Period, Price, Session, Subscription};
-use crate::merchant::script::Affairs;
-use crate::merchant::{Failure, Script, Statement};
-
-/// Who names the user of a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// Its own metadata.
-    Metadata,
-    /// The metadata of its checkout session.
-    SessionMetadata,
-    /// The session's `client_reference_id`.
-    SessionReference,
-    /// Nobody but, maybe, another subscription of the same customer; its session names nobody.
-    Customer,
-    /// The same, and there is no session: it was made in the Dashboard.
-    Dashboard,
-}
-
-/// What the first period costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Terms {
-    /// The full price.
-    Full,
-    /// Nothing, by a coupon.
-    Coupon,
-    /// Nothing, in a trial of so many days.
-    Trial(i64),
-}
-
-/// What is bought.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// Stripe's id of a customer who is there, or `None` for a new one.
-    pub customer: Option<String>,
-    /// What is charged.
-    pub price: Price,
-    /// Who names the user.
-    pub link: Link,
-    /// What the first period costs.
-    pub terms: Terms,
-}
-
-impl Order {
-    /// A new customer pays `price`, and the subscription names the user.
-    #[must_use]
-    pub const fn new(price: Price) -> Self {
-        Self {
-            customer: None,
-            price,
-            link: Link::Metadata,
-            terms: Terms::Full,
-        }
-    }
-}
+use crate::fixtures::{DAY, Invoice, Line, Period, Session, Subscription};
+use crate::merchant::scripted_subscription::ScriptedSubscription;
+use crate::merchant::{CheckoutOrder, ExpectedSubscription, FirstPeriod, PaymentFailure, Script, UserLink};
 
 impl Script {
-    /// A checkout that succeeds, all within one second. Returns the subscription's number, by
-    /// which the other acts name it.
-    pub fn checkout(&mut self, order: &Order) -> usize {
-        let is_return = !self.affairs.is_empty();
-        let has_entitled = self.books.statements().iter().any(Statement::is_entitled);
+    /// A successful checkout; all events are of one second. Returns the subscription's number, which the
+    /// other acts take as `which`.
+    pub fn checkout(&mut self, order: &CheckoutOrder) -> usize {
+        let is_return = !self.subscriptions.is_empty();
+        let has_entitled = self
+            .expected
+            .subscriptions()
+            .iter()
+            .any(ExpectedSubscription::is_entitled);
         let (which, invoice) = self.open(order);
-        if !matches!(order.terms, Terms::Trial(_)) {
+        if !matches!(order.first_period, FirstPeriod::Trial(_)) {
             self.change_status(which, "active");
         }
         self.pay(which, invoice);
         self.complete_session(which);
-        let kind = match order.terms {
-            Terms::Full => "a checkout",
-            Terms::Coupon => "a checkout that a coupon pays",
-            Terms::Trial(_) => "a trial begins",
+        let kind = match order.first_period {
+            FirstPeriod::Full => "a checkout",
+            FirstPeriod::Coupon => "a checkout with a full discount",
+            FirstPeriod::Trial(_) => "a trial begins",
         };
         let parallel = match (has_entitled, is_return) {
-            (true, _) => "a subscription beside another",
+            (true, _) => "a second subscription at the same time",
             (false, true) => "a return with a new subscription",
             (false, false) => kind,
         };
-        let text = format!("#{which} checkout of {}, {:?}", order.price.lookup_key, order.terms);
-        self.act(&[kind, parallel, named(order.link)], &text);
+        let text = format!(
+            "#{which} checkout of {}, {:?}",
+            order.price.lookup_key, order.first_period
+        );
+        self.act(&[kind, parallel, link_act(order.link)], &text);
         which
     }
 
     /// A checkout whose first payment fails: the subscription stays incomplete.
-    pub fn checkout_unpaid(&mut self, order: &Order, failure: Failure) -> usize {
+    pub fn checkout_unpaid(&mut self, order: &CheckoutOrder, failure: PaymentFailure) -> usize {
         let (which, mut invoice) = self.open(order);
         invoice.status = "open";
-        self.tell(failure.kind(), &invoice);
-        self.books.statement_mut(which).failed(&invoice);
-        self.affairs[which].first = Some(invoice);
+        self.add_event(failure.kind(), &invoice);
+        self.expected.subscription_mut(which).invoice_failed(&invoice);
+        self.subscriptions[which].first = Some(invoice);
         let text = format!("#{which} checkout of {} stays incomplete", order.price.lookup_key);
         self.act(&["a checkout stays incomplete"], &text);
         which
     }
 
-    /// The first payment of an incomplete subscription succeeds after all.
+    /// The first payment of an incomplete subscription succeeds later.
     pub fn complete(&mut self, which: usize) {
-        if let Some(invoice) = self.affairs[which].first.take() {
+        if let Some(invoice) = self.subscriptions[which].first.take() {
             self.change_status(which, "active");
             self.pay(which, invoice);
             self.complete_session(which);
         }
-        let link = named(self.affairs[which].link);
+        let link = link_act(self.subscriptions[which].link);
         self.act(
             &["an incomplete checkout is paid later", link],
             &format!("#{which} becomes active"),
         );
     }
 
-    /// The first payment never came: 23 hours are over.
+    /// An incomplete subscription expires 23 hours after its start.
     pub fn expire(&mut self, which: usize) {
         self.change_status(which, "incomplete_expired");
-        let session = self.affairs[which].session.take();
-        // A session that names nobody, so that nobody needs to know whether it would count.
-        if let Some(mut session) = session.filter(|_| self.affairs[which].link == Link::Metadata) {
+        let session = self.subscriptions[which].session.take();
+        // Only a session that does not identify the user: the rules do not say if an expired one counts.
+        if let Some(mut session) = session
+            && self.subscriptions[which].link == UserLink::Metadata
+        {
             session.status = "expired";
             session.payment_status = "unpaid";
             session.subscription = None;
             session.invoice = None;
-            self.tell("checkout.session.expired", &session);
+            self.add_event("checkout.session.expired", &session);
         }
-        self.affairs[which].first = None;
+        self.subscriptions[which].first = None;
         self.act(&["an incomplete checkout expires"], &format!("#{which} expires"));
     }
 
-    /// The event `created` and the first invoice, which is neither paid nor failed yet.
-    fn open(&mut self, order: &Order) -> (usize, Invoice) {
-        let which = self.affairs.len();
+    /// Adds the event `created`, and makes the first invoice, which is still unpaid.
+    fn open(&mut self, order: &CheckoutOrder) -> (usize, Invoice) {
+        let which = self.subscriptions.len();
         let customer = order.customer.clone().unwrap_or_else(|| self.mint.id("cus"));
         let mut subscription = Subscription::new(&mut self.mint, &customer, order.price, self.clock);
         subscription.status = "incomplete";
-        if let Terms::Trial(days) = order.terms {
+        if let FirstPeriod::Trial(days) = order.first_period {
             subscription.status = "trialing";
             subscription.period = Period {
                 start: self.clock,
@@ -139,20 +96,20 @@ impl Script {
             };
             subscription.trial = Some(subscription.period);
         }
-        if order.link == Link::Metadata {
+        if order.link == UserLink::Metadata {
             subscription = subscription.of_user(self.user_id());
-            self.books.recognize(&customer);
+            self.expected.link_customer(&customer);
         }
         let mut line = Line::plan(&mut self.mint, order.price, subscription.period);
-        if order.terms != Terms::Full {
+        if order.first_period != FirstPeriod::Full {
             line.amount = 0;
         }
         let reason = "subscription_create";
         let invoice = Invoice::new(&mut self.mint, &subscription, reason, self.clock, vec![line]);
         subscription.latest_invoice = Some(invoice.id.clone());
-        self.tell("customer.subscription.created", &subscription);
+        self.add_event("customer.subscription.created", &subscription);
         let session = self.session(&subscription, order, invoice.total());
-        self.affairs.push(Affairs {
+        self.subscriptions.push(ScriptedSubscription {
             link: order.link,
             session,
             first: None,
@@ -162,11 +119,11 @@ impl Script {
             items: Vec::new(),
             before: subscription.clone(),
         });
-        self.books.open(subscription);
+        self.expected.add(subscription);
         (which, invoice)
     }
 
-    fn session(&mut self, subscription: &Subscription, order: &Order, total: i64) -> Option<Session> {
+    fn session(&mut self, subscription: &Subscription, order: &CheckoutOrder, total: i64) -> Option<Session> {
         let mut session = Session::of_subscription(&mut self.mint, subscription);
         session.amount_total = total;
         if total == 0 {
@@ -174,10 +131,10 @@ impl Script {
         }
         let user_id = self.user_id().to_owned();
         match order.link {
-            Link::Dashboard => return None,
-            Link::Metadata | Link::Customer => {}
-            Link::SessionReference => session.client_reference_id = Some(user_id),
-            Link::SessionMetadata => {
+            UserLink::Dashboard => return None,
+            UserLink::Metadata | UserLink::Customer => {}
+            UserLink::SessionReference => session.client_reference_id = Some(user_id),
+            UserLink::SessionMetadata => {
                 session.metadata.insert("user_id".to_owned(), user_id);
             }
         }
@@ -185,22 +142,25 @@ impl Script {
     }
 
     fn complete_session(&mut self, which: usize) {
-        if let Some(session) = self.affairs[which].session.take() {
-            self.tell("checkout.session.completed", &session);
+        if let Some(session) = self.subscriptions[which].session.take() {
+            self.add_event("checkout.session.completed", &session);
         }
-        if matches!(self.affairs[which].link, Link::SessionMetadata | Link::SessionReference) {
+        if matches!(
+            self.subscriptions[which].link,
+            UserLink::SessionMetadata | UserLink::SessionReference
+        ) {
             let customer = self.shown(which).customer.clone();
-            self.books.recognize(&customer);
+            self.expected.link_customer(&customer);
         }
     }
 }
 
-const fn named(link: Link) -> &'static str {
+const fn link_act(link: UserLink) -> &'static str {
     match link {
-        Link::Metadata => "the user is named by the subscription",
-        Link::SessionMetadata => "the user is named by the session's metadata",
-        Link::SessionReference => "the user is named by the session's reference",
-        Link::Customer => "the user is named by nobody but the customer",
-        Link::Dashboard => "a subscription without a session",
+        UserLink::Metadata => "the subscription identifies the user",
+        UserLink::SessionMetadata => "the session's metadata identifies the user",
+        UserLink::SessionReference => "the session's reference identifies the user",
+        UserLink::Customer => "only the customer identifies the user",
+        UserLink::Dashboard => "a subscription made in the Dashboard",
     }
 }

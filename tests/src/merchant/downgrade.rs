@@ -1,28 +1,27 @@
-//! Acts: a lower tier, the same tier at another price, and several changes within one second.
+//! Acts that lower the tier or change the price, and several changes within one second.
 
 use crate::fixtures::{Interval, Invoice, InvoiceItem, Line, Price, Subscription};
 use crate::merchant::upgrade::{repriced, share};
-use crate::merchant::{Script, Tier};
+use crate::merchant::{PaidTier, Script};
 
-/// What the customer gets back for the rest of the period.
+/// The credit for the rest of the period after a downgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credit {
-    /// Nothing (`proration_behavior: none`).
+pub enum DowngradeCredit {
+    /// No credit (`proration_behavior: none`).
     None,
-    /// A negative line on an invoice (`always_invoice`), so many seconds after the change, or
-    /// before it when negative; less than a minute either way.
+    /// A negative line on an invoice (`always_invoice`), at most a minute before or after the change.
     Invoice {
         /// Seconds.
         after: i64,
     },
-    /// A negative item for the next invoice (`create_prorations`); times as above.
+    /// A negative item for the next invoice (`create_prorations`), with the same delay.
     Item {
         /// Seconds.
         after: i64,
     },
 }
 
-impl Credit {
+impl DowngradeCredit {
     const fn after(self) -> i64 {
         match self {
             Self::None => 0,
@@ -33,129 +32,129 @@ impl Credit {
 
 /// One of several changes within a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum BurstStep {
     /// Another price of the same interval, without proration.
     Price(Price),
     /// The application notes something in the metadata.
     Note,
     /// A cancellation at the period's end.
     Cancel,
-    /// Its withdrawal.
+    /// The cancellation is withdrawn.
     Reactivate,
 }
 
-/// What a change of the price gives to tell of, but for the subscription.
-struct Papers {
+/// The items and the invoice of a price change.
+struct PriceChangeBilling {
     items: Vec<Line>,
     invoice: Option<Invoice>,
 }
 
 impl Script {
-    /// The subscription `which` changes to the lower `price` inside of its period. Where the
-    /// interval changes too, a new period starts and is paid for.
-    pub fn downgrade(&mut self, which: usize, price: Price, credit: Credit) {
+    /// The subscription `which` changes to the lower `price` within its period. Another interval starts a
+    /// new paid period.
+    pub fn downgrade(&mut self, which: usize, price: Price, credit: DowngradeCredit) {
         let old = self.shown(which).clone();
         let mut kinds = self.circumstances(which, price, credit);
-        let has_claim = self.statement(which).claim(self.clock).is_some();
-        let is_claimed = self.reprice(which, price, credit, true);
-        kinds.push(match (is_claimed, has_claim) {
+        let has_grace = self.expected_subscription(which).grace(self.clock).is_some();
+        let gives_grace = self.reprice(which, price, credit, true);
+        kinds.push(match (gives_grace, has_grace) {
             (false, _) => "a downgrade that gives no grace",
             (true, false) => "a downgrade that gives a grace",
             (true, true) => "a downgrade while a grace runs",
         });
         let text = format!(
-            "#{which} downgrade from {} to {}, credit {credit:?}, claimed: {is_claimed}",
+            "#{which} downgrade from {} to {}, credit {credit:?}, gives grace: {gives_grace}",
             old.price.lookup_key, price.lookup_key
         );
         self.act(&kinds, &text);
     }
 
     /// The subscription `which` changes to another price of the same tier.
-    pub fn switch(&mut self, which: usize, price: Price, credit: Credit) {
+    pub fn switch(&mut self, which: usize, price: Price, credit: DowngradeCredit) {
         self.reprice(which, price, credit, false);
         let text = format!("#{which} switch to {}, credit {credit:?}", price.lookup_key);
         self.act(&["another price of the same tier"], &text);
     }
 
-    /// The next period will be at the lower `price`.
+    /// The lower `price` is scheduled for the next period.
     pub fn schedule(&mut self, which: usize, price: Price) {
         let mut new = self.shown(which).clone();
         new.schedule = Some(self.mint.id("sub_sched"));
         self.change(which, new);
-        self.affairs[which].scheduled = Some(price);
+        self.subscriptions[which].scheduled = Some(price);
         let text = format!("#{which} downgrade to {} is scheduled", price.lookup_key);
         self.act(&["a downgrade is scheduled"], &text);
     }
 
-    /// Several changes of the subscription `which` within one second, told apart by their
-    /// `previous_attributes` alone.
-    pub fn burst(&mut self, which: usize, steps: &[Step]) {
+    /// Several changes of the subscription `which` within one second. Only their `previous_attributes` give
+    /// their order.
+    pub fn burst(&mut self, which: usize, steps: &[BurstStep]) {
         for step in steps {
             self.step(which, *step);
         }
-        let prices = steps.iter().filter(|step| matches!(step, Step::Price(_)));
+        let prices = steps.iter().filter(|step| matches!(step, BurstStep::Price(_)));
         let kind = if prices.count() > 1 {
             "several prices in one second"
         } else {
             "several changes in one second"
         };
-        self.act(&[kind], &format!("#{which} burst {}", told(steps)));
+        self.act(&[kind], &format!("#{which} burst {}", list(steps)));
     }
 
-    fn step(&mut self, which: usize, step: Step) {
+    fn step(&mut self, which: usize, step: BurstStep) {
         let (now, version) = (self.clock, self.mint.version());
         let mut new = self.shown(which).clone();
         match step {
-            Step::Price(price) => {
+            BurstStep::Price(price) => {
                 new.price = price;
-                let (old, new_tier) = (self.statement(which).tier(), Tier::of(&price));
+                let (old, new_tier) = (self.expected_subscription(which).tier(), PaidTier::of(&price));
                 if new_tier < old {
-                    self.books.statement_mut(which).falls(false);
+                    self.expected.subscription_mut(which).downgraded(false);
                 }
                 if new_tier > old {
                     return self.raise(which, new);
                 }
             }
-            Step::Note => {
+            BurstStep::Note => {
                 let note = format!("note {}", self.len());
                 new.metadata.insert("note".to_owned(), note);
             }
-            Step::Cancel => new.cancel_with_period(now, version),
-            Step::Reactivate => new.reactivate(),
+            BurstStep::Cancel => new.cancel_with_period(now, version),
+            BurstStep::Reactivate => new.reactivate(),
         }
         self.change(which, new);
     }
 
-    /// Another price, no higher than the old one. Returns whether the old tier is claimed.
-    fn reprice(&mut self, which: usize, price: Price, credit: Credit, is_fall: bool) -> bool {
+    /// Changes to a price that is not higher. Returns whether that gives a grace.
+    fn reprice(&mut self, which: usize, price: Price, credit: DowngradeCredit, is_downgrade: bool) -> bool {
         let old = self.shown(which).clone();
         let after = credit.after();
         let mut new = repriced(&old, price, self.clock + (-after).max(0));
-        let papers = self.papers(&old, &new, credit);
-        if let Some(invoice) = &papers.invoice {
+        let billing = self.billing(&old, &new, credit);
+        if let Some(invoice) = &billing.invoice {
             new.latest_invoice = Some(invoice.id.clone());
         }
-        let is_credited = credit != Credit::None;
-        let falls = |script: &mut Self| is_fall && script.books.statement_mut(which).falls(is_credited);
+        let is_credited = credit != DowngradeCredit::None;
+        let enter = |script: &mut Self| is_downgrade && script.expected.subscription_mut(which).downgraded(is_credited);
         if after < 0 {
-            self.file(which, papers);
+            self.bill(which, billing);
             self.wait(-after);
-            let is_claimed = falls(self);
+            let gives_grace = enter(self);
             self.change(which, new);
-            return is_claimed;
+            return gives_grace;
         }
-        let is_claimed = falls(self);
+        let gives_grace = enter(self);
         self.change(which, new);
         self.wait(after);
-        self.file(which, papers);
-        is_claimed
+        self.bill(which, billing);
+        gives_grace
     }
 
-    /// The credit, and the price of what is left of the period or of all of a new one.
-    fn papers(&mut self, old: &Subscription, new: &Subscription, credit: Credit) -> Papers {
+    /// The credit, and the charge for the rest of the period or for a whole new one.
+    fn billing(&mut self, old: &Subscription, new: &Subscription, credit: DowngradeCredit) -> PriceChangeBilling {
         let is_same_period = new.period == old.period;
         let mut lines = Vec::new();
-        if credit != Credit::None {
+        if credit != DowngradeCredit::None {
             let back = self.credit(old);
             if is_same_period {
                 let cents = share(new.price.cents, back.period, old.period);
@@ -164,8 +163,8 @@ impl Script {
             lines.insert(0, back);
         }
         let (items, mut charges) = match credit {
-            Credit::Item { .. } => (lines, Vec::new()),
-            Credit::None | Credit::Invoice { .. } => (Vec::new(), lines),
+            DowngradeCredit::Item { .. } => (lines, Vec::new()),
+            DowngradeCredit::None | DowngradeCredit::Invoice { .. } => (Vec::new(), lines),
         };
         if !is_same_period {
             charges.push(Line::plan(&mut self.mint, new.price, new.period));
@@ -177,40 +176,40 @@ impl Script {
             invoice.period.end = invoice.created;
             invoice
         });
-        Papers { items, invoice }
+        PriceChangeBilling { items, invoice }
     }
 
-    fn file(&mut self, which: usize, papers: Papers) {
-        for line in papers.items {
-            self.tell_item(which, line);
+    fn bill(&mut self, which: usize, billing: PriceChangeBilling) {
+        for line in billing.items {
+            self.add_invoice_item(which, line);
         }
-        if let Some(invoice) = papers.invoice {
+        if let Some(invoice) = billing.invoice {
             self.pay(which, invoice);
         }
     }
 
-    /// Something waits for the next invoice.
-    pub(super) fn tell_item(&mut self, which: usize, line: Line) {
+    /// Adds an item that waits for the next invoice.
+    pub(super) fn add_invoice_item(&mut self, which: usize, line: Line) {
         let item = InvoiceItem::of_line(self.shown(which), line.clone(), self.clock);
-        self.tell("invoiceitem.created", &item);
-        self.affairs[which].items.push(line);
+        self.add_event("invoiceitem.created", &item);
+        self.subscriptions[which].items.push(line);
     }
 
-    /// The kinds of downgrade that this would be.
-    fn circumstances(&self, which: usize, price: Price, credit: Credit) -> Vec<&'static str> {
-        let (page, old) = (self.statement(which), self.shown(which));
+    /// The kinds of act that this downgrade would be.
+    fn circumstances(&self, which: usize, price: Price, credit: DowngradeCredit) -> Vec<&'static str> {
+        let (expected, old) = (self.expected_subscription(which), self.shown(which));
         let mut kinds = vec![match credit {
-            Credit::None => "a downgrade without credit",
-            Credit::Invoice { .. } => "a downgrade credited by an invoice",
-            Credit::Item { .. } => "a downgrade credited by an item",
+            DowngradeCredit::None => "a downgrade without credit",
+            DowngradeCredit::Invoice { .. } => "a downgrade credited by an invoice",
+            DowngradeCredit::Item { .. } => "a downgrade credited by an item",
         }];
         match old.status {
             "trialing" => kinds.push("a downgrade in a trial"),
             "past_due" => kinds.push("a downgrade while past_due"),
-            _ if page.has_arrears() => kinds.push("a downgrade while an invoice has failed"),
+            _ if expected.has_failed_invoice() => kinds.push("a downgrade while an invoice has failed"),
             _ => {}
         }
-        if page.has_unpaid_upgrade() {
+        if expected.has_unpaid_upgrade() {
             kinds.push("a failed upgrade is taken back");
         }
         match (old.price.interval, price.interval) {
@@ -222,12 +221,12 @@ impl Script {
     }
 }
 
-fn told(steps: &[Step]) -> String {
+fn list(steps: &[BurstStep]) -> String {
     let words = steps.iter().map(|step| match step {
-        Step::Price(price) => price.lookup_key,
-        Step::Note => "note",
-        Step::Cancel => "cancel",
-        Step::Reactivate => "reactivate",
+        BurstStep::Price(price) => price.lookup_key,
+        BurstStep::Note => "note",
+        BurstStep::Cancel => "cancel",
+        BurstStep::Reactivate => "reactivate",
     });
     words.collect::<Vec<_>>().join(", ")
 }

@@ -1,9 +1,9 @@
-//! Acts: a subscription is cancelled, goes on after all, or ends.
+//! Acts: a subscription is cancelled, reactivated, or ends.
 
 use crate::merchant::Script;
 
 impl Script {
-    /// The customer asks for the end with the period.
+    /// The customer cancels at the end of the period.
     pub fn cancel(&mut self, which: usize) {
         let (now, version) = (self.clock, self.mint.version());
         let mut new = self.shown(which).clone();
@@ -12,7 +12,7 @@ impl Script {
         self.act(&["a cancellation with the period"], &format!("#{which} is cancelled"));
     }
 
-    /// The merchant sets a date for the end, which may lie beyond the period.
+    /// The merchant sets an end date, which may be after the period.
     pub fn cancel_on(&mut self, which: usize, at: i64) {
         let mut new = self.shown(which).clone();
         new.cancel_at = Some(at);
@@ -40,18 +40,21 @@ impl Script {
         self.act(&["an immediate end"], &format!("#{which} ends"));
     }
 
-    /// The subscription ends at the date that was asked for.
-    pub fn end_as_asked(&mut self, which: usize) {
+    /// The subscription ends at the requested date.
+    pub fn end_as_requested(&mut self, which: usize) {
         let shown = self.shown(which);
         let due = shown.cancel_at.unwrap_or(shown.period.end);
         self.clock = self.clock.max(due);
         self.delete(which);
-        self.act(&["an end as asked"], &format!("#{which} ends as asked"));
+        self.act(
+            &["an end at the requested time"],
+            &format!("#{which} ends as requested"),
+        );
     }
 
-    /// The application deletes the account: the subscription's metadata is emptied, and it ends,
-    /// within one second, or goes on.
-    pub fn forget(&mut self, which: usize, is_end: bool) {
+    /// The application deletes the user's account: it empties the subscription's metadata. If `is_end`, the
+    /// subscription ends in the same second.
+    pub fn delete_account(&mut self, which: usize, is_end: bool) {
         let mut new = self.shown(which).clone();
         new.metadata.clear();
         self.change(which, new);
@@ -63,14 +66,14 @@ impl Script {
         } else {
             "an account is deleted, its subscription goes on"
         };
-        self.act(&[kind], &format!("#{which} is forgotten, ends: {is_end}"));
+        self.act(&[kind], &format!("#{which} account is deleted, ends: {is_end}"));
     }
 
     fn delete(&mut self, which: usize) {
         let mut new = self.shown(which).clone();
         new.end(self.clock);
         new.pending_update = None;
-        self.tell("customer.subscription.deleted", &new);
-        self.books.statement_mut(which).shows(new);
+        self.add_event("customer.subscription.deleted", &new);
+        self.expected.subscription_mut(which).set_shown(new);
     }
 }

@@ -1,54 +1,54 @@
-//! Acts: a period ends and another one begins, or its payment fails.
+//! Acts of a renewal: a period ends and the next one begins, or its payment fails.
 
 use crate::fixtures::{Invoice, Line, Subscription};
-use crate::merchant::{Failure, Script, Tier};
+use crate::merchant::{PaidTier, PaymentFailure, Script};
 
-/// What becomes of a renewal's invoice, so many seconds after the renewal.
+/// The payment of a renewal's invoice, `after` seconds after the renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Renewal {
-    /// It is paid.
+pub enum RenewalPayment {
+    /// The invoice is paid.
     Paid {
         /// Seconds.
         after: i64,
     },
-    /// It is not.
+    /// The payment fails.
     Failed {
         /// Seconds.
         after: i64,
-        /// What Stripe tells of it.
-        failure: Failure,
-        /// Whether the subscription becomes `past_due`, or that is not told.
+        /// Why it fails.
+        failure: PaymentFailure,
+        /// Whether an event shows the subscription as `past_due`.
         is_past_due: bool,
     },
 }
 
 impl Script {
-    /// The period of the subscription `which` ends, the next one begins: with the same price, or
-    /// with what was scheduled. A trial converts.
-    pub fn renew(&mut self, which: usize, outcome: Renewal) {
+    /// The period of the subscription `which` ends and the next one begins, with the scheduled price if
+    /// there is one. A trial becomes a paid subscription.
+    pub fn renew(&mut self, which: usize, outcome: RenewalPayment) {
         let old = self.shown(which).clone();
         self.clock = self.clock.max(old.period.end);
         let new = self.renewed(which, &old);
         let invoice = self.cycle_invoice(which, &old, &new);
-        let (from, to) = (Tier::of(&old.price), Tier::of(&new.price));
+        let (from, to) = (PaidTier::of(&old.price), PaidTier::of(&new.price));
         let mut new = new;
         new.latest_invoice = Some(invoice.id.clone());
         let mut kinds = self.renewal_kinds(which, &old, &new, outcome);
-        self.affairs[which].cycle = None;
-        self.affairs[which].upgrade = None;
+        self.subscriptions[which].cycle = None;
+        self.subscriptions[which].upgrade = None;
         self.change(which, new);
         if to > from {
-            self.books.statement_mut(which).rose();
+            self.expected.subscription_mut(which).upgraded();
         }
         match outcome {
-            Renewal::Paid { after } => {
+            RenewalPayment::Paid { after } => {
                 self.wait(after);
                 self.pay(which, invoice);
                 if self.shown(which).status == "past_due" {
                     self.change_status(which, "active");
                 }
             }
-            Renewal::Failed {
+            RenewalPayment::Failed {
                 after,
                 failure,
                 is_past_due,
@@ -58,7 +58,7 @@ impl Script {
             }
         }
         if from > to {
-            kinds.push("a scheduled downgrade comes");
+            kinds.push("a scheduled downgrade takes effect");
         }
         let text = format!("#{which} renewal from {} to {}, {outcome:?}", from.name(), to.name());
         self.act(&kinds, &text);
@@ -66,7 +66,7 @@ impl Script {
 
     fn renewed(&mut self, which: usize, old: &Subscription) -> Subscription {
         let mut new = old.clone();
-        if let Some(price) = self.affairs[which].scheduled.take() {
+        if let Some(price) = self.subscriptions[which].scheduled.take() {
             new.price = price;
             new.schedule = None;
         }
@@ -78,21 +78,21 @@ impl Script {
     }
 
     fn cycle_invoice(&mut self, which: usize, old: &Subscription, new: &Subscription) -> Invoice {
-        let mut lines = std::mem::take(&mut self.affairs[which].items);
+        let mut lines = std::mem::take(&mut self.subscriptions[which].items);
         lines.push(Line::plan(&mut self.mint, new.price, new.period));
         let mut invoice = Invoice::new(&mut self.mint, new, "subscription_cycle", self.clock, lines);
         invoice.period = old.period;
         invoice
     }
 
-    fn fail_cycle(&mut self, which: usize, mut invoice: Invoice, failure: Failure, is_past_due: bool) {
+    fn fail_cycle(&mut self, which: usize, mut invoice: Invoice, failure: PaymentFailure, is_past_due: bool) {
         invoice.status = "open";
-        self.tell(failure.kind(), &invoice);
+        self.add_event(failure.kind(), &invoice);
         if is_past_due && self.shown(which).status != "past_due" {
             self.change_status(which, "past_due");
         }
-        self.books.statement_mut(which).failed(&invoice);
-        self.affairs[which].cycle = Some(invoice);
+        self.expected.subscription_mut(which).invoice_failed(&invoice);
+        self.subscriptions[which].cycle = Some(invoice);
     }
 
     fn renewal_kinds(
@@ -100,28 +100,28 @@ impl Script {
         which: usize,
         old: &Subscription,
         new: &Subscription,
-        outcome: Renewal,
+        outcome: RenewalPayment,
     ) -> Vec<&'static str> {
-        let is_paid = matches!(outcome, Renewal::Paid { .. });
+        let is_paid = matches!(outcome, RenewalPayment::Paid { .. });
         let mut kinds = vec![match (old.status, is_paid) {
             ("trialing", true) => "a trial converts",
             ("trialing", false) => "a trial's first payment fails",
             (_, true) => "a renewal is paid",
             (_, false) => "a renewal fails",
         }];
-        let page = self.statement(which);
-        if page.has_unpaid_upgrade() && is_paid {
+        let expected = self.expected_subscription(which);
+        if expected.has_unpaid_upgrade() && is_paid {
             kinds.push("a renewal pays for a failed upgrade");
         }
-        if page.claim(new.period.start).is_some() {
+        if expected.grace(new.period.start).is_some() {
             kinds.push("a grace outlasts a renewal");
         }
         kinds
     }
 
-    /// The invoice of a failed renewal is paid after all.
+    /// The invoice of a failed renewal is paid later.
     pub fn recover(&mut self, which: usize) {
-        if let Some(invoice) = self.affairs[which].cycle.take() {
+        if let Some(invoice) = self.subscriptions[which].cycle.take() {
             self.pay(which, invoice);
         }
         let status = self.shown(which).status;
@@ -140,16 +140,16 @@ impl Script {
         self.act(&["a subscription becomes unpaid"], &format!("#{which} is unpaid"));
     }
 
-    /// A trial ends without a way to pay: the subscription pauses.
+    /// A trial ends without a payment method: the subscription pauses.
     pub fn pause(&mut self, which: usize) {
         self.clock = self.clock.max(self.shown(which).period.end);
         self.change_status(which, "paused");
         let paused = self.shown(which).clone();
-        self.tell("customer.subscription.paused", &paused);
+        self.add_event("customer.subscription.paused", &paused);
         self.act(&["a trial ends in a pause"], &format!("#{which} pauses"));
     }
 
-    /// A paused subscription goes on, with a period that starts now and is paid.
+    /// A paused subscription resumes with a new paid period.
     pub fn resume(&mut self, which: usize) {
         let mut new = self.shown(which).clone();
         new.status = "active";
@@ -158,7 +158,7 @@ impl Script {
         let invoice = self.update_invoice(&new, lines);
         new.latest_invoice = Some(invoice.id.clone());
         self.change(which, new.clone());
-        self.tell("customer.subscription.resumed", &new);
+        self.add_event("customer.subscription.resumed", &new);
         self.pay(which, invoice);
         self.act(&["a paused subscription resumes"], &format!("#{which} resumes"));
     }

@@ -1,140 +1,120 @@
-//! A life as it is written: acts are played one by one, each adds its events and enters itself
-//! into the [`Books`].
+//! A life under construction. Each act adds its events, and enters its meaning into the [`ExpectedState`].
 
-use crate::fixtures::{ApiVersion, DAY, Event, Invoice, Line, Mint, Price, Resource, Session, Subscription};
-use crate::merchant::{Books, Checkpoint, Life, Link, Statement};
+use crate::fixtures::{ApiVersion, DAY, Event, Invoice, Mint, Resource, Subscription};
+use crate::merchant::scripted_subscription::ScriptedSubscription;
+use crate::merchant::{Checkpoint, ExpectedState, ExpectedSubscription, Life};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 const UPDATED: &str = "customer.subscription.updated";
 
-/// A life under way. Time passes by [`Script::wait`] alone, but for acts that have a time of
-/// their own, such as a renewal, which never come too early.
+/// A life under construction. Only [`Script::wait`] moves the time, and acts with a fixed date, such as a
+/// renewal: they happen at that date at the earliest.
 ///
-/// The rules look a minute around some acts: let three minutes pass between any two.
+/// Some rules look at the minute before and after an act. So wait three minutes between two acts.
 #[derive(Clone, Debug)]
 pub struct Script {
     pub(super) mint: Mint,
-    pub(super) books: Books,
-    pub(super) affairs: Vec<Affairs>,
+    pub(super) expected: ExpectedState,
+    pub(super) subscriptions: Vec<ScriptedSubscription>,
     pub(super) clock: i64,
     user_id: String,
-    is_terse: bool,
+    has_single_payment_events: bool,
     began: i64,
     events: Vec<Event>,
     ignored: BTreeSet<String>,
     acts: BTreeSet<&'static str>,
     log: Vec<String>,
-    pages: Vec<(usize, Books)>,
-}
-
-/// What else the merchant must remember of a subscription.
-#[derive(Clone, Debug)]
-pub(super) struct Affairs {
-    /// Who names its user.
-    pub(super) link: Link,
-    /// Its checkout, while that is open.
-    pub(super) session: Option<Session>,
-    /// The first invoice, while the subscription is incomplete.
-    pub(super) first: Option<Invoice>,
-    /// The invoice of an upgrade that failed or waits.
-    pub(super) upgrade: Option<Invoice>,
-    /// The invoice of a renewal that failed.
-    pub(super) cycle: Option<Invoice>,
-    /// The price of its schedule.
-    pub(super) scheduled: Option<Price>,
-    /// Prorations that wait for the next invoice.
-    pub(super) items: Vec<Line>,
-    /// The subscription before its last change, which announcements repeat.
-    pub(super) before: Subscription,
+    /// The number of events, and the expected state, after each act.
+    history: Vec<(usize, ExpectedState)>,
 }
 
 impl Script {
-    /// The life of `user_id` in the shapes of `version`, from `start` (Unix time) on; the user's
-    /// id also makes all other ids.
+    /// The life of `user_id` in the shapes of `version`, from `start` (Unix time) on. All ids are made from
+    /// the user's id.
     #[must_use]
     pub fn new(version: ApiVersion, user_id: &str, start: i64) -> Self {
         Self {
             mint: Mint::new(version, user_id),
-            books: Books::new(user_id),
-            affairs: Vec::new(),
+            expected: ExpectedState::new(user_id),
+            subscriptions: Vec::new(),
             clock: start,
             user_id: user_id.to_owned(),
-            is_terse: false,
+            has_single_payment_events: false,
             began: start,
             events: Vec::new(),
             ignored: BTreeSet::new(),
             acts: BTreeSet::new(),
             log: Vec::new(),
-            pages: Vec::new(),
+            history: Vec::new(),
         }
     }
 
-    /// Tells of each payment by one event instead of two, as where the endpoint is subscribed
-    /// to one of both types.
+    /// Adds one event for each payment instead of two, as if the endpoint were subscribed to only one of
+    /// both types.
     #[must_use]
-    pub const fn terse(mut self) -> Self {
-        self.is_terse = true;
+    pub const fn single_payment_events(mut self) -> Self {
+        self.has_single_payment_events = true;
         self
     }
 
-    /// Lets so many seconds pass.
+    /// Moves the time by so many seconds.
     pub const fn wait(&mut self, seconds: i64) {
         self.clock += seconds;
     }
 
-    /// The time that the next act happens at (Unix time).
+    /// The time of the next act (Unix time).
     #[must_use]
     pub const fn clock(&self) -> i64 {
         self.clock
     }
 
-    /// How many events there are.
+    /// The number of events so far.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// Whether nothing has happened.
+    /// Whether there is no event yet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
 
-    /// Whose life it is.
+    /// The id of the user.
     #[must_use]
     pub fn user_id(&self) -> &str {
         &self.user_id
     }
 
-    /// The merchant's books as they are.
+    /// The expected state so far.
     #[must_use]
-    pub const fn books(&self) -> &Books {
-        &self.books
+    pub const fn expected_state(&self) -> &ExpectedState {
+        &self.expected
     }
 
-    /// The page of the subscription `which`.
+    /// The expected state of the subscription `which`.
     #[must_use]
-    pub fn statement(&self, which: usize) -> &Statement {
-        &self.books.statements()[which]
+    pub fn expected_subscription(&self, which: usize) -> &ExpectedSubscription {
+        &self.expected.subscriptions()[which]
     }
 
     /// The subscription `which` as Stripe shows it.
     #[must_use]
     pub fn shown(&self, which: usize) -> &Subscription {
-        &self.statement(which).shown
+        &self.expected_subscription(which).shown
     }
 
     /// The life so far, seen at `now` (Unix time).
     #[must_use]
     pub fn life(self, now: i64) -> Life {
-        let checkpoints = self.pages.iter().map(|(events, books)| Checkpoint {
+        let checkpoints = self.history.iter().map(|(events, expected)| Checkpoint {
             events: *events,
-            entitlement: books.row(now),
+            entitlement: expected.row(now),
         });
         Life {
             version: self.mint.version(),
-            entitlement: self.books.row(now),
+            entitlement: self.expected.row(now),
             checkpoints: checkpoints.collect(),
             user_id: self.user_id,
             events: self.events,
@@ -144,14 +124,14 @@ impl Script {
         }
     }
 
-    /// An event of a handled type that shows `object` as it is.
-    pub(super) fn tell(&mut self, kind: &str, object: &impl Resource) {
+    /// Adds an event of a handled type that shows `object`.
+    pub(super) fn add_event(&mut self, kind: &str, object: &impl Resource) {
         let event = self.mint.event(kind, self.clock, object);
         self.events.push(event);
     }
 
-    /// An event of a type that no worker handles.
-    pub(super) fn tell_unhandled(&mut self, kind: &str, data: &Value) {
+    /// Adds an event of a type that the worker ignores.
+    pub(super) fn add_ignored_event(&mut self, kind: &str, data: &Value) {
         let event = self.mint.envelope(kind, self.clock, data);
         self.ignored.insert(event.id.clone());
         self.events.push(event);
@@ -162,8 +142,8 @@ impl Script {
         let old = self.shown(which).clone();
         let event = self.mint.update(UPDATED, self.clock, &old, &new);
         self.events.push(event);
-        self.affairs[which].before = old;
-        self.books.statement_mut(which).shows(new);
+        self.subscriptions[which].before = old;
+        self.expected.subscription_mut(which).set_shown(new);
     }
 
     /// The subscription `which` gets another status.
@@ -177,19 +157,19 @@ impl Script {
     pub(super) fn pay(&mut self, which: usize, mut invoice: Invoice) {
         invoice.status = "paid";
         let kinds = ["invoice.paid", "invoice.payment_succeeded"];
-        // Which of both the endpoint is subscribed to makes no difference, so it may vary.
-        let kinds = match (self.is_terse, self.events.len() % 2) {
+        // Either type gives the same result, so a life with one event per payment alternates them.
+        let kinds = match (self.has_single_payment_events, self.events.len() % 2) {
             (false, _) => &kinds[..],
             (true, 0) => &kinds[..1],
             (true, _) => &kinds[1..],
         };
         for kind in kinds {
-            self.tell(kind, &invoice);
+            self.add_event(kind, &invoice);
         }
-        self.books.statement_mut(which).paid(&invoice);
+        self.expected.subscription_mut(which).invoice_paid(&invoice);
     }
 
-    /// Ends an act of the given kinds (of [`ACTS`](crate::merchant::ACTS)), told by `text`.
+    /// Ends an act. `kinds` are of [`ACTS`](crate::merchant::ACTS); `text` goes into the log.
     pub(super) fn act(&mut self, kinds: &[&'static str], text: &str) {
         self.acts.extend(kinds);
         let elapsed = self.clock - self.began;
@@ -200,13 +180,13 @@ impl Script {
             self.clock,
             self.events.len(),
         ));
-        self.pages.push((self.events.len(), self.books.clone()));
+        self.history.push((self.events.len(), self.expected.clone()));
     }
 
-    /// Has Stripe tell the event that is so many before the last one twice, by another id. Only
-    /// the events of the last act can be told again.
+    /// Repeats an event with another id, as Stripe does now and then. `back` counts from the last event;
+    /// only events of the last act can be repeated.
     pub fn twin(&mut self, back: usize) {
-        let first = self.pages.iter().rev().nth(1).map_or(0, |(events, _)| *events);
+        let first = self.history.iter().rev().nth(1).map_or(0, |(events, _)| *events);
         let place = self.events.len().saturating_sub(back + 1).max(first);
         let Some(event) = self.events.get(place).cloned() else {
             return;
@@ -216,12 +196,12 @@ impl Script {
             self.ignored.insert(twin.id.clone());
         }
         self.events.insert(place + 1, twin);
-        self.acts.insert("an event has a twin");
-        if let Some((events, _)) = self.pages.last_mut() {
+        self.acts.insert("an event is sent twice, with two ids");
+        if let Some((events, _)) = self.history.last_mut() {
             *events += 1;
         }
         if let Some(line) = self.log.last_mut() {
-            line.extend(["; ", &event.kind, " has a twin"]);
+            line.extend(["; ", &event.kind, " is sent twice"]);
         }
     }
 }

@@ -1,25 +1,27 @@
-//! Small lives by hand, and the rows that the rules give them.
+//! Small lives written by hand, and their rows by the billing rules.
 
 use super::*;
+use crate::fixtures::ApiVersion;
 use crate::fixtures::DAY;
 use crate::fixtures::price::{BASIC_MONTHLY, BASIC_YEARLY, MAX_MONTHLY, MAX_YEARLY, PLUS_MONTHLY, PLUS_YEARLY};
+use crate::harness::Entitlement;
 
 const NOW: i64 = 1_790_000_000;
 const MONTH: i64 = 30 * DAY;
 const YEAR: i64 = 365 * DAY;
 
-const REFUSED: Payment = Payment::Failed(Failed {
-    failure: Failure::Refused,
-    aftermath: Aftermath::None,
+const REFUSED: UpgradePayment = UpgradePayment::Failed(FailedPayment {
+    failure: PaymentFailure::Refused,
+    status: StatusAfterFailure::Unchanged,
     is_named: true,
-    lag: 0,
+    lag_seconds: 0,
 });
-const PAID: Renewal = Renewal::Paid { after: 60 };
+const PAID: RenewalPayment = RenewalPayment::Paid { after: 60 };
 
 /// A script that begins `age` seconds before now with a checkout of `price`.
 fn bought(age: i64, price: crate::fixtures::Price) -> Script {
     let mut script = Script::new(ApiVersion::Y2026, "user_by_hand", NOW - age);
-    script.checkout(&Order::new(price));
+    script.checkout(&CheckoutOrder::new(price));
     script.wait(DAY);
     script
 }
@@ -28,7 +30,7 @@ fn row(script: &Script) -> Entitlement {
     script.clone().life(NOW).entitlement.expect("a row")
 }
 
-/// Tier, effective tier, and grace with its end.
+/// The tier, the effective tier, and the grace with its end.
 fn plan(script: &Script) -> (String, String, Option<(String, i64)>) {
     let row = row(script);
     (row.tier, row.effective_tier, row.grace_tier.zip(row.grace_until))
@@ -67,19 +69,19 @@ fn a_checkout_gives_a_whole_row() {
 #[test]
 fn max_to_plus_to_basic_in_one_period_keeps_max() {
     let mut script = bought(10 * DAY, MAX_MONTHLY);
-    script.downgrade(0, PLUS_MONTHLY, Credit::None);
+    script.downgrade(0, PLUS_MONTHLY, DowngradeCredit::None);
     script.wait(DAY);
-    script.downgrade(0, BASIC_MONTHLY, Credit::None);
+    script.downgrade(0, BASIC_MONTHLY, DowngradeCredit::None);
     assert_eq!(plan(&script), is("basic", "max", Some(("max", NOW + 20 * DAY))));
     script.wait(DAY);
-    script.upgrade(0, PLUS_MONTHLY, Payment::Paid);
+    script.upgrade(0, PLUS_MONTHLY, UpgradePayment::Paid);
     assert_eq!(
         plan(&script),
         is("plus", "max", Some(("max", NOW + 20 * DAY))),
         "below: it stays"
     );
     script.wait(DAY);
-    script.upgrade(0, MAX_MONTHLY, Payment::Paid);
+    script.upgrade(0, MAX_MONTHLY, UpgradePayment::Paid);
     assert_eq!(plan(&script), is("max", "max", None));
 }
 
@@ -87,7 +89,7 @@ fn max_to_plus_to_basic_in_one_period_keeps_max() {
 fn yearly_max_to_monthly_basic_keeps_max_until_the_year_ends() {
     let start = NOW - 70 * DAY;
     let mut script = bought(70 * DAY, MAX_YEARLY);
-    script.downgrade(0, BASIC_MONTHLY, Credit::None);
+    script.downgrade(0, BASIC_MONTHLY, DowngradeCredit::None);
     script.renew(0, PAID);
     script.renew(0, PAID);
     let until = start + YEAR;
@@ -101,15 +103,15 @@ fn yearly_max_to_monthly_basic_keeps_max_until_the_year_ends() {
 #[test]
 fn monthly_max_to_yearly_basic_keeps_max_until_the_month_ends() {
     let mut script = bought(10 * DAY, MAX_MONTHLY);
-    script.downgrade(0, BASIC_YEARLY, Credit::None);
+    script.downgrade(0, BASIC_YEARLY, DowngradeCredit::None);
     assert_eq!(plan(&script), is("basic", "max", Some(("max", NOW + 20 * DAY))));
     assert_eq!(row(&script).current_period_end, Some(NOW - 9 * DAY + YEAR));
 }
 
 #[test]
-fn what_was_credited_is_not_kept_whatever_the_order_in_that_minute() {
+fn a_credited_tier_is_not_kept_whatever_the_order_within_a_minute() {
     for after in [0, 50, -50] {
-        for credit in [Credit::Invoice { after }, Credit::Item { after }] {
+        for credit in [DowngradeCredit::Invoice { after }, DowngradeCredit::Item { after }] {
             for price in [BASIC_MONTHLY, BASIC_YEARLY] {
                 let mut script = bought(10 * DAY, MAX_MONTHLY);
                 script.downgrade(0, price, credit);
@@ -121,14 +123,14 @@ fn what_was_credited_is_not_kept_whatever_the_order_in_that_minute() {
 }
 
 #[test]
-fn what_was_not_paid_is_not_kept() {
+fn an_unpaid_tier_is_not_kept() {
     let mut trial = Script::new(ApiVersion::Basil, "user_by_hand", NOW - 2 * DAY);
-    trial.checkout(&Order {
-        terms: Terms::Trial(3),
-        ..Order::new(PLUS_MONTHLY)
+    trial.checkout(&CheckoutOrder {
+        first_period: FirstPeriod::Trial(3),
+        ..CheckoutOrder::new(PLUS_MONTHLY)
     });
     trial.wait(DAY);
-    trial.downgrade(0, BASIC_MONTHLY, Credit::None);
+    trial.downgrade(0, BASIC_MONTHLY, DowngradeCredit::None);
     assert_eq!(plan(&trial), is("basic", "basic", None));
     let trial = row(&trial);
     assert_eq!((trial.status.as_str(), trial.ever_paid), ("trialing", false));
@@ -142,14 +144,14 @@ fn what_was_not_paid_is_not_kept() {
         let mut script = bought(40 * DAY, PLUS_MONTHLY);
         script.renew(
             0,
-            Renewal::Failed {
+            RenewalPayment::Failed {
                 after: 60,
-                failure: Failure::Refused,
+                failure: PaymentFailure::Refused,
                 is_past_due,
             },
         );
         script.wait(DAY);
-        script.downgrade(0, BASIC_MONTHLY, Credit::None);
+        script.downgrade(0, BASIC_MONTHLY, DowngradeCredit::None);
         assert_eq!(plan(&script), is("basic", "basic", None), "{is_past_due}");
     }
 }
@@ -164,7 +166,7 @@ fn a_scheduled_downgrade_gives_no_grace_and_ends_none() {
 }
 
 #[test]
-fn a_failed_upgrade_shows_and_gives_nothing_until_it_is_paid() {
+fn a_failed_upgrade_is_shown_but_gives_nothing_until_it_is_paid() {
     let mut script = bought(10 * DAY, BASIC_MONTHLY);
     script.upgrade(0, MAX_MONTHLY, REFUSED);
     assert_eq!(plan(&script), is("max", "basic", None));
@@ -173,10 +175,10 @@ fn a_failed_upgrade_shows_and_gives_nothing_until_it_is_paid() {
     paid.pay_upgrade(0);
     assert_eq!(plan(&paid), is("max", "max", None));
     paid.wait(DAY);
-    paid.downgrade(0, PLUS_MONTHLY, Credit::None);
+    paid.downgrade(0, PLUS_MONTHLY, DowngradeCredit::None);
     assert_eq!(plan(&paid), is("plus", "max", Some(("max", NOW + 20 * DAY))));
     script.wait(DAY);
-    script.downgrade(0, BASIC_MONTHLY, Credit::None);
+    script.downgrade(0, BASIC_MONTHLY, DowngradeCredit::None);
     assert_eq!(
         plan(&script),
         is("basic", "basic", None),
@@ -193,9 +195,9 @@ fn a_failed_upgrade_counts_with_the_next_renewal_that_is_paid() {
     assert_eq!(plan(&script), is("max", "max", None));
     failed.renew(
         0,
-        Renewal::Failed {
+        RenewalPayment::Failed {
             after: 60,
-            failure: Failure::ActionRequired,
+            failure: PaymentFailure::ActionRequired,
             is_past_due: true,
         },
     );
@@ -209,7 +211,7 @@ fn a_failed_upgrade_counts_with_the_next_renewal_that_is_paid() {
 #[test]
 fn a_failed_upgrade_in_a_grace_leaves_the_grace() {
     let mut script = bought(10 * DAY, MAX_MONTHLY);
-    script.downgrade(0, BASIC_MONTHLY, Credit::None);
+    script.downgrade(0, BASIC_MONTHLY, DowngradeCredit::None);
     script.wait(DAY);
     script.upgrade(0, MAX_MONTHLY, REFUSED);
     let grace = Some(("max", NOW + 20 * DAY));
@@ -222,7 +224,7 @@ fn a_failed_upgrade_in_a_grace_leaves_the_grace() {
 #[test]
 fn an_upgrade_that_waits_for_its_payment_changes_nothing_until_then() {
     let mut script = bought(10 * DAY, PLUS_MONTHLY);
-    script.upgrade_pending(0, MAX_MONTHLY, Failure::Refused);
+    script.upgrade_pending(0, MAX_MONTHLY, PaymentFailure::Refused);
     assert_eq!(plan(&script), is("plus", "plus", None));
     script.wait(DAY);
     script.apply_pending(0);
@@ -230,17 +232,17 @@ fn an_upgrade_that_waits_for_its_payment_changes_nothing_until_then() {
 }
 
 #[test]
-fn several_prices_in_one_second_have_each_its_effect() {
+fn each_of_several_prices_in_one_second_has_its_effect() {
     let mut script = bought(10 * DAY, BASIC_MONTHLY);
-    let [a, b, c] = [BASIC_MONTHLY, MAX_MONTHLY, PLUS_MONTHLY].map(Step::Price);
+    let [a, b, c] = [BASIC_MONTHLY, MAX_MONTHLY, PLUS_MONTHLY].map(BurstStep::Price);
     script.burst(0, &[b, a, c]);
     assert_eq!(plan(&script), is("plus", "max", Some(("max", NOW + 20 * DAY))));
 }
 
 #[test]
-fn an_end_ends_everything_but_tier_and_period() {
+fn an_end_keeps_only_tier_and_period() {
     let mut script = bought(10 * DAY, MAX_MONTHLY);
-    script.downgrade(0, BASIC_MONTHLY, Credit::None);
+    script.downgrade(0, BASIC_MONTHLY, DowngradeCredit::None);
     script.wait(DAY);
     script.cancel(0);
     let asked = script.clock();
@@ -252,7 +254,7 @@ fn an_end_ends_everything_but_tier_and_period() {
     );
     assert_eq!(canceling.effective_tier, "max");
     script.wait(DAY);
-    script.forget(0, true);
+    script.delete_account(0, true);
     let ended = row(&script);
     assert_eq!(plan(&script), is("basic", "free", None));
     assert_eq!(
@@ -264,7 +266,7 @@ fn an_end_ends_everything_but_tier_and_period() {
 }
 
 #[test]
-fn a_date_beyond_the_period_is_no_cancellation_yet() {
+fn an_end_date_after_the_period_is_no_cancellation_yet() {
     let mut script = bought(40 * DAY, PLUS_MONTHLY);
     script.cancel_on(0, NOW + DAY);
     assert!(!row(&script).is_canceling);
@@ -280,10 +282,10 @@ fn the_current_subscription_is_an_entitled_one_then_the_higher_then_the_later() 
     let mut script = bought(20 * DAY, MAX_MONTHLY);
     script.end(0);
     script.wait(DAY);
-    let again = Order {
+    let again = CheckoutOrder {
         customer: Some(script.shown(0).customer.clone()),
-        link: Link::Dashboard,
-        ..Order::new(BASIC_MONTHLY)
+        link: UserLink::Dashboard,
+        ..CheckoutOrder::new(BASIC_MONTHLY)
     };
     let second = script.checkout(&again);
     assert_eq!(
@@ -291,9 +293,9 @@ fn the_current_subscription_is_an_entitled_one_then_the_higher_then_the_later() 
         Some(&script.shown(second).id)
     );
     script.wait(DAY);
-    let third = script.checkout(&Order {
-        link: Link::SessionReference,
-        ..Order::new(PLUS_YEARLY)
+    let third = script.checkout(&CheckoutOrder {
+        link: UserLink::SessionReference,
+        ..CheckoutOrder::new(PLUS_YEARLY)
     });
     assert_eq!(
         row(&script).stripe_subscription_id.as_ref(),
@@ -312,20 +314,20 @@ fn the_current_subscription_is_an_entitled_one_then_the_higher_then_the_later() 
 }
 
 #[test]
-fn nobody_is_known_before_something_names_them() {
+fn there_is_no_row_before_an_object_identifies_the_user() {
     let mut script = Script::new(ApiVersion::V2020, "user_by_hand", NOW - 10 * DAY);
-    script.checkout(&Order {
-        link: Link::Customer,
-        ..Order::new(BASIC_MONTHLY)
+    script.checkout(&CheckoutOrder {
+        link: UserLink::Customer,
+        ..CheckoutOrder::new(BASIC_MONTHLY)
     });
     assert_eq!(script.clone().life(NOW).entitlement, None);
     script.wait(DAY);
     let customer = Some(script.shown(0).customer.clone());
-    let order = Order {
+    let order = CheckoutOrder {
         customer,
-        ..Order::new(PLUS_MONTHLY)
+        ..CheckoutOrder::new(PLUS_MONTHLY)
     };
-    let unpaid = script.checkout_unpaid(&order, Failure::Refused);
+    let unpaid = script.checkout_unpaid(&order, PaymentFailure::Refused);
     let row = row(&script);
     assert_eq!(row.stripe_subscription_id.as_ref(), Some(&script.shown(0).id));
     assert_eq!(row.highest_tier_subscribed.as_deref(), Some("basic"));

@@ -1,6 +1,8 @@
 use super::*;
 use crate::fixtures::Event;
+use crate::harness::Entitlement;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 const NOW: i64 = 1_790_000_000;
 const SEED: u64 = 7;
@@ -24,7 +26,7 @@ fn the_same_seed_makes_the_same_bytes_and_another_seed_others() {
 }
 
 #[test]
-fn fifteen_hundred_lives_hold_every_act_and_every_kind_of_row() {
+fn fifteen_hundred_lives_contain_every_act_and_every_kind_of_row() {
     let lives = lives(SEED, 1_500, NOW);
     let acts: BTreeSet<&str> = lives.iter().flat_map(|life| life.acts.iter().copied()).collect();
     assert_eq!(acts, BTreeSet::from(ACTS));
@@ -38,10 +40,10 @@ fn fifteen_hundred_lives_hold_every_act_and_every_kind_of_row() {
         assert!(count >= least, "{what}: {count} lives");
     };
     share("a running grace", 250, &|row| row.grace_tier.is_some());
-    share("a held upgrade", 40, &|row| {
+    share("an unpaid upgrade", 40, &|row| {
         row.entitled && row.grace_tier.is_none() && row.effective_tier != row.tier
     });
-    share("a held upgrade and a grace", 5, &|row| {
+    share("an unpaid upgrade and a grace", 5, &|row| {
         row.grace_tier.is_some() && row.tier == "max"
     });
     share("canceling", 50, &|row| row.is_canceling);
@@ -66,17 +68,17 @@ fn fifteen_hundred_lives_hold_every_act_and_every_kind_of_row() {
 fn events_come_in_their_order_and_none_from_the_future_and_no_id_twice() {
     let mut ids = BTreeSet::new();
     for life in lives(SEED, 400, NOW) {
-        let story = life.story();
+        let description = life.description();
         assert!(
             (5..=40).contains(&life.events.len()),
-            "{} events: {story}",
+            "{} events: {description}",
             life.events.len()
         );
-        assert!(life.events.is_sorted_by_key(|event| event.created), "{story}");
+        assert!(life.events.is_sorted_by_key(|event| event.created), "{description}");
         let bounds = NOW - 550 * crate::fixtures::DAY..NOW - 30;
         for event in &life.events {
-            assert!(bounds.contains(&event.created), "{}: {story}", event.created);
-            assert!(ids.insert(event.id.clone()), "{}: {story}", event.id);
+            assert!(bounds.contains(&event.created), "{}: {description}", event.created);
+            assert!(ids.insert(event.id.clone()), "{}: {description}", event.id);
         }
         let last = life.checkpoints.last().expect("a life has acts");
         assert_eq!((last.events, &last.entitlement), (life.events.len(), &life.entitlement));
@@ -85,33 +87,33 @@ fn events_come_in_their_order_and_none_from_the_future_and_no_id_twice() {
     }
 }
 
-/// Two changes of one second that nothing tells apart would have no right answer.
+/// Without `previous_attributes`, two changes within one second would have no order.
 #[test]
-fn every_update_says_what_it_changed() {
+fn every_update_has_its_previous_attributes() {
     for life in lives(SEED, 400, NOW) {
         for event in life.events.iter().filter(|event| event.kind.ends_with(".updated")) {
             let body: Value = serde_json::from_str(&event.body).expect("an event is JSON");
             let previous = body["data"]["previous_attributes"].as_object();
-            let is_told = previous.is_some_and(|previous| !previous.is_empty());
-            assert!(is_told, "{} in {}", event.id, life.story());
+            let has_previous = previous.is_some_and(|previous| !previous.is_empty());
+            assert!(has_previous, "{} in {}", event.id, life.description());
         }
     }
 }
 
 #[test]
-fn a_twin_differs_by_its_id_alone() {
-    let mut twins = 0;
+fn a_repeated_event_differs_only_in_its_id() {
+    let mut repeated = 0;
     for life in lives(SEED, 100, NOW) {
         for pair in life.events.windows(2) {
-            let told = |event: &Event| event.body.replace(&event.id, "");
-            twins += usize::from(told(&pair[0]) == told(&pair[1]));
+            let without_id = |event: &Event| event.body.replace(&event.id, "");
+            repeated += usize::from(without_id(&pair[0]) == without_id(&pair[1]));
         }
     }
-    assert!(twins > 30, "{twins} twins");
+    assert!(repeated > 30, "{repeated} repeated");
 }
 
 #[test]
-fn what_is_ignored_is_what_no_worker_handles() {
+fn the_ignored_events_are_those_that_no_worker_handles() {
     let unhandled = [
         "customer.subscription.trial_will_end",
         "invoice.finalized",
@@ -126,7 +128,7 @@ fn what_is_ignored_is_what_no_worker_handles() {
 }
 
 #[test]
-fn deliveries_are_all_events_in_disorder_and_some_of_them_twice() {
+fn deliveries_are_all_events_in_random_order_and_some_of_them_twice() {
     let lives = lives(SEED, 20, NOW);
     let count: usize = lives.iter().map(|life| life.events.len()).sum();
     let delivered = delivered(&lives, 1, 20);

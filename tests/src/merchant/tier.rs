@@ -1,10 +1,10 @@
-//! What the simulated merchant sells.
+//! The tiers that the simulated merchant sells.
 
 use crate::fixtures::{Interval, Price, price};
 
-/// A tier of the shipped catalog that is paid for, lowest first.
+/// A paid tier of the shipped catalog, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
+pub enum PaidTier {
     /// Rank 1.
     Basic,
     /// Rank 2.
@@ -13,11 +13,11 @@ pub enum Tier {
     Max,
 }
 
-impl Tier {
+impl PaidTier {
     /// All of them, lowest first.
     pub const ALL: [Self; 3] = [Self::Basic, Self::Plus, Self::Max];
 
-    /// The tier that `price` buys.
+    /// The tier of `price`.
     #[must_use]
     pub fn of(price: &Price) -> Self {
         match price.product {
@@ -27,7 +27,7 @@ impl Tier {
         }
     }
 
-    /// The catalog's word for it.
+    /// Its name in the catalog.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Tier {
         }
     }
 
-    /// What it costs.
+    /// Its price.
     #[must_use]
     pub const fn price(self, interval: Interval) -> Price {
         match (self, interval) {

@@ -1,45 +1,45 @@
-//! Acts: a higher tier.
+//! Acts that raise the tier.
 
 use crate::fixtures::{Invoice, Line, Period, Price, Subscription};
-use crate::merchant::{Script, Tier};
+use crate::merchant::{PaidTier, Script};
 
-/// Who pays an upgrade.
+/// How an upgrade is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Payment {
-    /// The customer, at once.
+pub enum UpgradePayment {
+    /// The customer pays at once.
     Paid,
-    /// The customer, with the next invoice (`create_prorations`).
+    /// The customer pays with the next invoice (`create_prorations`).
     Items,
-    /// Nobody until the renewal (`proration_behavior: none`).
+    /// Free until the renewal (`proration_behavior: none`).
     Free,
-    /// Nobody yet: the payment fails.
-    Failed(Failed),
+    /// The payment fails.
+    Failed(FailedPayment),
 }
 
 /// How a payment fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failed {
-    /// What Stripe tells of the invoice.
-    pub failure: Failure,
-    /// What becomes of the subscription.
-    pub aftermath: Aftermath,
-    /// Whether the upgraded subscription names the invoice as its latest; if not, only the time
-    /// tells what the invoice is for.
+pub struct FailedPayment {
+    /// Why it fails.
+    pub failure: PaymentFailure,
+    /// The subscription's status afterwards.
+    pub status: StatusAfterFailure,
+    /// Whether the upgraded subscription names the invoice as its latest. Otherwise only the time links
+    /// the invoice to the upgrade.
     pub is_named: bool,
-    /// How many seconds later it is told.
-    pub lag: i64,
+    /// The delay of the invoice's event, in seconds.
+    pub lag_seconds: i64,
 }
 
-/// What Stripe tells of an invoice that could not be paid.
+/// Why the payment of an invoice failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum PaymentFailure {
     /// The card was refused.
     Refused,
-    /// The bank wants to see the customer.
+    /// The bank asks the customer to confirm.
     ActionRequired,
 }
 
-impl Failure {
+impl PaymentFailure {
     /// The type of the event.
     #[must_use]
     pub const fn kind(self) -> &'static str {
@@ -50,23 +50,23 @@ impl Failure {
     }
 }
 
-/// What becomes of the status when an upgrade is not paid.
+/// The status of a subscription after a failed upgrade payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aftermath {
-    /// It stays as it was.
-    None,
-    /// The upgraded subscription is already `past_due`.
-    AtOnce,
-    /// It becomes `past_due` with the failure.
-    Afterwards,
+pub enum StatusAfterFailure {
+    /// The status stays.
+    Unchanged,
+    /// `past_due` in the event of the upgrade.
+    PastDueAtOnce,
+    /// `past_due` in a later event, after the failure.
+    PastDueLater,
 }
 
-/// How much of `cents` for `whole` falls on `part`, rounded down.
+/// The share of `cents` for `part` of the period `whole`, rounded down.
 pub(super) const fn share(cents: i64, part: Period, whole: Period) -> i64 {
     cents * (part.end - part.start) / (whole.end - whole.start)
 }
 
-/// `old` at `price` since `now`: another interval starts a period of its own (Stripe: Prorations).
+/// `old` with `price` from `now` on. Another interval starts a new period (Stripe: Prorations).
 pub(super) fn repriced(old: &Subscription, price: Price, now: i64) -> Subscription {
     let mut new = old.clone();
     new.price = price;
@@ -78,32 +78,35 @@ pub(super) fn repriced(old: &Subscription, price: Price, now: i64) -> Subscripti
 
 impl Script {
     /// The subscription `which` changes to the higher `price`.
-    pub fn upgrade(&mut self, which: usize, price: Price, payment: Payment) {
+    pub fn upgrade(&mut self, which: usize, price: Price, payment: UpgradePayment) {
         let old = self.shown(which).clone();
-        let (from, claim) = (Tier::of(&old.price), self.statement(which).claim(self.clock));
+        let (from, grace) = (
+            PaidTier::of(&old.price),
+            self.expected_subscription(which).grace(self.clock),
+        );
         let new = repriced(&old, price, self.clock);
         let kind = match payment {
-            Payment::Paid if old.status == "trialing" => "an upgrade in a trial",
-            Payment::Paid => "an upgrade is paid at once",
-            Payment::Items => "an upgrade is paid with the next invoice",
-            Payment::Free => "an upgrade is free until the renewal",
-            Payment::Failed(failed) => failed_kind(failed),
+            UpgradePayment::Paid if old.status == "trialing" => "an upgrade in a trial",
+            UpgradePayment::Paid => "an upgrade is paid at once",
+            UpgradePayment::Items => "an upgrade is paid with the next invoice",
+            UpgradePayment::Free => "an upgrade is free until the renewal",
+            UpgradePayment::Failed(failed) => failed_kind(failed),
         };
         match payment {
-            Payment::Paid | Payment::Failed(_) => {
+            UpgradePayment::Paid | UpgradePayment::Failed(_) => {
                 let invoice = self.upgrade_invoice(&old, &new);
                 self.upgrade_with_invoice(which, new, invoice, payment);
             }
-            Payment::Items => {
+            UpgradePayment::Items => {
                 for line in self.prorations(&old, &new) {
-                    self.tell_item(which, line);
+                    self.add_invoice_item(which, line);
                 }
                 self.raise(which, new);
             }
-            Payment::Free => self.raise(which, new),
+            UpgradePayment::Free => self.raise(which, new),
         }
-        let during = claim.map_or("an upgrade without a grace", |claim| {
-            match Tier::of(&price).cmp(&claim.tier) {
+        let during = grace.map_or("an upgrade without a grace", |grace| {
+            match PaidTier::of(&price).cmp(&grace.tier) {
                 std::cmp::Ordering::Less => "an upgrade to below the grace",
                 std::cmp::Ordering::Equal => "an upgrade to the grace",
                 std::cmp::Ordering::Greater => "an upgrade to above the grace",
@@ -117,7 +120,7 @@ impl Script {
         self.act(&[kind, during], &text);
     }
 
-    /// A trial ends with an upgrade that is paid (the portal's `trial_update_behavior: end_trial`).
+    /// A paid upgrade ends the trial (the portal's `trial_update_behavior: end_trial`).
     pub fn upgrade_out_of_trial(&mut self, which: usize, price: Price) {
         let mut new = self.shown(which).clone();
         new.price = price;
@@ -136,9 +139,9 @@ impl Script {
     }
 
     /// The invoice of a failed upgrade fails once more.
-    pub fn retry_upgrade(&mut self, which: usize, failure: Failure) {
-        if let Some(invoice) = &self.affairs[which].upgrade.clone() {
-            self.tell(failure.kind(), invoice);
+    pub fn retry_upgrade(&mut self, which: usize, failure: PaymentFailure) {
+        if let Some(invoice) = &self.subscriptions[which].upgrade.clone() {
+            self.add_event(failure.kind(), invoice);
         }
         self.act(
             &["a failed upgrade fails again"],
@@ -146,9 +149,9 @@ impl Script {
         );
     }
 
-    /// The invoice of a failed upgrade is paid after all.
+    /// The invoice of a failed upgrade is paid later.
     pub fn pay_upgrade(&mut self, which: usize) {
-        if let Some(invoice) = self.affairs[which].upgrade.take() {
+        if let Some(invoice) = self.subscriptions[which].upgrade.take() {
             self.pay(which, invoice);
         }
         if self.shown(which).status == "past_due" {
@@ -160,9 +163,9 @@ impl Script {
         );
     }
 
-    /// An upgrade that waits for its payment, which fails (`pending_if_incomplete`): Stripe does
-    /// not change the price.
-    pub fn upgrade_pending(&mut self, which: usize, price: Price, failure: Failure) {
+    /// The payment of an upgrade fails under `pending_if_incomplete`: Stripe keeps the upgrade pending and
+    /// does not change the price.
+    pub fn upgrade_pending(&mut self, which: usize, price: Price, failure: PaymentFailure) {
         let mut new = self.shown(which).clone();
         let wanted = Subscription { price, ..new.clone() };
         let mut invoice = self.upgrade_invoice(&new, &wanted);
@@ -170,72 +173,78 @@ impl Script {
         new.latest_invoice = Some(invoice.id.clone());
         self.change(which, new);
         invoice.status = "open";
-        self.tell(failure.kind(), &invoice);
-        self.books.statement_mut(which).failed(&invoice);
-        self.affairs[which].upgrade = Some(invoice);
-        let text = format!("#{which} upgrade to {} waits for its payment", price.lookup_key);
-        self.act(&["an upgrade waits for its payment"], &text);
+        self.add_event(failure.kind(), &invoice);
+        self.expected.subscription_mut(which).invoice_failed(&invoice);
+        self.subscriptions[which].upgrade = Some(invoice);
+        let text = format!("#{which} upgrade to {} is pending", price.lookup_key);
+        self.act(&["an upgrade is pending until it is paid"], &text);
     }
 
-    /// The upgrade that waited is paid, and done.
+    /// The pending upgrade is paid and applied.
     pub fn apply_pending(&mut self, which: usize) {
         let mut new = self.shown(which).clone();
-        if let (Some(price), Some(invoice)) = (new.pending_update.take(), self.affairs[which].upgrade.take()) {
+        if let (Some(price), Some(invoice)) = (new.pending_update.take(), self.subscriptions[which].upgrade.take()) {
             new.price = price;
             self.pay(which, invoice);
             self.raise(which, new.clone());
-            self.tell("customer.subscription.pending_update_applied", &new);
+            self.add_event("customer.subscription.pending_update_applied", &new);
         }
         self.act(
-            &["an upgrade that waited is applied"],
-            &format!("#{which} upgrade is applied"),
+            &["a pending upgrade is applied"],
+            &format!("#{which} pending upgrade is applied"),
         );
     }
 
-    /// The upgrade that waited is given up.
+    /// The pending upgrade expires.
     pub fn expire_pending(&mut self, which: usize) {
         let mut new = self.shown(which).clone();
         new.pending_update = None;
-        self.affairs[which].upgrade = None;
+        self.subscriptions[which].upgrade = None;
         self.change(which, new.clone());
-        self.tell("customer.subscription.pending_update_expired", &new);
+        self.add_event("customer.subscription.pending_update_expired", &new);
         self.act(
-            &["an upgrade that waited expires"],
-            &format!("#{which} upgrade expires"),
+            &["a pending upgrade expires"],
+            &format!("#{which} pending upgrade expires"),
         );
     }
 
-    fn upgrade_with_invoice(&mut self, which: usize, mut new: Subscription, mut invoice: Invoice, payment: Payment) {
-        let Payment::Failed(failed) = payment else {
+    fn upgrade_with_invoice(
+        &mut self,
+        which: usize,
+        mut new: Subscription,
+        mut invoice: Invoice,
+        payment: UpgradePayment,
+    ) {
+        let UpgradePayment::Failed(failed) = payment else {
             new.latest_invoice = Some(invoice.id.clone());
             self.raise(which, new);
             return self.pay(which, invoice);
         };
-        let from = self.statement(which).earned_tier();
+        let from = self.expected_subscription(which).earned_tier();
         if failed.is_named {
             new.latest_invoice = Some(invoice.id.clone());
         }
-        if failed.aftermath == Aftermath::AtOnce {
+        if failed.status == StatusAfterFailure::PastDueAtOnce {
             new.status = "past_due";
         }
         self.change(which, new);
-        self.wait(failed.lag);
+        self.wait(failed.lag_seconds);
         invoice.status = "open";
-        self.tell(failed.failure.kind(), &invoice);
-        if failed.aftermath == Aftermath::Afterwards {
+        self.add_event(failed.failure.kind(), &invoice);
+        if failed.status == StatusAfterFailure::PastDueLater {
             self.change_status(which, "past_due");
         }
-        self.books.statement_mut(which).rose_unpaid(from, &invoice);
-        self.affairs[which].upgrade = Some(invoice);
+        self.expected.subscription_mut(which).upgraded_unpaid(from, &invoice);
+        self.subscriptions[which].upgrade = Some(invoice);
     }
 
-    /// The subscription changes to a higher tier, and that counts.
+    /// The subscription changes to a higher tier, and the upgrade counts.
     pub(super) fn raise(&mut self, which: usize, new: Subscription) {
         self.change(which, new);
-        self.books.statement_mut(which).rose();
+        self.expected.subscription_mut(which).upgraded();
     }
 
-    /// What a change costs for the rest of the period: nothing in a trial.
+    /// The invoice for the rest of the period; 0 in a trial.
     fn upgrade_invoice(&mut self, old: &Subscription, new: &Subscription) -> Invoice {
         let lines = if old.status == "trialing" {
             let mut line = Line::plan(&mut self.mint, new.price, new.period);
@@ -247,12 +256,12 @@ impl Script {
         self.update_invoice(new, lines)
     }
 
-    /// An invoice of now for a change of the subscription.
+    /// An invoice for a change of the subscription, made now.
     pub(super) fn update_invoice(&mut self, new: &Subscription, lines: Vec<Line>) -> Invoice {
         Invoice::new(&mut self.mint, new, "subscription_update", self.clock, lines)
     }
 
-    /// The rest of the old price credited, and of the new one charged, or all of its new period.
+    /// A credit for the rest of the old price, and a charge for the rest or the whole new period.
     fn prorations(&mut self, old: &Subscription, new: &Subscription) -> Vec<Line> {
         let credit = self.credit(old);
         let charge = if new.period == old.period {
@@ -265,7 +274,7 @@ impl Script {
         vec![credit, charge]
     }
 
-    /// The rest of the current period, credited.
+    /// The credit for the rest of the current period.
     pub(super) fn credit(&mut self, old: &Subscription) -> Line {
         let rest = Period {
             start: self.clock,
@@ -276,11 +285,11 @@ impl Script {
     }
 }
 
-const fn failed_kind(failed: Failed) -> &'static str {
-    match (failed.is_named, failed.aftermath) {
-        (false, _) => "an upgrade fails that only its time tells",
-        (true, Aftermath::None) => "an upgrade fails, the status stays",
-        (true, Aftermath::AtOnce) => "an upgrade fails, past_due at once",
-        (true, Aftermath::Afterwards) => "an upgrade fails, past_due afterwards",
+const fn failed_kind(failed: FailedPayment) -> &'static str {
+    match (failed.is_named, failed.status) {
+        (false, _) => "an upgrade fails, its invoice is not named",
+        (true, StatusAfterFailure::Unchanged) => "an upgrade fails, the status stays",
+        (true, StatusAfterFailure::PastDueAtOnce) => "an upgrade fails, past_due at once",
+        (true, StatusAfterFailure::PastDueLater) => "an upgrade fails, past_due afterwards",
     }
 }

@@ -1,16 +1,16 @@
-//! A request's parameters against the schema of its operation: what Stripe does not know, it refuses.
+//! Checks the parameters of a request against the schema of its operation, as Stripe does.
 
-use super::refusal::Refusal;
+use super::stripe_error::StripeError;
 use serde_json::{Map, Value};
 
-/// Stripe's limits of metadata (API reference, Metadata).
-const PAIRS_MOST: usize = 50;
-const KEY_LENGTH_MOST: usize = 40;
-const VALUE_LENGTH_MOST: usize = 500;
+/// Stripe's limits for metadata (API reference, Metadata).
+const PAIRS_MAX: usize = 50;
+const KEY_LENGTH_MAX: usize = 40;
+const VALUE_LENGTH_MAX: usize = 500;
 
-/// What an object with the schema `schema` is given by `form`, whose ends are strings: values with
-/// their types. `at` is its own name, or nothing for the whole request.
-pub(super) fn object(schema: &Value, form: &Map<String, Value>, at: &str) -> Result<Map<String, Value>, Refusal> {
+/// Converts `form`, whose leaves are strings, into values of the types of `schema`. `at` is the name of the
+/// object, empty for the whole request.
+pub(super) fn object(schema: &Value, form: &Map<String, Value>, at: &str) -> Result<Map<String, Value>, StripeError> {
     let further = &schema["additionalProperties"];
     let schema_of = |name: &str| match &schema["properties"][name] {
         Value::Null => Some(further).filter(|further| further.is_object()),
@@ -22,7 +22,7 @@ pub(super) fn object(schema: &Value, form: &Map<String, Value>, at: &str) -> Res
         .map(|name| path(at, name))
         .collect();
     if !unknown.is_empty() {
-        return Err(Refusal::unknown(&unknown));
+        return Err(StripeError::unknown(&unknown));
     }
     if at == "metadata" || at.ends_with("[metadata]") {
         return metadata(form, at);
@@ -34,7 +34,7 @@ pub(super) fn object(schema: &Value, form: &Map<String, Value>, at: &str) -> Res
         .filter_map(Value::as_str);
     for name in required {
         if !form.contains_key(name) {
-            return Err(Refusal::missing(&path(at, name)));
+            return Err(StripeError::missing(&path(at, name)));
         }
     }
     let typed = form
@@ -53,18 +53,18 @@ fn path(at: &str, name: &str) -> String {
     }
 }
 
-/// Any keys; an empty value takes the key away.
-fn metadata(form: &Map<String, Value>, at: &str) -> Result<Map<String, Value>, Refusal> {
-    if form.len() > PAIRS_MOST {
-        return Err(Refusal::of(at, format!("Metadata can have up to {PAIRS_MOST} keys")));
+/// Metadata has any keys. An empty value removes its key.
+fn metadata(form: &Map<String, Value>, at: &str) -> Result<Map<String, Value>, StripeError> {
+    if form.len() > PAIRS_MAX {
+        return Err(StripeError::of(at, format!("Metadata can have up to {PAIRS_MAX} keys")));
     }
     for (key, given) in form {
         let Some(text) = given.as_str() else {
-            return Err(Refusal::of(&path(at, key), "Metadata values must be strings"));
+            return Err(StripeError::of(&path(at, key), "Metadata values must be strings"));
         };
         for (what, text, most) in [
-            ("keys", key.as_str(), KEY_LENGTH_MOST),
-            ("values", text, VALUE_LENGTH_MOST),
+            ("keys", key.as_str(), KEY_LENGTH_MAX),
+            ("values", text, VALUE_LENGTH_MAX),
         ] {
             let length = text.chars().count();
             if length > most {
@@ -72,36 +72,36 @@ fn metadata(form: &Map<String, Value>, at: &str) -> Result<Map<String, Value>, R
                     "Metadata {what} can have up to {most} characters, but you passed in one that is {length} \
                      characters. Invalid: {text}"
                 );
-                return Err(Refusal::of(&path(at, key), message));
+                return Err(StripeError::of(&path(at, key), message));
             }
         }
     }
     Ok(form.clone())
 }
 
-fn value(schema: &Value, given: &Value, at: &str) -> Result<Value, Refusal> {
+fn value(schema: &Value, given: &Value, at: &str) -> Result<Value, StripeError> {
     if let Some(choices) = schema["anyOf"].as_array() {
         return any_of(choices, given, at);
     }
     match schema["type"].as_str() {
         Some("object") => match given {
             Value::Object(form) => Ok(Value::Object(object(schema, form, at)?)),
-            Value::String(text) if text.is_empty() => Err(Refusal::empty(at)),
-            _ => Err(Refusal::of(at, "Invalid object")),
+            Value::String(text) if text.is_empty() => Err(StripeError::empty(at)),
+            _ => Err(StripeError::of(at, "Invalid object")),
         },
         Some("array") => match given {
-            Value::String(text) if text.is_empty() => Err(Refusal::empty(at)),
+            Value::String(text) if text.is_empty() => Err(StripeError::empty(at)),
             _ => list(&schema["items"], given, at),
         },
         kind => match given {
             Value::String(text) => scalar(schema, kind.unwrap_or("string"), text, at),
-            _ => Err(Refusal::of(at, format!("Invalid {}", kind.unwrap_or("string")))),
+            _ => Err(StripeError::of(at, format!("Invalid {}", kind.unwrap_or("string")))),
         },
     }
 }
 
-/// The first choice that takes it; else what the one that comes nearest says.
-fn any_of(choices: &[Value], given: &Value, at: &str) -> Result<Value, Refusal> {
+/// The value by the first choice that accepts it; otherwise the error of the nearest choice.
+fn any_of(choices: &[Value], given: &Value, at: &str) -> Result<Value, StripeError> {
     let clears = |choice: &&Value| {
         choice["enum"]
             .as_array()
@@ -117,18 +117,18 @@ fn any_of(choices: &[Value], given: &Value, at: &str) -> Result<Value, Refusal> 
     } else {
         (parts, scalars)
     };
-    let mut refusal = None;
+    let mut error = None;
     for choice in near.into_iter().chain(far) {
         match value(choice, given, at) {
             Ok(value) => return Ok(value),
-            Err(said) => refusal = refusal.or(Some(said)),
+            Err(refused) => error = error.or(Some(refused)),
         }
     }
-    Err(refusal.unwrap_or_else(|| Refusal::empty(at)))
+    Err(error.unwrap_or_else(|| StripeError::empty(at)))
 }
 
-/// `a[]=x`, or `a[0]=x`.
-fn list(schema: &Value, given: &Value, at: &str) -> Result<Value, Refusal> {
+/// A list, written as `a[]=x` or `a[0]=x`.
+fn list(schema: &Value, given: &Value, at: &str) -> Result<Value, StripeError> {
     let items: Vec<&Value> = match given {
         Value::Array(items) => items.iter().collect(),
         Value::Object(numbered) => {
@@ -138,11 +138,11 @@ fn list(schema: &Value, given: &Value, at: &str) -> Result<Value, Refusal> {
                 .map(|(key, item)| number((key.as_str(), item)))
                 .collect();
             items
-                .ok_or_else(|| Refusal::of(at, "Invalid array"))?
+                .ok_or_else(|| StripeError::of(at, "Invalid array"))?
                 .into_values()
                 .collect()
         }
-        _ => return Err(Refusal::of(at, "Invalid array")),
+        _ => return Err(StripeError::of(at, "Invalid array")),
     };
     let items = items.into_iter().enumerate();
     items
@@ -150,7 +150,7 @@ fn list(schema: &Value, given: &Value, at: &str) -> Result<Value, Refusal> {
         .collect()
 }
 
-fn scalar(schema: &Value, kind: &str, text: &str, at: &str) -> Result<Value, Refusal> {
+fn scalar(schema: &Value, kind: &str, text: &str, at: &str) -> Result<Value, StripeError> {
     if let Some(words) = schema["enum"].as_array() {
         if words.iter().any(|word| word == text) {
             return Ok(Value::from(text));
@@ -161,24 +161,25 @@ fn scalar(schema: &Value, kind: &str, text: &str, at: &str) -> Result<Value, Ref
             [first @ .., last] => format!("Invalid {at}: must be one of {}, or {last}", first.join(", ")),
             [] => format!("Invalid {at}"),
         };
-        return Err(Refusal::of(at, message));
+        return Err(StripeError::of(at, message));
     }
     if text.is_empty() {
-        return Err(Refusal::empty(at));
+        return Err(StripeError::empty(at));
     }
     match kind {
         "boolean" => match text {
             "true" => Ok(Value::Bool(true)),
             "false" => Ok(Value::Bool(false)),
-            _ => Err(Refusal::of(at, format!("Invalid boolean: {text}"))),
+            _ => Err(StripeError::of(at, format!("Invalid boolean: {text}"))),
         },
         "integer" => {
             let number = text.parse::<i64>().map(Value::from);
-            number.map_err(|_| Refusal::of(at, format!("Invalid integer: {text}")).code("parameter_invalid_integer"))
+            number
+                .map_err(|_| StripeError::of(at, format!("Invalid integer: {text}")).code("parameter_invalid_integer"))
         }
         "number" => {
             let number = text.parse::<serde_json::Number>().map(Value::Number);
-            number.map_err(|_| Refusal::of(at, format!("Invalid decimal: {text}")))
+            number.map_err(|_| StripeError::of(at, format!("Invalid decimal: {text}")))
         }
         _ => {
             let most = schema["maxLength"].as_u64().and_then(|most| usize::try_from(most).ok());
@@ -186,7 +187,7 @@ fn scalar(schema: &Value, kind: &str, text: &str, at: &str) -> Result<Value, Ref
                 None => Ok(Value::from(text)),
                 Some(most) => {
                     let message = format!("Invalid string: {text}; must be at most {most} characters");
-                    Err(Refusal::of(at, message).code("parameter_invalid_string_length"))
+                    Err(StripeError::of(at, message).code("parameter_invalid_string_length"))
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Stripe's own command line, against the stand-in.
+//! Runs Stripe's own command line against the stand-in.
 
 use super::Stripe;
 use crate::harness::{installed, repository};
@@ -9,11 +9,11 @@ use tokio::process::Command;
 
 const TIME_LIMIT: Duration = Duration::from_mins(1);
 
-/// What `stripe ARGUMENTS` prints of the account behind `key`, with all settings of whoever runs
-/// the test left alone.
+/// The output of `stripe ARGUMENTS` for the account of `key`. The command does not use the user's own
+/// settings of it.
 ///
 /// # Errors
-/// When it is not installed, or fails.
+/// When the command line is not installed, or fails.
 pub async fn cli(stripe: &Stripe, key: &str, arguments: &[&str]) -> Result<String> {
     let [binary] = installed("stripe-cli")?;
     let home = repository().join("target/stripe/home");

@@ -1,16 +1,16 @@
-//! `expand[]` (Stripe: API reference, Expanding Responses): objects in the place of their ids, and
-//! fields that are left out unless they are asked for.
+//! `expand[]` (Stripe: API reference, Expanding Responses): replaces ids by objects, and adds hidden
+//! fields.
 
-use super::account::Mode;
-use super::refusal::Refusal;
+use super::account_mode::AccountMode;
 use super::spec::Spec;
+use super::stripe_error::StripeError;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-const LEVELS_MOST: usize = 4;
+const LEVELS_MAX: usize = 4;
 
-/// Which collection the id in a field leads to.
-const LEADS_TO: [(&str, &str); 9] = [
+/// The collection of the object whose id is in a field.
+const COLLECTION_OF_FIELD: [(&str, &str); 9] = [
     ("coupon", "coupons"),
     ("customer", "customers"),
     ("default_price", "prices"),
@@ -22,20 +22,20 @@ const LEADS_TO: [(&str, &str); 9] = [
     ("test_clock", "test_helpers/test_clocks"),
 ];
 
-/// What is to be expanded, and within it.
+/// The fields to expand, and the fields to expand within each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Tree(BTreeMap<String, Tree>);
+pub(super) struct ExpandTree(BTreeMap<String, ExpandTree>);
 
-impl Tree {
-    /// What `params` asks for of an answer with the schema `answer`.
-    pub(super) fn read(spec: &Spec, answer: &'static Value, params: &Map<String, Value>) -> Result<Self, Refusal> {
+impl ExpandTree {
+    /// Reads `expand` of `params`, and checks it against the schema `answer`.
+    pub(super) fn read(spec: &Spec, answer: &'static Value, params: &Map<String, Value>) -> Result<Self, StripeError> {
         let mut tree = Self::default();
         let wishes = params.get("expand").and_then(Value::as_array).into_iter().flatten();
         for wish in wishes.filter_map(Value::as_str) {
             let steps: Vec<&str> = wish.split('.').collect();
-            if steps.len() > LEVELS_MOST {
-                let message = format!("You cannot expand more than {LEVELS_MOST} levels of a property: {wish}");
-                return Err(Refusal::of("expand", message));
+            if steps.len() > LEVELS_MAX {
+                let message = format!("You cannot expand more than {LEVELS_MAX} levels of a property: {wish}");
+                return Err(StripeError::of("expand", message));
             }
             if !is_known(spec, answer, &steps) {
                 return Err(refused(spec, answer, wish, &steps));
@@ -51,7 +51,7 @@ impl Tree {
         self.0.is_empty()
     }
 
-    /// What is asked for within `field`.
+    /// The fields to expand within `field`.
     pub(super) fn within(&self, field: &str) -> Self {
         self.0.get(field).cloned().unwrap_or_default()
     }
@@ -77,17 +77,17 @@ fn is_known(spec: &Spec, schema: &'static Value, steps: &[&str]) -> bool {
     expandable.into_iter().any(|field| field == step) && is_known(spec, &schema["properties"][*step], rest)
 }
 
-fn refused(spec: &Spec, answer: &'static Value, wish: &str, steps: &[&str]) -> Refusal {
+fn refused(spec: &Spec, answer: &'static Value, wish: &str, steps: &[&str]) -> StripeError {
     let hint = if is_known(spec, answer, &[&["data"], steps].concat()) {
         format!(" You may want to try expanding 'data.{wish}' instead.")
     } else {
         String::new()
     };
-    Refusal::of("expand", format!("This property cannot be expanded ({wish}).{hint}"))
+    StripeError::of("expand", format!("This property cannot be expanded ({wish}).{hint}"))
 }
 
-/// An object as it is answered: without what is only there if asked for, and with what is.
-pub(super) fn render(mode: &Mode, mut object: Value, hidden: &[&str], tree: &Tree) -> Value {
+/// An object as an answer has it: without hidden fields that are not expanded, and with expanded objects.
+pub(super) fn render(mode: &AccountMode, mut object: Value, hidden: &[&str], tree: &ExpandTree) -> Value {
     for pointer in hidden.iter().filter(|pointer| !tree.has(pointer)) {
         if let Some((parent, field)) = pointer.rsplit_once('/') {
             let parent = object.pointer_mut(parent).and_then(Value::as_object_mut);
@@ -98,7 +98,7 @@ pub(super) fn render(mode: &Mode, mut object: Value, hidden: &[&str], tree: &Tre
     object
 }
 
-fn expand(mode: &Mode, value: &mut Value, tree: &Tree) {
+fn expand(mode: &AccountMode, value: &mut Value, tree: &ExpandTree) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| expand(mode, item, tree)),
         Value::Object(fields) => {
@@ -112,14 +112,14 @@ fn expand(mode: &Mode, value: &mut Value, tree: &Tree) {
     }
 }
 
-fn open(mode: &Mode, field: &str, value: &mut Value, within: &Tree) {
+fn open(mode: &AccountMode, field: &str, value: &mut Value, within: &ExpandTree) {
     let Some(id) = value.as_str() else {
         return expand(mode, value, within);
     };
-    let collection = LEADS_TO.iter().find(|(name, _)| *name == field);
+    let collection = COLLECTION_OF_FIELD.iter().find(|(name, _)| *name == field);
     let found = collection.and_then(|(_, collection)| {
         let table = mode.table(collection)?;
-        Some((table.row(id)?.value(), table.resource.hidden))
+        Some((table.row(id)?.value(), table.layout.hidden))
     });
     if let Some((object, hidden)) = found {
         *value = render(mode, object, hidden, within);

@@ -1,42 +1,43 @@
-//! Faults that a test asks for, and when they strike.
+//! Faults that a test injects, and the requests that they hit.
 
-use crate::merchant::Dice;
+use crate::random::SeededRandom;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What goes wrong.
+/// What goes wrong with a request.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// 429, with what `Retry-After` says, in seconds. Nothing is done or kept.
+    /// Answers 429 without running the request or keeping the answer.
     TooMany {
-        /// `None`: without the header.
+        /// The header `Retry-After` in seconds; `None`: no header.
         retry_after: Option<u64>,
     },
-    /// A status such as 500 or 503, and nothing was done. Stripe keeps a 500 under its idempotency key.
+    /// Answers a status such as 500 or 503 without running the request. Stripe keeps a 500 under its
+    /// idempotency key.
     FailsBefore(u16),
-    /// 500, though it was done. Stripe keeps it under its idempotency key.
+    /// Runs the request, but answers 500. Stripe keeps it under its idempotency key.
     FailsAfter,
-    /// The connection ends, and nothing was done.
+    /// Drops the connection without running the request.
     DropsBefore,
-    /// The connection ends, though it was done.
+    /// Runs the request, then drops the connection.
     DropsAfter,
-    /// A proxy's 502, which is not JSON, and nothing was done.
+    /// Answers a proxy's 502, which is not JSON, without running the request.
     BadGateway,
-    /// It is done, and the answer takes this long.
+    /// Runs the request, and delays the answer.
     Slow(Duration),
-    /// It is done, and the answer waits to be notified.
+    /// Runs the request, and delays the answer until the notification.
     Waits(Arc<Notify>),
 }
 
-/// Which requests a fault strikes: all, unless it says less.
+/// The requests that a fault hits: all, unless the methods below limit them.
 #[derive(Debug, Clone, Default)]
 pub struct When {
     method: Option<&'static str>,
     path: String,
     skip: usize,
     times: Option<usize>,
-    chance: Option<(i64, Dice)>,
+    chance: Option<(i64, SeededRandom)>,
 }
 
 impl When {
@@ -64,13 +65,13 @@ impl When {
         }
     }
 
-    /// Not the first `skip` of them.
+    /// All but the first `skip` of them.
     #[must_use]
     pub fn after(self, skip: usize) -> Self {
         Self { skip, ..self }
     }
 
-    /// So many of them and no more.
+    /// At most `times` of them.
     #[must_use]
     pub fn times(self, times: usize) -> Self {
         Self {
@@ -79,17 +80,17 @@ impl When {
         }
     }
 
-    /// So many of a hundred of them, by chance: a test prints the `seed` that repeats it.
+    /// A random `percent` of them. The same `seed` selects the same requests; a test prints it.
     #[must_use]
     pub fn percent(self, percent: i64, seed: u64) -> Self {
         Self {
-            chance: Some((percent, Dice::new(seed, 0))),
+            chance: Some((percent, SeededRandom::new(seed, 0))),
             ..self
         }
     }
 
-    /// Whether it strikes this request, which counts as seen.
-    fn strikes(&mut self, method: &str, path: &str) -> bool {
+    /// Whether the fault hits this request; counts the request.
+    fn hits(&mut self, method: &str, path: &str) -> bool {
         if self.method.is_some_and(|only| only != method) || !path.starts_with(&self.path) {
             return false;
         }
@@ -97,7 +98,12 @@ impl When {
             self.skip -= 1;
             return false;
         }
-        if self.times == Some(0) || !self.chance.as_mut().is_none_or(|(percent, dice)| dice.chance(*percent)) {
+        if self.times == Some(0)
+            || !self
+                .chance
+                .as_mut()
+                .is_none_or(|(percent, random)| random.chance(*percent))
+        {
             return false;
         }
         self.times = self.times.map(|times| times - 1);
@@ -105,7 +111,7 @@ impl When {
     }
 }
 
-/// All that were asked for. The first that strikes a request is the one.
+/// All injected faults. The first that hits a request counts.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<(Fault, When)>);
 
@@ -118,12 +124,12 @@ impl Faults {
         self.0.clear();
     }
 
-    pub(super) fn strike(&mut self, method: &str, path: &str) -> Option<Fault> {
-        let struck = self
+    pub(super) fn hit(&mut self, method: &str, path: &str) -> Option<Fault> {
+        let fault = self
             .0
             .iter_mut()
-            .find_map(|(fault, when)| when.strikes(method, path).then(|| fault.clone()));
+            .find_map(|(fault, when)| when.hits(method, path).then(|| fault.clone()));
         self.0.retain(|(_, when)| when.times != Some(0));
-        struck
+        fault
     }
 }

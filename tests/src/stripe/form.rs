@@ -1,25 +1,26 @@
-//! Parameters as Stripe reads them: `a[b][]=c` in a query or a form, by the rules of Ruby's Rack.
+//! Decodes parameters such as `a[b][]=c` in a query or a form, by the rules of Ruby's Rack, as Stripe does.
 
-use super::refusal::Refusal;
+use super::stripe_error::StripeError;
 use serde_json::{Map, Value};
 
-/// The tree that `encoded` texts spell: hashes, lists, and strings at the ends.
+/// Decodes texts into one tree of hashes and lists, whose leaves are strings.
 ///
 /// # Errors
-/// When one name is given a value and parts at once.
-pub(super) fn decode<'a>(encoded: impl IntoIterator<Item = &'a str>) -> Result<Map<String, Value>, Refusal> {
+/// When a name has both a value and parts.
+pub(super) fn decode<'a>(encoded: impl IntoIterator<Item = &'a str>) -> Result<Map<String, Value>, StripeError> {
     let mut tree = Map::new();
     for text in encoded {
         for (key, value) in form_urlencoded::parse(text.as_bytes()) {
             let (name, steps) = split(&key);
             let slot = tree.entry(name).or_insert(Value::Null);
-            insert(slot, &steps, &value).ok_or_else(|| Refusal::of(&key, "Invalid request: parameters conflict"))?;
+            insert(slot, &steps, &value)
+                .ok_or_else(|| StripeError::of(&key, "Invalid request: parameters conflict"))?;
         }
     }
     Ok(tree)
 }
 
-/// `a[b][]` as `a` and its steps `b` and, for a list, nothing.
+/// Splits `a[b][]` into `a` and its steps: `b`, and an empty text for the list.
 fn split(key: &str) -> (&str, Vec<&str>) {
     let Some((name, rest)) = key.split_once('[') else {
         return (key, Vec::new());
@@ -29,7 +30,7 @@ fn split(key: &str) -> (&str, Vec<&str>) {
 
 fn insert(slot: &mut Value, steps: &[&str], value: &str) -> Option<()> {
     let Some((step, rest)) = steps.split_first() else {
-        // Of a value that is given twice the last counts.
+        // If a value is given twice, the last one counts.
         (slot.is_null() || slot.is_string()).then(|| *slot = Value::from(value))?;
         return Some(());
     };
@@ -51,7 +52,7 @@ fn insert(slot: &mut Value, steps: &[&str], value: &str) -> Option<()> {
     insert(slot.as_object_mut()?.entry(*step).or_insert(Value::Null), rest, value)
 }
 
-/// Whether a hash has a value where `steps` lead to.
+/// Whether a hash has a value at `steps`.
 fn holds(hash: &Value, steps: &[&str]) -> bool {
     steps
         .split_first()

@@ -1,9 +1,9 @@
-//! How parameters change an object: what is not sent stays, what is sent empty is emptied.
+//! Applies parameters to an object: a missing parameter changes nothing, an empty one clears its field.
 
 use serde_json::{Map, Value};
 
-/// Writes `params` into `target`, hash by hash. An empty value makes a list empty and all else null;
-/// an empty value in metadata takes its key away.
+/// Writes `params` into `target`, hash by hash. An empty value empties a list and makes other fields null;
+/// in metadata it removes the key.
 pub(super) fn merge(target: &mut Value, params: &Map<String, Value>) {
     for (name, given) in params {
         let old = &mut target[name.as_str()];

@@ -1,96 +1,98 @@
-//! A stand-in for Stripe's API, ours: what Stripe refuses it refuses, what Stripe keeps it keeps.
+//! Our stand-in for Stripe's API.
 //!
-//! A test starts a [`Stripe`], tells a program to use its [`base`](Stripe::base), and then looks at
-//! what was [asked](Stripe::requests) and what is [there](Stripe::objects). Every request is held
-//! against Stripe's own OpenAPI document (`spec`, `check`): what that does not know is refused as
-//! Stripe refuses it, and is among the [`violations`](Stripe::violations), of which there must be
-//! none. Objects are described by a table (`resource`) and a file for each kind (`objects`); all
-//! else is one for all of them: pages (`list`), expansion (`expand`), changes (`merge`), and
-//! repeated answers (`idempotency`). A test has [`Fault`]s strike [`When`] it wishes.
+//! A test starts a [`Stripe`] and gives its [`base`](Stripe::base) to a program as the address of
+//! Stripe's API. Then it looks at the [requests](Stripe::requests) and at the stored
+//! [objects](Stripe::objects). Every request is checked against Stripe's own OpenAPI document (`spec`,
+//! `check`). An invalid request gets Stripe's error and is a [violation](Stripe::violations); a test
+//! expects none. A test can inject a [`Fault`] into the requests that a [`When`] selects.
 //!
-//! The document (of May 2026) knows all that our programs say, so that nothing is added to it. Not
-//! played is what none of them asks for: payments that fail, prorations, changes of a subscription's
-//! items. What the stand-in cannot do it answers with 501 and counts as a violation.
+//! `object_kinds` is the table of all kinds of objects; `objects` has a file for each kind. All kinds
+//! share lists (`list`), expansion (`expand`), changes (`merge`) and idempotency keys (`answer_cache`).
+//!
+//! The document (of May 2026) covers all requests of our programs. The stand-in does not support what
+//! our programs do not use: failing payments, prorations, and changes of a subscription's items. It
+//! answers such a request with 501 and counts it as a violation.
 
-mod account;
+mod account_mode;
+mod answer_cache;
 mod check;
 mod cli;
 mod expand;
 mod fault;
 mod form;
-mod idempotency;
-mod journal;
 mod list;
 mod merge;
+mod object_kind;
+mod object_kinds;
+mod object_table;
 mod objects;
-mod refusal;
+mod operations;
+mod received_request;
 mod reply;
-mod resource;
-mod serve;
 mod server;
 mod shape;
 mod spec;
 mod state;
-mod table;
+mod stripe_error;
 
 pub use cli::cli;
 pub use fault::{Fault, When};
-pub use journal::Asked;
+pub use received_request::ReceivedRequest;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use server::Shared;
+use server::SharedState;
 use spec::Spec;
-use state::State;
+use state::StandInState;
 use std::collections::BTreeMap;
 use tokio::net::TcpListener;
 
-/// A stand-in for Stripe's API, with an account of its own. Its clones are the same.
+/// A stand-in for Stripe's API with one account. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Stripe {
-    shared: Shared,
+    shared: SharedState,
     base: String,
 }
 
 impl Stripe {
     /// The id of its account.
-    pub const ACCOUNT_ID: &'static str = objects::single::ACCOUNT_ID;
+    pub const ACCOUNT_ID: &'static str = objects::account_settings::ACCOUNT_ID;
 
-    /// Listens until the test's runtime ends.
+    /// Starts a stand-in that listens until the test's runtime ends.
     ///
     /// # Errors
-    /// When Stripe's OpenAPI document cannot be had.
+    /// When Stripe's OpenAPI document is not installed.
     pub async fn start() -> Result<Self> {
         let spec = tokio::task::spawn_blocking(Spec::get).await??;
-        let shared = Shared::new(State::new(spec));
+        let shared = SharedState::new(StandInState::new(spec));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let base = format!("http://{}", listener.local_addr()?);
         tokio::spawn(server::listen(listener, shared.clone()));
         Ok(Self { shared, base })
     }
 
-    /// Where it listens, such as `http://127.0.0.1:40321`.
+    /// Its address, such as `http://127.0.0.1:40321`.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Sets its clock (Unix time), which stands from now on.
+    /// Stops its clock at `seconds` (Unix time).
     pub fn set_now(&self, seconds: i64) {
         self.shared.lock().now = Some(seconds);
     }
 
-    /// Has `fault` strike requests from now on.
+    /// Injects `fault` into the requests that `when` selects.
     pub fn inject(&self, fault: Fault, when: When) {
         self.shared.lock().faults.add(fault, when);
     }
 
-    /// Ends all faults that have not struck.
+    /// Ends all faults.
     pub fn heal(&self) {
         self.shared.lock().faults.clear();
     }
 
-    /// Takes permissions, such as `product_write` or `plan_read`, from a restricted key.
+    /// Removes permissions, such as `product_write` or `plan_read`, from a restricted key.
     pub fn deny(&self, key: &str, permissions: &[&str]) {
         let mut state = self.shared.lock();
         let denied = state.denied.entry(key.to_owned()).or_default();
@@ -99,23 +101,28 @@ impl Stripe {
 
     /// All requests so far.
     #[must_use]
-    pub fn requests(&self) -> Vec<Asked> {
-        self.shared.lock().asked.clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.shared.lock().requests.clone()
     }
 
-    /// Those of them that ask for a change.
+    /// All requests so far that change something.
     #[must_use]
-    pub fn writes(&self) -> Vec<Asked> {
+    pub fn writes(&self) -> Vec<ReceivedRequest> {
         let state = self.shared.lock();
-        state.asked.iter().filter(|asked| asked.is_write()).cloned().collect()
+        state
+            .requests
+            .iter()
+            .filter(|asked| asked.is_write())
+            .cloned()
+            .collect()
     }
 
-    /// How many requests there were of each kind, such as `GET /v1/products/{id}`.
+    /// The number of requests by method and path, such as `GET /v1/products/{id}`.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let state = self.shared.lock();
         let kinds = state
-            .asked
+            .requests
             .iter()
             .map(|asked| format!("{} {}", asked.method, asked.template));
         kinds.fold(BTreeMap::new(), |mut counts, kind| {
@@ -124,8 +131,7 @@ impl Stripe {
         })
     }
 
-    /// What was asked for that Stripe's document does not know, or the stand-in does not play; and
-    /// whether it made a mistake of its own.
+    /// All requests that Stripe's document or the stand-in does not support, and a panic of the stand-in.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
         let mut violations = self.shared.lock().violations.clone();
@@ -135,8 +141,8 @@ impl Stripe {
         violations
     }
 
-    /// How an answer to a request with `method` for `path` differs from what Stripe's document says of
-    /// it: a field that is missing or unknown, or a value of another kind.
+    /// The differences between the `answer` to `method` at `path` and Stripe's document: missing or
+    /// unknown fields, and values of another type.
     #[must_use]
     pub fn differences(&self, method: &str, path: &str, answer: &Value) -> Vec<String> {
         let spec = self.shared.lock().spec;
@@ -147,17 +153,19 @@ impl Stripe {
         differences.unwrap_or_else(|| vec![format!("Stripe has no {method} {path}")])
     }
 
-    /// All objects of a collection, such as `products` or `billing_portal/configurations`, as they
-    /// are kept: with what is answered only if expanded. Oldest first, those of live mode last.
+    /// All stored objects of a collection, such as `products` or `billing_portal/configurations`, with
+    /// their hidden fields. Oldest first; test mode before live mode.
     #[must_use]
     pub fn objects(&self, collection: &str) -> Vec<Value> {
         let state = self.shared.lock();
         let tables = state.modes.iter().filter_map(|mode| mode.table(collection));
-        tables.flat_map(|table| table.rows().map(table::Row::value)).collect()
+        tables
+            .flat_map(|table| table.rows().map(object_table::StoredObject::value))
+            .collect()
     }
 
-    /// Puts an object there as it is, unchecked, or in the place of the one with its id. Its
-    /// `livemode` says where to; `created`, in lists, where among others.
+    /// Stores an object without any check, or replaces the one with the same id. Its field `livemode`
+    /// selects the mode; `created` gives its position in lists.
     ///
     /// # Panics
     /// When there is no such collection.
@@ -166,14 +174,14 @@ impl Stripe {
         self.shared.lock().modes[usize::from(is_live)].put(collection, object);
     }
 
-    /// Puts an event there, whose delivery worked or failed.
+    /// Stores an event as delivered or as not delivered.
     pub fn emit(&self, event: &Value, delivered: bool) {
         let mut event = event.clone();
         event["pending_webhooks"] = json!(i32::from(!delivered));
         self.put("events", &event);
     }
 
-    /// Has the event `id` delivered after all.
+    /// Marks the event `id` as delivered.
     pub fn deliver(&self, id: &str) {
         let event = self.shared.lock().modes.iter().find_map(|mode| mode.find("events", id));
         if let Some(event) = event {

@@ -1,6 +1,6 @@
-//! What is sent back.
+//! An answer of the stand-in.
 
-use super::refusal::Refusal;
+use super::stripe_error::StripeError;
 use anyhow::Result;
 use http_body_util::Full;
 use hyper::Response;
@@ -8,16 +8,16 @@ use hyper::body::Bytes;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-/// An answer before its headers that every answer has.
+/// An answer, without the headers that every answer has.
 #[derive(Debug, Clone)]
-pub(super) struct Reply {
+pub(super) struct StandInReply {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
     content_type: &'static str,
     body: Bytes,
 }
 
-impl Reply {
+impl StandInReply {
     pub(super) fn json(status: u16, body: String) -> Self {
         Self {
             status,
@@ -27,11 +27,11 @@ impl Reply {
         }
     }
 
-    pub(super) fn refuse(refusal: &Refusal) -> Self {
-        Self::json(refusal.status, refusal.body().to_string())
+    pub(super) fn refuse(error: &StripeError) -> Self {
+        Self::json(error.status, error.body().to_string())
     }
 
-    /// What a proxy says when Stripe is not there.
+    /// The answer of a proxy that does not reach Stripe.
     pub(super) fn bad_gateway() -> Self {
         Self {
             content_type: "text/html",
@@ -44,12 +44,12 @@ impl Reply {
         self
     }
 
-    /// The same for a request that is repeated.
+    /// The same answer for a repeated request.
     pub(super) fn again(&self) -> Self {
         self.clone().with("idempotent-replayed", "true")
     }
 
-    /// As HTTP, sent at `now` (Unix time).
+    /// The HTTP response, with `now` (Unix time) as its date.
     pub(super) fn response(self, now: i64) -> Result<Response<Full<Bytes>>> {
         let date =
             format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");

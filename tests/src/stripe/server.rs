@@ -1,8 +1,8 @@
-//! HTTP/1.1 on a port of its own, with connections that are kept.
+//! The HTTP/1.1 server of the stand-in, with keep-alive, on its own port.
 
 use super::fault::Fault;
-use super::journal::Asked;
-use super::state::State;
+use super::received_request::ReceivedRequest;
+use super::state::StandInState;
 use anyhow::{Result, anyhow};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -13,27 +13,27 @@ use serde_json::Value;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 
-/// The state, for one at a time.
+/// The state behind a lock, shared by all connections.
 #[derive(Debug, Clone)]
-pub(super) struct Shared(Arc<Mutex<State>>);
+pub(super) struct SharedState(Arc<Mutex<StandInState>>);
 
-impl Shared {
-    pub(super) fn new(state: State) -> Self {
+impl SharedState {
+    pub(super) fn new(state: StandInState) -> Self {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Whether a request made the stand-in itself panic, which its caller sees as a lost connection.
+    /// Whether the stand-in panicked during a request. The caller of that request lost its connection.
     pub(super) fn is_broken(&self) -> bool {
         self.0.is_poisoned()
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, StandInState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Answers whoever connects, until the test's runtime ends.
-pub(super) async fn listen(listener: TcpListener, shared: Shared) {
+/// Answers all connections until the test's runtime ends.
+pub(super) async fn listen(listener: TcpListener, shared: SharedState) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = shared.clone();
         let service = service_fn(move |request| answer(shared.clone(), request));
@@ -42,14 +42,14 @@ pub(super) async fn listen(listener: TcpListener, shared: Shared) {
     }
 }
 
-/// An answer, or an error, at which hyper closes the connection.
-async fn answer(shared: Shared, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+/// Answers a request. After an error hyper closes the connection.
+async fn answer(shared: SharedState, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let form = std::str::from_utf8(&body)?;
     let query = head.uri.query().unwrap_or_default();
     let text = |name| header(&head.headers, name);
-    let asked = Asked {
+    let asked = ReceivedRequest {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         template: "",
@@ -70,7 +70,7 @@ async fn answer(shared: Shared, request: Request<Incoming>) -> Result<Response<F
         _ => {}
     }
     reply
-        .ok_or_else(|| anyhow!("dropped, as the test wishes"))?
+        .ok_or_else(|| anyhow!("the test asked to drop this connection"))?
         .response(now)
 }
 

@@ -1,10 +1,9 @@
-//! An answer against the schema of its operation: what Stripe's document promises is there, and
-//! nothing that it does not know.
+//! Compares an answer with the schema of its operation: it has all required fields and no unknown ones.
 
 use super::spec::Spec;
 use serde_json::Value;
 
-/// How `value` differs from `schema`, each with where, which is `at` for the whole.
+/// The differences between `value` and `schema`, each with its path below `at`.
 pub(super) fn differences(spec: &Spec, schema: &'static Value, value: &Value, at: &str) -> Vec<String> {
     if value.is_null() && schema["nullable"] == true {
         return Vec::new();
@@ -13,7 +12,7 @@ pub(super) fn differences(spec: &Spec, schema: &'static Value, value: &Value, at
     if let Some(choices) = schema["anyOf"].as_array() {
         let mut all = choices.iter().map(|choice| differences(spec, choice, value, at));
         let first = all.next().unwrap_or_default();
-        // The one with the fewest is the one that was meant.
+        // The choice with the fewest differences is the intended one.
         return all.fold(
             first,
             |fewest, these| if these.len() < fewest.len() { these } else { fewest },
@@ -65,7 +64,7 @@ fn fields(spec: &Spec, schema: &'static Value, value: &Value, at: &str) -> Vec<S
         match schema["properties"].get(name) {
             Some(schema) => found.extend(differences(spec, schema, value, &at)),
             None if further.is_object() => found.extend(differences(spec, further, value, &at)),
-            // Without any properties it is a hash of anything.
+            // An object without properties may have any fields.
             None if schema["properties"].as_object().is_none_or(serde_json::Map::is_empty) => {}
             None => found.push(format!("{at} is unknown")),
         }

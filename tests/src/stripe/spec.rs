@@ -1,5 +1,5 @@
-//! Stripe's own OpenAPI document, as `deploy/local/stripe_document.py` leaves it: which operations
-//! there are, what they take and what they answer.
+//! Stripe's own OpenAPI document, as `deploy/local/stripe_document.py` writes it: the operations with the
+//! schemas of their parameters and answers.
 
 use crate::harness::installed;
 use anyhow::{Result, anyhow};
@@ -7,29 +7,29 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// The document. A line is parsed when it is first used.
+/// The document. A line is parsed at its first use.
 #[derive(Debug)]
 pub(super) struct Spec {
-    /// JSON by key, such as `get /v1/products` or `schema product`.
+    /// The JSON of each line by its key, such as `get /v1/products` or `schema product`.
     lines: HashMap<&'static str, &'static str>,
     parsed: Mutex<HashMap<&'static str, &'static Value>>,
     paths: Vec<&'static str>,
 }
 
-/// A path of the document that a request's fits.
+/// A path of the document that matches the path of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
-    /// Such as `/v1/products/{id}`.
+pub(super) struct MatchedPath {
+    /// The path in the document, such as `/v1/products/{id}`.
     pub(super) template: &'static str,
-    /// What stands in the place of `{id}`, in order.
+    /// The values of its placeholders, in order.
     pub(super) captured: Vec<String>,
 }
 
 impl Spec {
-    /// The document, which each process reads once.
+    /// The document; each process reads it once.
     ///
     /// # Errors
-    /// When it is not installed. A test without it fails, it is not skipped.
+    /// When it is not installed: a test without the document fails, it is not skipped.
     pub(super) fn get() -> Result<&'static Self> {
         static SPEC: OnceLock<Result<Spec, String>> = OnceLock::new();
         let spec = SPEC.get_or_init(|| Self::load().map_err(|error| format!("{error:#}")));
@@ -39,13 +39,13 @@ impl Spec {
 
     fn load() -> Result<Self> {
         let [path] = installed("stripe-document")?;
-        // For as long as the process lives, as all that is parsed of it.
+        // The text and everything parsed from it live as long as the process.
         let text: &'static str = Box::leak(std::fs::read_to_string(path)?.into_boxed_str());
         let lines: HashMap<_, _> = text.lines().filter_map(|line| line.split_once('\t')).collect();
         let mut paths: Vec<_> = lines.keys().filter_map(|key| key.split_once(' ')).collect();
         paths.retain(|(kind, _)| *kind != "schema");
         let mut paths: Vec<_> = paths.into_iter().map(|(_, path)| path).collect();
-        // Where two fit, what is spelled out goes before a parameter: `search` before `{id}`.
+        // If two paths match, the one with fewer placeholders counts: `search` before `{id}`.
         paths.sort_by_key(|path| (path.matches('{').count(), *path));
         paths.dedup();
         Ok(Self {
@@ -62,8 +62,8 @@ impl Spec {
         Some(parsed.entry(*key).or_insert_with(parse))
     }
 
-    /// The path that `path` fits.
-    pub(super) fn find(&self, path: &str) -> Option<Found> {
+    /// The path of the document that matches `path`.
+    pub(super) fn find(&self, path: &str) -> Option<MatchedPath> {
         let asked: Vec<&str> = path.split('/').collect();
         self.paths.iter().find_map(|template| {
             let parts: Vec<&str> = template.split('/').collect();
@@ -71,20 +71,20 @@ impl Spec {
             let fits = |(part, asked): (&&str, &&str)| part == asked || (is_place(part) && !asked.is_empty());
             let is_it = parts.len() == asked.len() && parts.iter().zip(&asked).all(fits);
             let places = parts.iter().zip(&asked).filter(|(part, _)| is_place(part));
-            is_it.then(|| Found {
+            is_it.then(|| MatchedPath {
                 template,
                 captured: places.map(|(_, asked)| decoded(asked)).collect(),
             })
         })
     }
 
-    /// What `method`, in lower case, takes at `template`, as the schema of an object; its `answer` is
-    /// the schema of what it answers.
+    /// The schema of the parameters of `method` (in lower case) at `template`. Its key `answer` has the
+    /// schema of the answer.
     pub(super) fn operation(&self, method: &str, template: &str) -> Option<&'static Value> {
         self.line(&format!("{method} {template}"))
     }
 
-    /// What `schema` means, if it only names another.
+    /// Follows a `$ref` of `schema`.
     pub(super) fn resolve(&self, schema: &'static Value) -> &'static Value {
         let name = schema["$ref"]
             .as_str()
@@ -94,7 +94,7 @@ impl Spec {
     }
 }
 
-/// A segment of a path without its percent signs.
+/// Decodes the percent signs in a segment of a path.
 fn decoded(segment: &str) -> String {
     let text = segment.replace('+', "%2B");
     let mut pairs = form_urlencoded::parse(text.as_bytes());
@@ -107,7 +107,7 @@ mod tests {
     use anyhow::ensure;
 
     #[test]
-    fn a_path_is_found_with_what_stands_in_its_places() -> Result<()> {
+    fn a_path_is_found_with_the_values_of_its_placeholders() -> Result<()> {
         let spec = Spec::get()?;
         for (path, template, captured) in [
             ("/v1/products", "/v1/products", &[][..]),

@@ -1,22 +1,24 @@
-//! The stand-in behind its server: what a request meets on its way, in Stripe's order.
+//! The state of the stand-in, and the steps of a request in Stripe's order.
 
-use super::account::{Call, Mode, VERSION};
+use super::account_mode::{AccountMode, ServedRequest, VERSION};
+use super::answer_cache::AnswerCache;
 use super::check;
-use super::expand::Tree;
+use super::expand::ExpandTree;
 use super::fault::{Fault, Faults};
 use super::form;
-use super::idempotency::Kept;
-use super::journal::Asked;
 use super::list;
-use super::objects::single::ACCOUNT_ID;
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::serve::{guarded_by, serve};
-use super::spec::{Found, Spec};
+use super::object_kind::ObjectKind;
+use super::object_kinds::{OBJECT_KINDS, guarded_by};
+use super::objects::account_settings::ACCOUNT_ID;
+use super::operations::serve;
+use super::received_request::ReceivedRequest;
+use super::reply::StandInReply;
+use super::spec::{MatchedPath, Spec};
+use super::stripe_error::StripeError;
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap};
 
-/// What keys begin with, and whether they are of live mode.
+/// The prefixes of keys, and whether such a key is for live mode.
 const KEYS: [(&str, bool); 4] = [
     ("sk_test_", false),
     ("rk_test_", false),
@@ -24,41 +26,41 @@ const KEYS: [(&str, bool); 4] = [
     ("rk_live_", true),
 ];
 
-/// All that the stand-in knows.
+/// The whole state of the stand-in.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct StandInState {
     pub(super) spec: &'static Spec,
     /// Test mode, live mode.
-    pub(super) modes: [Mode; 2],
+    pub(super) modes: [AccountMode; 2],
     /// Unix time, if a test has set it.
     pub(super) now: Option<i64>,
-    pub(super) asked: Vec<Asked>,
+    pub(super) requests: Vec<ReceivedRequest>,
     pub(super) violations: Vec<String>,
     pub(super) faults: Faults,
     /// The permissions that restricted keys lack.
     pub(super) denied: HashMap<String, BTreeSet<String>>,
-    kept: Kept,
+    answers: AnswerCache,
     ids: u64,
 }
 
-/// A request that is right in itself.
-struct Sound {
-    found: Found,
+/// A request whose path and parameters are valid.
+struct ValidRequest {
+    found: MatchedPath,
     params: Map<String, Value>,
-    tree: Tree,
+    tree: ExpandTree,
 }
 
-impl State {
+impl StandInState {
     pub(super) fn new(spec: &'static Spec) -> Self {
         Self {
             spec,
-            modes: [Mode::new(false), Mode::new(true)],
+            modes: [false, true].map(|is_live| AccountMode::new(is_live, OBJECT_KINDS.iter().map(ObjectKind::layout))),
             now: None,
-            asked: Vec::new(),
+            requests: Vec::new(),
             violations: Vec::new(),
             faults: Faults::default(),
             denied: HashMap::new(),
-            kept: Kept::default(),
+            answers: AnswerCache::default(),
             ids: 0,
         }
     }
@@ -68,23 +70,27 @@ impl State {
         self.now.unwrap_or_else(crate::harness::unix_now)
     }
 
-    /// Does what is asked and says what is answered, nothing if the connection is to be dropped; and
-    /// the fault that has struck.
-    pub(super) fn answer(&mut self, mut asked: Asked, texts: [&str; 2]) -> (Option<Reply>, Option<Fault>) {
+    /// Runs a request, with `texts` as its query and its form. Returns the reply, or `None` to drop the
+    /// connection, and the fault that was injected, if any.
+    pub(super) fn answer(
+        &mut self,
+        mut asked: ReceivedRequest,
+        texts: [&str; 2],
+    ) -> (Option<StandInReply>, Option<Fault>) {
         if let Some(found) = self.spec.find(&asked.path) {
             asked.template = found.template;
         }
         let form = form::decode(texts);
         asked.params = form.as_ref().map_or(Value::Null, |form| Value::Object(form.clone()));
-        // Whatever becomes of it: what is wrong in itself is noted.
-        let sound = form.and_then(|form| self.check(&asked, &form));
-        if let Err(refusal) = &sound {
-            self.note(&asked, refusal);
+        // An invalid request is a violation, whatever the answer.
+        let valid = form.and_then(|form| self.check(&asked, &form));
+        if let Err(error) = &valid {
+            self.note(&asked, error);
         }
-        let fault = self.faults.strike(&asked.method, &asked.path);
+        let fault = self.faults.hit(&asked.method, &asked.path);
         let reply = match fault {
             Some(Fault::TooMany { retry_after }) => {
-                let reply = Reply::refuse(&Refusal::too_many());
+                let reply = StandInReply::refuse(&StripeError::too_many());
                 Some(
                     retry_after
                         .into_iter()
@@ -92,112 +98,123 @@ impl State {
                 )
             }
             Some(Fault::DropsBefore) => None,
-            Some(Fault::BadGateway) => Some(Reply::bad_gateway()),
+            Some(Fault::BadGateway) => Some(StandInReply::bad_gateway()),
             _ => {
-                let reply = self.meet(&asked, sound, fault.as_ref());
-                Some(reply).filter(|_| !matches!(fault, Some(Fault::DropsAfter)))
+                let reply = self.process(&asked, valid, fault.as_ref());
+                (!matches!(fault, Some(Fault::DropsAfter))).then_some(reply)
             }
         };
-        let number = self.asked.len() + 1;
-        let reply = reply.map(|reply| dress(reply, &asked, number));
+        let number = self.requests.len() + 1;
+        let reply = reply.map(|reply| with_headers(reply, &asked, number));
         asked.status = reply.as_ref().map(|reply| reply.status);
-        let is_replay = |reply: &Reply| reply.headers.iter().any(|(name, _)| *name == "idempotent-replayed");
+        let is_replay = |reply: &StandInReply| reply.headers.iter().any(|(name, _)| *name == "idempotent-replayed");
         asked.is_replay = reply.as_ref().is_some_and(is_replay);
-        self.asked.push(asked);
+        self.requests.push(asked);
         (reply, fault)
     }
 
-    /// Key and permission; then what was answered before; then the request itself; then the deed.
-    fn meet(&mut self, asked: &Asked, sound: Result<Sound, Refusal>, fault: Option<&Fault>) -> Reply {
-        let is_live = match self.admit(asked) {
+    /// Checks key and permission, then a repeated answer, then the request; and runs it.
+    fn process(
+        &mut self,
+        asked: &ReceivedRequest,
+        valid: Result<ValidRequest, StripeError>,
+        fault: Option<&Fault>,
+    ) -> StandInReply {
+        let is_live = match self.check_key(asked) {
             Ok(is_live) => is_live,
-            Err(refusal) => return Reply::refuse(&refusal),
+            Err(error) => return StandInReply::refuse(&error),
         };
-        // Stripe takes no notice of the header where nothing is created or changed.
-        let key = asked.idempotency_key.as_deref().filter(|_| asked.method == "POST");
+        // Stripe ignores the header on other methods.
+        let key = if asked.method == "POST" {
+            asked.idempotency_key.as_deref()
+        } else {
+            None
+        };
         let request = format!("{is_live} {} {}", asked.path, asked.params);
-        match key.map(|key| self.kept.answer(key, &request)) {
+        match key.map(|key| self.answers.find(key, &request)) {
             Some(Ok(Some(reply))) => return reply,
-            Some(Err(refusal)) => return Reply::refuse(&refusal),
+            Some(Err(error)) => return StandInReply::refuse(&error),
             _ => {}
         }
         let reply = if let Some(Fault::FailsBefore(status)) = fault {
-            Reply::refuse(&Refusal::broken(*status))
+            StandInReply::refuse(&StripeError::broken(*status))
         } else {
-            let sound = match sound {
-                Ok(sound) => sound,
-                // Not kept: Stripe begins to keep where it begins to do.
-                Err(refusal) => return Reply::refuse(&refusal),
+            let valid = match valid {
+                Ok(valid) => valid,
+                // Stripe keeps an answer only once the operation has begun.
+                Err(error) => return StandInReply::refuse(&error),
             };
-            match self.act(asked, is_live, &sound) {
-                Err(refusal) if refusal.is_violation => {
-                    self.note(asked, &refusal);
-                    return Reply::refuse(&refusal);
+            match self.run(asked, is_live, &valid) {
+                Err(error) if error.is_violation => {
+                    self.note(asked, &error);
+                    return StandInReply::refuse(&error);
                 }
-                _ if matches!(fault, Some(Fault::FailsAfter)) => Reply::refuse(&Refusal::broken(500)),
-                Ok(body) => Reply::json(200, body),
-                Err(refusal) => Reply::refuse(&refusal),
+                _ if matches!(fault, Some(Fault::FailsAfter)) => StandInReply::refuse(&StripeError::broken(500)),
+                Ok(body) => StandInReply::json(200, body),
+                Err(error) => StandInReply::refuse(&error),
             }
         };
-        // What comes before the API, such as a limit of requests, keeps nothing.
-        if let Some(key) = key.filter(|_| ![429, 503].contains(&reply.status)) {
-            self.kept.keep(key, &request, &reply);
+        // Answers from before the API, such as a rate limit, are not kept.
+        if let Some(key) = key
+            && ![429, 503].contains(&reply.status)
+        {
+            self.answers.keep(key, &request, &reply);
         }
         reply
     }
 
-    fn note(&mut self, asked: &Asked, refusal: &Refusal) {
-        let Asked {
+    fn note(&mut self, asked: &ReceivedRequest, error: &StripeError) {
+        let ReceivedRequest {
             method, path, params, ..
         } = asked;
         self.violations
-            .push(format!("{method} {path}: {} ({params})", refusal.message));
+            .push(format!("{method} {path}: {} ({params})", error.message));
     }
 
-    /// Whether the key is of live mode, if it may do this.
-    fn admit(&self, asked: &Asked) -> Result<bool, Refusal> {
+    /// Whether the key is for live mode; refuses a key without the permission.
+    fn check_key(&self, asked: &ReceivedRequest) -> Result<bool, StripeError> {
         let mut kinds = KEYS.iter().filter(|(start, _)| asked.key.starts_with(start));
-        let (_, is_live) = kinds.next().ok_or_else(|| Refusal::not_a_key(&asked.key))?;
+        let (_, is_live) = kinds.next().ok_or_else(|| StripeError::not_a_key(&asked.key))?;
         let denied = self.denied.get(&asked.key);
-        if let (Some(denied), Some(resource)) = (denied, guarded_by(asked.template)) {
-            let [read, write] = ["read", "write"].map(|kind| format!("{}_{kind}", resource.permission));
-            // Who may not read may not write.
+        if let (Some(denied), Some(kind)) = (denied, guarded_by(asked.template)) {
+            let [read, write] = ["read", "write"].map(|access| format!("{}_{access}", kind.permission));
+            // A key that may not read may not write either.
             let lacks = denied.contains(&read) || (asked.is_write() && denied.contains(&write));
             if lacks {
                 let needed = if asked.is_write() { write } else { read };
-                return Err(Refusal::not_permitted(&asked.key, ACCOUNT_ID, &needed));
+                return Err(StripeError::not_permitted(&asked.key, ACCOUNT_ID, &needed));
             }
         }
         Ok(*is_live)
     }
 
-    fn check(&self, asked: &Asked, form: &Map<String, Value>) -> Result<Sound, Refusal> {
+    fn check(&self, asked: &ReceivedRequest, form: &Map<String, Value>) -> Result<ValidRequest, StripeError> {
         let method = asked.method.to_lowercase();
         let found = self.spec.find(&asked.path);
         let operation = found.and_then(|found| Some((self.spec.operation(&method, found.template)?, found)));
         let Some((operation, found)) = operation else {
-            return Err(Refusal::unrecognized(&asked.method, &asked.path));
+            return Err(StripeError::unrecognized(&asked.method, &asked.path));
         };
         let params = check::object(operation, form, "")?;
-        let tree = Tree::read(self.spec, &operation["answer"], &params)?;
+        let tree = ExpandTree::read(self.spec, &operation["answer"], &params)?;
         list::limit(&params)?;
-        Ok(Sound { found, params, tree })
+        Ok(ValidRequest { found, params, tree })
     }
 
-    fn act(&mut self, asked: &Asked, is_live: bool, sound: &Sound) -> Result<String, Refusal> {
+    fn run(&mut self, asked: &ReceivedRequest, is_live: bool, valid: &ValidRequest) -> Result<String, StripeError> {
         let now = self.now();
-        let mut call = Call {
+        let mut call = ServedRequest {
             mode: &mut self.modes[usize::from(is_live)],
-            params: &sound.params,
+            params: &valid.params,
             now,
             ids: &mut self.ids,
         };
-        serve(&mut call, &asked.method.to_lowercase(), &sound.found, &sound.tree)
+        serve(&mut call, &asked.method.to_lowercase(), &valid.found, &valid.tree)
     }
 }
 
-/// The headers that every answer has.
-fn dress(reply: Reply, asked: &Asked, number: usize) -> Reply {
+/// Adds the headers that every answer has.
+fn with_headers(reply: StandInReply, asked: &ReceivedRequest, number: usize) -> StandInReply {
     let version = asked.version.as_deref().unwrap_or(VERSION);
     let reply = reply
         .with("request-id", format!("req_{number:014}"))

@@ -8,7 +8,7 @@
 use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
 use std::time::{Duration, Instant};
-use tests::crowd::{Delivery, Report, all_applied, deliver, ids, newcomers, refused};
+use tests::crowd::{SendReport, Senders, all_applied, deliver, ids, newcomers, refused};
 use tests::figures::note;
 use tests::fixtures::Event;
 use tests::harness::{OwnServers, Pair, Setup, TestEnv, eventually};
@@ -34,7 +34,7 @@ async fn outage(servers: &OwnServers, how: &str) -> Result<()> {
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let pids = pids(&pair);
     let events = newcomers(env.namespace(), 1_000);
-    let delivery = Delivery::start(&pair.client, &events, 4);
+    let delivery = Senders::start(&pair.client, &events, 4);
     delivery.accepted(200).await?;
 
     servers.broker(&[how]).await?;
@@ -48,7 +48,7 @@ async fn outage(servers: &OwnServers, how: &str) -> Result<()> {
     );
     started?;
     resumed?;
-    let Report {
+    let SendReport {
         refused,
         slowest_refusal,
         ..
@@ -80,7 +80,7 @@ async fn a_memory_alarm(servers: &OwnServers) -> Result<()> {
     let (waiting, [first, second]) = events.split_at(50) else {
         unreachable!("as many as were made")
     };
-    Delivery::start(&pair.client, waiting, 4).finish().await?;
+    Senders::start(&pair.client, waiting, 4).finish().await?;
     servers.broker(&["ctl", "set_vm_memory_high_watermark", "0"]).await?;
     let slowest = refused(&pair.client, first)
         .await?
@@ -167,7 +167,7 @@ async fn a_full_queue(servers: &OwnServers) -> Result<()> {
     let (few, [last, ..]) = events.split_at(10) else {
         unreachable!("as many as were made")
     };
-    Delivery::start(&pair.client, few, 1).finish().await?;
+    Senders::start(&pair.client, few, 1).finish().await?;
     let pattern = format!("^{}$", env.topology().work().replace('.', "\\."));
     let limit = r#"{"max-length": 5, "overflow": "reject-publish"}"#;
     let policy = ["ctl", "set_policy", "full", &pattern, limit, "--apply-to", "queues"];
@@ -195,7 +195,7 @@ async fn resumes_after(
     event: &Event,
 ) -> Result<()> {
     let healed = healed.await?;
-    let Report { slowest_refusal, .. } = deliver(&pair.client, event).await?;
+    let SendReport { slowest_refusal, .. } = deliver(&pair.client, event).await?;
     let accepted = healed.elapsed();
     all_applied(env.pool(), std::slice::from_ref(&event.id), DEADLINE).await?;
     let applied = healed.elapsed();

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use shared::message;
 use sqlx::{Postgres, Transaction};
 use std::time::{Duration, Instant};
-use tests::crowd::{Delivery, all_applied, deliver, ids, lives, newcomers};
+use tests::crowd::{Senders, all_applied, deliver, ids, lives, newcomers};
 use tests::figures::note;
 use tests::fixtures::Event;
 use tests::harness::{OwnServers, Pair, Recorded, Setup, TestEnv, eventually, header, recorded};
@@ -50,7 +50,7 @@ async fn outage(servers: &OwnServers, env: &TestEnv, pair: &Pair, how: &str, len
     let events = newcomers(&format!("{}{how}", env.namespace()), 1_500);
     let (load, trickle) = events.split_at(600);
     let mut trickle = trickle.iter();
-    let delivery = Delivery::start(&pair.client, load, 2);
+    let delivery = Senders::start(&pair.client, load, 2);
     delivery.accepted(200).await?;
     servers.database(&[how]).await?;
     let down = Instant::now();
@@ -176,9 +176,9 @@ impl Stage {
         pair.workers.clear();
         let siblings = newcomers(&format!("{}sibling", env.namespace()), 20);
         let (before, after) = siblings.split_at(10);
-        Delivery::start(&pair.client, before, 1).finish().await?;
+        Senders::start(&pair.client, before, 1).finish().await?;
         deliver(&pair.client, &locked).await?;
-        Delivery::start(&pair.client, after, 1).finish().await?;
+        Senders::start(&pair.client, after, 1).finish().await?;
         Ok(Self {
             env,
             pair,

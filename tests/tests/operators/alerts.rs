@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use tests::crowd::{Delivery, all_applied, ids, newcomers};
+use tests::crowd::{Senders, all_applied, ids, newcomers};
 use tests::figures::note;
 use tests::fixtures::price;
 use tests::harness::{
     OwnServers, Pair, Prometheus, Promtool, Setup, TestEnv, eventually, report, repository, unix_now,
 };
-use tests::shop::{Shop, restart, unknown_price};
+use tests::test_catalog::{TestCatalog, restart, unknown_price};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 /// The worker looks at what it shows every five seconds.
@@ -173,7 +173,7 @@ async fn every_query_of_the_dashboard_is_valid() -> Result<()> {
 #[tokio::test]
 async fn an_unknown_price_raises_an_alert_that_clears_after_the_catalog_is_repaired_and_the_event_replayed()
 -> Result<()> {
-    let shop = Shop::new("alerts_price")?;
+    let shop = TestCatalog::new("alerts_price")?;
     let env = TestEnv::new("alerts_price").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let prometheus = Prometheus::start(&Promtool::find()?, "alerts-price", &pair).await?;
@@ -204,7 +204,7 @@ async fn an_unknown_price_raises_an_alert_that_clears_after_the_catalog_is_repai
     );
     let shown = pair.operate(&["dead-letters", "show", &event.id]).await?;
     ensure!(shown.contains("waits for an operator"), "{shown}");
-    shop.sell(price::UNKNOWN.lookup_key)?;
+    shop.add_price(price::UNKNOWN.lookup_key)?;
     let dry = pair
         .operate(&["dead-letters", "replay", &event.id, "--dry-run"])
         .await?;
@@ -251,7 +251,7 @@ async fn without_a_database_the_age_of_the_oldest_event_grows_and_an_alert_fires
     servers.database(&["stop"]).await?;
     let events = newcomers(env.namespace(), 20);
     let stopped = Instant::now();
-    Delivery::start(&pair.client, &events, 1).finish().await?;
+    Senders::start(&pair.client, &events, 1).finish().await?;
     fires(&prometheus, "TollbridgeDatabaseUnreachable").await;
     let fired = stopped.elapsed();
     let mut ages = Vec::new();

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use sqlx::{AssertSqlSafe, PgPool};
 use std::time::Duration;
-use tests::crowd::{Delivery, all_applied, ids, lives};
+use tests::crowd::{Senders, all_applied, ids, lives};
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY, Mint, Pack};
 use tests::harness::{Pair, Setup, TestEnv, report, report_key, unix_now};
@@ -51,7 +51,7 @@ async fn an_audit_of_shuffled_lives_finds_nothing_even_while_workers_run() -> Re
     let seed = u64::try_from(unix_now())?;
     let played = merchant::lives(seed, LIVES, unix_now());
     let events = merchant::delivered(&played, seed, 10);
-    let (delivery, mut audits) = (Delivery::start(&pair.client, &events, 4), 0);
+    let (delivery, mut audits) = (Senders::start(&pair.client, &events, 4), 0);
     let delivered = delivery.finish();
     tokio::pin!(delivered);
     loop {
@@ -154,7 +154,7 @@ async fn an_audit_finds_each_row_that_was_changed_by_hand() -> Result<()> {
     let pair = Pair::start(&env, Setup::default()).await?;
     let (pool, namespace) = (env.pool(), env.namespace());
     let events = lives(namespace, 3);
-    Delivery::start(&pair.client, &events, 2).finish().await?;
+    Senders::start(&pair.client, &events, 2).finish().await?;
     all_applied(pool, &ids(&events), DEADLINE).await?;
     clean(&audit(&pair).await?)?;
     keep(pool).await?;
@@ -248,7 +248,7 @@ async fn an_audit_finds_each_row_of_credits_that_was_changed_by_hand() -> Result
     let env = TestEnv::new("audit_credits").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let (pool, start) = (env.pool(), unix_now() - 100 * DAY);
-    let acts = Customer::new(ApiVersion::Y2026, "ada", start, BASIC_MONTHLY, true).story(true);
+    let acts = Customer::new(ApiVersion::Y2026, "ada", start, BASIC_MONTHLY, true).credit_history(true);
     let mut mint = Mint::new(ApiVersion::Y2026, "bob");
     let alone = Pack::bought(&mut mint, "bob", "tokens_5m", 1, start).completed(&mut mint);
     let used = |id: &str, user: &str, amount, day| report(id, user, "tokens", amount, start + day * DAY);
@@ -262,7 +262,7 @@ async fn an_audit_finds_each_row_of_credits_that_was_changed_by_hand() -> Result
     for (events, reports) in [(&acts[..middle], &early[..]), (&acts[middle..], &late[..])] {
         let mut events = events.concat();
         events.push(alone.clone());
-        Delivery::start(&pair.client, &events, 1).finish().await?;
+        Senders::start(&pair.client, &events, 1).finish().await?;
         let answer = pair.client.post_usage(&reports.to_vec().into()).await?;
         ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
         let mut all = ids(&events);
@@ -317,7 +317,7 @@ async fn a_missing_fact_is_reported_for_its_event_and_its_subscription() -> Resu
     let env = TestEnv::new("audit_fact").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let events = lives(env.namespace(), 1);
-    Delivery::start(&pair.client, &events, 1).finish().await?;
+    Senders::start(&pair.client, &events, 1).finish().await?;
     all_applied(env.pool(), &ids(&events), DEADLINE).await?;
     let last = events.last().context("no event")?;
     sqlx::query("DELETE FROM billing.fact WHERE event_id = $1")
@@ -340,7 +340,7 @@ async fn states_of_another_version_are_reported_and_the_migration_repairs_them()
     let env = TestEnv::new("audit_version").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let events = lives(env.namespace(), 2);
-    Delivery::start(&pair.client, &events, 2).finish().await?;
+    Senders::start(&pair.client, &events, 2).finish().await?;
     all_applied(env.pool(), &ids(&events), DEADLINE).await?;
     let old = "UPDATE billing.subscription SET state = jsonb_set(state::jsonb, '{version}', '0')::json";
     execute(env.pool(), old).await?;

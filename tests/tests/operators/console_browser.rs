@@ -4,13 +4,13 @@ use anyhow::{Context, Result, ensure};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tests::crowd::{Delivery, all_applied, all_recorded, ids};
+use tests::crowd::{Senders, all_applied, all_recorded, ids};
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY, Event, Mint, Subscription, price};
 use tests::harness::{
-    Browser, OPS_TOKEN, Pair, Setup, Sight, TestEnv, report, report_key, repository, unix_now, wait_for,
+    Browser, OPS_TOKEN, Pair, Setup, TestEnv, Viewport, report, report_key, repository, unix_now, wait_for,
 };
-use tests::shop::{Shop, restart};
+use tests::test_catalog::{TestCatalog, restart};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// A customer is a customer, whatever they are called.
@@ -18,7 +18,7 @@ const HOSTILE: &str = "<script>document.title='owned'</script>\"><img src=x oner
 
 #[tokio::test]
 async fn an_operator_finds_a_dead_letter_repairs_its_cause_and_sees_it_applied() -> Result<()> {
-    let shop = Shop::new("console")?;
+    let shop = TestCatalog::new("console")?;
     let env = TestEnv::new("console").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let letter = history(&env, &pair).await?;
@@ -30,7 +30,7 @@ async fn an_operator_finds_a_dead_letter_repairs_its_cause_and_sees_it_applied()
     visit.sees_what_a_use_took().await?;
     visit.finds_the_customer(&letter.id).await?;
     visit.is_told_that_the_price_is_still_unknown(&letter.id).await?;
-    shop.sell(price::UNKNOWN.lookup_key)?;
+    shop.add_price(price::UNKNOWN.lookup_key)?;
     restart(&mut pair).await?;
     visit.replays(&letter.id).await?;
     all_applied(env.pool(), std::slice::from_ref(&letter.id), DEADLINE).await?;
@@ -47,16 +47,16 @@ async fn an_operator_finds_a_dead_letter_repairs_its_cause_and_sees_it_applied()
 async fn history(env: &TestEnv, pair: &Pair) -> Result<Event> {
     let start = unix_now() - 100 * DAY;
     let mut ada = Customer::new(ApiVersion::Y2026, "user_ada", start, BASIC_MONTHLY, true);
-    for (number, act) in ada.story(false).into_iter().enumerate() {
+    for (number, act) in ada.credit_history(false).into_iter().enumerate() {
         let at = act.last().context("an act has events")?.created + 3_600;
-        Delivery::start(&pair.client, &act, 1).finish().await?;
+        Senders::start(&pair.client, &act, 1).finish().await?;
         all_recorded(env.pool(), &ids(&act), DEADLINE).await?;
         let used = report(&format!("chat-{number}"), "user_ada", "tokens", 1_700_000, at)?;
         pair.client.post_usage(&used).await?;
         all_recorded(env.pool(), &[report_key(&used)?], DEADLINE).await?;
     }
     let hostile = Customer::new(ApiVersion::Y2026, HOSTILE, unix_now() - DAY, BASIC_MONTHLY, true).subscribed();
-    Delivery::start(&pair.client, &hostile, 1).finish().await?;
+    Senders::start(&pair.client, &hostile, 1).finish().await?;
     let mut broken = vec![hostile[0].clone(); 3];
     for (number, event) in broken.iter_mut().enumerate() {
         let id = format!(
@@ -131,7 +131,7 @@ impl<'a> Visit<'a> {
 
     /// Checks the page that is shown, in every way in which it may be looked at, and takes its pictures.
     async fn checks(&self, name: &str) -> Result<()> {
-        for sight in Sight::ALL {
+        for sight in Viewport::ALL {
             self.browser.look(sight).await?;
             let violations = self.browser.violations().await?;
             let found = violations.into_iter().map(|v| format!("{name} at {sight:?}: {v}"));
@@ -146,10 +146,10 @@ impl<'a> Visit<'a> {
             ensure!(title != "owned", "{name}: a script of a payload ran");
             self.picture(name, sight).await?;
         }
-        self.browser.look(Sight::ALL[0]).await
+        self.browser.look(Viewport::ALL[0]).await
     }
 
-    async fn picture(&self, name: &str, sight: Sight) -> Result<()> {
+    async fn picture(&self, name: &str, sight: Viewport) -> Result<()> {
         let file = format!("{name}-{}-{}.png", sight.scheme, sight.width);
         self.browser.picture(&self.pictures.join(Path::new(&file))).await
     }

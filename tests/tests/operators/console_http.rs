@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use std::time::Duration;
-use tests::crowd::{Delivery, all_recorded, ids};
+use tests::crowd::{Senders, all_recorded, ids};
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY};
 use tests::harness::{Answer, Client, OPS_TOKEN, Pair, Setup, TestEnv, console_session, unix_now};
@@ -264,7 +264,7 @@ async fn markup_in_a_payload_is_shown_as_text_on_every_page() -> Result<()> {
     let mut letters = Vec::new();
     for name in &names {
         let events = Customer::new(ApiVersion::Y2026, name, unix_now() - DAY, BASIC_MONTHLY, true).subscribed();
-        Delivery::start(&pair.client, &events, 1).finish().await?;
+        Senders::start(&pair.client, &events, 1).finish().await?;
         all_recorded(env.pool(), &ids(&events), DEADLINE).await?;
         // The same, with a hostile id and customer, and dead.
         let mut body: serde_json::Value = serde_json::from_str(&events[0].body)?;

@@ -8,7 +8,7 @@ use tests::crowd::all_recorded;
 use tests::harness::{
     Client, OPS_TOKEN, Pair, Setup, TestEnv, console_session, eventually, report, report_key, unix_now,
 };
-use tests::shop::unknown_price;
+use tests::test_catalog::unknown_price;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 

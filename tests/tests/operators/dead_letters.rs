@@ -5,7 +5,7 @@ use std::time::Duration;
 use tests::crowd::{all_applied, newcomers};
 use tests::fixtures::price;
 use tests::harness::{Pair, Setup, TestEnv, eventually};
-use tests::shop::{Shop, restart, unknown_price};
+use tests::test_catalog::{TestCatalog, restart, unknown_price};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -66,7 +66,7 @@ async fn an_operator_lists_dead_letters_oldest_first_by_type_reason_and_number()
 
 #[tokio::test]
 async fn an_event_with_an_unknown_price_is_applied_once_the_catalog_has_the_price() -> Result<()> {
-    let shop = Shop::new("poison_price")?;
+    let shop = TestCatalog::new("poison_price")?;
     let env = TestEnv::new("poison_price").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let event = unknown_price(env.namespace());
@@ -77,7 +77,7 @@ async fn an_event_with_an_unknown_price_is_applied_once_the_catalog_has_the_pric
     })
     .await;
 
-    shop.sell(price::UNKNOWN.lookup_key)?;
+    shop.add_price(price::UNKNOWN.lookup_key)?;
     restart(&mut pair).await?;
     pair.client.post_event(&event).await?.accepted()?;
     all_applied(env.pool(), &[event.id], DEADLINE).await?;

@@ -6,13 +6,13 @@ use shared::catalog::{Catalog, FREE_TIER};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 use std::time::Duration;
-use tests::crowd::{Delivery, all_applied, ids};
+use tests::crowd::{Senders, all_applied, ids};
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY};
 use tests::harness::{Balance, Entitlement, Pair, Setup, TestEnv, report, report_key, repository, unix_now};
 use tests::merchant;
-use tests::stage::play;
-use tests::story::{STRANGER, Story, USER};
+use tests::runner::run_step;
+use tests::scenario::{Scenario, USER, USER_WITHOUT_ROW};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use worker::domain::explain::{ChangeKind, ExplainRequest, HistoryEntry, explain};
@@ -89,24 +89,19 @@ fn entries(story: &Value) -> Vec<(Option<&str>, String)> {
 async fn the_story_is_explained_at_each_of_its_steps() -> Result<()> {
     let env = TestEnv::new("explain_story").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
-    let story = Story::new(ApiVersion::Y2026, env.namespace(), unix_now());
+    let story = Scenario::new(ApiVersion::Y2026, env.namespace(), unix_now());
     for step in &story.steps {
-        play(&pair, env.pool(), step).await.context(step.title)?;
+        run_step(&pair, env.pool(), step).await.context(step.title)?;
     }
 
     for step in story.steps.iter().filter(|step| step.copies == 1) {
-        let last = step
-            .sendings
-            .iter()
-            .map(|s| s.event.created)
-            .max()
-            .context("no event")?;
+        let last = step.events.iter().map(|s| s.event.created).max().context("no event")?;
         let told = explained(&pair, USER, Some(&last.to_string())).await?;
         let row = row(&told)?.context("no row")?;
-        let differences = row.differences(&step.after);
+        let differences = row.differences(&step.expected_row);
         ensure!(differences.is_empty(), "{}: {}", step.title, differences.join("; "));
     }
-    let downgrade = &story.steps[2].sendings[0].event;
+    let downgrade = &story.steps[2].events[0].event;
     let time = OffsetDateTime::from_unix_timestamp(downgrade.created)?.format(&Rfc3339)?;
     let as_seconds = explained(&pair, USER, Some(&downgrade.created.to_string())).await?;
     ensure!(
@@ -125,8 +120,8 @@ async fn the_story_is_explained_at_each_of_its_steps() -> Result<()> {
 
     let now = explained(&pair, USER, None).await?;
     let told = entries(&now);
-    let applied = story.steps.iter().filter(|s| s.copies == 1).flat_map(|s| &s.sendings);
-    for sending in applied.filter(|s| s.verdict == tests::story::Verdict::Applied) {
+    let applied = story.steps.iter().filter(|s| s.copies == 1).flat_map(|s| &s.events);
+    for sending in applied.filter(|s| s.expected == tests::scenario::ExpectedOutcome::Applied) {
         let times = told.iter().filter(|(id, _)| *id == Some(&sending.event.id)).count();
         ensure!(times == 1, "{} is told {times} times", sending.event.kind);
     }
@@ -177,7 +172,7 @@ async fn the_text_says_the_same(pair: &Pair, downgrade: &str, event: &str) -> Re
 async fn an_unknown_user_and_a_wrong_time_are_refused_in_one_line() -> Result<()> {
     let env = TestEnv::new("explain_refuses").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
-    let output = run(&pair, &[STRANGER]).await?;
+    let output = run(&pair, &[USER_WITHOUT_ROW]).await?;
     let said = String::from_utf8(output.stderr)?;
     ensure!(output.status.code() == Some(1) && output.stdout.is_empty(), "{said}");
     ensure!(said.lines().count() == 1, "{said}");
@@ -203,7 +198,7 @@ async fn the_explanation_of_any_life_ends_with_the_row_that_applications_see() -
     let seed = u64::try_from(unix_now())?;
     let lives = merchant::lives(seed, LIVES, unix_now());
     let events = merchant::delivered(&lives, seed, 10);
-    Delivery::start(&pair.client, &events, 8).finish().await?;
+    Senders::start(&pair.client, &events, 8).finish().await?;
     let all = lives.iter().flat_map(|life| life.events.iter().map(move |e| (life, e)));
     let applied = all.filter(|(life, e)| !life.ignored.contains(&e.id));
     let applied: Vec<String> = applied.map(|(_, e)| e.id.clone()).collect();
@@ -214,15 +209,19 @@ async fn the_explanation_of_any_life_ends_with_the_row_that_applications_see() -
             continue;
         };
         let told = explained(&pair, &life.user_id, None).await?;
-        let row = row(&told)?.with_context(|| format!("seed {seed}: no row; {}", life.story()))?;
+        let row = row(&told)?.with_context(|| format!("seed {seed}: no row; {}", life.description()))?;
         let differences = row.differences(&shown);
-        ensure!(differences.is_empty(), "seed {seed}: {differences:?}; {}", life.story());
+        ensure!(
+            differences.is_empty(),
+            "seed {seed}: {differences:?}; {}",
+            life.description()
+        );
         let entries = entries(&told);
         for (event, words) in &entries {
             ensure!(
                 !words.is_empty(),
                 "seed {seed}: {event:?} is told without words; {}",
-                life.story()
+                life.description()
             );
         }
     }
@@ -235,7 +234,7 @@ async fn balances_are_explained_by_every_use_and_pack_at_any_moment() -> Result<
     let env = TestEnv::new("explain_credits").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let start = unix_now() - 100 * DAY;
-    let events = Customer::new(ApiVersion::Y2026, "ada", start, BASIC_MONTHLY, true).story(true);
+    let events = Customer::new(ApiVersion::Y2026, "ada", start, BASIC_MONTHLY, true).credit_history(true);
     let events = events.concat();
     let used = |id: &str, user: &str, amount, day| report(id, user, "tokens", amount, start + day * DAY);
     let mut reports = vec![used("r1", "ada", 1_200_000, 1)?, used("r2", "bob", 7, 2)?];
@@ -249,7 +248,7 @@ async fn balances_are_explained_by_every_use_and_pack_at_any_moment() -> Result<
     ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
     let used = reports.iter().map(report_key).collect::<Result<Vec<_>>>()?;
     all_applied(env.pool(), &used, DEADLINE).await?;
-    Delivery::start(&pair.client, &events, 1).finish().await?;
+    Senders::start(&pair.client, &events, 1).finish().await?;
     all_applied(env.pool(), &ids(&events), DEADLINE).await?;
 
     let shown = Balance::load(env.pool(), "ada").await?;
@@ -316,7 +315,7 @@ fn every_event_of_a_life_is_explained_once_and_each_change_follows_from_the_last
     let now = unix_now();
     let seed = u64::try_from(now)?;
     for life in merchant::lives(seed, LIVES, now) {
-        let context = || format!("seed {seed}: {}", life.story());
+        let context = || format!("seed {seed}: {}", life.description());
         let read = life
             .events
             .iter()

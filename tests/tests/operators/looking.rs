@@ -6,7 +6,7 @@ use hyper::{Method, StatusCode};
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
 use tests::harness::{OPS_TOKEN, Pair, Setup, TestEnv, console_session, header};
-use tests::shop::{all_dead, unsold};
+use tests::test_catalog::{all_dead, missing_price_events};
 
 /// What RabbitMQ counts for each delivery that was not acknowledged; it gives up after a hundred.
 const DELIVERIES: &str = "x-delivery-count";
@@ -18,7 +18,7 @@ async fn listing_and_showing_dead_letters_hundreds_of_times_changes_nothing() ->
     let env = TestEnv::new("looking").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
     let (queues, topology) = (env.queues().await?, env.topology());
-    let events = unsold(env.namespace(), LETTERS);
+    let events = missing_price_events(env.namespace(), LETTERS);
     all_dead(&env, &queues, &events).await?;
     let id = events[0].id.as_str();
     let customer = pair.dead_letters(&["--limit", "1"]).await?[0]["customer"].clone();

@@ -7,7 +7,7 @@ use sqlx::Connection;
 use std::time::Duration;
 use tests::crowd::{all_applied, ids};
 use tests::harness::{Pair, Setup, TestEnv, eventually};
-use tests::shop::{Shop, UNSOLD, all_dead, open, restart, unsold};
+use tests::test_catalog::{MISSING_PRICE, TestCatalog, all_dead, missing_price_events, open, restart};
 use worker::store::action::{Deed, Intent, Operator, Via, begin_action, take_turn};
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -30,11 +30,11 @@ async fn refused(pair: &Pair, arguments: &[&str]) -> Result<(i32, String)> {
 
 #[tokio::test]
 async fn an_operator_sees_the_reason_and_a_dry_run_then_replays_and_the_action_is_recorded() -> Result<()> {
-    let shop = Shop::new("story")?;
+    let shop = TestCatalog::new("story")?;
     let env = TestEnv::new("replay_story").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let (queues, dead) = (env.queues().await?, env.topology().dead());
-    let mut events = unsold(env.namespace(), 3);
+    let mut events = missing_price_events(env.namespace(), 3);
     // A personal address, which is hidden unless the operator asks for it.
     events[0].body = events[0]
         .body
@@ -60,7 +60,7 @@ async fn an_operator_sees_the_reason_and_a_dry_run_then_replays_and_the_action_i
         id,
         customer,
         "unknown_price",
-        UNSOLD,
+        MISSING_PRICE,
         "waits for an operator",
         "[redacted]",
     ] {
@@ -74,7 +74,7 @@ async fn an_operator_sees_the_reason_and_a_dry_run_then_replays_and_the_action_i
     let dry = ["dead-letters", "replay", id, "--dry-run"];
     let would = pair.operate(&dry).await?;
     ensure!(would.contains(&format!("{id} would be dead: unknown_price")), "{would}");
-    shop.mend()?;
+    shop.add_missing_price()?;
     for _ in 0..20 {
         let would = pair.operate(&dry).await?;
         ensure!(would.contains(&format!("{id} would be applied")), "{would}");
@@ -143,7 +143,7 @@ async fn a_replay_before_the_cause_is_repaired_fails_and_the_letter_shows_its_wh
     let env = TestEnv::new("replay_again").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let queues = env.queues().await?;
-    let events = unsold(env.namespace(), 1);
+    let events = missing_price_events(env.namespace(), 1);
     all_dead(&env, &queues, &events).await?;
     let (code, told) = refused(&pair, &["dead-letters", "replay", "--all"]).await?;
     ensure!(code == 1 && told.contains("1 is dead again"), "{told}");
@@ -163,11 +163,11 @@ async fn a_replay_before_the_cause_is_repaired_fails_and_the_letter_shows_its_wh
 
 #[tokio::test]
 async fn a_discarded_letter_is_recorded_and_applied_if_it_is_delivered_again() -> Result<()> {
-    let shop = Shop::new("discard")?;
+    let shop = TestCatalog::new("discard")?;
     let env = TestEnv::new("replay_discard").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let (queues, dead) = (env.queues().await?, env.topology().dead());
-    let events = unsold(env.namespace(), 3);
+    let events = missing_price_events(env.namespace(), 3);
     all_dead(&env, &queues, &events).await?;
     let gone = events[1].id.as_str();
     let (code, told) = refused(&pair, &["dead-letters", "discard", gone]).await?;
@@ -194,7 +194,7 @@ async fn a_discarded_letter_is_recorded_and_applied_if_it_is_delivered_again() -
         Ok(())
     })
     .await;
-    shop.mend()?;
+    shop.add_missing_price()?;
     restart(&mut pair).await?;
     pair.client.post_event(&events[1]).await?.accepted()?;
     all_applied(env.pool(), &[gone.to_owned()], DEADLINE).await?;
@@ -204,15 +204,15 @@ async fn a_discarded_letter_is_recorded_and_applied_if_it_is_delivered_again() -
 
 #[tokio::test]
 async fn a_replay_restores_a_message_lost_from_the_queue_and_removes_one_left_over() -> Result<()> {
-    let shop = Shop::new("lost")?;
+    let shop = TestCatalog::new("lost")?;
     let env = TestEnv::new("replay_lost").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let (queues, dead) = (env.queues().await?, env.topology().dead());
-    let events = unsold(env.namespace(), 2);
+    let events = missing_price_events(env.namespace(), 2);
     all_dead(&env, &queues, &events).await?;
     let before = queues.take_all(&dead).await?;
     let late = before.last().context("no dead letter")?;
-    shop.mend()?;
+    shop.add_missing_price()?;
     restart(&mut pair).await?;
     let done = pair.operate(&["dead-letters", "replay", "--all"]).await?;
     ensure!(
@@ -234,7 +234,7 @@ async fn one_operator_at_a_time_moves_dead_letters() -> Result<()> {
     let env = TestEnv::new("replay_turn").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let queues = env.queues().await?;
-    all_dead(&env, &queues, &unsold(env.namespace(), 1)).await?;
+    all_dead(&env, &queues, &missing_price_events(env.namespace(), 1)).await?;
     let mut other = env.pool().acquire().await?;
     ensure!(take_turn(&mut other).await?);
     for command in [
@@ -255,7 +255,7 @@ async fn one_operator_at_a_time_moves_dead_letters() -> Result<()> {
 async fn an_operator_with_another_namespace_and_the_same_database_does_not_interrupt_an_action() -> Result<()> {
     let env = TestEnv::new("replay_namespaces").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
-    all_dead(&env, &env.queues().await?, &unsold(env.namespace(), 1)).await?;
+    all_dead(&env, &env.queues().await?, &missing_price_events(env.namespace(), 1)).await?;
     let mut session = env.pool().acquire().await?.detach();
     ensure!(take_turn(&mut session).await?);
     let operator = Operator {

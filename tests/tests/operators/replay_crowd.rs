@@ -6,18 +6,18 @@ use sqlx::Row;
 use std::io::Write;
 use std::time::{Duration, Instant};
 use tests::harness::{Pair, Queues, Setup, TestEnv, eventually};
-use tests::shop::{Shop, all_dead, restart, unsold};
+use tests::test_catalog::{TestCatalog, all_dead, missing_price_events, restart};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn ten_thousand_letters_are_replayed_through_kills_and_each_counts_once() -> Result<()> {
     const LETTERS: usize = 10_000;
-    let shop = Shop::new("crowd")?;
+    let shop = TestCatalog::new("crowd")?;
     let env = TestEnv::new("replay_crowd").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
     let (queues, dead) = (env.queues().await?, env.topology().dead());
-    let events = unsold(env.namespace(), LETTERS);
+    let events = missing_price_events(env.namespace(), LETTERS);
     all_dead(&env, &queues, &events).await?;
     let began = Instant::now();
     ensure!(pair.dead_letters(&[]).await?.len() == LETTERS);
@@ -42,7 +42,7 @@ async fn ten_thousand_letters_are_replayed_through_kills_and_each_counts_once() 
     .await?;
     ensure!(queues.depth(&dead).await? == i64::try_from(LETTERS)? - 1);
 
-    shop.mend()?;
+    shop.add_missing_price()?;
     restart(&mut pair).await?;
     // Killed in the middle: once it has put some back to work, and before it is done.
     for part in 1..=3_i64 {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use sqlx::{PgPool, Postgres, Row, Transaction};
 use std::time::Duration;
-use tests::crowd::{Delivery, all_applied, deliver, ids, lives, newcomers, outcomes};
+use tests::crowd::{Senders, all_applied, deliver, ids, lives, newcomers, outcomes};
 use tests::fixtures::Event;
 use tests::harness::{Pair, Setup, TestEnv, eventually};
 use tokio::task::JoinSet;
@@ -58,7 +58,7 @@ async fn a_customer_whose_rows_are_locked_does_not_hold_up_the_others() -> Resul
     let mixed: Vec<Event> = copies
         .flat_map(|(some, hot)| some.iter().cloned().chain([hot.clone()]))
         .collect();
-    Delivery::start(&pair.client, &mixed, 8).finish().await?;
+    Senders::start(&pair.client, &mixed, 8).finish().await?;
     all_applied(env.pool(), &ids(&others), DEADLINE).await?;
     let hot = outcomes(env.pool(), &ids(&later)).await?;
     ensure!(hot.get("lost") == Some(&4), "applied in spite of the lock: {hot:?}");
@@ -87,7 +87,7 @@ async fn a_transaction_that_fell_into_a_deadlock_is_repeated_and_loses_nothing()
         .worker("LOCK_TIMEOUT", NEVER);
     let pair = Pair::start(&env, setup).await?;
     let (first, later) = first_and_later(env.namespace(), 2);
-    Delivery::start(&pair.client, &first, 1).finish().await?;
+    Senders::start(&pair.client, &first, 1).finish().await?;
     all_applied(env.pool(), &ids(&first), DEADLINE).await?;
     for both in later.chunks(2) {
         let we_lost = deadlock(env.pool(), &pair, both).await?;
@@ -118,7 +118,7 @@ async fn deadlock(pool: &PgPool, pair: &Pair, both: &[Event]) -> Result<bool> {
         .await?;
     let one = "SELECT user_id FROM billing.app_user WHERE user_id = $1 FOR UPDATE";
     let mut ours = locked(pool, one, users.last().context("no users")?).await?;
-    Delivery::start(&pair.client, both, 2).finish().await?;
+    Senders::start(&pair.client, both, 2).finish().await?;
     eventually(DEADLINE, "the worker waits for our lock", async || {
         let waiting: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",

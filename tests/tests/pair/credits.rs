@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sqlx::{PgPool, Row};
 use std::time::Duration;
-use tests::crowd::{Delivery, all_recorded, ids};
+use tests::crowd::{Senders, all_recorded, ids};
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY, Event, Mint, Pack};
 use tests::harness::{
@@ -30,7 +30,7 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     async fn told(&self, events: &[Event]) -> Result<()> {
-        Delivery::start(&self.pair.client, events, 1).finish().await?;
+        Senders::start(&self.pair.client, events, 1).finish().await?;
         all_recorded(self.env.pool(), &ids(events), DEADLINE).await
     }
 
@@ -58,7 +58,7 @@ async fn the_story_of_credits_has_the_right_balances_after_every_act() -> Result
     let pair = Pair::start(&env, Setup::default()).await?;
     let start = unix_now() - 100 * DAY;
     let mut life = Customer::new(ApiVersion::Y2026, "user_story", start, BASIC_MONTHLY, true);
-    let acts = life.story(false);
+    let acts = life.credit_history(false);
     let stage = Stage {
         env: &env,
         pair: &pair,
@@ -275,7 +275,7 @@ async fn of_two_refunds_within_one_second_both_count() -> Result<()> {
         }
         users.push(user);
     }
-    Delivery::start(&pair.client, &events, 4).finish().await?;
+    Senders::start(&pair.client, &events, 4).finish().await?;
     all_recorded(env.pool(), &ids(&events), DEADLINE).await?;
     let nothing = Balance::new(0, 0, 0, 0, 0);
     for user in &users {

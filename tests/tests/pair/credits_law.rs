@@ -8,7 +8,7 @@ use shared::message::{Meta, now_ms, properties};
 use sqlx::{PgPool, Row};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use tests::crowd::{Delivery, all_recorded, ids};
+use tests::crowd::{Senders, all_recorded, ids};
 use tests::figures::note;
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY, Event};
@@ -16,7 +16,7 @@ use tests::harness::{
     Balance, Pair, Queues, Setup, TestEnv, eventually, every_balance_is_the_sum_of_its_ledger, report, report_key,
     unix_now, wait_for,
 };
-use tests::proof;
+use tests::random;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -67,7 +67,7 @@ impl Told {
 
 #[tokio::test]
 async fn thirty_orders_of_the_story_each_event_twice_end_in_the_same_balances() -> Result<()> {
-    let (seed, start) = (proof::seed()?, unix_now() - 100 * DAY);
+    let (seed, start) = (random::seed()?, unix_now() - 100 * DAY);
     let env = TestEnv::new("credits_orders").await?;
     let setup = Setup::default()
         .workers(2)
@@ -79,7 +79,7 @@ async fn thirty_orders_of_the_story_each_event_twice_end_in_the_same_balances() 
         let (told, version) = (Told::EACH[number % 3], ApiVersion::ALL[number % 4]);
         let user = format!("user_{number}");
         let mut customer = Customer::new(version, &user, start, BASIC_MONTHLY, number % 2 == 0);
-        let acts = customer.story(number % 5 < 2);
+        let acts = customer.credit_history(number % 5 < 2);
         let mut events: Vec<Event> = acts[..told.acts()].concat();
         match number {
             0..3 => {}
@@ -99,7 +99,7 @@ async fn thirty_orders_of_the_story_each_event_twice_end_in_the_same_balances() 
     // Everybody's next event, then the one after it: they come into the database in this order.
     for round in 0..rounds {
         let events: Vec<Event> = orders.iter().filter_map(|(.., e)| e.get(round).cloned()).collect();
-        Delivery::start(&pair.client, &events, 4).finish().await?;
+        Senders::start(&pair.client, &events, 4).finish().await?;
         all_recorded(env.pool(), &ids(&events), DEADLINE).await?;
         posted += i64::try_from(events.len())?;
     }
@@ -197,7 +197,7 @@ fn busy_users(seed: u64, start: i64) -> Result<(Vec<Books>, Vec<Letter>)> {
 #[tokio::test]
 async fn three_hundred_users_are_billed_to_the_unit_under_fifteen_kills() -> Result<()> {
     const KILLS: usize = 15;
-    let (seed, start) = (proof::seed()?, unix_now() - 61 * DAY);
+    let (seed, start) = (random::seed()?, unix_now() - 61 * DAY);
     let (books, letters) = busy_users(seed, start)?;
     let ids: Vec<String> = letters.iter().map(|letter| letter.id.clone()).collect();
     let mut order: Vec<usize> = (0..letters.len()).chain(0..letters.len()).collect();

@@ -4,10 +4,10 @@ use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
 use sqlx::{PgPool, Row};
 use std::time::Duration;
-use tests::crowd::{Delivery, all_recorded, ids, newcomers};
+use tests::crowd::{Senders, all_recorded, ids, newcomers};
 use tests::figures::note;
 use tests::harness::{Pair, Setup, TestEnv, eventually, header, unix_now};
-use tests::{merchant, proof};
+use tests::{compare, merchant, random};
 use tokio::task::JoinSet;
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -47,7 +47,7 @@ async fn the_same_id_posted_100_times_at_once_has_one_effect() -> Result<()> {
 
 #[tokio::test]
 async fn processes_killed_at_any_moment_lose_nothing_and_do_nothing_twice() -> Result<()> {
-    let (seed, now) = (proof::seed()?, unix_now());
+    let (seed, now) = (random::seed()?, unix_now());
     let lives = merchant::lives(seed, 130, now);
     let events = merchant::delivered(&lives, seed, 10);
     let env = TestEnv::new("delivery_killed").await?;
@@ -57,7 +57,7 @@ async fn processes_killed_at_any_moment_lose_nothing_and_do_nothing_twice() -> R
         .worker("BATCH_SIZE", "20")
         .worker("LANES", "2");
     let mut pair = Pair::start(&env, setup).await?;
-    let delivery = Delivery::start(&pair.client, &events, 8);
+    let delivery = Senders::start(&pair.client, &events, 8);
     for round in 1..=6 {
         delivery.accepted(events.len() * round / 8).await?;
         if round % 2 == 0 {
@@ -72,7 +72,7 @@ async fn processes_killed_at_any_moment_lose_nothing_and_do_nothing_twice() -> R
     all_recorded(env.pool(), &ids(&events), DEADLINE).await?;
     note(&format!("killed, seed {seed}: {} deliveries, {report:?}", events.len()));
     ensure!(report.unanswered > 0, "no client noticed that ingest was killed");
-    proof::all(env.pool(), &lives)
+    compare::all(env.pool(), &lives)
         .await
         .with_context(|| format!("seed {seed}"))?;
     ensure!(pair.dead_letters(&[]).await?.is_empty(), "something is dead");

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
-use tests::crowd::{Delivery, all_recorded, ids};
+use tests::crowd::{Senders, all_recorded, ids};
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY};
 use tests::harness::{
@@ -266,7 +266,7 @@ async fn heard(said: &mut (impl AsyncBufReadExt + Unpin), words: &[&str]) -> Res
 /// Subscribes `user` to basic, in three events.
 async fn subscribed(env: &TestEnv, pair: &Pair, user: &str) -> Result<()> {
     let events = Customer::new(ApiVersion::Y2026, user, unix_now() - DAY, BASIC_MONTHLY, true).subscribed();
-    Delivery::start(&pair.client, &events, 1).finish().await?;
+    Senders::start(&pair.client, &events, 1).finish().await?;
     all_recorded(env.pool(), &ids(&events), DEADLINE).await
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
-use tests::crowd::{Delivery, all_applied, ids, newcomers};
+use tests::crowd::{Senders, all_applied, ids, newcomers};
 use tests::figures::note;
 use tests::harness::{Pair, Process, Setup, TestEnv, eventually, sign, unix_now};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,7 +19,7 @@ async fn a_worker_that_is_asked_to_stop_finishes_its_batch_and_leaves_the_rest_t
     let mut pair = Pair::start(&env, Setup::default().workers(0).worker("BATCH_SIZE", "10")).await?;
     let events = newcomers(env.namespace(), 2_000);
     let (queues, work) = (env.queues().await?, env.topology().work());
-    Delivery::start(&pair.client, &events, 8).finish().await?;
+    Senders::start(&pair.client, &events, 8).finish().await?;
     ensure!(queues.depth(&work).await? == 2_000);
     pair.add_worker().await?;
     eventually(DEADLINE, "it works", async || {

@@ -6,12 +6,13 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tests::crowd::{Delivery, all_recorded, ids};
+use tests::compare;
+use tests::crowd::{Senders, all_recorded, ids};
 use tests::figures::{note, per_second};
 use tests::fixtures::Event;
 use tests::harness::{Pair, Process, Queues, Setup, TestEnv, unix_now, wait_for};
 use tests::merchant::{Life, delivered, lives};
-use tests::proof;
+use tests::random;
 use tokio::task::JoinHandle;
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -61,7 +62,7 @@ impl AddAssign for Folded {
 struct Work {
     queues: Queues,
     queue: String,
-    posting: Delivery,
+    posting: Senders,
     publishing: JoinHandle<Result<()>>,
     published: Arc<AtomicUsize>,
 }
@@ -82,7 +83,7 @@ impl Work {
         Ok(Self {
             queues: env.queues().await?,
             queue,
-            posting: Delivery::start(&pair.client, &posted, 4),
+            posting: Senders::start(&pair.client, &posted, 4),
             publishing,
             published,
         })
@@ -115,7 +116,7 @@ fn message(event: &Event) -> (BasicProperties, &[u8]) {
 #[tokio::test]
 async fn two_thousand_lives_shuffled_and_doubled_survive_fifty_kills() -> Result<()> {
     const KILLS: usize = 50;
-    let (seed, now, start) = (proof::seed()?, unix_now(), Instant::now());
+    let (seed, now, start) = (random::seed()?, unix_now(), Instant::now());
     let lives = lives(seed, 2_000, now);
     let events = delivered(&lives, seed, 100);
     note(&format!(
@@ -153,7 +154,7 @@ async fn two_thousand_lives_shuffled_and_doubled_survive_fifty_kills() -> Result
         per_second(ids.len(), took),
         folded.told()
     ));
-    let proved = proof::all(env.pool(), &lives).await;
+    let proved = compare::all(env.pool(), &lives).await;
     let counted = proved.with_context(|| format!("seed {seed}"))?;
     note(&format!("{counted:?}"));
     ensure!(pair.dead_letters(&[]).await?.is_empty(), "something is dead");
@@ -178,7 +179,7 @@ async fn audit_finds_what_is_changed_by_hand(env: &TestEnv, pair: &Pair, lives: 
 
 #[tokio::test]
 async fn lives_delivered_in_order_have_the_right_row_after_every_act() -> Result<()> {
-    let (seed, now) = (proof::seed()?, unix_now());
+    let (seed, now) = (random::seed()?, unix_now());
     let lives = lives(seed + 1, 150, now);
     let env = TestEnv::new("merchant_acts").await?;
     let pair = Pair::start(&env, Setup::default().workers(2)).await?;
@@ -197,9 +198,9 @@ async fn lives_delivered_in_order_have_the_right_row_after_every_act() -> Result
             events.extend_from_slice(&life.events[first..checkpoint.events]);
             expected.push((life, checkpoint.entitlement.as_ref()));
         }
-        Delivery::start(&pair.client, &events, 8).finish().await?;
+        Senders::start(&pair.client, &events, 8).finish().await?;
         all_recorded(env.pool(), &ids(&events), DEADLINE).await?;
-        let compared = proof::compare(env.pool(), expected).await;
+        let compared = compare::compare(env.pool(), expected).await;
         compared.with_context(|| format!("seed {seed}, after act {}", act + 1))?;
     }
     let mut folded = Folded::default();
@@ -207,6 +208,6 @@ async fn lives_delivered_in_order_have_the_right_row_after_every_act() -> Result
         folded += Folded::by(worker).await?;
     }
     note(&format!("{acts} acts in order: {}", folded.told()));
-    let proved = proof::all(env.pool(), &lives).await;
+    let proved = compare::all(env.pool(), &lives).await;
     proved.map(drop).with_context(|| format!("seed {seed}"))
 }

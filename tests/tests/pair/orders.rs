@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
-use tests::crowd::{Delivery, all_recorded, ids};
+use tests::compare;
+use tests::crowd::{Senders, all_recorded, ids};
 use tests::figures::note;
 use tests::fixtures::price::{BASIC_MONTHLY, MAX_MONTHLY, PLUS_MONTHLY};
 use tests::fixtures::{ApiVersion, DAY, Event};
 use tests::harness::{Entitlement, Pair, Setup, TestEnv, eventually, unix_now};
-use tests::merchant::{Credit, Life, Link, Order, Payment, Script, Step};
-use tests::proof;
+use tests::merchant::{BurstStep, CheckoutOrder, DowngradeCredit, Life, Script, UpgradePayment, UserLink};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -47,8 +47,8 @@ fn trials(orders: Vec<Vec<usize>>, now: i64, write: impl Fn(Script) -> Life) -> 
     let trial = |(number, order): (usize, Vec<usize>)| {
         let version = ApiVersion::ALL[number % ApiVersion::ALL.len()];
         let script = Script::new(version, &format!("user_{number}"), now - 10 * DAY);
-        let life = write(script.terse());
-        assert_eq!(life.events.len(), order.len(), "{}", life.story());
+        let life = write(script.single_payment_events());
+        assert_eq!(life.events.len(), order.len(), "{}", life.description());
         Trial { life, order }
     };
     orders.into_iter().enumerate().map(trial).collect()
@@ -85,13 +85,13 @@ async fn play(
             events.extend(copied.and_then(|round| trial.event(round)).cloned());
         }
         posted += events.len();
-        Delivery::start(&pair.client, &events, 8).finish().await?;
+        Senders::start(&pair.client, &events, 8).finish().await?;
         all_recorded(env.pool(), &ids(&events), DEADLINE).await?;
         let rows = Entitlement::load_all(env.pool(), &users).await?;
         for trial in trials {
             let known = &trial.order[..rounds.min(round + 1)];
             let row = rows.get(&trial.life.user_id);
-            check(trial, known, row).with_context(|| format!("{known:?} of {}\n{row:?}", trial.life.story()))?;
+            check(trial, known, row).with_context(|| format!("{known:?} of {}\n{row:?}", trial.life.description()))?;
         }
     }
     eventually(DEADLINE, "every copy is settled", async || {
@@ -105,7 +105,7 @@ async fn play(
         start.elapsed()
     ));
     let lives: Vec<Life> = trials.iter().map(|trial| trial.life.clone()).collect();
-    proof::all(env.pool(), &lives).await?;
+    compare::all(env.pool(), &lives).await?;
     Ok(())
 }
 
@@ -121,15 +121,15 @@ async fn all_720_orders_of_six_doubled_events_lead_to_the_same_row() -> Result<(
     let env = TestEnv::new("orders_720").await?;
     let now = unix_now();
     let trials = trials(orders(6), now, |mut script| {
-        let order = Order {
-            link: Link::SessionReference,
-            ..Order::new(PLUS_MONTHLY)
+        let order = CheckoutOrder {
+            link: UserLink::SessionReference,
+            ..CheckoutOrder::new(PLUS_MONTHLY)
         };
         script.checkout(&order);
         script.wait(2 * DAY);
-        script.upgrade(0, MAX_MONTHLY, Payment::Free);
+        script.upgrade(0, MAX_MONTHLY, UpgradePayment::Free);
         script.wait(3 * DAY);
-        script.downgrade(0, BASIC_MONTHLY, Credit::None);
+        script.downgrade(0, BASIC_MONTHLY, DowngradeCredit::None);
         script.life(now)
     });
     ensure!(trials.len() == 720);
@@ -174,10 +174,10 @@ async fn of_changes_within_one_second_the_last_one_wins_in_every_order() -> Resu
         }
     });
     let trials = trials(bursts.collect(), now, |mut script| {
-        script.checkout(&Order::new(BASIC_MONTHLY));
+        script.checkout(&CheckoutOrder::new(BASIC_MONTHLY));
         script.wait(2 * DAY);
-        let [there, back, elsewhere] = [MAX_MONTHLY, BASIC_MONTHLY, PLUS_MONTHLY].map(Step::Price);
-        script.burst(0, &[there, back, elsewhere, Step::Cancel, Step::Note]);
+        let [there, back, elsewhere] = [MAX_MONTHLY, BASIC_MONTHLY, PLUS_MONTHLY].map(BurstStep::Price);
+        script.burst(0, &[there, back, elsewhere, BurstStep::Cancel, BurstStep::Note]);
         script.life(now)
     });
     play(&env, &trials, |_, known, row| {
@@ -196,10 +196,10 @@ async fn a_deletion_that_comes_first_late_or_in_a_tie_ends_the_subscription_for_
     let env = TestEnv::new("orders_deleted").await?;
     let now = unix_now();
     let trials = trials(orders(5), now, |mut script| {
-        script.checkout(&Order::new(MAX_MONTHLY));
+        script.checkout(&CheckoutOrder::new(MAX_MONTHLY));
         script.wait(2 * DAY);
         // An update and the end in one second, neither of which names the user any more.
-        script.forget(0, true);
+        script.delete_account(0, true);
         let mut life = script.life(now);
         life.events.retain(|event| event.kind != "checkout.session.completed");
         life

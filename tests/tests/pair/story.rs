@@ -3,8 +3,8 @@
 use serde_json::Value;
 use tests::fixtures::ApiVersion;
 use tests::harness::{Pair, Setup, TestEnv, unix_now};
-use tests::stage::play;
-use tests::story::Story;
+use tests::runner::run_step;
+use tests::scenario::Scenario;
 
 #[tokio::test]
 async fn the_story_in_the_shapes_of_2020_08_27_leads_to_the_promised_rows() -> anyhow::Result<()> {
@@ -29,9 +29,9 @@ async fn the_story_in_the_shapes_of_2026_09_30_leads_to_the_promised_rows() -> a
 async fn tell(version: ApiVersion) -> anyhow::Result<()> {
     let env = TestEnv::new(&format!("story_{}", version.date().replace('-', "_"))).await?;
     let pair = Pair::start(&env, Setup::default()).await?;
-    let story = Story::new(version, env.namespace(), unix_now());
+    let story = Scenario::new(version, env.namespace(), unix_now());
     for step in &story.steps {
-        if let Err(error) = play(&pair, env.pool(), step).await {
+        if let Err(error) = run_step(&pair, env.pool(), step).await {
             panic!("{version}, {}: {error:#}", step.title);
         }
     }
@@ -48,9 +48,9 @@ async fn tell(version: ApiVersion) -> anyhow::Result<()> {
 #[test]
 fn the_story_promises_the_same_rows_in_every_version_but_for_ids() {
     let rows = |version| {
-        let story = Story::new(version, "rows", 1_800_000_000);
+        let story = Scenario::new(version, "rows", 1_800_000_000);
         let rows = story.steps.into_iter().map(|step| {
-            let mut row = step.after;
+            let mut row = step.expected_row;
             row.stripe_customer_id = None;
             row.stripe_subscription_id = None;
             (step.title, row)

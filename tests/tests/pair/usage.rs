@@ -8,7 +8,7 @@ use shared::usage::AMOUNT_MAX;
 use sqlx::PgPool;
 use std::path::PathBuf;
 use std::time::Duration;
-use tests::crowd::{Delivery, all_recorded, ids};
+use tests::crowd::{Senders, all_recorded, ids};
 use tests::fixtures::price::BASIC_MONTHLY;
 use tests::fixtures::{ApiVersion, Customer, DAY, Event, Mint, Pack};
 use tests::harness::{
@@ -31,7 +31,7 @@ async fn used(env: &TestEnv, pair: &Pair, report: &Value) -> Result<()> {
 }
 
 async fn told(env: &TestEnv, pair: &Pair, events: &[Event]) -> Result<()> {
-    Delivery::start(&pair.client, events, 1).finish().await?;
+    Senders::start(&pair.client, events, 1).finish().await?;
     all_recorded(env.pool(), &ids(events), DEADLINE).await
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use std::time::Duration;
-use tests::crowd::{Delivery, all_applied, ids};
+use tests::crowd::{Senders, all_applied, ids};
 use tests::fixtures::price::PLUS_MONTHLY;
 use tests::fixtures::{ApiVersion, DAY, Event, Invoice, Line, Mint, Subscription};
 use tests::harness::{Pair, Setup, TestEnv, unix_now};
@@ -28,7 +28,7 @@ async fn an_invoice_that_stripe_did_not_issue_is_counted_and_applied_all_the_sam
     let pair = Pair::start(&env, Setup::default()).await?;
     let mut mint = Mint::new(ApiVersion::Y2026, "issuer");
     let events = ["stripe", "self", "stripe"].map(|issuer| paid(&mut mint, issuer));
-    Delivery::start(&pair.client, &events, 1).finish().await?;
+    Senders::start(&pair.client, &events, 1).finish().await?;
     all_applied(env.pool(), &ids(&events), DEADLINE).await?;
     let counted = async || {
         pair.workers[0]

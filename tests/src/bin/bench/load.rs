@@ -1,4 +1,4 @@
-//! Events for load: distinct, realistic, and cheap to make, so that making them is not measured.
+//! Distinct, realistic events that are cheap to make, so that the making does not distort the measurement.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -10,23 +10,22 @@ use tests::fixtures::{ApiVersion, Event, Invoice, Line, Mint, Session, Subscript
 use tests::harness::{Client, unix_now};
 use tokio::task::JoinSet;
 
-/// The facts that a subscription's life starts with, of which each subscription of the load
-/// has a copy with ids of its own.
-pub(crate) struct Life {
-    facts: Vec<Template>,
+/// The first events of a subscription. Each subscription of the load gets a copy with its own ids.
+pub(crate) struct EventTemplates {
+    events: Vec<Template>,
 }
 
-/// An event's body, and where in it ids stand that make it another one's.
+/// The body of an event, and the places of its ids.
 struct Template {
     body: Vec<u8>,
     tags: Vec<usize>,
 }
 
-impl Life {
-    /// Which fact is the one that a user is first seen by.
+impl EventTemplates {
+    /// The number of the event that introduces the user.
     pub(crate) const CREATED: usize = 0;
 
-    /// A life that started now.
+    /// The events of a subscription that starts now.
     pub(crate) fn new() -> Self {
         let mut mint = Mint::new(ApiVersion::Y2026, "bench");
         let now = unix_now() - 60;
@@ -47,23 +46,23 @@ impl Life {
             mint.update("customer.subscription.updated", now + 30, &old, &subscription),
         ];
         Self {
-            facts: events.iter().map(|event| Template::new(event, mint.tag())).collect(),
+            events: events.iter().map(|event| Template::new(event, mint.tag())).collect(),
         }
     }
 
-    /// Fact number `fact` of subscription number `subscription`.
-    pub(crate) fn fact(&self, subscription: usize, fact: usize) -> Bytes {
-        self.facts[fact].stamp(&tag(subscription))
+    /// The event number `event` of subscription number `subscription`.
+    pub(crate) fn event(&self, subscription: usize, event: usize) -> Bytes {
+        self.events[event].with_tag(&tag(subscription))
     }
 
-    /// How many facts each subscription has.
-    pub(crate) const fn facts(&self) -> usize {
-        self.facts.len()
+    /// The number of events of each subscription.
+    pub(crate) const fn count(&self) -> usize {
+        self.events.len()
     }
 
     /// The mean size of an event.
     pub(crate) fn mean_bytes(&self) -> usize {
-        self.facts.iter().map(|fact| fact.body.len()).sum::<usize>() / self.facts.len()
+        self.events.iter().map(|event| event.body.len()).sum::<usize>() / self.events.len()
     }
 }
 
@@ -76,13 +75,13 @@ fn user(tag: &str) -> String {
     format!("user_{tag}")
 }
 
-/// What stands in the ids of subscription number `subscription`, in the place of a mint's tag.
+/// The tag in the ids of subscription number `subscription`.
 fn tag(subscription: usize) -> String {
     format!("{subscription:0width$}", width = Mint::TAG_LENGTH)
 }
 
 impl Template {
-    /// Without indentation, which is a third of an event and tells nothing.
+    /// Without indentation, which is a third of an event.
     fn new(event: &Event, tag: &str) -> Self {
         let compact: Value = serde_json::from_str(&event.body).expect("an event is JSON");
         let body = compact.to_string();
@@ -93,7 +92,7 @@ impl Template {
         }
     }
 
-    fn stamp(&self, tag: &str) -> Bytes {
+    fn with_tag(&self, tag: &str) -> Bytes {
         let mut body = self.body.clone();
         for place in &self.tags {
             body[*place..place + tag.len()].copy_from_slice(tag.as_bytes());
@@ -107,31 +106,31 @@ impl Template {
 pub(crate) enum Until {
     /// At this time.
     Time(Instant),
-    /// After so many events in all.
+    /// After so many events.
     Count(usize),
 }
 
-/// A source of events, each of which is posted once.
+/// A source of events. Each is posted once.
 pub(crate) struct Load {
-    life: Life,
+    templates: EventTemplates,
     next: AtomicUsize,
 }
 
 impl Load {
-    /// From the first event on.
+    /// A source that starts with the first event.
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            life: Life::new(),
+            templates: EventTemplates::new(),
             next: AtomicUsize::new(0),
         })
     }
 
     /// The mean size of an event.
     pub(crate) fn mean_bytes(&self) -> usize {
-        self.life.mean_bytes()
+        self.templates.mean_bytes()
     }
 
-    /// Posts over so many `connections` at once; returns how long each answer took.
+    /// Posts over `connections` at once; returns the time of each answer.
     pub(crate) async fn post(
         self: &Arc<Self>,
         client: &Client,
@@ -160,7 +159,9 @@ impl Load {
             if over {
                 return Ok(times);
             }
-            let body = self.life.fact(number / self.life.facts(), number % self.life.facts());
+            let body = self
+                .templates
+                .event(number / self.templates.count(), number % self.templates.count());
             let start = Instant::now();
             let answer = client.post_signed(body).await?;
             answer.accepted().with_context(|| format!("event number {number}"))?;

@@ -1,51 +1,51 @@
-//! `make bench`: what one machine does, in a table of figures.
+//! `make bench`: measures throughput and latency on one machine, and prints a table.
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark does")]
 
-mod law;
+mod lives;
 mod load;
 mod measure;
 mod pages;
-mod recovery;
+mod reconcile;
 mod usage;
 
 use anyhow::Result;
 use clap::Parser;
-use law::{History, Lives};
+use lives::{HistoryTimes, LivesDrained};
 use measure::{Accepted, Drained};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tests::figures::{Times, millis, per_second, table, thousands};
 use tests::harness::repository;
 
-/// Measures requests per second, events per second, and the time from post to visible, with
-/// real processes on the servers that the environment names.
+/// Measures requests and events per second, and the time from a post until its result is visible. Uses real
+/// processes, and the servers of `DATABASE_URL` and `AMQP_URL`.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How many events the backlog has
+    /// Events in the backlog
     #[arg(long, default_value_t = 50_000)]
     events: usize,
-    /// How long requests are counted
+    /// Seconds of posting requests
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// How many connections post at once
+    /// Connections that post at once
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// How many single events are timed
+    /// Single events to time
     #[arg(long, default_value_t = 200)]
     samples: usize,
-    /// How many simulated customers live
+    /// Simulated customers
     #[arg(long, default_value_t = 1_000)]
     lives: usize,
-    /// How many reports of usage the backlogs have
+    /// Usage reports in each backlog
     #[arg(long, default_value_t = 20_000)]
     usage: usize,
-    /// How long histories are, in months
+    /// Lengths of a customer's history, in months
     #[arg(long, value_delimiter = ',', default_values_t = [1, 12, 120])]
     months: Vec<i64>,
-    /// Only time the console's pages, with a million events in the tables
+    /// Only time the console's pages, with a million events in the database
     #[arg(long)]
     pages: bool,
-    /// Only time a comparison of so many subscriptions with Stripe
+    /// Only time `worker reconcile` with so many subscriptions
     #[arg(long)]
     reconcile: Option<usize>,
 }
@@ -54,7 +54,7 @@ struct Arguments {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let machine = machine();
-    println!("On {}", machine["text"].as_str().unwrap_or_default());
+    println!("Machine: {}", machine["text"].as_str().unwrap_or_default());
     if arguments.pages {
         return time_pages(&machine).await;
     }
@@ -62,26 +62,29 @@ async fn main() -> Result<()> {
         return time_reconcile(&machine, subscriptions).await;
     }
 
-    println!("counting requests …");
+    println!("posting requests …");
     let accepted = measure::accept(arguments.connections, Duration::from_secs(arguments.seconds)).await?;
-    println!("working off {} events in batches …", arguments.events);
+    println!("applying a backlog of {} events in batches …", arguments.events);
     let drained = measure::drain(arguments.events, &[]).await?;
     let one_by_one = [("BATCH_SIZE", "1"), ("LANES", "1")];
-    println!("working off a tenth of them one by one …");
+    println!("applying a tenth of them one by one …");
     let single = measure::drain(arguments.events.div_ceil(10), &one_by_one).await?;
     println!("timing single events …");
     let visible = measure::become_visible(arguments.samples).await?;
-    println!("living {} lives, in order and shuffled …", arguments.lives);
-    let in_order = law::lives(arguments.lives, false).await?;
-    let shuffled = law::lives(arguments.lives, true).await?;
-    println!("telling events late …");
+    println!(
+        "applying the events of {} simulated customers, in order and shuffled …",
+        arguments.lives
+    );
+    let in_order = lives::lives(arguments.lives, false).await?;
+    let shuffled = lives::lives(arguments.lives, true).await?;
+    println!("timing new and late events …");
     let mut histories = Vec::new();
     for months in &arguments.months {
-        histories.push(law::history(*months, arguments.samples.div_ceil(4)).await?);
+        histories.push(lives::history(*months, arguments.samples.div_ceil(4)).await?);
     }
 
     println!(
-        "working off {} reports of usage, of one user and of many …",
+        "applying a backlog of {} usage reports, of one user and of many …",
         arguments.usage
     );
     let hot = usage::drain(arguments.usage, 1).await?;
@@ -90,18 +93,18 @@ async fn main() -> Result<()> {
 
     let mut rows = vec![
         accepted_row(&arguments, &accepted),
-        drained_row("in batches, the defaults", &drained),
-        drained_row("one by one, on one lane", &single),
+        drained_row("in batches (default settings)", &drained),
+        drained_row("one by one, in one lane", &single),
         visible_row(&visible),
         lives_row("in order", &in_order),
         lives_row("shuffled", &shuffled),
     ];
     rows.extend(histories.iter().flat_map(history_rows));
     rows.extend([
-        usage_row("for one user", &hot),
-        usage_row("two for each user", &spread),
+        usage_row("of one user", &hot),
+        usage_row("two per user", &spread),
         row(
-            "from post of usage to visible",
+            "usage report: post to visible balance",
             format!("{} single reports", used.count()),
             String::new(),
             &used,
@@ -136,7 +139,7 @@ async fn main() -> Result<()> {
 }
 
 async fn time_pages(machine: &Value) -> Result<()> {
-    println!("filling the tables, then asking for pages …");
+    println!("filling the tables, then timing pages …");
     let pages = pages::measure().await?;
     let rows: Vec<_> = pages
         .iter()
@@ -150,18 +153,18 @@ async fn time_pages(machine: &Value) -> Result<()> {
         })
         .collect();
     println!("\n{}", table(&rows));
-    let json = |page: &pages::Page| json!({"page": page.name, "p50_us": micros(&page.times, 50), "p99_us": micros(&page.times, 99)});
+    let json = |page: &pages::PageTimes| json!({"page": page.name, "p50_us": micros(&page.times, 50), "p99_us": micros(&page.times, 99)});
     let report = json!({"machine": machine, "pages": pages.iter().map(json).collect::<Vec<_>>()});
     write("pages.json", &report)
 }
 
 async fn time_reconcile(machine: &Value, subscriptions: usize) -> Result<()> {
-    println!("making {subscriptions} subscriptions, then comparing them …");
-    let compared = recovery::reconcile(subscriptions).await?;
-    let rows = ["none differs", "one of a hundred differs"].into_iter().zip(&compared);
-    let row = |(how, run): (&str, &recovery::Compared)| {
+    println!("making {subscriptions} subscriptions, then running reconcile …");
+    let compared = reconcile::reconcile(subscriptions).await?;
+    let rows = ["none differs", "one in a hundred differs"].into_iter().zip(&compared);
+    let row = |(how, run): (&str, &reconcile::ReconcileRun)| {
         vec![
-            "subscriptions compared".to_owned(),
+            "reconcile: compared subscriptions".to_owned(),
             format!("{}, {how}", run.report["listed"]),
             format!("{} requests", run.report["requests"]),
             format!("{:.1} s", run.took.as_secs_f64()),
@@ -169,7 +172,7 @@ async fn time_reconcile(machine: &Value, subscriptions: usize) -> Result<()> {
         ]
     };
     println!("\n{}", table(&rows.map(row).collect::<Vec<_>>()));
-    let json = |run: &recovery::Compared| json!({"report": run.report, "milliseconds": run.took.as_millis(), "memory_kib": run.memory_kib});
+    let json = |run: &reconcile::ReconcileRun| json!({"report": run.report, "milliseconds": run.took.as_millis(), "memory_kib": run.memory_kib});
     let report = json!({"machine": machine, "runs": compared.iter().map(json).collect::<Vec<_>>()});
     write("reconcile.json", &report)
 }
@@ -179,12 +182,12 @@ fn write(name: &str, report: &Value) -> Result<()> {
     std::fs::create_dir_all(&folder)?;
     let file = folder.join(name);
     std::fs::write(&file, format!("{report:#}\n"))?;
-    println!("\nwritten to {}", file.display());
+    println!("\nReport: {}", file.display());
     Ok(())
 }
 
-fn row(what: &str, how: String, figure: String, times: &Times) -> Vec<String> {
-    let mut row = vec![what.to_owned(), how, figure];
+fn row(title: &str, how: String, figure: String, times: &Times) -> Vec<String> {
+    let mut row = vec![title.to_owned(), how, figure];
     if times.count() > 0 {
         row.extend([50, 99].map(|percent| format!("p{percent} {}", millis(times.percentile(percent)))));
     }
@@ -197,14 +200,19 @@ fn accepted_row(arguments: &Arguments, accepted: &Accepted) -> Vec<String> {
         "{} connections, {} bytes each",
         arguments.connections, accepted.event_bytes
     );
-    row("requests confirmed", how, format!("{rate} a second"), &accepted.times)
+    row(
+        "webhooks: accepted requests",
+        how,
+        format!("{rate} a second"),
+        &accepted.times,
+    )
 }
 
 fn drained_row(how: &str, drained: &Drained) -> Vec<String> {
     let rate = thousands(per_second(drained.events, drained.took));
     let how = format!("{} {how}", thousands(i64::try_from(drained.events).unwrap_or(i64::MAX)));
     row(
-        "events from backlog to commit",
+        "events: backlog to commit",
         how,
         format!("{rate} a second"),
         &Times::default(),
@@ -213,13 +221,13 @@ fn drained_row(how: &str, drained: &Drained) -> Vec<String> {
 
 fn usage_row(how: &str, drained: &Drained) -> Vec<String> {
     let mut row = drained_row(how, drained);
-    "reports of usage from backlog to commit".clone_into(&mut row[0]);
+    "usage reports: backlog to commit".clone_into(&mut row[0]);
     row
 }
 
 fn visible_row(visible: &Times) -> Vec<String> {
     let how = format!("{} single events", visible.count());
-    row("from post to visible", how, String::new(), visible)
+    row("event: post to visible row", how, String::new(), visible)
 }
 
 fn drained_json(drained: &Drained) -> Value {
@@ -230,27 +238,27 @@ fn drained_json(drained: &Drained) -> Value {
     })
 }
 
-fn lives_row(how: &str, lives: &Lives) -> Vec<String> {
-    let mut row = drained_row(&format!("of simulated lives, {how}"), &lives.drained);
+fn lives_row(how: &str, lives: &LivesDrained) -> Vec<String> {
+    let mut row = drained_row(&format!("of simulated customers, {how}"), &lives.drained);
     let (whole, rest) = (lives.slow_thousandths / 10, lives.slow_thousandths % 10);
     row.push(format!("{whole}.{rest} % late or tied"));
     row
 }
 
-fn lives_json(lives: &Lives) -> Value {
+fn lives_json(lives: &LivesDrained) -> Value {
     let mut report = drained_json(&lives.drained);
     report["slow_thousandths"] = json!(lives.slow_thousandths);
     report
 }
 
-fn history_rows(history: &History) -> [Vec<String>; 2] {
-    [("newest", &history.newest), ("late", &history.late)].map(|(which, times)| {
-        let how = format!("a customer's {which} event, {} before it", history.events);
-        row("from post to commit", how, String::new(), times)
+fn history_rows(history: &HistoryTimes) -> [Vec<String>; 2] {
+    [("new", &history.newest), ("late", &history.late)].map(|(which, times)| {
+        let how = format!("{which} event after {} others of its customer", history.events);
+        row("event: post to commit", how, String::new(), times)
     })
 }
 
-fn history_json(history: &History) -> Value {
+fn history_json(history: &HistoryTimes) -> Value {
     json!({
         "events": history.events,
         "newest_p50_us": micros(&history.newest, 50),
@@ -263,7 +271,7 @@ fn micros(times: &Times, percent: usize) -> u64 {
     u64::try_from(times.percentile(percent).as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Cores, processor and profile: figures of another machine are no comparison.
+/// The cores, the processor and the build profile. Figures of different machines cannot be compared.
 fn machine() -> Value {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -276,6 +284,6 @@ fn machine() -> Value {
         "cores": cores,
         "processor": model,
         "profile": profile,
-        "text": format!("{cores} cores ({model}) that load, pair and servers share, {profile} build")
+        "text": format!("{cores} cores ({model}), shared by load, pair and servers; {profile} build")
     })
 }

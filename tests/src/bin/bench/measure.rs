@@ -1,26 +1,26 @@
-//! The three measurements, each with processes, queues and a database of its own.
+//! The main measurements, each with its own processes, queues and database.
 
-use crate::load::{Life, Load, Until, user_of};
+use crate::load::{EventTemplates, Load, Until, user_of};
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 use tests::figures::Times;
 use tests::harness::{Entitlement, Pair, Setup, TestEnv, wait_for};
 
-/// How requests were answered.
+/// The measurement of accepted requests.
 pub(crate) struct Accepted {
     pub(crate) times: Times,
     pub(crate) took: Duration,
     pub(crate) event_bytes: usize,
 }
 
-/// How a backlog was worked off.
+/// The measurement of a backlog.
 pub(crate) struct Drained {
     pub(crate) events: usize,
     pub(crate) took: Duration,
 }
 
-/// Posts distinct signed events over `connections` for `time`. No worker runs: what is measured
-/// is verifying, publishing and the broker's confirm.
+/// Posts distinct signed events over `connections` for `time`. No worker runs, so this measures the signature
+/// check, the publishing and the broker's confirm.
 pub(crate) async fn accept(connections: usize, time: Duration) -> Result<Accepted> {
     let env = TestEnv::new("bench_accept").await?;
     let pair = Pair::start(&env, Setup::default().workers(0)).await?;
@@ -36,8 +36,8 @@ pub(crate) async fn accept(connections: usize, time: Duration) -> Result<Accepte
     })
 }
 
-/// Fills the work queue with `events`, then starts a worker with the further `settings`, and
-/// times it from the first commit to the last.
+/// Fills the work queue with `events`, then starts a worker with `settings`, and times it from the first commit
+/// to the last.
 pub(crate) async fn drain(events: usize, settings: &[(&str, &str)]) -> Result<Drained> {
     let env = TestEnv::new("bench_drain").await?;
     let mut setup = Setup::default().workers(0);
@@ -59,16 +59,16 @@ pub(crate) async fn drain(events: usize, settings: &[(&str, &str)]) -> Result<Dr
     Ok(Drained { events, took })
 }
 
-/// From the last look that saw nothing settled to the first that saw `all`. Settled follows
-/// committed at once.
+/// The time from the last probe with nothing settled to the first with `all` deliveries settled. A delivery is
+/// settled right after its commit.
 pub(crate) async fn time_settling(pair: &Pair, all: i64) -> Result<Duration> {
     let mut start = Instant::now();
-    // Looking costs the worker time, so it is done rarely.
-    let mut looks = tokio::time::interval(Duration::from_millis(50));
-    wait_for(Duration::from_mins(10), "the backlog is worked off", async || {
-        looks.tick().await;
+    // Each probe costs the worker time, so they are rare.
+    let mut probes = tokio::time::interval(Duration::from_millis(50));
+    wait_for(Duration::from_mins(10), "the backlog is applied", async || {
+        probes.tick().await;
         let now = Instant::now();
-        // Until the worker answers, nothing is settled.
+        // A worker that does not answer yet has settled nothing.
         let settled = pair.settled().await.unwrap_or_default();
         if settled == 0 {
             start = now;
@@ -80,17 +80,17 @@ pub(crate) async fn time_settling(pair: &Pair, all: i64) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// Posts `samples` single events one after the other, each of a new user, and times each from
-/// the start of the post until the user's row is there.
+/// Posts `samples` single events one after the other, each of a new user. Times each from the start of the post
+/// until the user's row is visible.
 pub(crate) async fn become_visible(samples: usize) -> Result<Times> {
     const WARM_UP: usize = 20;
     let env = TestEnv::new("bench_visible").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
-    let life = Life::new();
+    let templates = EventTemplates::new();
     let mut times = Vec::new();
     for subscription in 0..WARM_UP + samples {
         let user = user_of(subscription);
-        let body = life.fact(subscription, Life::CREATED);
+        let body = templates.event(subscription, EventTemplates::CREATED);
         let start = Instant::now();
         pair.client.post_signed(body).await?.accepted()?;
         while Entitlement::load(env.pool(), &user).await?.is_none() {

@@ -1,24 +1,24 @@
-//! How long the console's pages take with a million events and a hundred thousand users in the
-//! tables: one customer's rows, made by the pair itself, are copied by SQL under other names.
+//! Measures the console's pages with a million events and a hundred thousand users. The pair makes the rows of
+//! one customer; SQL copies them with other ids.
 
 use anyhow::{Context, Result, ensure};
 use hyper::{Method, StatusCode};
 use sqlx::{AssertSqlSafe, PgPool};
 use std::time::{Duration, Instant};
-use tests::crowd::{Delivery, all_recorded, ids};
+use tests::crowd::{Senders, all_recorded, ids};
 use tests::figures::Times;
 use tests::fixtures::price::{BASIC_MONTHLY, UNKNOWN};
 use tests::fixtures::{ApiVersion, Customer, DAY, Mint, Subscription};
 use tests::harness::{OPS_TOKEN, Pair, Setup, TestEnv, console_session, report, report_key, unix_now};
 
 const USERS: i64 = 100_000;
-const LETTERS: i64 = 10_000;
-/// Usages of one user who has very many.
+const DEAD_LETTERS: i64 = 10_000;
+/// The number of usage reports of the user with the most.
 const USAGES: i64 = 300_000;
 const DEADLINE: Duration = Duration::from_secs(30);
 const SAMPLES: i64 = 200;
 const USER: &str = "user_pages";
-/// The tables that a customer's life fills; of each, rows are copied whole.
+/// The tables with rows of a customer.
 const TABLES: [&str; 9] = [
     "event",
     "fact",
@@ -31,27 +31,27 @@ const TABLES: [&str; 9] = [
     "ledger",
 ];
 
-/// A page and its times.
-pub(crate) struct Page {
-    /// What it shows.
+/// The times of a page.
+pub(crate) struct PageTimes {
+    /// The name of the page.
     pub(crate) name: &'static str,
-    /// One after the other, each of another customer.
+    /// The times of requests for different customers, one after the other.
     pub(crate) times: Times,
 }
 
-/// Fills the tables, then asks for each page.
-pub(crate) async fn measure() -> Result<Vec<Page>> {
+/// Fills the tables, then requests each page.
+pub(crate) async fn measure() -> Result<Vec<PageTimes>> {
     let env = TestEnv::new("bench_pages").await?;
     let pair = Pair::start(&env, Setup::default().worker("OPS_TOKEN", OPS_TOKEN)).await?;
-    let life = live(&env, &pair).await?;
-    fill(env.pool(), &life).await?;
+    let customer = make_customer(&env, &pair).await?;
+    fill(env.pool(), &customer).await?;
     let client = pair.workers[0].ops();
     let cookie = console_session(client).await?;
     let mut pages = Vec::new();
-    for (name, path) in life.paths() {
+    for (name, path) in customer.paths() {
         let mut times = Vec::new();
         for sample in 0..SAMPLES {
-            let path = path(1 + sample * (LETTERS / SAMPLES));
+            let path = path(1 + sample * (DEAD_LETTERS / SAMPLES));
             let start = Instant::now();
             let headers = [("cookie", cookie.as_str())];
             let answer = client
@@ -65,7 +65,7 @@ pub(crate) async fn measure() -> Result<Vec<Page>> {
                 answer.body
             );
         }
-        pages.push(Page {
+        pages.push(PageTimes {
             name,
             times: times.into(),
         });
@@ -73,42 +73,42 @@ pub(crate) async fn measure() -> Result<Vec<Page>> {
     Ok(pages)
 }
 
-/// The ids of the life that is copied.
-struct Life {
-    /// What all its ids have in common.
+/// The ids of the customer that is copied.
+struct CopiedCustomer {
+    /// The tag in all its ids.
     tag: String,
     customer: String,
     subscription: String,
     event: String,
     letter: String,
-    /// What all ids of the dead letter have in common.
+    /// The tag in all ids of the dead letter.
     letter_tag: String,
 }
 
-type Path<'a> = Box<dyn Fn(i64) -> String + 'a>;
+type PagePath<'a> = Box<dyn Fn(i64) -> String + 'a>;
 
-impl Life {
-    /// Of each page its address, for the copy of a number.
-    fn paths(&self) -> Vec<(&'static str, Path<'_>)> {
+impl CopiedCustomer {
+    /// The name and the address of each page, for a number of a copy.
+    fn paths(&self) -> Vec<(&'static str, PagePath<'_>)> {
         let own = |id: &str, number: i64| id.replace(&self.tag, &format!("{}{number}", self.tag));
         let letter = |number: i64| {
             self.letter
                 .replace(&self.letter_tag, &format!("{}{number}", self.letter_tag))
         };
-        let fixed = |path: &'static str| -> Path<'_> { Box::new(move |_| path.to_owned()) };
+        let fixed = |path: &'static str| -> PagePath<'_> { Box::new(move |_| path.to_owned()) };
         let hundred = move |first: i64| {
-            let ids = (0..100).map(|more| format!("id={}", letter(1 + (first + more) % LETTERS)));
+            let ids = (0..100).map(|more| format!("id={}", letter(1 + (first + more) % DEAD_LETTERS)));
             format!("/console/replay?{}", ids.collect::<Vec<_>>().join("&"))
         };
         vec![
             ("overview", fixed("/console")),
             ("dead letters", fixed("/console/dead-letters")),
             (
-                "dead letters of a reason and an age",
+                "dead letters by reason and age",
                 fixed("/console/dead-letters?reason=unknown_price&older=1s"),
             ),
             (
-                "dead letters of a customer",
+                "dead letters of one customer",
                 fixed("/console/dead-letters?customer=cus_nobody"),
             ),
             (
@@ -116,23 +116,23 @@ impl Life {
                 Box::new(move |n| format!("/console/dead-letters/{}", letter(n))),
             ),
             (
-                "what a replay would do",
+                "preview of a replay",
                 Box::new(move |n| format!("/console/replay?id={}", letter(n))),
             ),
-            ("what a replay of 100 would do", Box::new(hundred)),
-            ("what a replay of all would do", fixed("/console/replay?all=1")),
+            ("preview of a replay of 100", Box::new(hundred)),
+            ("preview of a replay of all", fixed("/console/replay?all=1")),
             (
                 "an event",
                 Box::new(move |n| format!("/console/events/{}", own(&self.event, n))),
             ),
             ("a user", Box::new(|n| format!("/console/users/{USER}{n}"))),
-            ("a user of 300,000 usages", fixed("/console/users/user_pages1")),
+            ("a user with 300,000 usage reports", fixed("/console/users/user_pages1")),
             (
-                "search of a customer",
+                "search for a customer",
                 Box::new(move |n| format!("/console/search?q={}", own(&self.customer, n))),
             ),
             (
-                "search of a subscription",
+                "search for a subscription",
                 Box::new(move |n| format!("/console/search?q={}", own(&self.subscription, n))),
             ),
             ("actions", fixed("/console/actions")),
@@ -140,8 +140,8 @@ impl Life {
     }
 }
 
-/// A year of a customer's life, ten events with a pack and usage, and a dead letter.
-async fn live(env: &TestEnv, pair: &Pair) -> Result<Life> {
+/// Makes a customer with ten events, a pack and usage, and a dead letter.
+async fn make_customer(env: &TestEnv, pair: &Pair) -> Result<CopiedCustomer> {
     let start = unix_now() - 100 * DAY;
     let mut customer = Customer::new(ApiVersion::Y2026, USER, start, BASIC_MONTHLY, true);
     let mut acts = vec![
@@ -153,7 +153,7 @@ async fn live(env: &TestEnv, pair: &Pair) -> Result<Life> {
     let pack = customer.pack("tokens_5m", 1, start + 6 * DAY);
     acts.push(vec![pack.completed(&mut customer.mint)]);
     for (number, act) in acts.iter().enumerate() {
-        Delivery::start(&pair.client, act, 1).finish().await?;
+        Senders::start(&pair.client, act, 1).finish().await?;
         all_recorded(env.pool(), &ids(act), DEADLINE).await?;
         let at = act.last().context("an act has events")?.created + 60;
         let used = report(&format!("{USER}-{number}"), USER, "tokens", 700_000, at)?;
@@ -166,7 +166,7 @@ async fn live(env: &TestEnv, pair: &Pair) -> Result<Life> {
     let letter = mint.event("customer.subscription.created", now, &subscription);
     pair.client.post_event(&letter).await?.accepted()?;
     all_recorded(env.pool(), std::slice::from_ref(&letter.id), DEADLINE).await?;
-    Ok(Life {
+    Ok(CopiedCustomer {
         tag: tag(&customer.subscription.customer)?,
         customer: customer.subscription.customer.clone(),
         subscription: customer.subscription.id.clone(),
@@ -176,14 +176,15 @@ async fn live(env: &TestEnv, pair: &Pair) -> Result<Life> {
     })
 }
 
-/// What the ids of one mint have in common: all but the prefix and the number of the first.
+/// The tag in all ids of one mint, taken from its first id.
 fn tag(customer: &str) -> Result<String> {
     let rest = customer.strip_prefix("cus_").and_then(|rest| rest.strip_suffix("0001"));
     Ok(rest.context("the first id of a mint")?.to_owned())
 }
 
-async fn fill(pool: &PgPool, life: &Life) -> Result<()> {
-    let Life { tag, letter_tag, .. } = life;
+/// Copies the rows of the customer and of the dead letter.
+async fn fill(pool: &PgPool, customer: &CopiedCustomer) -> Result<()> {
+    let CopiedCustomer { tag, letter_tag, .. } = customer;
     let copy = |table: &str, condition: &str, tag: &str, count: i64| {
         format!(
             "INSERT INTO billing.{table} SELECT copy.* FROM billing.{table} t, generate_series(1, {count}) AS n,
@@ -202,17 +203,17 @@ async fn fill(pool: &PgPool, life: &Life) -> Result<()> {
             )
         })
         .collect();
-    let letter = format!("t.event_id = '{}'", life.letter);
+    let letter = format!("t.event_id = '{}'", customer.letter);
     let of_letters = ["event", "payload", "dead_letter"];
-    statements.extend(of_letters.map(|table| copy(table, &letter, letter_tag, LETTERS)));
+    statements.extend(of_letters.map(|table| copy(table, &letter, letter_tag, DEAD_LETTERS)));
     statements.extend([
-        // The body says who it is; its bytes were copied as they are.
+        // The copies still have the old ids in their bodies.
         format!(
             "UPDATE billing.payload SET body = convert_to(replace(convert_from(body, 'UTF8'), '{letter_tag}',
                  '{letter_tag}' || substr(event_id, {}, length(event_id) - {})), 'UTF8')
              WHERE event_id LIKE 'evt_{letter_tag}%'",
             "evt_".len() + letter_tag.len() + 1,
-            life.letter.len()
+            customer.letter.len()
         ),
         "INSERT INTO billing.dead_letter_failure (event_id, at, reason, detail, attempts)
          SELECT event_id, last_failed, reason, detail, attempts FROM billing.dead_letter"

@@ -1,5 +1,5 @@
-//! What metered usage costs: a backlog of reports for one user and for many, and the time until
-//! a single one is visible.
+//! Measures metered usage: a backlog of reports for one user and for many, and the time until a single report is
+//! visible.
 
 use crate::measure::{Drained, time_settling};
 use anyhow::{Context, Result, ensure};
@@ -11,7 +11,7 @@ use tests::figures::Times;
 use tests::fixtures::Event;
 use tests::harness::{Pair, Setup, TestEnv};
 
-/// Units in each report.
+/// The units in each report.
 const AMOUNT: i64 = 7;
 
 fn report(number: usize, user: &str) -> Value {
@@ -21,14 +21,14 @@ fn report(number: usize, user: &str) -> Value {
     })
 }
 
-/// The user of an event that a newcomer's life begins with.
+/// The user of a first event.
 fn user_of(event: &Event) -> Result<String> {
     let body: Value = serde_json::from_str(&event.body)?;
     let user = body["data"]["object"]["metadata"]["user_id"].as_str();
     Ok(user.context("a newcomer has a user")?.to_owned())
 }
 
-/// Times one worker over a backlog of `reports` about `users` subscribed users, each in turn.
+/// Times one worker with a backlog of `reports` about `users` subscribed users in turn.
 pub(crate) async fn drain(reports: usize, users: usize) -> Result<Drained> {
     let env = TestEnv::new("bench_usage").await?;
     let mut pair = Pair::start(&env, Setup::default()).await?;
@@ -62,8 +62,7 @@ pub(crate) async fn drain(reports: usize, users: usize) -> Result<Drained> {
     Ok(Drained { events: reports, took })
 }
 
-/// Times `samples` single reports, one after the other, from the start of the post until the
-/// balance shows them.
+/// Times `samples` single reports, one after the other, from the start of the post until the balance shows it.
 pub(crate) async fn become_visible(samples: usize) -> Result<Times> {
     const WARM_UP: usize = 20;
     let env = TestEnv::new("bench_usage_visible").await?;

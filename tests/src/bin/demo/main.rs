@@ -1,5 +1,5 @@
-//! `make demo`: the whole system on one machine, in a story that a person can follow.
-//! `make up` leaves it running.
+//! `make demo`: runs the whole system on one machine, and shows step by step what it does. `make up` starts
+//! the system and leaves it running.
 #![expect(clippy::print_stdout, reason = "printing is what a demo does")]
 
 mod credits;
@@ -16,28 +16,28 @@ use std::time::Instant;
 use tests::fixtures::ApiVersion;
 use tests::harness::{Client, Pair, SECRET, Setup, TestEnv, unix_now};
 use tests::merchant;
-use tests::stage::{play, play_lives};
-use tests::story::Story;
+use tests::runner::{run_lives, run_step};
+use tests::scenario::Scenario;
 
-/// How many simulated customers follow the story's.
+/// The number of simulated customers after the scenario.
 const LIVES: usize = 50;
-/// What their lives are made from.
+/// The seed of their lives.
 const SEED: u64 = 7;
 
-/// Shows Tollbridge at work: a signed story goes through ingest, RabbitMQ and worker into
-/// PostgreSQL. The environment names the servers.
+/// Shows Tollbridge at work: signed events go through ingest, RabbitMQ and the worker into PostgreSQL.
+/// `DATABASE_URL` and `AMQP_URL` name the servers.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Start the pair and leave it running, in the given database
+    /// Start ingest and worker with the database of `DATABASE_URL`, and leave them running
     #[arg(long)]
     up: bool,
-    /// Post these files to a running pair, each signed as Stripe signs
+    /// Post the events in these files to a running ingest, signed as by Stripe
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "up")]
     post: Vec<PathBuf>,
-    /// Where the pair to post to listens
+    /// The address of that ingest
     #[arg(long, value_name = "ADDRESS", default_value = up::INGEST_ADDR)]
     to: SocketAddr,
-    /// The shape of the story's events
+    /// The version of Stripe's API that writes the events
     #[arg(long, value_name = "VERSION", default_value = ApiVersion::Y2026.name(), value_parser = version)]
     api_version: ApiVersion,
 }
@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = tokio::select! {
         done = run(&arguments) => done,
-        // Returning cleans up what was started; dying of the signal would not.
+        // A normal return ends the started processes; death by the signal would not.
         _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
     };
     match done {
@@ -71,42 +71,43 @@ async fn run(arguments: &Arguments) -> Result<()> {
     if arguments.up {
         up::up(arguments.api_version).await
     } else if arguments.post.is_empty() {
-        tell(arguments.api_version).await
+        demonstrate(arguments.api_version).await
     } else {
         post(arguments).await
     }
 }
 
-/// Plays the story on a fresh database, and shows what it led to.
-async fn tell(version: ApiVersion) -> Result<()> {
+/// Runs the scenario on a new database, and prints each step and its result.
+async fn demonstrate(version: ApiVersion) -> Result<()> {
     let start = Instant::now();
     let env = TestEnv::new("demo").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
-    show::beginning(&env, &pair, version, start.elapsed());
+    show::introduction();
+    show::addresses(&env, &pair, version, start.elapsed());
 
-    let story = Story::new(version, env.namespace(), unix_now());
+    let scenario = Scenario::new(version, env.namespace(), unix_now());
     let mut visible = Vec::new();
-    for (number, step) in (1..).zip(&story.steps) {
-        let played = play(&pair, env.pool(), step).await;
-        let played = played.with_context(|| format!("step {number} (logs: {})", env.logs().display()))?;
-        show::step(number, step, &played);
-        visible.push(played.visible);
+    for (number, step) in (1..).zip(&scenario.steps) {
+        let result = run_step(&pair, env.pool(), step).await;
+        let result = result.with_context(|| format!("step {number} (logs: {})", env.logs().display()))?;
+        show::step(number, step, &result);
+        visible.push(result.visible);
     }
 
     let lives = merchant::lives(SEED, LIVES, unix_now());
-    let played = play_lives(&pair, env.pool(), &lives, SEED).await;
-    let played = played.with_context(|| format!("the lives (logs: {})", env.logs().display()))?;
-    show::lives(story.steps.len() + 1, &lives, &played);
-    credits::act(story.steps.len() + 2, &env, &pair, version).await?;
+    let result = run_lives(&pair, env.pool(), &lives, SEED).await;
+    let result = result.with_context(|| format!("the simulated customers (logs: {})", env.logs().display()))?;
+    show::lives(scenario.steps.len() + 1, &lives, &result);
+    credits::run(scenario.steps.len() + 2, &env, &pair, version).await?;
 
-    show::dead_letters(&pair, &story).await?;
+    show::dead_letters(&pair, &scenario).await?;
     show::times(&visible.concat().into());
-    show::metrics(&pair).await?;
+    show::counters(&pair).await?;
     show::ending(&env, start.elapsed());
     Ok(())
 }
 
-/// Posts files, such as those that `--up` wrote.
+/// Posts the events in files, such as those that `--up` wrote.
 async fn post(arguments: &Arguments) -> Result<()> {
     let client = Client::new(arguments.to, SECRET);
     for file in &arguments.post {

@@ -1,120 +1,150 @@
-//! What the demo prints.
+//! Prints the demo's steps and results.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tests::figures::{Times, millis, per_second, table, thousands};
+use tests::figures::{Times, millis, per_second, seconds, table, thousands};
 use tests::fixtures::ApiVersion;
 use tests::harness::{Balance, Entitlement, Pair, TestEnv};
 use tests::merchant::{ACTS, Life};
-use tests::stage::{Lived, Played};
-use tests::story::{Sending, Step, Story, USER, Verdict};
+use tests::runner::{LivesResult, StepResult};
+use tests::scenario::{ExpectedOutcome, Scenario, ScenarioEvent, ScenarioStep, USER};
 
-/// The columns of `billing.entitlements` that tell the story, and how they are headed here.
+/// The shown columns of `billing.entitlements`, and their headings.
 const COLUMNS: [(&str, &str); 10] = [
     ("entitled", "entitled"),
     ("status", "status"),
     ("tier", "tier"),
-    ("effective_tier", "effective"),
-    ("grace_tier", "grace"),
+    ("effective_tier", "effective tier"),
+    ("grace_tier", "grace tier"),
     ("grace_until", "grace until"),
     ("current_period_end", "period ends"),
     ("is_canceling", "canceling"),
     ("ever_paid", "ever paid"),
-    ("highest_tier_subscribed", "highest"),
+    ("highest_tier_subscribed", "highest tier"),
 ];
 
-/// The acts of lives stand side by side.
+/// The number of kinds of acts that are shown, and of columns for them.
+const ACTS_SHOWN_MAX: usize = 12;
 const ACT_COLUMNS: usize = 3;
 
-/// Where everything is.
-pub(crate) fn beginning(env: &TestEnv, pair: &Pair, version: ApiVersion, took: Duration) {
-    println!("\nTollbridge: a signed Stripe webhook becomes what a customer may use\n");
+/// What the demo does.
+pub(crate) fn introduction() {
+    println!("\nTollbridge turns Stripe's webhooks into rows that say what each user may use.\n");
+    println!("This demo posts signed events to ingest. ingest puts them into RabbitMQ, the worker applies them,");
+    println!("and rows in PostgreSQL change. After each step the demo checks the rows.\n");
+}
+
+/// The addresses of the running system.
+pub(crate) fn addresses(env: &TestEnv, pair: &Pair, version: ApiVersion, took: Duration) {
     let rows = [
         [
-            "webhooks go to".to_owned(),
+            "webhooks".to_owned(),
             format!("http://{}/webhooks/stripe", pair.client.server()),
         ],
-        ["through the queue".to_owned(), env.topology().work()],
-        ["into the database".to_owned(), env.database_url().to_owned()],
-        ["in the shapes of".to_owned(), format!("Stripe's API version {version}")],
-        ["the pair was ready".to_owned(), format!("after {}", millis(took))],
+        ["queue".to_owned(), env.topology().work()],
+        ["database".to_owned(), env.database_url().to_owned()],
+        ["events".to_owned(), format!("of Stripe's API version {version}")],
+        [
+            "start".to_owned(),
+            format!("ingest and worker were ready after {}", seconds(took)),
+        ],
     ];
     println!("{}", table(&rows.map(Vec::from)));
 }
 
-/// What was sent, how long it took to show, and the row afterwards.
-pub(crate) fn step(number: usize, step: &Step, played: &Played) {
-    println!("\n{number}. {}", step.title);
+/// The events of a step, their outcomes, and the row after it.
+pub(crate) fn step(number: usize, step: &ScenarioStep, result: &StepResult) {
+    println!("\n{number}. {}\n   {}\n", step.title, step.explanation);
     if step.copies == 1 {
-        let times = played.visible.iter().copied();
-        let rows = step
-            .sendings
-            .iter()
-            .zip(times)
-            .map(|(sending, time)| sent(sending, time));
-        println!("{}", table(&rows.collect::<Vec<_>>()));
+        let mut rows = vec![["event", "outcome", "visible after"].map(str::to_owned).to_vec()];
+        let times = result.visible.iter().copied();
+        rows.extend(
+            step.events
+                .iter()
+                .zip(times)
+                .map(|(event, time)| event_row(event, time)),
+        );
+        println!("{}", table(&rows));
     } else {
         println!(
-            "   {} requests answered 200 and settled in {} ({} a second); the rows are the same",
-            thousands(i64::try_from(played.posted).unwrap_or(i64::MAX)),
-            millis(played.took),
-            thousands(per_second(played.posted, played.took)),
+            "   {} requests, all answered with 200 and settled in {} ({} a second)",
+            count(result.posted),
+            seconds(result.took),
+            thousands(per_second(result.posted, result.took)),
         );
     }
-    let row: BTreeMap<_, _> = step.after.columns().into_iter().collect();
+    let row: BTreeMap<_, _> = step.expected_row.columns().into_iter().collect();
     let heads = COLUMNS.map(|(_, head)| head.to_owned());
     let cells = COLUMNS.map(|(column, _)| row[column].clone());
-    println!("   billing.entitlements of {USER}:");
+    println!("\n   The row of {USER} in billing.entitlements:");
     println!("{}", table(&[Vec::from(heads), Vec::from(cells)]));
 }
 
-fn sent(sending: &Sending, time: Duration) -> Vec<String> {
-    let verdict = match sending.verdict {
-        Verdict::Applied => "applied".to_owned(),
-        Verdict::Ignored => "ignored".to_owned(),
-        Verdict::Dead(reason) => format!("dead: {reason}"),
+fn event_row(event: &ScenarioEvent, time: Duration) -> Vec<String> {
+    let outcome = match event.expected {
+        ExpectedOutcome::Applied => "applied".to_owned(),
+        ExpectedOutcome::Ignored => "ignored".to_owned(),
+        ExpectedOutcome::Dead(reason) => format!("dead letter: {reason}"),
     };
-    let visible = format!("visible after {}", millis(time));
-    vec!["sent".to_owned(), sending.event.kind.clone(), verdict, visible]
+    vec![event.event.kind.clone(), outcome, millis(time)]
 }
 
-/// What was sent of many customers, and that their rows are right.
-pub(crate) fn lives(number: usize, lives: &[Life], outcome: &Lived) {
-    let Lived { posted, counted, took } = outcome;
-    println!("\n{number}. {} simulated customers live their lives", lives.len());
+fn count(number: usize) -> String {
+    thousands(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// The events of many customers, and a summary of their rows.
+pub(crate) fn lives(number: usize, lives: &[Life], result: &LivesResult) {
+    let LivesResult { posted, counts, took } = result;
+    println!("\n{number}. {} simulated customers, in random order", lives.len());
+    println!("   A simulated merchant makes the events of whole customer lives. It computes the expected rows without");
+    println!("   the worker. Their events arrive in random order, each twice.\n");
     println!(
-        "   {} events ({} applied, {} ignored), shuffled and each sent twice: settled in {} ({} a second)",
-        counted.applied + counted.ignored,
-        counted.applied,
-        counted.ignored,
-        millis(*took),
+        "   {} events ({} applied, {} ignored), posted as {} requests and settled in {} ({} a second)",
+        count(counts.applied + counts.ignored),
+        count(counts.applied),
+        count(counts.ignored),
+        count(*posted),
+        seconds(*took),
         thousands(per_second(*posted, *took)),
     );
     let rows: Vec<_> = lives.iter().filter_map(|life| life.entitlement.as_ref()).collect();
-    let count = |is: &dyn Fn(&Entitlement) -> bool| rows.iter().filter(|row| is(row)).count();
+    let count_rows = |is: &dyn Fn(&Entitlement) -> bool| rows.iter().filter(|row| is(row)).count();
     println!(
-        "   {} rows, all as the merchant's own books say: {} entitled, {} in a grace, {} canceling",
+        "   {} rows, all as expected: {} entitled, {} with a grace, {} canceling",
         rows.len(),
-        count(&|row| row.entitled),
-        count(&|row| row.grace_tier.is_some()),
-        count(&|row| row.is_canceling),
+        count_rows(&|row| row.entitled),
+        count_rows(&|row| row.grace_tier.is_some()),
+        count_rows(&|row| row.is_canceling),
     );
-    println!("   In so many of these lives there was");
-    let height = ACTS.len().div_ceil(ACT_COLUMNS);
+    acts(lives);
+}
+
+/// The most frequent kinds of acts, each with the number of its lives.
+fn acts(lives: &[Life]) {
+    let lives_with = |act: &str| lives.iter().filter(|life| life.acts.contains(act)).count();
+    let mut acts: Vec<_> = ACTS.iter().map(|act| (lives_with(act), *act)).collect();
+    acts.retain(|(lives, _)| *lives > 0);
+    acts.sort_by_key(|(lives, _)| std::cmp::Reverse(*lives));
+    println!(
+        "\n   {} of {} kinds of acts happened. The most frequent ones, with the number of their lives:",
+        acts.len(),
+        ACTS.len()
+    );
+    acts.truncate(ACTS_SHOWN_MAX);
+    let height = acts.len().div_ceil(ACT_COLUMNS);
     let line = |first: usize| {
-        let side_by_side = ACTS.iter().skip(first).step_by(height);
-        let told = side_by_side.flat_map(|act| {
-            let with_it = lives.iter().filter(|life| life.acts.contains(act)).count();
-            [with_it.to_string(), (*act).to_owned()]
-        });
-        told.collect()
+        let side_by_side = acts.iter().skip(first).step_by(height);
+        side_by_side
+            .flat_map(|(lives, act)| [lives.to_string(), (*act).to_owned()])
+            .collect()
     };
     println!("{}", table(&(0..height).map(line).collect::<Vec<_>>()));
 }
 
-/// What is left of a meter after each of these.
+/// The balance of a meter after each step.
 pub(crate) fn balances(rows: &[(&str, Balance)]) {
     let heads = ["", "plan_limit", "used", "rollover", "purchased", "available"];
     let mut lines = vec![heads.map(str::to_owned).to_vec()];
@@ -132,28 +162,31 @@ pub(crate) fn balances(rows: &[(&str, Balance)]) {
     println!("{}", table(&lines));
 }
 
-/// What the operator's command lists, which must be what the story expects, each once.
-pub(crate) async fn dead_letters(pair: &Pair, story: &Story) -> Result<()> {
-    println!("\nDead letters, as `worker dead-letters list` prints them:");
+/// The dead letters as the operator's command lists them. Each expected one must be there once.
+pub(crate) async fn dead_letters(pair: &Pair, scenario: &Scenario) -> Result<()> {
+    println!("\nThe two dead letters wait for an operator. `worker dead-letters list` prints:\n");
     for line in pair.operate(&["dead-letters", "list"]).await?.lines() {
         println!("   {line}");
     }
     let list = pair.operate(&["dead-letters", "list", "--json"]).await?;
     let list: Value = serde_json::from_str(&list).context("dead-letters list --json is not JSON")?;
     let list = list.as_array().context("dead-letters list --json is no array")?;
-    let expected: BTreeSet<&str> = story.dead().map(|(event, _)| event.id.as_str()).collect();
+    let expected: BTreeSet<&str> = scenario.dead().map(|(event, _)| event.id.as_str()).collect();
     let text = serde_json::to_string(list)?;
     let all_named = expected.iter().all(|id| text.contains(id));
     ensure!(
         list.len() == expected.len() && all_named,
-        "dead are {text}, not once each of {expected:?}"
+        "the dead letters are {text}; expected each of {expected:?} once"
     );
     Ok(())
 }
 
-/// How fast events became visible.
+/// The time until an event's result is visible.
 pub(crate) fn times(times: &Times) {
-    println!("\nFrom post to visible, {} single events:", times.count());
+    println!(
+        "\nTime from the post of an event until its result is visible ({} single events):",
+        times.count()
+    );
     let percentiles = [50, 90, 99, 100];
     let heads = percentiles.map(|percent| {
         if percent == 100 {
@@ -166,27 +199,55 @@ pub(crate) fn times(times: &Times) {
     println!("{}", table(&[Vec::from(heads), Vec::from(cells)]));
 }
 
-/// The counters of both processes that are not zero.
-pub(crate) async fn metrics(pair: &Pair) -> Result<()> {
-    let processes = std::iter::once(("ingest", &pair.ingest)).chain(pair.workers.iter().map(|w| ("worker", w)));
-    for (name, process) in processes {
-        println!("\nFrom http://{}/metrics of {name}:", process.ops().server());
-        for (series, value) in process.metrics().await?.iter() {
-            let counter = series.split('{').next().is_some_and(|name| name.ends_with("_total"));
-            if counter && value > 0 {
-                println!("   {series} {value}");
+/// How many requests `ingest` accepted, and the outcomes of the worker's deliveries.
+pub(crate) async fn counters(pair: &Pair) -> Result<()> {
+    let ingest = pair.ingest.metrics().await?;
+    let mut rows = vec![
+        vec![
+            thousands(ingest.sum("tollbridge_ingest_requests_total", &["status=\"200\""])),
+            "webhooks accepted by ingest".to_owned(),
+        ],
+        vec![
+            thousands(ingest.sum("tollbridge_ingest_usage_events_total", &[])),
+            "usage reports accepted by ingest".to_owned(),
+        ],
+    ];
+    let mut outcomes: BTreeMap<String, i64> = BTreeMap::new();
+    for worker in &pair.workers {
+        for (series, value) in worker.metrics().await?.iter() {
+            let labels = series.strip_prefix("tollbridge_worker_deliveries_total{");
+            let outcome = labels.and_then(|labels| labels.split_once("outcome=\"")?.1.split('"').next());
+            if let Some(outcome) = outcome {
+                *outcomes.entry(outcome.to_owned()).or_default() += value;
             }
         }
     }
+    rows.push(vec![
+        thousands(outcomes.values().sum()),
+        "deliveries to the worker in all, of which".to_owned(),
+    ]);
+    for (outcome, deliveries) in outcomes {
+        let meaning = match outcome.as_str() {
+            "applied" => "applied".to_owned(),
+            "dead" => "became dead letters".to_owned(),
+            "duplicate" => "duplicates, without effect".to_owned(),
+            "ignored" => "ignored, because the worker does not need their type".to_owned(),
+            other => other.to_owned(),
+        };
+        rows.push(vec![thousands(deliveries), format!("  {meaning}")]);
+    }
+    println!("\nThe counters of both processes (a part of /metrics; docs/metrics.md lists all):");
+    println!("{}", table(&rows));
     Ok(())
 }
 
-/// Where to look next.
+/// The result of the demo, and what to read or run next.
 pub(crate) fn ending(env: &TestEnv, took: Duration) {
-    println!("\nEvery row was as expected. It took {} in all.", millis(took));
+    println!("\nEvery row was as expected. The demo took {}.", seconds(took));
     println!(
-        "Both processes' logs are in {}; each event's id finds it in both.",
+        "Logs: {}. Both processes log the id of each event.",
         env.logs().display()
     );
-    println!("Next: `make up` leaves the pair running, with events to post; `make test`; README.md.");
+    println!("\nNext: `make up` leaves ingest and worker running, with events to post. `make test` runs all tests.");
+    println!("README.md tells how to use Tollbridge in an application.");
 }

@@ -1,8 +1,8 @@
-//! Charges. Customers make them; a test does it here.
+//! Charges. A customer's payment makes them; here a test puts them.
 
-use crate::stripe::resource::{Filter, PLAIN, Resource};
+use crate::stripe::object_kind::{ListFilter, ObjectKind, PLAIN};
 
-pub(crate) const CHARGES: Resource = Resource {
+pub(crate) const CHARGES: ObjectKind = ObjectKind {
     collection: "charges",
     object: "charge",
     prefix: "ch",
@@ -10,8 +10,8 @@ pub(crate) const CHARGES: Resource = Resource {
     columns: &["/customer", "/payment_intent"],
     indexed: &["/customer"],
     filters: &[
-        ("customer", Filter::Is("/customer")),
-        ("payment_intent", Filter::Is("/payment_intent")),
+        ("customer", ListFilter::Is("/customer")),
+        ("payment_intent", ListFilter::Is("/payment_intent")),
     ],
     ..PLAIN
 };

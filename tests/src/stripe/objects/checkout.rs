@@ -1,8 +1,8 @@
-//! Checkout sessions. Customers make them; a test does it here, with their `line_items`.
+//! Checkout sessions. A checkout makes them; here a test puts them, with their `line_items`.
 
-use crate::stripe::resource::{Filter, PLAIN, Resource};
+use crate::stripe::object_kind::{ListFilter, ObjectKind, PLAIN};
 
-pub(crate) const SESSIONS: Resource = Resource {
+pub(crate) const SESSIONS: ObjectKind = ObjectKind {
     collection: "checkout/sessions",
     object: "checkout.session",
     prefix: "cs",
@@ -10,10 +10,10 @@ pub(crate) const SESSIONS: Resource = Resource {
     columns: &["/customer", "/payment_intent", "/status", "/subscription"],
     indexed: &["/customer"],
     filters: &[
-        ("customer", Filter::Is("/customer")),
-        ("payment_intent", Filter::Is("/payment_intent")),
-        ("status", Filter::Is("/status")),
-        ("subscription", Filter::Is("/subscription")),
+        ("customer", ListFilter::Is("/customer")),
+        ("payment_intent", ListFilter::Is("/payment_intent")),
+        ("status", ListFilter::Is("/status")),
+        ("subscription", ListFilter::Is("/subscription")),
     ],
     hidden: &["/line_items"],
     ..PLAIN

@@ -1,15 +1,15 @@
 //! Coupons.
 
 use crate::fixtures::DAY;
-use crate::stripe::account::Call;
-use crate::stripe::refusal::Refusal;
-use crate::stripe::resource::{PLAIN, Resource};
+use crate::stripe::account_mode::ServedRequest;
+use crate::stripe::object_kind::{ObjectKind, PLAIN};
+use crate::stripe::stripe_error::StripeError;
 use serde_json::{Value, json};
 
-/// How far off the end may be.
-const REDEEMED_FOR: i64 = 5 * 366 * DAY;
+/// How far in the future `redeem_by` may be.
+const REDEEM_BY_SECONDS_MAX: i64 = 5 * 366 * DAY;
 
-pub(crate) const COUPONS: Resource = Resource {
+pub(crate) const COUPONS: ObjectKind = ObjectKind {
     collection: "coupons",
     object: "coupon",
     permission: "coupon",
@@ -35,7 +35,7 @@ pub(crate) const COUPONS: Resource = Resource {
     ..PLAIN
 };
 
-fn settle(call: &mut Call, old: Option<&Value>, coupon: &mut Value) -> Result<(), Refusal> {
+fn settle(call: &mut ServedRequest, old: Option<&Value>, coupon: &mut Value) -> Result<(), StripeError> {
     if old.is_some() {
         return Ok(());
     }
@@ -47,16 +47,16 @@ fn settle(call: &mut Call, old: Option<&Value>, coupon: &mut Value) -> Result<()
         coupon["duration"] == "repeating",
         coupon["duration_in_months"].is_null(),
     ) {
-        (true, true) => return Err(Refusal::missing("duration_in_months")),
+        (true, true) => return Err(StripeError::missing("duration_in_months")),
         (false, false) => {
             let message = "duration_in_months can only be used with duration=repeating";
-            return Err(Refusal::of("duration_in_months", message));
+            return Err(StripeError::of("duration_in_months", message));
         }
         _ => {}
     }
     let redeem_by = coupon["redeem_by"].as_i64();
-    if redeem_by.is_some_and(|end| end <= call.now || end > call.now + REDEEMED_FOR) {
-        return Err(Refusal::of("redeem_by", "redeem_by must be in the next five years"));
+    if redeem_by.is_some_and(|end| end <= call.now || end > call.now + REDEEM_BY_SECONDS_MAX) {
+        return Err(StripeError::of("redeem_by", "redeem_by must be in the next five years"));
     }
     let products = coupon["applies_to"]["products"].as_array().into_iter().flatten();
     for (number, product) in products.filter_map(Value::as_str).enumerate() {
@@ -65,30 +65,30 @@ fn settle(call: &mut Call, old: Option<&Value>, coupon: &mut Value) -> Result<()
     Ok(())
 }
 
-/// Refuses a number that is zero or less.
-pub(crate) fn positive(object: &Value, name: &str) -> Result<(), Refusal> {
+/// Refuses a number below 1.
+pub(crate) fn positive(object: &Value, name: &str) -> Result<(), StripeError> {
     if object[name].as_i64().is_none_or(|number| number > 0) {
         return Ok(());
     }
-    Err(Refusal::of(name, "Invalid positive integer").code("parameter_invalid_integer"))
+    Err(StripeError::of(name, "Invalid positive integer").code("parameter_invalid_integer"))
 }
 
-/// A percentage, or an amount in a currency.
-fn reduction(coupon: &mut Value) -> Result<(), Refusal> {
+/// Checks the discount: a percentage, or an amount in a currency.
+fn reduction(coupon: &mut Value) -> Result<(), StripeError> {
     match (coupon["amount_off"].as_i64(), coupon["percent_off"].as_f64()) {
-        (None, None) => return Err(Refusal::new(400, "Must provide percent_off or amount_off")),
+        (None, None) => return Err(StripeError::new(400, "Must provide percent_off or amount_off")),
         (Some(_), Some(_)) => {
             let message = "You may only specify one of these parameters: amount_off, percent_off.";
-            return Err(Refusal::of("amount_off", message).code("parameters_exclusive"));
+            return Err(StripeError::of("amount_off", message).code("parameters_exclusive"));
         }
         (None, Some(percent)) if percent <= 0.0 || percent > 100.0 => {
-            return Err(Refusal::of(
+            return Err(StripeError::of(
                 "percent_off",
                 "Invalid percent_off: must be above 0 and up to 100",
             ));
         }
         (None, Some(_)) if !coupon["currency_options"].is_null() => {
-            return Err(Refusal::of(
+            return Err(StripeError::of(
                 "currency_options",
                 "currency_options can only be used with amount_off",
             ));
@@ -96,7 +96,7 @@ fn reduction(coupon: &mut Value) -> Result<(), Refusal> {
         (None, Some(_)) => {}
         (Some(amount), None) => {
             let Some(currency) = coupon["currency"].as_str().map(str::to_lowercase) else {
-                return Err(Refusal::missing("currency"));
+                return Err(StripeError::missing("currency"));
             };
             coupon["currency"] = json!(currency);
             coupon["currency_options"][&currency] = json!({"amount_off": amount});

@@ -1,12 +1,12 @@
 //! Customers.
 
-use crate::stripe::account::Call;
-use crate::stripe::objects::{life, test_clock};
-use crate::stripe::refusal::Refusal;
-use crate::stripe::resource::{Filter, PLAIN, Resource, on_wished_clock};
+use crate::stripe::account_mode::ServedRequest;
+use crate::stripe::object_kind::{ListFilter, ObjectKind, PLAIN, is_on_requested_clock};
+use crate::stripe::objects::{subscription_life, test_clock};
+use crate::stripe::stripe_error::StripeError;
 use serde_json::{Value, json};
 
-pub(crate) const CUSTOMERS: Resource = Resource {
+pub(crate) const CUSTOMERS: ObjectKind = ObjectKind {
     collection: "customers",
     object: "customer",
     prefix: "cus",
@@ -14,9 +14,9 @@ pub(crate) const CUSTOMERS: Resource = Resource {
     events: "customer",
     columns: &["/email", "/test_clock", "/deleted"],
     indexed: &["/test_clock"],
-    filters: &[("email", Filter::Is("/email")), ("test_clock", Filter::Seen)],
-    shows: |resource, row, params, _| {
-        row.column(resource, "/deleted").is_null() && on_wished_clock(resource, row, params)
+    filters: &[("email", ListFilter::Is("/email")), ("test_clock", ListFilter::ByShows)],
+    shows: |kind, row, params, _| {
+        row.column(kind.columns, "/deleted").is_null() && is_on_requested_clock(kind, row, params)
     },
     blank: Some(|call| {
         json!({
@@ -54,7 +54,7 @@ pub(crate) const CUSTOMERS: Resource = Resource {
     ..PLAIN
 };
 
-fn settle(call: &mut Call, old: Option<&Value>, customer: &mut Value) -> Result<(), Refusal> {
+fn settle(call: &mut ServedRequest, old: Option<&Value>, customer: &mut Value) -> Result<(), StripeError> {
     let time = test_clock::time_of(call, customer)?;
     if old.is_none() {
         customer["created"] = json!(time);
@@ -62,10 +62,10 @@ fn settle(call: &mut Call, old: Option<&Value>, customer: &mut Value) -> Result<
     Ok(())
 }
 
-/// Its subscriptions end with it.
-fn end_subscriptions(call: &mut Call, customer: &Value, now: i64) {
+/// Ends the subscriptions of a deleted customer.
+fn end_subscriptions(call: &mut ServedRequest, customer: &Value, now: i64) {
     let id = customer["id"].as_str().unwrap_or_default();
-    for mut subscription in call.mode.having("subscriptions", "/customer", id) {
-        life::end(call, &mut subscription, now);
+    for mut subscription in call.mode.objects_with("subscriptions", "/customer", id) {
+        subscription_life::end(call, &mut subscription, now);
     }
 }

@@ -1,23 +1,23 @@
-//! Events. Stripe makes them; a test does it here.
+//! Events. Stripe makes them; here a test puts them.
 
 use crate::fixtures::DAY;
-use crate::stripe::resource::{Filter, PLAIN, Resource};
+use crate::stripe::object_kind::{ListFilter, ObjectKind, PLAIN};
 
 /// How long Stripe lists an event (API reference, List all events).
 const KEPT_SECONDS: i64 = 30 * DAY;
 
-pub(crate) const EVENTS: Resource = Resource {
+pub(crate) const EVENTS: ObjectKind = ObjectKind {
     collection: "events",
     object: "event",
     prefix: "evt",
     permission: "event",
-    // An event that waits for no webhook was delivered.
+    // An event is delivered once no webhook is pending.
     columns: &["/created", "/pending_webhooks", "/type"],
     filters: &[
-        ("delivery_success", Filter::IsZero("/pending_webhooks")),
-        ("type", Filter::Like("/type")),
-        ("types", Filter::In("/type")),
+        ("delivery_success", ListFilter::IsZero("/pending_webhooks")),
+        ("type", ListFilter::Like("/type")),
+        ("types", ListFilter::In("/type")),
     ],
-    shows: |resource, row, _, now| row.column(resource, "/created").as_i64() >= Some(now - KEPT_SECONDS),
+    shows: |kind, row, _, now| row.column(kind.columns, "/created").as_i64() >= Some(now - KEPT_SECONDS),
     ..PLAIN
 };

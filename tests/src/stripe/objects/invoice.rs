@@ -1,12 +1,12 @@
-//! Invoices of subscriptions, which are always paid. Stripe makes them.
+//! Invoices of subscriptions. The stand-in makes them, always paid.
 
-use crate::stripe::account::Call;
-use crate::stripe::resource::{Filter, PLAIN, Resource};
+use crate::stripe::account_mode::ServedRequest;
+use crate::stripe::object_kind::{ListFilter, ObjectKind, PLAIN};
 use serde_json::{Value, json};
 
 const SUBSCRIPTION: &str = "/parent/subscription_details/subscription";
 
-pub(crate) const INVOICES: Resource = Resource {
+pub(crate) const INVOICES: ObjectKind = ObjectKind {
     collection: "invoices",
     object: "invoice",
     prefix: "in",
@@ -14,16 +14,16 @@ pub(crate) const INVOICES: Resource = Resource {
     columns: &["/customer", "/status", "/test_clock", SUBSCRIPTION],
     indexed: &["/customer", "/test_clock", SUBSCRIPTION],
     filters: &[
-        ("customer", Filter::Is("/customer")),
-        ("status", Filter::Is("/status")),
-        ("subscription", Filter::Is(SUBSCRIPTION)),
+        ("customer", ListFilter::Is("/customer")),
+        ("status", ListFilter::Is("/status")),
+        ("subscription", ListFilter::Is(SUBSCRIPTION)),
     ],
     ..PLAIN
 };
 
-/// Makes the invoice of `subscription` for its current period, which begins now, and of the `period`
-/// (its start and end) in which its items were gathered; returns its id.
-pub(crate) fn paid(call: &mut Call, subscription: &Value, reason: &str, period: (i64, i64)) -> String {
+/// Adds the paid invoice of `subscription` for its current period, which begins now; returns its id.
+/// `period` is the start and the end of the period in which its items were collected.
+pub(crate) fn paid(call: &mut ServedRequest, subscription: &Value, reason: &str, period: (i64, i64)) -> String {
     let id = call.id(INVOICES.prefix);
     let now = period.1;
     let items = subscription["items"]["data"].as_array().map_or(&[][..], Vec::as_slice);
@@ -79,12 +79,12 @@ pub(crate) fn paid(call: &mut Call, subscription: &Value, reason: &str, period: 
         invoice[field] = json!(0);
     }
     call.mode.put(INVOICES.collection, &invoice);
-    call.tell("invoice.paid", &invoice, None);
+    call.add_event("invoice.paid", &invoice, None);
     id
 }
 
-/// The line of an item for its current period.
-fn line(call: &mut Call, invoice: &str, item: &Value, is_trial: bool) -> Value {
+/// The invoice line of an item for its current period.
+fn line(call: &mut ServedRequest, invoice: &str, item: &Value, is_trial: bool) -> Value {
     let (price, quantity) = (&item["price"], item["quantity"].as_i64().unwrap_or(1));
     let amount = if is_trial {
         0

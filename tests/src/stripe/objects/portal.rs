@@ -1,15 +1,15 @@
 //! Configurations of the customer portal.
 
-use crate::stripe::account::Call;
-use crate::stripe::refusal::Refusal;
-use crate::stripe::resource::{Filter, PLAIN, Resource};
+use crate::stripe::account_mode::ServedRequest;
+use crate::stripe::object_kind::{ListFilter, ObjectKind, PLAIN};
+use crate::stripe::stripe_error::StripeError;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const PRODUCTS: &str = "features[subscription_update][products]";
-const PRODUCTS_MOST: usize = 10;
+const PRODUCTS_MAX: usize = 10;
 
-pub(crate) const CONFIGURATIONS: Resource = Resource {
+pub(crate) const CONFIGURATIONS: ObjectKind = ObjectKind {
     collection: "billing_portal/configurations",
     object: "billing_portal.configuration",
     prefix: "bpc",
@@ -17,8 +17,8 @@ pub(crate) const CONFIGURATIONS: Resource = Resource {
     events: "billing_portal.configuration",
     columns: &["/active", "/is_default"],
     filters: &[
-        ("active", Filter::Is("/active")),
-        ("is_default", Filter::Is("/is_default")),
+        ("active", ListFilter::Is("/active")),
+        ("is_default", ListFilter::Is("/is_default")),
     ],
     hidden: &["/features/subscription_update/products"],
     blank: Some(blank),
@@ -26,7 +26,7 @@ pub(crate) const CONFIGURATIONS: Resource = Resource {
     ..PLAIN
 };
 
-fn blank(call: &Call) -> Value {
+fn blank(call: &ServedRequest) -> Value {
     json!({
         "active": true,
         "application": null,
@@ -61,10 +61,10 @@ fn blank(call: &Call) -> Value {
     })
 }
 
-fn settle(call: &mut Call, old: Option<&Value>, portal: &mut Value) -> Result<(), Refusal> {
+fn settle(call: &mut ServedRequest, old: Option<&Value>, portal: &mut Value) -> Result<(), StripeError> {
     portal["updated"] = json!(call.now);
     if portal["is_default"] == true && portal["active"] == false {
-        return Err(Refusal::of(
+        return Err(StripeError::of(
             "active",
             "You cannot deactivate the default configuration.",
         ));
@@ -76,29 +76,30 @@ fn settle(call: &mut Call, old: Option<&Value>, portal: &mut Value) -> Result<()
     let customer = &features["customer_update"];
     if customer["enabled"] == true && customer["allowed_updates"] == json!([]) {
         let message = "You must allow at least one update if `customer_update` is enabled.";
-        return Err(Refusal::of("features[customer_update][allowed_updates]", message));
+        return Err(StripeError::of("features[customer_update][allowed_updates]", message));
     }
     let update = &mut features["subscription_update"];
     if update["enabled"] == true {
         for field in ["default_allowed_updates", "products"] {
             if update[field] == json!([]) {
-                return Err(Refusal::missing(&format!("features[subscription_update][{field}]")));
+                return Err(StripeError::missing(&format!("features[subscription_update][{field}]")));
             }
         }
     }
     let products = update["products"].as_array_mut();
-    // What was checked when it was sent stays, even if a price was archived since.
+    // Only features in this request are checked: older ones may have prices that were archived since.
     let sent = call.params.get("features");
     let is_sent = old.is_none() || sent.is_some_and(|sent| sent["subscription_update"]["products"].is_array());
-    products
-        .filter(|_| is_sent)
-        .map_or(Ok(()), |products| check_products(call, products))
+    match products {
+        Some(products) if is_sent => check_products(call, products),
+        _ => Ok(()),
+    }
 }
 
-fn check_products(call: &Call, products: &mut [Value]) -> Result<(), Refusal> {
-    if products.len() > PRODUCTS_MOST {
-        let message = format!("You cannot have more than {PRODUCTS_MOST} products.");
-        return Err(Refusal::of(PRODUCTS, message));
+fn check_products(call: &ServedRequest, products: &mut [Value]) -> Result<(), StripeError> {
+    if products.len() > PRODUCTS_MAX {
+        let message = format!("You cannot have more than {PRODUCTS_MAX} products.");
+        return Err(StripeError::of(PRODUCTS, message));
     }
     for (number, product) in products.iter_mut().enumerate() {
         let id = product["product"].as_str().unwrap_or_default();
@@ -110,7 +111,7 @@ fn check_products(call: &Call, products: &mut [Value]) -> Result<(), Refusal> {
             check_price(&at, id, &price)?;
             if !intervals.insert((price["recurring"].to_string(), price["currency"].to_string())) {
                 let message = format!("The prices of the product {id} must have unique billing intervals.");
-                return Err(Refusal::of(&at, message));
+                return Err(StripeError::of(&at, message));
             }
         }
         if product["adjustable_quantity"].is_null() {
@@ -120,7 +121,7 @@ fn check_products(call: &Call, products: &mut [Value]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_price(at: &str, product: &str, price: &Value) -> Result<(), Refusal> {
+fn check_price(at: &str, product: &str, price: &Value) -> Result<(), StripeError> {
     let id = &price["id"];
     let wrong = if price["product"] != product {
         format!("does not belong to the product {product}")
@@ -131,5 +132,5 @@ fn check_price(at: &str, product: &str, price: &Value) -> Result<(), Refusal> {
     } else {
         return Ok(());
     };
-    Err(Refusal::of(at, format!("The price {id} {wrong}.")))
+    Err(StripeError::of(at, format!("The price {id} {wrong}.")))
 }

@@ -1,12 +1,12 @@
 //! Prices.
 
-use crate::stripe::account::Call;
+use crate::stripe::account_mode::ServedRequest;
 use crate::stripe::merge::merge;
-use crate::stripe::refusal::Refusal;
-use crate::stripe::resource::{Filter, PLAIN, Resource};
+use crate::stripe::object_kind::{ListFilter, ObjectKind, PLAIN};
+use crate::stripe::stripe_error::StripeError;
 use serde_json::{Map, Value, json};
 
-pub(crate) const PRICES: Resource = Resource {
+pub(crate) const PRICES: ObjectKind = ObjectKind {
     collection: "prices",
     object: "price",
     prefix: "price",
@@ -22,11 +22,11 @@ pub(crate) const PRICES: Resource = Resource {
     ],
     indexed: &["/lookup_key", "/product"],
     filters: &[
-        ("active", Filter::Is("/active")),
-        ("currency", Filter::Is("/currency")),
-        ("lookup_keys", Filter::In("/lookup_key")),
-        ("product", Filter::Is("/product")),
-        ("type", Filter::Is("/type")),
+        ("active", ListFilter::Is("/active")),
+        ("currency", ListFilter::Is("/currency")),
+        ("lookup_keys", ListFilter::In("/lookup_key")),
+        ("product", ListFilter::Is("/product")),
+        ("type", ListFilter::Is("/type")),
     ],
     hidden: &["/currency_options", "/tiers"],
     aside: &["product_data", "transfer_lookup_key"],
@@ -35,7 +35,7 @@ pub(crate) const PRICES: Resource = Resource {
     ..PLAIN
 };
 
-fn blank(call: &Call) -> Value {
+fn blank(call: &ServedRequest) -> Value {
     json!({
         "active": true,
         "billing_scheme": "per_unit",
@@ -56,8 +56,12 @@ fn blank(call: &Call) -> Value {
     })
 }
 
-/// The price that a new product is created with.
-pub(crate) fn of_product(call: &mut Call, params: &Map<String, Value>, product: &Value) -> Result<Value, Refusal> {
+/// Creates the price in `default_price_data` of a new product.
+pub(crate) fn of_product(
+    call: &mut ServedRequest,
+    params: &Map<String, Value>,
+    product: &Value,
+) -> Result<Value, StripeError> {
     let mut price = blank(call);
     merge(&mut price, params);
     price["id"] = json!(call.id(PRICES.prefix));
@@ -68,7 +72,7 @@ pub(crate) fn of_product(call: &mut Call, params: &Map<String, Value>, product: 
     Ok(price)
 }
 
-fn settle(call: &mut Call, old: Option<&Value>, price: &mut Value) -> Result<(), Refusal> {
+fn settle(call: &mut ServedRequest, old: Option<&Value>, price: &mut Value) -> Result<(), StripeError> {
     if let Some(old) = old {
         change(call, old, price)?;
     } else {
@@ -80,12 +84,12 @@ fn settle(call: &mut Call, old: Option<&Value>, price: &mut Value) -> Result<(),
     Ok(())
 }
 
-fn create(call: &mut Call, price: &mut Value) -> Result<(), Refusal> {
+fn create(call: &mut ServedRequest, price: &mut Value) -> Result<(), StripeError> {
     let Some(product) = call.text("product") else {
         let why = if call.has("product_data") {
-            Refusal::not_played("create a product with a price")
+            StripeError::not_supported("create a product with a price")
         } else {
-            Refusal::missing("product")
+            StripeError::missing("product")
         };
         return Err(why);
     };
@@ -93,29 +97,29 @@ fn create(call: &mut Call, price: &mut Value) -> Result<(), Refusal> {
     complete(price)
 }
 
-/// What follows from the parameters of a new price.
-fn complete(price: &mut Value) -> Result<(), Refusal> {
+/// Computes the fields of a new price that depend on its parameters.
+fn complete(price: &mut Value) -> Result<(), StripeError> {
     let currency = price["currency"].as_str().unwrap_or_default().to_lowercase();
     if currency.len() != 3 {
         let message = format!("Invalid currency: {currency}. Stripe currently supports these currencies: usd, eur, …");
-        return Err(Refusal::of("currency", message));
+        return Err(StripeError::of("currency", message));
     }
     price["currency"] = json!(currency);
     if !price["unit_amount"].is_null() && !price["unit_amount_decimal"].is_null() {
         let message = "You may only specify one of these parameters: unit_amount, unit_amount_decimal.";
-        return Err(Refusal::of("unit_amount", message).code("parameters_exclusive"));
+        return Err(StripeError::of("unit_amount", message).code("parameters_exclusive"));
     }
     if let Some(amount) = price["unit_amount"].as_i64() {
         if amount < 0 {
             let message = "Invalid non-negative integer";
-            return Err(Refusal::of("unit_amount", message).code("parameter_invalid_integer"));
+            return Err(StripeError::of("unit_amount", message).code("parameter_invalid_integer"));
         }
         price["unit_amount_decimal"] = json!(amount.to_string());
     } else if let Some(amount) = price["unit_amount_decimal"].as_str() {
         price["unit_amount"] = json!(amount.parse::<i64>().ok());
     } else if price["custom_unit_amount"].is_null() && price["billing_scheme"] == "per_unit" {
         let message = "Prices require an `unit_amount` or `unit_amount_decimal` parameter to be set.";
-        return Err(Refusal::new(400, message));
+        return Err(StripeError::new(400, message));
     }
     if price["recurring"].is_object() {
         price["type"] = json!("recurring");
@@ -139,18 +143,18 @@ fn complete(price: &mut Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn change(call: &mut Call, old: &Value, price: &mut Value) -> Result<(), Refusal> {
+fn change(call: &mut ServedRequest, old: &Value, price: &mut Value) -> Result<(), StripeError> {
     if old["tax_behavior"] != price["tax_behavior"] && old["tax_behavior"] != "unspecified" {
         let message = "Once specified as either `inclusive` or `exclusive`, the tax behavior of a price cannot be \
                        changed.";
-        return Err(Refusal::of("tax_behavior", message));
+        return Err(StripeError::of("tax_behavior", message));
     }
     if old["active"] == true && price["active"] == false {
         let product = old["product"].as_str().unwrap_or_default();
         let product = call.mode.find("products", product);
         if product.is_some_and(|product| product["default_price"] == price["id"]) {
             let message = "This price cannot be archived because it is the default price of its product.";
-            return Err(Refusal::new(400, message));
+            return Err(StripeError::new(400, message));
         }
     }
     let currency = price["currency"].as_str().unwrap_or_default().to_owned();
@@ -158,14 +162,14 @@ fn change(call: &mut Call, old: &Value, price: &mut Value) -> Result<(), Refusal
     Ok(())
 }
 
-/// A lookup key is one price's, active or not, unless it is transferred from it.
-fn take_lookup_key(call: &mut Call, price: &Value, key: &str) -> Result<(), Refusal> {
-    let holders = call.mode.having(PRICES.collection, "/lookup_key", key);
+/// Gives a lookup key to `price`. Another price may lose it only by a transfer, even if it is archived.
+fn take_lookup_key(call: &mut ServedRequest, price: &Value, key: &str) -> Result<(), StripeError> {
+    let holders = call.mode.objects_with(PRICES.collection, "/lookup_key", key);
     for mut holder in holders.into_iter().filter(|holder| holder["id"] != price["id"]) {
         if call.params.get("transfer_lookup_key") != Some(&json!(true)) {
             let id = holder["id"].as_str().unwrap_or_default();
             let message = format!("A price (`{id}`) already uses that lookup key.");
-            return Err(Refusal::of("lookup_key", message));
+            return Err(StripeError::of("lookup_key", message));
         }
         holder["lookup_key"] = Value::Null;
         call.mode.put(PRICES.collection, &holder);

@@ -1,13 +1,13 @@
 //! Promotion codes.
 
-use crate::stripe::account::Call;
+use crate::stripe::account_mode::ServedRequest;
+use crate::stripe::object_kind::{ListFilter, ObjectKind, PLAIN};
+use crate::stripe::object_table::{ObjectTable, StoredObject};
 use crate::stripe::objects::coupon::positive;
-use crate::stripe::refusal::Refusal;
-use crate::stripe::resource::{Filter, PLAIN, Resource};
-use crate::stripe::table::{Row, Table};
+use crate::stripe::stripe_error::StripeError;
 use serde_json::{Value, json};
 
-pub(crate) const PROMOTION_CODES: Resource = Resource {
+pub(crate) const PROMOTION_CODES: ObjectKind = ObjectKind {
     collection: "promotion_codes",
     object: "promotion_code",
     prefix: "promo",
@@ -15,10 +15,10 @@ pub(crate) const PROMOTION_CODES: Resource = Resource {
     events: "promotion_code",
     columns: &["/active", "/code", "/customer", "/promotion/coupon"],
     filters: &[
-        ("active", Filter::Is("/active")),
-        ("code", Filter::IsInAnyCase("/code")),
-        ("coupon", Filter::Is("/promotion/coupon")),
-        ("customer", Filter::Is("/customer")),
+        ("active", ListFilter::Is("/active")),
+        ("code", ListFilter::IsInAnyCase("/code")),
+        ("coupon", ListFilter::Is("/promotion/coupon")),
+        ("customer", ListFilter::Is("/customer")),
     ],
     hidden: &["/restrictions/currency_options"],
     blank: Some(|call| {
@@ -42,7 +42,7 @@ pub(crate) const PROMOTION_CODES: Resource = Resource {
     ..PLAIN
 };
 
-fn settle(call: &mut Call, old: Option<&Value>, promotion: &mut Value) -> Result<(), Refusal> {
+fn settle(call: &mut ServedRequest, old: Option<&Value>, promotion: &mut Value) -> Result<(), StripeError> {
     if old.is_none() {
         create(call, promotion)?;
     }
@@ -53,9 +53,9 @@ fn settle(call: &mut Call, old: Option<&Value>, promotion: &mut Value) -> Result
     Ok(())
 }
 
-fn create(call: &mut Call, promotion: &mut Value) -> Result<(), Refusal> {
+fn create(call: &mut ServedRequest, promotion: &mut Value) -> Result<(), StripeError> {
     let Some(coupon) = promotion["promotion"]["coupon"].as_str() else {
-        return Err(Refusal::missing("promotion[coupon]"));
+        return Err(StripeError::missing("promotion[coupon]"));
     };
     let coupon = call.need("promotion[coupon]", "coupons", coupon)?;
     positive(promotion, "max_redemptions")?;
@@ -63,9 +63,9 @@ fn create(call: &mut Call, promotion: &mut Value) -> Result<(), Refusal> {
         let (own, most) = (promotion[field].as_i64(), coupon[of_coupon].as_i64());
         if own.zip(most).is_some_and(|(own, most)| own > most) {
             let message = format!("{field} cannot be greater than the coupon's {of_coupon}.");
-            return Err(Refusal::of(field, message));
+            return Err(StripeError::of(field, message));
         }
-        // What is said of neither is the coupon's.
+        // Without its own restriction the coupon's counts.
         if own.is_none() {
             promotion[field] = coupon[of_coupon].clone();
         }
@@ -76,31 +76,31 @@ fn create(call: &mut Call, promotion: &mut Value) -> Result<(), Refusal> {
     };
     if !code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         let message = "Promotion codes can only contain letters, digits and dashes.";
-        return Err(Refusal::of("code", message));
+        return Err(StripeError::of("code", message));
     }
     promotion["code"] = json!(code);
     let restrictions = &promotion["restrictions"];
     if !restrictions["minimum_amount"].is_null() && restrictions["minimum_amount_currency"].is_null() {
-        return Err(Refusal::missing("restrictions[minimum_amount_currency]"));
+        return Err(StripeError::missing("restrictions[minimum_amount_currency]"));
     }
     Ok(())
 }
 
-/// Of one code, whatever its case, one promotion is active for a customer, or for all.
-fn activate(call: &mut Call, promotion: &Value) -> Result<(), Refusal> {
+/// Activates a promotion. Only one per code, in upper or lower case, may be active for a customer or for all.
+fn activate(call: &mut ServedRequest, promotion: &Value) -> Result<(), StripeError> {
     let code = promotion["code"].as_str().unwrap_or_default();
     let taken = call
         .mode
         .table(PROMOTION_CODES.collection)
         .into_iter()
-        .flat_map(Table::rows);
-    let column = |row: &Row, pointer| row.column(&PROMOTION_CODES, pointer).clone();
+        .flat_map(ObjectTable::rows);
+    let column = |row: &StoredObject, pointer| row.column(PROMOTION_CODES.columns, pointer).clone();
     let mut others =
         taken.filter(|row| column(row, "/active") == true && column(row, "/customer") == promotion["customer"]);
     let same = |other: &Value| other.as_str().is_some_and(|other| other.eq_ignore_ascii_case(code));
     if others.any(|row| same(&column(row, "/code"))) {
         let message = format!("An active promotion code with `code: {code}` already exists.");
-        return Err(Refusal::of("code", message));
+        return Err(StripeError::of("code", message));
     }
     let coupon = promotion["promotion"]["coupon"].as_str().unwrap_or_default();
     let is_valid = call
@@ -114,7 +114,7 @@ fn activate(call: &mut Call, promotion: &Value) -> Result<(), Refusal> {
     if !is_valid || is_spent || is_over {
         let message = "This promotion code cannot be active: it is expired, redeemed as often as it may be, or its \
                        coupon is no longer valid.";
-        return Err(Refusal::of("active", message));
+        return Err(StripeError::of("active", message));
     }
     Ok(())
 }

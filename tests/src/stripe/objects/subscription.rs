@@ -1,15 +1,15 @@
 //! Subscriptions.
 
 use crate::fixtures::DAY;
-use crate::stripe::account::Call;
-use crate::stripe::objects::life::period_end;
+use crate::stripe::account_mode::ServedRequest;
+use crate::stripe::object_kind::{ListFilter, ObjectKind, PLAIN, is_on_requested_clock};
+use crate::stripe::object_table::StoredObject;
+use crate::stripe::objects::billing_period::period_end;
 use crate::stripe::objects::{invoice, test_clock};
-use crate::stripe::refusal::Refusal;
-use crate::stripe::resource::{Filter, PLAIN, Resource, on_wished_clock};
-use crate::stripe::table::Row;
+use crate::stripe::stripe_error::StripeError;
 use serde_json::{Map, Value, json};
 
-pub(crate) const SUBSCRIPTIONS: Resource = Resource {
+pub(crate) const SUBSCRIPTIONS: ObjectKind = ObjectKind {
     collection: "subscriptions",
     object: "subscription",
     prefix: "sub",
@@ -24,15 +24,13 @@ pub(crate) const SUBSCRIPTIONS: Resource = Resource {
     ],
     indexed: &["/customer", "/test_clock"],
     filters: &[
-        ("collection_method", Filter::Is("/collection_method")),
-        ("customer", Filter::Is("/customer")),
-        ("price", Filter::Is("/items/data/0/price/id")),
-        ("status", Filter::Seen),
-        ("test_clock", Filter::Seen),
+        ("collection_method", ListFilter::Is("/collection_method")),
+        ("customer", ListFilter::Is("/customer")),
+        ("price", ListFilter::Is("/items/data/0/price/id")),
+        ("status", ListFilter::ByShows),
+        ("test_clock", ListFilter::ByShows),
     ],
-    shows: |resource, row, params, _| {
-        has_wished_status(resource, row, params) && on_wished_clock(resource, row, params)
-    },
+    shows: |kind, row, params, _| has_requested_status(kind, row, params) && is_on_requested_clock(kind, row, params),
     aside: &[
         "add_invoice_items",
         "backdate_start_date",
@@ -49,7 +47,7 @@ pub(crate) const SUBSCRIPTIONS: Resource = Resource {
     ..PLAIN
 };
 
-/// The fields that are null unless something is said.
+/// The fields that are null in a new subscription unless the request sets them.
 const NULL_AT_FIRST: [&str; 24] = [
     "application",
     "application_fee_percent",
@@ -77,7 +75,7 @@ const NULL_AT_FIRST: [&str; 24] = [
     "trial_start",
 ];
 
-fn blank(call: &Call) -> Value {
+fn blank(call: &ServedRequest) -> Value {
     let mut subscription = json!({
         "automatic_tax": {"disabled_reason": null, "enabled": false, "liability": null},
         "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible"},
@@ -104,9 +102,9 @@ fn blank(call: &Call) -> Value {
     subscription
 }
 
-/// All but the canceled ones, unless a status is asked for.
-fn has_wished_status(resource: &Resource, row: &Row, params: &Map<String, Value>) -> bool {
-    let status = row.column(resource, "/status").as_str().unwrap_or_default();
+/// Whether a list shows `row`: all but canceled subscriptions, or those of the requested status.
+fn has_requested_status(kind: &ObjectKind, row: &StoredObject, params: &Map<String, Value>) -> bool {
+    let status = row.column(kind.columns, "/status").as_str().unwrap_or_default();
     match params.get("status").and_then(Value::as_str) {
         None => status != "canceled",
         Some("all") => true,
@@ -115,14 +113,14 @@ fn has_wished_status(resource: &Resource, row: &Row, params: &Map<String, Value>
     }
 }
 
-fn settle(call: &mut Call, old: Option<&Value>, subscription: &mut Value) -> Result<(), Refusal> {
+fn settle(call: &mut ServedRequest, old: Option<&Value>, subscription: &mut Value) -> Result<(), StripeError> {
     let Some(customer) = subscription["customer"].as_str() else {
-        return Err(Refusal::missing("customer"));
+        return Err(StripeError::missing("customer"));
     };
     let customer = call.need("customer", "customers", customer)?;
     if customer["deleted"] == true {
         let id = customer["id"].as_str().unwrap_or_default();
-        return Err(Refusal::unheard_of("customer", "customer", id));
+        return Err(StripeError::no_such("customer", "customer", id));
     }
     let now = test_clock::time_of(call, &customer)?;
     let Some(old) = old else {
@@ -130,13 +128,13 @@ fn settle(call: &mut Call, old: Option<&Value>, subscription: &mut Value) -> Res
         return start(call, subscription, now);
     };
     if old["status"] == "canceled" {
-        return Err(Refusal::new(
+        return Err(StripeError::new(
             400,
             "A canceled subscription can only update its cancellation_details and metadata.",
         ));
     }
     if call.has("items") {
-        return Err(Refusal::not_played("change the items of a subscription"));
+        return Err(StripeError::not_supported("change the items of a subscription"));
     }
     if old["cancel_at_period_end"] != subscription["cancel_at_period_end"] {
         let is_asked = subscription["cancel_at_period_end"] == true;
@@ -147,7 +145,7 @@ fn settle(call: &mut Call, old: Option<&Value>, subscription: &mut Value) -> Res
     Ok(())
 }
 
-fn start(call: &mut Call, subscription: &mut Value, now: i64) -> Result<(), Refusal> {
+fn start(call: &mut ServedRequest, subscription: &mut Value, now: i64) -> Result<(), StripeError> {
     for field in ["created", "start_date", "billing_cycle_anchor"] {
         subscription[field] = json!(now);
     }
@@ -166,19 +164,19 @@ fn start(call: &mut Call, subscription: &mut Value, now: i64) -> Result<(), Refu
         .cloned()
         .unwrap_or_default();
     if wishes.is_empty() {
-        return Err(Refusal::missing("items"));
+        return Err(StripeError::missing("items"));
     }
     let mut items = Vec::new();
     for (number, wish) in wishes.iter().enumerate() {
         let at = format!("items[{number}][price]");
         let Some(id) = wish["price"].as_str() else {
-            return Err(Refusal::missing(&at));
+            return Err(StripeError::missing(&at));
         };
         let mut price = call.need(&at, "prices", id)?;
         if price["type"] != "recurring" {
             let message = "The price specified is set to `type=one_time` but this field only accepts prices with \
                            `type=recurring`.";
-            return Err(Refusal::of(&at, message));
+            return Err(StripeError::of(&at, message));
         }
         if let Some(fields) = price.as_object_mut() {
             fields.remove("currency_options");

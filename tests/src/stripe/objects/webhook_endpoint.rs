@@ -1,13 +1,13 @@
 //! Webhook endpoints.
 
-use crate::stripe::account::Call;
-use crate::stripe::refusal::Refusal;
-use crate::stripe::resource::{PLAIN, Resource};
+use crate::stripe::account_mode::ServedRequest;
+use crate::stripe::object_kind::{ObjectKind, PLAIN};
+use crate::stripe::stripe_error::StripeError;
 use serde_json::{Value, json};
 
-const ENDPOINTS_MOST: usize = 16;
+const ENDPOINTS_MAX: usize = 16;
 
-pub(crate) const WEBHOOK_ENDPOINTS: Resource = Resource {
+pub(crate) const WEBHOOK_ENDPOINTS: ObjectKind = ObjectKind {
     collection: "webhook_endpoints",
     object: "webhook_endpoint",
     prefix: "we",
@@ -30,21 +30,21 @@ pub(crate) const WEBHOOK_ENDPOINTS: Resource = Resource {
     ..PLAIN
 };
 
-fn settle(call: &mut Call, old: Option<&Value>, endpoint: &mut Value) -> Result<(), Refusal> {
+fn settle(call: &mut ServedRequest, old: Option<&Value>, endpoint: &mut Value) -> Result<(), StripeError> {
     let url = endpoint["url"].as_str().unwrap_or_default();
     let is_allowed = url.starts_with("https://") || (!call.mode.is_live && url.starts_with("http://"));
     if !is_allowed {
         let message = "Invalid URL: An explicit scheme (such as https) must be provided.";
-        return Err(Refusal::of("url", message).code("url_invalid"));
+        return Err(StripeError::of("url", message).code("url_invalid"));
     }
     if let Some(disabled) = call.params.get("disabled") {
         endpoint["status"] = json!(if *disabled == true { "disabled" } else { "enabled" });
     }
     if old.is_none() {
         let table = call.mode.table(WEBHOOK_ENDPOINTS.collection);
-        if table.is_some_and(|table| table.rows().count() >= ENDPOINTS_MOST) {
-            let message = format!("You have reached the maximum of {ENDPOINTS_MOST} test webhook endpoints.");
-            return Err(Refusal::new(400, message));
+        if table.is_some_and(|table| table.rows().count() >= ENDPOINTS_MAX) {
+            let message = format!("You have reached the maximum of {ENDPOINTS_MAX} test webhook endpoints.");
+            return Err(StripeError::new(400, message));
         }
         endpoint["secret"] = json!(call.id("whsec"));
     }

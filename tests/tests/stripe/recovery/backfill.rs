@@ -5,19 +5,20 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
-use tests::crowd::{Delivery, all_applied, all_recorded, ids, newcomers};
+use tests::compare;
+use tests::crowd::{Senders, all_applied, all_recorded, ids, newcomers};
 use tests::figures::note;
 use tests::fixtures::{ApiVersion, DAY, Event, Mint};
 use tests::harness::{OwnServers, Pair, TestEnv, eventually, unix_now, wait_for};
 use tests::merchant::lives;
-use tests::missed::{hold, list};
-use tests::proof;
+use tests::random;
 use tests::stripe::{Fault, Stripe, When};
+use tests::stripe_state::{list_events, put_subscriptions};
 use tokio::sync::Notify;
 
 #[tokio::test]
 async fn events_missed_while_nothing_ran_are_fetched_at_the_start_and_every_row_is_right() -> Result<()> {
-    let (seed, now) = (proof::seed()?, unix_now());
+    let (seed, now) = (random::seed()?, unix_now());
     let lives = lives(seed, 150, now);
     let mut all: Vec<Event> = lives.iter().flat_map(|life| life.events.clone()).collect();
     all.sort_by_key(|event| event.created);
@@ -33,22 +34,22 @@ async fn events_missed_while_nothing_ran_are_fetched_at_the_start_and_every_row_
     let events = |some: Vec<(usize, &Event)>| some.into_iter().map(|(_, event)| event.clone()).collect::<Vec<_>>();
     let (delivered, missed) = (events(delivered), events(missed));
     ensure!(missed.len() > 300, "{}", missed.len());
-    list(&stripe, &delivered, true)?;
-    list(&stripe, &missed, false)?;
+    list_events(&stripe, &delivered, true)?;
+    list_events(&stripe, &missed, false)?;
     for life in &lives {
-        hold(&stripe, &life.events)?;
+        put_subscriptions(&stripe, &life.events)?;
     }
-    Delivery::start(&pair.client, &delivered, 8).finish().await?;
+    Senders::start(&pair.client, &delivered, 8).finish().await?;
 
     let start = Instant::now();
     pair.add_worker().await?;
     all_recorded(env.pool(), &ids(&all), DEADLINE).await?;
     let took = start.elapsed();
     // While some were missing there may have been ties, and Stripe was asked: more than the events is known.
-    proof::rows(env.pool(), &lives)
+    compare::rows(env.pool(), &lives)
         .await
         .with_context(|| format!("seed {seed}"))?;
-    proof::events(env.pool(), &lives).await?;
+    compare::events(env.pool(), &lives).await?;
     let fetched: Value = eventually(DEADLINE, "the job has ended", async || {
         let report = "SELECT report::text FROM billing.stripe_job WHERE job = 'backfill' AND ended_at IS NOT NULL";
         let report: String = sqlx::query_scalar(report).fetch_one(env.pool()).await?;
@@ -75,7 +76,7 @@ async fn events_missed_while_nothing_ran_are_fetched_at_the_start_and_every_row_
 
 #[tokio::test]
 async fn faults_of_stripe_and_a_kill_cost_nothing_but_time() -> Result<()> {
-    let seed = proof::seed()?;
+    let seed = random::seed()?;
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("recovery_faults").await?;
     let pair = Pair::start(&env, asking(&stripe)).await?;
@@ -89,8 +90,8 @@ async fn faults_of_stripe_and_a_kill_cost_nothing_but_time() -> Result<()> {
         );
         event.created = created;
     }
-    list(&stripe, &events, false)?;
-    hold(&stripe, &events)?;
+    list_events(&stripe, &events, false)?;
+    put_subscriptions(&stripe, &events)?;
     let faults = [
         Fault::TooMany { retry_after: None },
         Fault::FailsBefore(500),
@@ -155,8 +156,8 @@ async fn events_delivered_during_a_backfill_hide_no_others() -> Result<()> {
     let (now, mut mint) = (unix_now(), Mint::new(ApiVersion::Y2026, "shrinks"));
     let older: Vec<Event> = (0..150).map(|n| old(&mut mint, now - 20 * DAY + n)).collect();
     let newer: Vec<Event> = (0..150).map(|n| old(&mut mint, now - 10 * DAY + n)).collect();
-    list(&stripe, &older, false)?;
-    list(&stripe, &newer, false)?;
+    list_events(&stripe, &older, false)?;
+    list_events(&stripe, &newer, false)?;
     // The second question finds that there are many older ones; then all of them are delivered.
     let answer = Arc::new(Notify::new());
     let second = When::below("/v1/events").after(1).times(1);
@@ -200,7 +201,7 @@ async fn the_age_of_an_event_that_cannot_be_published_is_a_metric_until_it_is_pu
     let limit = r#"{"max-length": 1, "overflow": "reject-publish"}"#;
     let policy = ["ctl", "set_policy", "full", &pattern, limit, "--apply-to", "queues"];
     servers.broker(&policy).await?;
-    list(&stripe, &missed, false)?;
+    list_events(&stripe, &missed, false)?;
     eventually(DEADLINE, "the limit holds", async || {
         ensure!(pair.operate(&["backfill"]).await.is_err());
         Ok(())

@@ -3,15 +3,16 @@
 use super::{DEADLINE, asked_as_stripe_says, asking, reconcile, snapshots_applied};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tests::crowd::{Delivery, all_applied, all_recorded, ids, newcomers};
+use tests::compare;
+use tests::crowd::{Senders, all_applied, all_recorded, ids, newcomers};
 use tests::figures::note;
 use tests::fixtures::Event;
 use tests::harness::{Entitlement, Pair, TestEnv, eventually, unix_now};
 use tests::merchant::{Life, lives};
-use tests::missed::{hold, shows_subscription, subscriptions};
-use tests::proof;
-use tests::shop::{Shop, restart, unsold};
+use tests::random;
 use tests::stripe::Stripe;
+use tests::stripe_state::{put_subscriptions, shows_subscription, subscriptions};
+use tests::test_catalog::{TestCatalog, missing_price_events, restart};
 
 /// The lives without the last event that shows their subscription, and whether that event ended it.
 fn forgetful(lives: &[Life]) -> Vec<(Vec<Event>, bool)> {
@@ -45,17 +46,17 @@ fn shown(row: &Entitlement) -> Entitlement {
 
 #[tokio::test]
 async fn changes_without_any_event_are_found_by_comparing_and_repaired_once() -> Result<()> {
-    let (seed, now) = (proof::seed()?, unix_now());
+    let (seed, now) = (random::seed()?, unix_now());
     let lives = lives(seed + 2, 150, now);
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("recovery_drift").await?;
     let pair = Pair::start(&env, asking(&stripe)).await?;
     let told = forgetful(&lives);
     let events: Vec<Event> = told.iter().flat_map(|(events, _)| events.clone()).collect();
-    Delivery::start(&pair.client, &events, 8).finish().await?;
+    Senders::start(&pair.client, &events, 8).finish().await?;
     all_recorded(env.pool(), &ids(&events), DEADLINE).await?;
     for life in &lives {
-        hold(&stripe, &life.events)?;
+        put_subscriptions(&stripe, &life.events)?;
     }
     // A look changes nothing.
     let (looked, found) = reconcile(&pair, &["--dry-run"]).await?;
@@ -88,9 +89,9 @@ async fn changes_without_any_event_are_found_by_comparing_and_repaired_once() ->
         let same = match (row, expected) {
             (Some(row), Some(expected)) if *ended => row.differences(expected),
             (Some(row), Some(expected)) => shown(row).differences(&shown(expected)),
-            (row, expected) => proof::differences(row, expected),
+            (row, expected) => compare::differences(row, expected),
         };
-        ensure!(same.is_empty(), "seed {seed}: {}\n{same:?}", life.story());
+        ensure!(same.is_empty(), "seed {seed}: {}\n{same:?}", life.description());
     }
     let (clean, found) = reconcile(&pair, &[]).await?;
     ensure!(clean["differing"] == 0 && found.is_empty(), "{found:?}");
@@ -110,7 +111,7 @@ async fn a_subscription_missing_from_the_list_is_looked_up_and_ended_only_if_it_
     let env = TestEnv::new("recovery_gone").await?;
     let pair = Pair::start(&env, asking(&stripe)).await?;
     let events = newcomers("gone", 3);
-    Delivery::start(&pair.client, &events, 1).finish().await?;
+    Senders::start(&pair.client, &events, 1).finish().await?;
     all_applied(env.pool(), &ids(&events), DEADLINE).await?;
     let users: Vec<String> = (0..3).map(|n| format!("user_gone{n}")).collect();
     let shown: Vec<Value> = subscriptions(&events)?.into_values().collect();
@@ -155,9 +156,9 @@ async fn a_key_of_another_account_ends_no_subscription() -> Result<()> {
     let env = TestEnv::new("recovery_account").await?;
     let pair = Pair::start(&env, asking(&stripe)).await?;
     let events = newcomers("mine", 120);
-    Delivery::start(&pair.client, &events, 4).finish().await?;
+    Senders::start(&pair.client, &events, 4).finish().await?;
     all_applied(env.pool(), &ids(&events), DEADLINE).await?;
-    hold(&stripe, &newcomers("theirs", 5))?;
+    put_subscriptions(&stripe, &newcomers("theirs", 5))?;
     for command in [&["reconcile"][..], &["reconcile", "--dry-run"]] {
         let failed = pair.workers[0].command(command)?.output().await?;
         let said = String::from_utf8(failed.stderr)?;
@@ -182,10 +183,10 @@ async fn many_missing_subscriptions_are_ended_only_with_a_confirmation() -> Resu
     let env = TestEnv::new("recovery_many_gone").await?;
     let pair = Pair::start(&env, asking(&stripe)).await?;
     let events = newcomers("many", 13);
-    Delivery::start(&pair.client, &events, 4).finish().await?;
+    Senders::start(&pair.client, &events, 4).finish().await?;
     all_applied(env.pool(), &ids(&events), DEADLINE).await?;
     // In its order by id, so that the proof of the account finds one.
-    hold(&stripe, &events)?;
+    put_subscriptions(&stripe, &events)?;
     let all = stripe.objects("subscriptions");
     let stripe = Stripe::start().await?;
     let first = all.iter().min_by_key(|shown| shown["id"].as_str()).context("none")?;
@@ -220,9 +221,9 @@ async fn one_worker_reconciles_for_all_and_another_takes_over_when_it_is_killed(
     let setup = asking(&stripe).workers(2).worker("RECONCILE_INTERVAL", "1s");
     let mut pair = Pair::start(&env, setup).await?;
     let events = newcomers("lead", 3);
-    Delivery::start(&pair.client, &events, 1).finish().await?;
+    Senders::start(&pair.client, &events, 1).finish().await?;
     all_applied(env.pool(), &ids(&events), DEADLINE).await?;
-    hold(&stripe, &events)?;
+    put_subscriptions(&stripe, &events)?;
     for (number, mut shown) in subscriptions(&events)?.into_values().enumerate() {
         // In the first round both run, in the second the one, in the third the other.
         match number {
@@ -250,10 +251,10 @@ async fn one_worker_reconciles_for_all_and_another_takes_over_when_it_is_killed(
 #[tokio::test]
 async fn a_price_missing_from_the_catalog_is_one_dead_letter_however_often_it_is_compared() -> Result<()> {
     let stripe = Stripe::start().await?;
-    let shop = Shop::new("recovery_price")?;
+    let shop = TestCatalog::new("recovery_price")?;
     let env = TestEnv::new("recovery_price").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, asking(&stripe)).await?;
-    hold(&stripe, &unsold("compared", 1))?;
+    put_subscriptions(&stripe, &missing_price_events("compared", 1))?;
     for put in [1, 0] {
         let (report, found) = reconcile(&pair, &[]).await?;
         ensure!(report["refused"] == 1 && report["put"] == put, "{report}");
@@ -270,7 +271,7 @@ async fn a_price_missing_from_the_catalog_is_one_dead_letter_however_often_it_is
         })
         .await;
     }
-    shop.mend()?;
+    shop.add_missing_price()?;
     restart(&mut pair).await?;
     pair.operate(&["dead-letters", "replay", "--all"]).await?;
     let row = Entitlement::load(env.pool(), "user_compared0")

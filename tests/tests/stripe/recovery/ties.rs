@@ -2,7 +2,7 @@
 
 use super::{DEADLINE, asked_as_stripe_says, asking, snapshots_applied};
 use anyhow::{Context, Result, ensure};
-use tests::crowd::{Delivery, all_applied, ids, newcomers};
+use tests::crowd::{Senders, all_applied, ids, newcomers};
 use tests::fixtures::price::{BASIC_MONTHLY, MAX_MONTHLY, PLUS_MONTHLY};
 use tests::fixtures::{ApiVersion, DAY, Event, Mint, Resource, Subscription};
 use tests::harness::{Entitlement, Pair, TestEnv, eventually, unix_now};
@@ -53,11 +53,11 @@ async fn an_undecided_tie_is_looked_up_at_stripe_without_delaying_other_users() 
         stripe.put("subscriptions", &both[right].render(ApiVersion::Y2026));
         expected.push((user, ["plus", "max"][right]));
     }
-    Delivery::start(&pair.client, &all, 4).finish().await?;
+    Senders::start(&pair.client, &all, 4).finish().await?;
     all_applied(env.pool(), &ids(&all), DEADLINE).await?;
     // Stripe is down, and no event waits for it.
     let others = newcomers("others", 50);
-    Delivery::start(&pair.client, &others, 4).finish().await?;
+    Senders::start(&pair.client, &others, 4).finish().await?;
     all_applied(env.pool(), &ids(&others), DEADLINE).await?;
     let open: i64 = sqlx::query_scalar("SELECT count(*) FROM billing.stripe_question")
         .fetch_one(env.pool())

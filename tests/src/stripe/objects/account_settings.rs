@@ -1,15 +1,15 @@
-//! What an account has one of: itself, and its tax settings.
+//! The objects that an account has only one of: the account itself and its tax settings.
 
-use crate::stripe::account::Call;
+use crate::stripe::account_mode::ServedRequest;
+use crate::stripe::object_kind::{ObjectKind, PLAIN};
 use crate::stripe::objects::product::known_tax_code;
-use crate::stripe::refusal::Refusal;
-use crate::stripe::resource::{PLAIN, Resource};
+use crate::stripe::stripe_error::StripeError;
 use serde_json::{Value, json};
 
 /// The id of the account of every stand-in.
 pub(crate) const ACCOUNT_ID: &str = "acct_1TollbridgeStandIn";
 
-pub(crate) const ACCOUNT: Resource = Resource {
+pub(crate) const ACCOUNT: ObjectKind = ObjectKind {
     collection: "account",
     object: "account",
     permission: "account",
@@ -38,7 +38,7 @@ pub(crate) const ACCOUNT: Resource = Resource {
     ..PLAIN
 };
 
-pub(crate) const TAX_SETTINGS: Resource = Resource {
+pub(crate) const TAX_SETTINGS: ObjectKind = ObjectKind {
     collection: "tax/settings",
     object: "tax.settings",
     permission: "tax_settings",
@@ -57,8 +57,8 @@ pub(crate) const TAX_SETTINGS: Resource = Resource {
     ..PLAIN
 };
 
-/// They are active once they say where the business is and what it sells.
-fn settle(call: &mut Call, _: Option<&Value>, settings: &mut Value) -> Result<(), Refusal> {
+/// Tax settings are active once they have the address of the business and a tax code.
+fn settle(call: &mut ServedRequest, _: Option<&Value>, settings: &mut Value) -> Result<(), StripeError> {
     let defaults = call.params.get("defaults");
     if let Some(code) = defaults.and_then(|defaults| defaults["tax_code"].as_str()) {
         known_tax_code("defaults[tax_code]", code)?;

@@ -1,21 +1,21 @@
-//! What Stripe says when it refuses (Stripe: API reference, Errors, and Error codes).
+//! Stripe's errors (Stripe: API reference, Errors, and Error codes).
 
 use serde_json::{Value, json};
 
-/// An error as Stripe words it.
+/// An error in Stripe's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct StripeError {
     pub(super) status: u16,
     kind: &'static str,
     code: Option<&'static str>,
     pub(super) message: String,
     param: Option<String>,
-    /// Whether no program of ours should ever be told this.
+    /// Whether a program of ours that gets this error is wrong.
     pub(super) is_violation: bool,
 }
 
-impl Refusal {
-    /// A request that is wrong in itself.
+impl StripeError {
+    /// The error for an invalid request.
     pub(super) fn new(status: u16, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -27,7 +27,7 @@ impl Refusal {
         }
     }
 
-    /// A request that is wrong in its parameter `param`.
+    /// The error for an invalid parameter `param`.
     pub(super) fn of(param: &str, message: impl Into<String>) -> Self {
         Self {
             param: Some(param.to_owned()),
@@ -72,14 +72,14 @@ impl Refusal {
         Self::of(param, message).code("parameter_invalid_empty")
     }
 
-    /// Nothing of this id, which the path names.
+    /// The error for an unknown id in the path.
     pub(super) fn absent(what: &str, id: &str) -> Self {
-        let absent = Self::unheard_of("id", what, id);
+        let absent = Self::no_such("id", what, id);
         Self { status: 404, ..absent }
     }
 
-    /// Nothing of this id, which a parameter names.
-    pub(super) fn unheard_of(param: &str, what: &str, id: &str) -> Self {
+    /// The error for an unknown id in a parameter.
+    pub(super) fn no_such(param: &str, what: &str, id: &str) -> Self {
         Self::of(param, format!("No such {}: '{id}'", what.replace('_', " "))).code("resource_missing")
     }
 
@@ -104,8 +104,8 @@ impl Refusal {
         Self::new(400, message).kind("idempotency_error")
     }
 
-    /// What Stripe would do, and the stand-in does not.
-    pub(super) fn not_played(what: &str) -> Self {
+    /// The error for a request that Stripe supports and the stand-in does not.
+    pub(super) fn not_supported(what: &str) -> Self {
         Self::new(501, format!("the stand-in for Stripe does not {what}"))
             .kind("api_error")
             .violation()
@@ -158,7 +158,7 @@ impl Refusal {
     }
 }
 
-/// A key as Stripe repeats it.
+/// A key as Stripe shows it in an error.
 fn masked(key: &str) -> String {
     let end = key.char_indices().rev().nth(3).map_or(0, |(place, _)| place);
     let kind = key.match_indices('_').nth(1).map_or(0, |(place, _)| place + 1).min(end);

@@ -1,86 +1,84 @@
-//! Where the story is played, and lives are: their events go to a running pair, and what becomes of
-//! them is awaited in the tables.
+//! Runs a scenario or many lives: posts their events to a running pair, and waits for the result in the
+//! tables.
 
-use crate::crowd::Delivery;
+use crate::compare::{self, OutcomeCounts};
+use crate::crowd::Senders;
 use crate::harness::{Client, Entitlement, Pair, recorded, wait_for};
 use crate::merchant::{Life, delivered};
-use crate::proof::{self, Counted};
-use crate::story::{STRANGER, Sending, Step, USER, Verdict};
+use crate::scenario::{ExpectedOutcome, ScenarioEvent, ScenarioStep, USER, USER_WITHOUT_ROW};
 use anyhow::{Context, Result, ensure};
 use sqlx::PgPool;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How long a step may take to show.
+/// How long the result of a step may take.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// How many connections a storm comes in on.
+/// The number of connections of a storm.
 const STORM_CONNECTIONS: usize = 16;
 
-/// What was measured while a step was played.
+/// The measurements of a step.
 #[derive(Clone, Debug)]
-pub struct Played {
-    /// How many requests were answered with 200.
+pub struct StepResult {
+    /// The number of requests with the answer 200.
     pub posted: usize,
-    /// From each event's post to its effect being visible, in the order of the step; nothing of
-    /// a storm.
+    /// The time from the post of each event until its row was visible, in order; empty for a storm.
     pub visible: Vec<Duration>,
     /// From the first post until everything was settled.
     pub took: Duration,
 }
 
-/// Posts the events of `step` and waits until what they must lead to is there.
+/// Posts the events of `step`, and waits for the expected result.
 ///
 /// # Errors
 /// When an event is refused, or the tables do not show in time what the step expects.
-pub async fn play(pair: &Pair, pool: &PgPool, step: &Step) -> Result<Played> {
+pub async fn run_step(pair: &Pair, pool: &PgPool, step: &ScenarioStep) -> Result<StepResult> {
     let settled_before = pair.settled().await?;
     let start = Instant::now();
     let (posted, visible) = if step.copies == 1 {
-        let posts = post_in_order(&pair.client, &step.sendings).await?;
-        (posts.len(), watch(pool, &step.sendings, &posts).await?)
+        let posts = post_in_order(&pair.client, &step.events).await?;
+        (posts.len(), watch(pool, &step.events, &posts).await?)
     } else {
         (post_at_once(&pair.client, step).await?, Vec::new())
     };
     settle(pair, settled_before + i64::try_from(posted)?).await?;
     let took = start.elapsed();
     check(pool, step).await?;
-    Ok(Played { posted, visible, took })
+    Ok(StepResult { posted, visible, took })
 }
 
-/// What was measured while lives were played.
+/// The measurements of many lives.
 #[derive(Clone, Copy, Debug)]
-pub struct Lived {
-    /// How many requests were answered with 200.
+pub struct LivesResult {
+    /// The number of requests with the answer 200.
     pub posted: usize,
-    /// What became of the events.
-    pub counted: Counted,
+    /// The outcomes of the events.
+    pub counts: OutcomeCounts,
     /// From the first post until everything was settled.
     pub took: Duration,
 }
 
-/// Posts all events of `lives` in any order, each twice, and compares what they lead to with the
-/// merchant's books.
+/// Posts all events of `lives` in random order, each twice, and compares the rows with the expected ones.
 ///
 /// # Errors
-/// When an event is refused, or the tables do not show in time what the books say.
-pub async fn play_lives(pair: &Pair, pool: &PgPool, lives: &[Life], seed: u64) -> Result<Lived> {
+/// When an event is refused, or the tables do not show the expected rows in time.
+pub async fn run_lives(pair: &Pair, pool: &PgPool, lives: &[Life], seed: u64) -> Result<LivesResult> {
     let events = delivered(lives, seed, 100);
     let settled_before = pair.settled().await?;
     let start = Instant::now();
-    Delivery::start(&pair.client, &events, STORM_CONNECTIONS)
+    Senders::start(&pair.client, &events, STORM_CONNECTIONS)
         .finish()
         .await?;
     settle(pair, settled_before + i64::try_from(events.len())?).await?;
     let took = start.elapsed();
-    proof::rows(pool, lives).await?;
-    Ok(Lived {
+    compare::rows(pool, lives).await?;
+    Ok(LivesResult {
         posted: events.len(),
-        counted: proof::events(pool, lives).await?,
+        counts: compare::events(pool, lives).await?,
         took,
     })
 }
 
-/// Waits until the workers have settled so many deliveries in all.
+/// Waits until the workers have settled `expected` deliveries in all.
 async fn settle(pair: &Pair, expected: i64) -> Result<()> {
     wait_for(DEADLINE, "the workers have settled every delivery", async || {
         let settled = pair.settled().await?;
@@ -90,10 +88,10 @@ async fn settle(pair: &Pair, expected: i64) -> Result<()> {
     .await
 }
 
-/// Posts one after the other, without waiting for effects; returns when each post began.
-async fn post_in_order(client: &Client, sendings: &[Sending]) -> Result<Vec<Instant>> {
+/// Posts the events one by one without waiting for results; returns the start of each post.
+async fn post_in_order(client: &Client, events: &[ScenarioEvent]) -> Result<Vec<Instant>> {
     let mut posts = Vec::new();
-    for Sending { event, .. } in sendings {
+    for ScenarioEvent { event, .. } in events {
         posts.push(Instant::now());
         let answer = client.post_event(event).await?;
         answer
@@ -103,13 +101,13 @@ async fn post_in_order(client: &Client, sendings: &[Sending]) -> Result<Vec<Inst
     Ok(posts)
 }
 
-/// Posts all copies of all events over several connections, each starting elsewhere.
-async fn post_at_once(client: &Client, step: &Step) -> Result<usize> {
-    let all: Vec<_> = std::iter::repeat_n(&step.sendings, step.copies).flatten().collect();
+/// Posts all copies of all events over several connections.
+async fn post_at_once(client: &Client, step: &ScenarioStep) -> Result<usize> {
+    let all: Vec<_> = std::iter::repeat_n(&step.events, step.copies).flatten().collect();
     let mut storm = JoinSet::new();
     for first in 0..STORM_CONNECTIONS {
         let share = all.iter().skip(first).step_by(STORM_CONNECTIONS);
-        let events: Vec<_> = share.map(|sending| sending.event.clone()).collect();
+        let events: Vec<_> = share.map(|sent| sent.event.clone()).collect();
         let client = client.clone();
         storm.spawn(async move {
             for event in &events {
@@ -124,9 +122,9 @@ async fn post_at_once(client: &Client, step: &Step) -> Result<usize> {
     Ok(all.len())
 }
 
-/// Waits until every event is on record, and notes when each was first seen there.
-async fn watch(pool: &PgPool, sendings: &[Sending], posts: &[Instant]) -> Result<Vec<Duration>> {
-    let ids: Vec<String> = sendings.iter().map(|sending| sending.event.id.clone()).collect();
+/// Waits until every event has a row; returns the time from its post until the row was first seen.
+async fn watch(pool: &PgPool, events: &[ScenarioEvent], posts: &[Instant]) -> Result<Vec<Duration>> {
+    let ids: Vec<String> = events.iter().map(|sent| sent.event.id.clone()).collect();
     let mut seen = vec![None; ids.len()];
     wait_for(DEADLINE, "every event is in billing.events", async || {
         let records = recorded(pool, &ids).await?;
@@ -147,26 +145,26 @@ async fn watch(pool: &PgPool, sendings: &[Sending], posts: &[Instant]) -> Result
     Ok(seen.into_iter().flatten().collect())
 }
 
-/// Compares the tables with what the step expects of them.
-async fn check(pool: &PgPool, step: &Step) -> Result<()> {
-    for Sending { event, verdict } in &step.sendings {
+/// Compares the tables with the expected result of the step.
+async fn check(pool: &PgPool, step: &ScenarioStep) -> Result<()> {
+    for ScenarioEvent { event, expected } in &step.events {
         let record = recorded(pool, std::slice::from_ref(&event.id)).await?.pop().flatten();
         let record = record.with_context(|| format!("{} {} is not in billing.events", event.kind, event.id))?;
-        let as_expected = match verdict {
-            Verdict::Applied => record.outcome == "applied",
-            Verdict::Ignored => record.outcome == "ignored",
-            Verdict::Dead(reason) => record.outcome == "dead" && record.reason.as_deref() == Some(reason),
+        let as_expected = match expected {
+            ExpectedOutcome::Applied => record.outcome == "applied",
+            ExpectedOutcome::Ignored => record.outcome == "ignored",
+            ExpectedOutcome::Dead(reason) => record.outcome == "dead" && record.reason.as_deref() == Some(reason),
         };
-        ensure!(as_expected, "{} {}: {record:?}, not {verdict:?}", event.kind, event.id);
+        ensure!(as_expected, "{} {}: {record:?}, not {expected:?}", event.kind, event.id);
     }
     let row = Entitlement::load(pool, USER).await?;
     let row = row.with_context(|| format!("{USER} has no row in billing.entitlements"))?;
-    let differences = row.differences(&step.after);
+    let differences = row.differences(&step.expected_row);
     ensure!(differences.is_empty(), "{}: {}", step.title, differences.join("; "));
-    let stranger = Entitlement::load(pool, STRANGER).await?;
+    let other = Entitlement::load(pool, USER_WITHOUT_ROW).await?;
     ensure!(
-        stranger.is_none(),
-        "{}: half of a poison event was applied: {stranger:?}",
+        other.is_none(),
+        "{}: half of an invalid event was applied: {other:?}",
         step.title
     );
     Ok(())

@@ -1,4 +1,4 @@
-//! A shop whose catalog lacks a price until the test adds it. Events of that price become dead letters.
+//! A catalog that lacks a price until the test adds it. Events with that price become dead letters.
 
 use crate::crowd::newcomers;
 use crate::fixtures::price::{self, PLUS_MONTHLY};
@@ -11,61 +11,61 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// The lookup key of the price of [`unsold`] events.
-pub const UNSOLD: &str = "replayed_monthly";
+/// The lookup key of the price that the catalog lacks.
+pub const MISSING_PRICE: &str = "replayed_monthly";
 
-/// A catalog that can be changed, in a file that is removed with the value.
+/// A catalog that a test can change. Dropping the value removes the file.
 #[derive(Debug)]
-pub struct Shop {
-    catalog: PathBuf,
+pub struct TestCatalog {
+    file: PathBuf,
 }
 
-impl Shop {
-    /// A copy of the shipped catalog, in a file named after the test's `env`.
-    ///
-    /// # Errors
-    /// When no file can be written.
-    pub fn new(env: &str) -> Result<Self> {
-        let catalog = std::env::temp_dir().join(format!("tollbridge-{env}-{}.toml", std::process::id()));
-        std::fs::copy(repository().join("deploy/catalog.toml"), &catalog)?;
-        Ok(Self { catalog })
-    }
-
-    /// For `CATALOG_FILE`.
-    #[must_use]
-    pub fn path(&self) -> String {
-        self.catalog.display().to_string()
-    }
-
-    /// Adds the price of [`unsold`] events. Workers read the catalog when they start.
+impl TestCatalog {
+    /// A copy of the shipped catalog, in a file with the name of the test in it.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn mend(&self) -> Result<()> {
-        self.sell(UNSOLD)
+    pub fn new(test: &str) -> Result<Self> {
+        let file = std::env::temp_dir().join(format!("tollbridge-{test}-{}.toml", std::process::id()));
+        std::fs::copy(repository().join("deploy/catalog.toml"), &file)?;
+        Ok(Self { file })
+    }
+
+    /// The path, for the setting `CATALOG_FILE`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// Adds [`MISSING_PRICE`]. Workers read the catalog when they start.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn add_missing_price(&self) -> Result<()> {
+        self.add_price(MISSING_PRICE)
     }
 
     /// Adds a price of the tier plus with this lookup key. Workers read the catalog when they start.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn sell(&self, lookup_key: &str) -> Result<()> {
-        let mut text = std::fs::read_to_string(&self.catalog)?;
+    pub fn add_price(&self, lookup_key: &str) -> Result<()> {
+        let mut text = std::fs::read_to_string(&self.file)?;
         write!(
             text,
             "\n[[price]]\nlookup_key = \"{lookup_key}\"\ntier = \"plus\"\namount = 1\ncurrency = \"eur\"\ninterval = \"month\"\n"
         )?;
-        Ok(std::fs::write(&self.catalog, text)?)
+        Ok(std::fs::write(&self.file, text)?)
     }
 }
 
-impl Drop for Shop {
+impl Drop for TestCatalog {
     fn drop(&mut self) {
-        let _gone = std::fs::remove_file(&self.catalog);
+        let _gone = std::fs::remove_file(&self.file);
     }
 }
 
-/// The event of one user's subscription to [`price::UNKNOWN`].
+/// An event of a subscription to [`price::UNKNOWN`].
 #[must_use]
 pub fn unknown_price(seed: &str) -> Event {
     let mut mint = Mint::new(ApiVersion::Y2026, &format!("{seed}price"));
@@ -74,14 +74,14 @@ pub fn unknown_price(seed: &str) -> Event {
     mint.event("customer.subscription.created", now, &subscription)
 }
 
-/// First events of so many users, of a price that the catalog does not have.
+/// The first events of `count` users, with the price [`MISSING_PRICE`].
 #[must_use]
-pub fn unsold(seed: &str, count: usize) -> Vec<Event> {
+pub fn missing_price_events(seed: &str, count: usize) -> Vec<Event> {
     let mut events = newcomers(seed, count);
     for event in &mut events {
         event.body = event
             .body
-            .replace(PLUS_MONTHLY.lookup_key, UNSOLD)
+            .replace(PLUS_MONTHLY.lookup_key, MISSING_PRICE)
             .replace(PLUS_MONTHLY.product, "prod_replayed");
     }
     events
@@ -97,10 +97,10 @@ pub async fn restart(pair: &mut Pair) -> Result<()> {
     pair.workers[0].start().await
 }
 
-/// Publishes `events` and waits until they are dead, in the record and in their queue.
+/// Publishes `events`, and waits until they are dead letters in the table and in the queue.
 ///
 /// # Errors
-/// When the broker does not take them.
+/// When the broker does not accept them.
 pub async fn all_dead(env: &TestEnv, queues: &Queues, events: &[Event]) -> Result<()> {
     let bodies = events
         .iter()
@@ -118,7 +118,7 @@ pub async fn all_dead(env: &TestEnv, queues: &Queues, events: &[Event]) -> Resul
     Ok(())
 }
 
-/// How many dead letters wait for an operator.
+/// The number of dead letters that wait for an operator.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -1,4 +1,4 @@
-//! What Stripe holds of events, and what is missed of them.
+//! Fills the stand-in for Stripe's API with the subscriptions and events of a test.
 
 use crate::fixtures::Event;
 use crate::stripe::Stripe;
@@ -6,26 +6,26 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The object that an event shows.
+/// The object in an event.
 ///
 /// # Errors
-/// When it is no event.
+/// When the body is not JSON.
 pub fn object(event: &Event) -> Result<Value> {
     let mut body: Value = serde_json::from_str(&event.body)?;
     Ok(body["data"]["object"].take())
 }
 
-/// Whether an event shows the state of a subscription; announcements repeat an old state.
+/// Whether an event shows the current state of a subscription. An announcement may show an older one.
 #[must_use]
 pub fn shows_subscription(event: &Event) -> bool {
     let step = event.kind.strip_prefix("customer.subscription.");
     step.is_some_and(|step| step != "trial_will_end")
 }
 
-/// How each subscription stands after `events`, which are in order.
+/// The state of each subscription after `events`, which are in order.
 ///
 /// # Errors
-/// When one is no event.
+/// When the body of an event is not JSON.
 pub fn subscriptions(events: &[Event]) -> Result<BTreeMap<String, Value>> {
     let mut latest = BTreeMap::new();
     for event in events.iter().filter(|event| shows_subscription(event)) {
@@ -36,22 +36,22 @@ pub fn subscriptions(events: &[Event]) -> Result<BTreeMap<String, Value>> {
     Ok(latest)
 }
 
-/// Has Stripe hold the subscriptions as they stand after `events`.
+/// Puts the subscriptions into the stand-in, as they are after `events`.
 ///
 /// # Errors
-/// When one is no event.
-pub fn hold(stripe: &Stripe, events: &[Event]) -> Result<()> {
+/// When the body of an event is not JSON.
+pub fn put_subscriptions(stripe: &Stripe, events: &[Event]) -> Result<()> {
     for shown in subscriptions(events)?.values() {
         stripe.put("subscriptions", shown);
     }
     Ok(())
 }
 
-/// Has Stripe list `events`, as delivered or not.
+/// Puts `events` into the stand-in's list of events, as delivered or as not delivered.
 ///
 /// # Errors
-/// When one is no event.
-pub fn list(stripe: &Stripe, events: &[Event], delivered: bool) -> Result<()> {
+/// When the body of an event is not JSON.
+pub fn list_events(stripe: &Stripe, events: &[Event], delivered: bool) -> Result<()> {
     for event in events {
         stripe.emit(&serde_json::from_str(&event.body)?, delivered);
     }

@@ -1,29 +1,19 @@
-//! The tables against the merchant's books, for many lives at once.
+//! Compares the tables with the merchant's expected rows, for many lives at once.
 
 use crate::fixtures::Event;
 use crate::harness::{Entitlement, recorded};
 use crate::merchant::Life;
 use anyhow::{Result, ensure};
-use shared::settings::Settings;
 use sqlx::{PgPool, Row};
 
-/// How many lives, or events, a failure shows in full.
+/// The number of lives or events that a failure shows in full.
 const SHOWN_MAX: usize = 3;
 
-/// What a randomised test begins with: `TEST_SEED` of the environment, else always the same.
+/// Compares all tables with `lives`. No other events may have arrived.
 ///
 /// # Errors
-/// When it is no number.
-pub fn seed() -> Result<u64> {
-    let settings = Settings::from_process();
-    Ok(settings.variable("TEST_SEED").unwrap_or("7").parse()?)
-}
-
-/// Compares all there is with the books about `lives`, of which alone events have come.
-///
-/// # Errors
-/// When something is lost, doubled or dead, or a row differs; the message names the users.
-pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
+/// When an event is lost, counted twice or dead, or a row differs; the message names the users.
+pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<OutcomeCounts> {
     rows(pool, lives).await?;
     let counted = events(pool, lives).await?;
     let counts = sqlx::query(
@@ -39,7 +29,7 @@ pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
     }
     let events = counted.applied + counted.ignored;
     let rows = lives.iter().filter(|life| life.entitlement.is_some()).count();
-    // The merchant makes no ties whose order the evidence leaves open.
+    // The merchant makes no ties whose order stays undecided.
     let expected = [events, events, counted.applied, rows, 0, 0];
     let expected = expected.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
     ensure!(
@@ -49,15 +39,15 @@ pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
     Ok(counted)
 }
 
-/// Compares the row of each life with the books.
+/// Compares the row of each life with its expected row.
 ///
 /// # Errors
-/// When one differs; the message shows these lives, and how their rows differ.
+/// When a row differs; the message shows the lives and the differences.
 pub async fn rows(pool: &PgPool, lives: &[Life]) -> Result<()> {
     compare(pool, lives.iter().map(|life| (life, life.entitlement.as_ref()))).await
 }
 
-/// Compares the row of each life with another that is expected; `None`: there must be none.
+/// Compares the row of each life with the given one; `None`: the life must have no row.
 ///
 /// # Errors
 /// As [`rows`].
@@ -68,22 +58,22 @@ pub async fn compare<'a>(
     let expected: Vec<_> = expected.into_iter().collect();
     let users: Vec<&str> = expected.iter().map(|(life, _)| life.user_id.as_str()).collect();
     let rows = Entitlement::load_all(pool, &users).await?;
-    let told = expected.iter().filter_map(|(life, expected)| {
+    let failures = expected.iter().filter_map(|(life, expected)| {
         let differences = differences(rows.get(&life.user_id), *expected);
-        (!differences.is_empty()).then(|| format!("{}\n  -> {}", life.story(), differences.join("\n  -> ")))
+        (!differences.is_empty()).then(|| format!("{}\n  -> {}", life.description(), differences.join("\n  -> ")))
     });
-    let told: Vec<String> = told.collect();
+    let failures: Vec<String> = failures.collect();
     ensure!(
-        told.is_empty(),
+        failures.is_empty(),
         "{} of {} lives differ:\n{}",
-        told.len(),
+        failures.len(),
         expected.len(),
-        told[..told.len().min(SHOWN_MAX)].join("\n")
+        failures[..failures.len().min(SHOWN_MAX)].join("\n")
     );
     Ok(())
 }
 
-/// How a row differs from the one that is expected: `column: ours, not theirs`.
+/// The differences between a row and the expected one, as `column: ACTUAL, not EXPECTED`.
 #[must_use]
 pub fn differences(row: Option<&Entitlement>, expected: Option<&Entitlement>) -> Vec<String> {
     match (row, expected) {
@@ -94,20 +84,20 @@ pub fn differences(row: Option<&Entitlement>, expected: Option<&Entitlement>) ->
     }
 }
 
-/// How many events have which outcome.
+/// The number of events by outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
-    /// Each has a fact.
+pub struct OutcomeCounts {
+    /// Events with a fact.
     pub applied: usize,
-    /// None of these has.
+    /// Events without a fact.
     pub ignored: usize,
 }
 
-/// Checks what is recorded of each event of `lives`.
+/// Checks the recorded outcome of each event of `lives`.
 ///
 /// # Errors
-/// When one is lost, or has another outcome than the merchant says.
-pub async fn events(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
+/// When an event is lost, or its outcome is not the expected one.
+pub async fn events(pool: &PgPool, lives: &[Life]) -> Result<OutcomeCounts> {
     let events: Vec<(&Life, &Event)> = lives
         .iter()
         .flat_map(|life| life.events.iter().map(move |event| (life, event)))
@@ -121,7 +111,10 @@ pub async fn events(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
         let expected = if is_ignored { "ignored" } else { "applied" };
         if record.as_ref().is_none_or(|record| record.outcome != expected) {
             let Event { id, kind, .. } = event;
-            wrong.push(format!("{kind} {id}: {record:?}, not {expected}\n{}", life.story()));
+            wrong.push(format!(
+                "{kind} {id}: {record:?}, not {expected}\n{}",
+                life.description()
+            ));
         }
     }
     ensure!(
@@ -131,7 +124,7 @@ pub async fn events(pool: &PgPool, lives: &[Life]) -> Result<Counted> {
         wrong.len(),
         wrong[..wrong.len().min(SHOWN_MAX)].join("\n")
     );
-    Ok(Counted {
+    Ok(OutcomeCounts {
         applied: ids.len() - ignored,
         ignored,
     })

@@ -1,5 +1,5 @@
-//! What order costs: events of whole lives as they happened and shuffled, and a late event of a
-//! customer with a long history beside one that is in time.
+//! Measures the cost of order: the events of whole customer lives in order and shuffled; and a late event
+//! beside a new one, for a customer with a long history.
 
 use crate::measure::{Drained, time_settling};
 use anyhow::{Result, ensure};
@@ -11,15 +11,15 @@ use tests::fixtures::{ApiVersion, DAY, Event, Invoice, Line, Mint, Subscription,
 use tests::harness::{Pair, Setup, TestEnv, recorded, unix_now};
 use tests::merchant;
 
-/// How lives were worked off.
-pub(crate) struct Lives {
+/// The measurement of a backlog of lives.
+pub(crate) struct LivesDrained {
     pub(crate) drained: Drained,
-    /// The share of facts that folded their account again, in thousandths.
+    /// The share of facts that folded their account again (late or tied), in thousandths.
     pub(crate) slow_thousandths: i64,
 }
 
-/// Times one worker over the events of `count` lives from a backlog: in order, or shuffled.
-pub(crate) async fn lives(count: usize, shuffled: bool) -> Result<Lives> {
+/// Times one worker with a backlog of the events of `count` lives, in order or shuffled.
+pub(crate) async fn lives(count: usize, shuffled: bool) -> Result<LivesDrained> {
     const SEED: u64 = 4;
     let env = TestEnv::new("bench_lives").await?;
     let mut pair = Pair::start(&env, Setup::default().workers(0)).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn lives(count: usize, shuffled: bool) -> Result<Lives> {
     let took = time_settling(&pair, i64::try_from(events.len())?).await?;
     let metrics = pair.workers[0].metrics().await?;
     let folded = |labels: &[&str]| metrics.sum("tollbridge_worker_facts_folded_total", labels);
-    Ok(Lives {
+    Ok(LivesDrained {
         drained: Drained {
             events: events.len(),
             took,
@@ -51,17 +51,17 @@ pub(crate) async fn lives(count: usize, shuffled: bool) -> Result<Lives> {
     })
 }
 
-/// What one event costs a customer with a history.
-pub(crate) struct History {
+/// The cost of one event for a customer with a history.
+pub(crate) struct HistoryTimes {
     pub(crate) events: usize,
-    /// From post to commit of an event that is newer than all before.
+    /// From post to commit of an event that is newer than all others.
     pub(crate) newest: Times,
-    /// The same of one from the middle of the history: all of it is folded again.
+    /// From post to commit of an event from the first month: the whole account is folded again.
     pub(crate) late: Times,
 }
 
-/// Times `samples` events of each kind after so many `months` of a subscription.
-pub(crate) async fn history(months: i64, samples: usize) -> Result<History> {
+/// Times `samples` new and late events after `months` of a subscription.
+pub(crate) async fn history(months: i64, samples: usize) -> Result<HistoryTimes> {
     let env = TestEnv::new("bench_history").await?;
     let pair = Pair::start(&env, Setup::default().worker("LANES", "1")).await?;
     let start = unix_now() - (months + 1) * 30 * DAY;
@@ -76,24 +76,24 @@ pub(crate) async fn history(months: i64, samples: usize) -> Result<History> {
     let updated = "customer.subscription.updated";
     let (mut newest, mut late) = (Vec::new(), Vec::new());
     for sample in 0..samples {
-        // One that repeats what stands, and is newer than all; and one from the first month.
+        // A new event that changes nothing, and a late one from the first month.
         let number = i64::try_from(sample)?;
         let new = mint.update(updated, unix_now() - 3_600 + number, &last, &last);
-        newest.push(commit(&env, &pair, &new).await?);
+        newest.push(time_to_commit(&env, &pair, &new).await?);
         let old = mint.update(updated, start + 60 + number, &subscription, &subscription);
-        late.push(commit(&env, &pair, &old).await?);
+        late.push(time_to_commit(&env, &pair, &old).await?);
     }
     let metrics = pair.workers[0].metrics().await?;
     let slow = metrics.sum("tollbridge_worker_facts_folded_total", &["path=\"slow\""]);
     ensure!(slow >= i64::try_from(samples)?, "only {slow} events were late");
-    Ok(History {
+    Ok(HistoryTimes {
         events: events.len(),
         newest: newest.into(),
         late: late.into(),
     })
 }
 
-/// A subscription that is renewed and paid every month: three events in each.
+/// A subscription that is renewed and paid every month, with three events per month.
 fn renewals(mint: &mut Mint, mut subscription: Subscription, months: i64) -> (Vec<Event>, Subscription) {
     let created = subscription.created;
     let mut events = vec![mint.event("customer.subscription.created", created, &subscription)];
@@ -113,8 +113,8 @@ fn renewals(mint: &mut Mint, mut subscription: Subscription, months: i64) -> (Ve
     (events, subscription)
 }
 
-/// From the start of the post until the event is on record.
-async fn commit(env: &TestEnv, pair: &Pair, event: &Event) -> Result<Duration> {
+/// The time from the start of the post until the event has a row.
+async fn time_to_commit(env: &TestEnv, pair: &Pair, event: &Event) -> Result<Duration> {
     let id = [event.id.clone()];
     let start = Instant::now();
     pair.client.post_event(event).await?.accepted()?;

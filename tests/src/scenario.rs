@@ -1,103 +1,105 @@
-//! The story that the demo shows and a test checks: one user's way through subscribing,
-//! upgrading, downgrading, renewing and leaving, with poison and duplicates on the way.
+//! The scenario that the demo shows and a test checks. One user subscribes, upgrades, downgrades, renews and
+//! cancels. Between these steps come events that no worker can apply, and many duplicates.
 //!
-//! The subscription lives on a simulated clock, as under Stripe's test clocks: its periods lie
-//! so that a grace runs at the real now, while the events' `created` are the last half hour's.
+//! The subscription has a simulated clock, like Stripe's test clocks. Its periods are chosen so that a grace
+//! runs at the present time, while the `created` of all events lies in the last half hour.
 
 use crate::fixtures::price::{BASIC_MONTHLY, MAX_MONTHLY, PLUS_MONTHLY, UNKNOWN};
 use crate::fixtures::{ApiVersion, DAY, Event, Invoice, Line, Mint, Period, Session, Subscription};
 use crate::harness::Entitlement;
 use serde_json::json;
 
-/// The user of the story.
+/// The user of the scenario.
 pub const USER: &str = "user_ada";
-/// A user who bought something that no catalog has, and so has no row.
-pub const STRANGER: &str = "user_stranger";
+/// A user with a price that the catalog does not have, and so without a row.
+pub const USER_WITHOUT_ROW: &str = "user_stranger";
 
-/// What the pair must make of an event.
+/// The expected outcome of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Its facts are taken in.
+pub enum ExpectedOutcome {
+    /// The event is applied.
     Applied,
-    /// Its type is none that we react to.
+    /// The worker does not handle its type.
     Ignored,
-    /// It is a dead letter, for this reason.
+    /// The event is a dead letter, for this reason.
     Dead(&'static str),
 }
 
-/// An event and what the pair must make of it.
+/// An event and its expected outcome.
 #[derive(Clone, Debug)]
-pub struct Sending {
-    /// What is posted.
+pub struct ScenarioEvent {
+    /// The event to post.
     pub event: Event,
-    /// What `billing.events` must say of it.
-    pub verdict: Verdict,
+    /// Its expected outcome in `billing.events`.
+    pub expected: ExpectedOutcome,
 }
 
-/// What happens, and what the user has afterwards.
+/// A step: its events, and the expected row after it.
 #[derive(Clone, Debug)]
-pub struct Step {
-    /// For people.
+pub struct ScenarioStep {
+    /// The title, for people.
     pub title: &'static str,
-    /// What is posted, in this order.
-    pub sendings: Vec<Sending>,
-    /// How often each is posted: 1, or many at once in a storm.
+    /// Why the row is as it is, for people.
+    pub explanation: &'static str,
+    /// The events, in the order of posting.
+    pub events: Vec<ScenarioEvent>,
+    /// The number of posts of each event: 1, or more at once in a storm.
     pub copies: usize,
-    /// The row of [`USER`] in `billing.entitlements`.
-    pub after: Entitlement,
+    /// The expected row of [`USER`] in `billing.entitlements`.
+    pub expected_row: Entitlement,
 }
 
-/// All steps, in the shapes of one API version.
+/// All steps, with events of one API version.
 #[derive(Clone, Debug)]
-pub struct Story {
-    /// That version.
+pub struct Scenario {
+    /// The API version of the events.
     pub version: ApiVersion,
-    /// In order.
-    pub steps: Vec<Step>,
+    /// The steps in order.
+    pub steps: Vec<ScenarioStep>,
 }
 
-impl Story {
-    /// The story as `version` writes it, around `now` (Unix time); `seed` makes its ids.
+impl Scenario {
+    /// The scenario with events of `version` around `now` (Unix time). `seed` makes the ids.
     #[must_use]
     pub fn new(version: ApiVersion, seed: &str, now: i64) -> Self {
-        let mut author = Author::new(Mint::new(version, seed), now);
-        author.subscribes();
-        author.upgrades();
-        author.downgrades();
-        author.meets_poison();
-        author.weathers_a_storm();
-        author.renews();
-        author.cancels();
-        author.ends();
+        let mut writer = ScenarioWriter::new(Mint::new(version, seed), now);
+        writer.subscribes();
+        writer.upgrades();
+        writer.downgrades();
+        writer.sends_invalid_events();
+        writer.repeats_all_events();
+        writer.renews();
+        writer.cancels();
+        writer.ends();
         Self {
             version,
-            steps: author.steps,
+            steps: writer.steps,
         }
     }
 
     /// The events that must end as dead letters, with their reasons.
     pub fn dead(&self) -> impl Iterator<Item = (&Event, &'static str)> {
         let once = self.steps.iter().filter(|step| step.copies == 1);
-        once.flat_map(|step| &step.sendings)
-            .filter_map(|sending| match sending.verdict {
-                Verdict::Dead(reason) => Some((&sending.event, reason)),
+        once.flat_map(|step| &step.events)
+            .filter_map(|sent| match sent.expected {
+                ExpectedOutcome::Dead(reason) => Some((&sent.event, reason)),
                 _ => None,
             })
     }
 }
 
-/// Writes a story: what is true so far, and the steps that led there.
-struct Author {
+/// Writes a scenario: the state so far, and the steps that led to it.
+struct ScenarioWriter {
     mint: Mint,
-    /// `created` of the next event; moves on by minutes, so that no step touches another.
+    /// `created` of the next event (Unix time). It moves by minutes, so that no rule connects two steps.
     clock: i64,
     subscription: Subscription,
     row: Entitlement,
-    sendings: Vec<Sending>,
-    steps: Vec<Step>,
+    events: Vec<ScenarioEvent>,
+    steps: Vec<ScenarioStep>,
 }
 
-impl Author {
+impl ScenarioWriter {
     fn new(mut mint: Mint, now: i64) -> Self {
         let customer = mint.id("cus");
         let started = now - 10 * DAY;
@@ -107,13 +109,12 @@ impl Author {
             clock: now - 1_800,
             subscription,
             row: Entitlement::default(),
-            sendings: Vec::new(),
+            events: Vec::new(),
             steps: Vec::new(),
         }
     }
 
-    /// A checkout: all of it within one second, as in real life. `created` comes first and the
-    /// invoice before the snapshot, whatever their order of arrival.
+    /// A checkout. As at Stripe, all its events are of one second.
     fn subscribes(&mut self) {
         let session = self.checkout();
         self.subscription.status = "incomplete";
@@ -125,11 +126,11 @@ impl Author {
         let created = self
             .mint
             .event("customer.subscription.created", self.clock, &incomplete);
-        self.send(created, Verdict::Applied);
+        self.send(created, ExpectedOutcome::Applied);
         self.send_updated(&incomplete);
         self.send_paid(&invoice);
         let completed = self.mint.event("checkout.session.completed", self.clock, &session);
-        self.send(completed, Verdict::Applied);
+        self.send(completed, ExpectedOutcome::Applied);
 
         self.row = Entitlement {
             user_id: USER.to_owned(),
@@ -145,10 +146,13 @@ impl Author {
             stripe_subscription_id: Some(self.subscription.id.clone()),
             ..Entitlement::default()
         };
-        self.step("Ada subscribes to plus");
+        self.step(
+            "Ada subscribes to plus",
+            "The payment succeeded, so plus is available at once.",
+        );
     }
 
-    /// The session, which names the user in one of the places where applications do.
+    /// The session. Each API version identifies the user in another place, as applications do.
     fn checkout(&mut self) -> Session {
         let mut session = Session::of_subscription(&mut self.mint, &self.subscription);
         match self.mint.version() {
@@ -163,7 +167,7 @@ impl Author {
         session
     }
 
-    /// Plus to max after ten days: a third of plus is credited, two thirds of max are charged.
+    /// Plus to max after ten days: the rest of plus is credited, the rest of max is charged.
     fn upgrades(&mut self) {
         let old = self.subscription.clone();
         let now = old.created + 10 * DAY;
@@ -183,10 +187,13 @@ impl Author {
         self.row.tier = "max".into();
         self.row.effective_tier = "max".into();
         self.row.highest_tier_subscribed = Some("max".to_owned());
-        self.step("Ada upgrades to max, paying the difference");
+        self.step(
+            "Ada upgrades to max and pays the difference",
+            "The difference is paid, so max is available at once.",
+        );
     }
 
-    /// Max to basic without proration: nothing is credited, so what was paid for stays.
+    /// Max to basic without proration: nothing is credited, so max stays until the end of the period.
     fn downgrades(&mut self) {
         let old = self.subscription.clone();
         self.subscription.price = BASIC_MONTHLY;
@@ -195,33 +202,42 @@ impl Author {
         self.row.tier = "basic".into();
         self.row.grace_tier = Some("max".to_owned());
         self.row.grace_until = Some(old.period.end);
-        self.step("Ada downgrades to basic: grace keeps max until the period's end");
+        self.step(
+            "Ada downgrades to basic",
+            "Max was paid for and nothing was refunded: a grace keeps max until the period ends.",
+        );
     }
 
     /// Two events that no worker can apply; they change no row.
-    fn meets_poison(&mut self) {
+    fn sends_invalid_events(&mut self) {
         let customer = self.mint.id("cus");
         let started = self.subscription.created;
-        let unknown = Subscription::new(&mut self.mint, &customer, UNKNOWN, started).of_user(STRANGER);
+        let unknown = Subscription::new(&mut self.mint, &customer, UNKNOWN, started).of_user(USER_WITHOUT_ROW);
         let event = self.mint.event("customer.subscription.created", self.clock, &unknown);
-        self.send(event, Verdict::Dead("unknown_price"));
+        self.send(event, ExpectedOutcome::Dead("unknown_price"));
 
         let broken = json!({ "object": { "id": 7, "object": "subscription", "status": ["active"], "items": null } });
         let event = self.mint.envelope("customer.subscription.updated", self.clock, &broken);
-        self.send(event, Verdict::Dead("malformed"));
-        self.step("Poison: a price that no catalog knows, and a broken subscription");
+        self.send(event, ExpectedOutcome::Dead("malformed"));
+        self.step(
+            "Two events arrive that cannot be applied",
+            "One has a price that is not in the catalog, one is malformed. Both become dead letters; Ada's row stays.",
+        );
     }
 
-    /// Everything so far, many times at once: each event has its effect once.
-    fn weathers_a_storm(&mut self) {
-        self.sendings = self.steps.iter().flat_map(|step| step.sendings.clone()).collect();
-        self.step("A storm of duplicates: every event so far 20 times, at once");
+    /// All events so far, many times at once. Each must count only once.
+    fn repeats_all_events(&mut self) {
+        self.events = self.steps.iter().flat_map(|step| step.events.clone()).collect();
+        self.step(
+            "All events so far arrive again, 20 times each, at once",
+            "Each event counts once, so the row stays.",
+        );
         if let Some(storm) = self.steps.last_mut() {
             storm.copies = 20;
         }
     }
 
-    /// The next period, of the lower tier; the grace is over when it is paid.
+    /// The next period with the lower tier. Its payment ends the grace.
     fn renews(&mut self) {
         let old = self.subscription.clone();
         self.subscription.renew();
@@ -230,7 +246,7 @@ impl Author {
         invoice.period = old.period;
         self.send_updated(&old);
         let finalized = self.mint.event("invoice.finalized", self.clock, &invoice);
-        self.send(finalized, Verdict::Ignored);
+        self.send(finalized, ExpectedOutcome::Ignored);
         self.clock += 61;
         self.send_paid(&invoice);
 
@@ -239,7 +255,10 @@ impl Author {
         self.row.grace_until = None;
         self.row.current_period_start = Some(self.subscription.period.start);
         self.row.current_period_end = Some(self.subscription.period.end);
-        self.step("The renewal is paid: the grace is over");
+        self.step(
+            "Ada's subscription renews as basic",
+            "The new period is paid as basic, so the grace is over. The worker does not need invoice.finalized.",
+        );
     }
 
     fn cancels(&mut self) {
@@ -251,7 +270,7 @@ impl Author {
         self.row.is_canceling = true;
         self.row.cancel_at = Some(old.period.end);
         self.row.canceled_at = Some(asked);
-        self.step("Ada cancels: what is paid for stays until the period's end");
+        self.step("Ada cancels", "The period is paid, so basic stays until it ends.");
     }
 
     fn ends(&mut self) {
@@ -259,16 +278,19 @@ impl Author {
         let deleted = self
             .mint
             .event("customer.subscription.deleted", self.clock, &self.subscription);
-        self.send(deleted, Verdict::Applied);
+        self.send(deleted, ExpectedOutcome::Applied);
 
         self.row.entitled = false;
         self.row.status = "canceled".into();
         self.row.effective_tier = "free".into();
         self.row.is_canceling = false;
-        self.step("The subscription ends");
+        self.step(
+            "The subscription ends",
+            "The user is not entitled any more and has the free tier.",
+        );
     }
 
-    /// A paid invoice of the subscription, which becomes its latest.
+    /// A paid invoice of the subscription, as its latest invoice.
     fn invoice(&mut self, billing_reason: &'static str, created: i64, lines: Vec<Line>) -> Invoice {
         let invoice = Invoice::new(&mut self.mint, &self.subscription, billing_reason, created, lines);
         self.subscription.latest_invoice = Some(invoice.id.clone());
@@ -278,29 +300,30 @@ impl Author {
     fn send_updated(&mut self, old: &Subscription) {
         let kind = "customer.subscription.updated";
         let event = self.mint.update(kind, self.clock, old, &self.subscription);
-        self.send(event, Verdict::Applied);
+        self.send(event, ExpectedOutcome::Applied);
     }
 
-    /// The two events that Stripe sends of one payment.
+    /// The two events that Stripe sends for one payment.
     fn send_paid(&mut self, invoice: &Invoice) {
         for kind in ["invoice.paid", "invoice.payment_succeeded"] {
             let event = self.mint.event(kind, self.clock, invoice);
-            self.send(event, Verdict::Applied);
+            self.send(event, ExpectedOutcome::Applied);
         }
     }
 
-    fn send(&mut self, event: Event, verdict: Verdict) {
-        self.sendings.push(Sending { event, verdict });
+    fn send(&mut self, event: Event, expected: ExpectedOutcome) {
+        self.events.push(ScenarioEvent { event, expected });
     }
 
-    /// Ends the step `title`: what was sent since the last one, and the row as it is now.
-    fn step(&mut self, title: &'static str) {
+    /// Ends a step: it has the events since the last step, and the present row.
+    fn step(&mut self, title: &'static str, explanation: &'static str) {
         self.clock += 120;
-        self.steps.push(Step {
+        self.steps.push(ScenarioStep {
             title,
-            sendings: std::mem::take(&mut self.sendings),
+            explanation,
+            events: std::mem::take(&mut self.events),
             copies: 1,
-            after: self.row.clone(),
+            expected_row: self.row.clone(),
         });
     }
 }

@@ -1,44 +1,45 @@
-//! What an account holds, in test mode and in live mode.
+//! The objects of an account in one mode, and a request to it.
 
-use super::refusal::Refusal;
-use super::resource::{self, RESOURCES, Resource};
-use super::table::Table;
+use super::object_table::{ObjectTable, StoredObject, TableLayout};
+use super::stripe_error::StripeError;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-/// The version of Stripe's API that answers and events have.
+/// The version of Stripe's API of answers and events.
 pub(super) const VERSION: &str = "2026-05-27.dahlia";
 
-/// The objects of one mode.
+/// The objects of an account in test mode or in live mode.
 #[derive(Debug)]
-pub(super) struct Mode {
+pub(super) struct AccountMode {
     pub(super) is_live: bool,
-    tables: HashMap<&'static str, Table>,
-    /// How often a test clock will still be seen advancing, by its id.
+    tables: HashMap<&'static str, ObjectTable>,
+    /// How many more times a test clock shows as advancing, by its id.
     pub(super) advancing: HashMap<String, u32>,
 }
 
-impl Mode {
-    pub(super) fn new(is_live: bool) -> Self {
-        let tables = RESOURCES
-            .iter()
-            .map(|resource| (resource.collection, Table::new(resource)));
+impl AccountMode {
+    /// Empty tables with these layouts.
+    pub(super) fn new(is_live: bool, layouts: impl Iterator<Item = TableLayout>) -> Self {
         Self {
             is_live,
-            tables: tables.collect(),
+            tables: layouts
+                .map(|layout| (layout.collection, ObjectTable::new(layout)))
+                .collect(),
             advancing: HashMap::new(),
         }
     }
 
-    pub(super) fn table(&self, collection: &str) -> Option<&Table> {
+    pub(super) fn table(&self, collection: &str) -> Option<&ObjectTable> {
         self.tables.get(collection)
     }
 
-    /// The object `id`, as it is kept.
+    /// The object `id` as it is stored.
     pub(super) fn find(&self, collection: &str, id: &str) -> Option<Value> {
         Some(self.table(collection)?.row(id)?.value())
     }
 
+    /// Adds an object, or replaces the one with the same id.
+    ///
     /// # Panics
     /// When there is no such collection: a mistake in a test.
     pub(super) fn put(&mut self, collection: &str, object: &Value) {
@@ -51,29 +52,29 @@ impl Mode {
         self.tables.get_mut(collection).and_then(|table| table.remove(id));
     }
 
-    /// The ids of those in `collection` whose indexed field at `pointer` is `value`.
-    pub(super) fn having(&self, collection: &str, pointer: &'static str, value: &str) -> Vec<Value> {
+    /// The objects in `collection` whose indexed field at `pointer` is `value`.
+    pub(super) fn objects_with(&self, collection: &str, pointer: &'static str, value: &str) -> Vec<Value> {
         let table = self.table(collection);
         let all = (i64::MIN, 0)..=(i64::MAX, u64::MAX);
         let rows = table
             .into_iter()
             .flat_map(|table| table.range_of((pointer, &Value::from(value)), all.clone()));
-        rows.map(super::table::Row::value).collect()
+        rows.map(StoredObject::value).collect()
     }
 }
 
 /// A request that is being served.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
-    pub(super) mode: &'a mut Mode,
+pub(super) struct ServedRequest<'a> {
+    pub(super) mode: &'a mut AccountMode,
     pub(super) params: &'a Map<String, Value>,
     /// Unix time.
     pub(super) now: i64,
-    /// How many ids were made.
+    /// The number of ids made so far.
     pub(super) ids: &'a mut u64,
 }
 
-impl Call<'_> {
+impl ServedRequest<'_> {
     /// A new id.
     pub(super) fn id(&mut self, prefix: &str) -> String {
         *self.ids += 1;
@@ -85,13 +86,13 @@ impl Call<'_> {
         }
     }
 
-    /// The text of a parameter.
+    /// The value of a parameter, if it is text.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.params.get(name).and_then(Value::as_str)
     }
 
-    /// Makes an event of what happened to `object`, whose delivery worked.
-    pub(super) fn tell(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
+    /// Adds an event about `object`, as delivered to all webhooks.
+    pub(super) fn add_event(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
         let id = self.id("evt");
         let mut data = json!({"object": object});
         if let Some(previous) = previous {
@@ -111,15 +112,18 @@ impl Call<'_> {
         self.mode.put("events", &event);
     }
 
-    /// Whether a parameter is given.
+    /// Whether the request has this parameter.
     pub(super) fn has(&self, name: &str) -> bool {
         self.params.contains_key(name)
     }
 
-    /// The object that the parameter `param` names.
-    pub(super) fn need(&self, param: &str, collection: &str, id: &str) -> Result<Value, Refusal> {
+    /// The object in `collection` that the parameter `param` names by its `id`.
+    pub(super) fn need(&self, param: &str, collection: &str, id: &str) -> Result<Value, StripeError> {
         let object = self.mode.find(collection, id);
-        let what = resource::named(collection).map_or(collection, |resource: &Resource| resource.object);
-        object.ok_or_else(|| Refusal::unheard_of(param, what, id))
+        let what = self
+            .mode
+            .table(collection)
+            .map_or(collection, |table| table.layout.object);
+        object.ok_or_else(|| StripeError::no_such(param, what, id))
     }
 }

@@ -1,6 +1,6 @@
-//! What it takes to compare many subscriptions with Stripe, of which the stand-in lists them.
+//! Measures `worker reconcile` with many subscriptions in the stand-in for Stripe's API.
 
-use crate::load::Life;
+use crate::load::EventTemplates;
 use crate::measure::time_settling;
 use anyhow::{Context, Result, ensure};
 use lapin::BasicProperties;
@@ -11,22 +11,22 @@ use tests::harness::{Pair, Setup, TestEnv};
 use tests::stripe::Stripe;
 use tokio::io::AsyncReadExt;
 
-/// Events that are made and published at once.
-const PART: usize = 1_000;
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The number of events that are made and published at once.
+const CHUNK: usize = 1_000;
+const MEMORY_PROBE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A run of `worker reconcile`.
-pub(crate) struct Compared {
-    /// What it says of itself.
+pub(crate) struct ReconcileRun {
+    /// Its own report.
     pub(crate) report: Value,
-    /// From its start to its end.
+    /// The time from its start to its end.
     pub(crate) took: Duration,
-    /// The most memory that it had.
+    /// Its peak memory, in KiB.
     pub(crate) memory_kib: u64,
 }
 
-/// Compares so many subscriptions, none of which differs; then once more, of which every hundredth does.
-pub(crate) async fn reconcile(subscriptions: usize) -> Result<[Compared; 2]> {
+/// Compares `subscriptions` without differences; then again with a difference in every hundredth.
+pub(crate) async fn reconcile(subscriptions: usize) -> Result<[ReconcileRun; 2]> {
     let stripe = Stripe::start().await?;
     let env = TestEnv::new("bench_reconcile").await?;
     let setup = Setup::default()
@@ -36,10 +36,12 @@ pub(crate) async fn reconcile(subscriptions: usize) -> Result<[Compared; 2]> {
         .worker("BACKFILL_INTERVAL", "off")
         .worker("RECONCILE_INTERVAL", "off");
     let mut pair = Pair::start(&env, setup.workers(0)).await?;
-    let (life, queues, work) = (Life::new(), env.queues().await?, env.topology().work());
-    for first in (0..subscriptions).step_by(PART) {
-        let numbers = first..subscriptions.min(first + PART);
-        let bodies: Vec<_> = numbers.map(|number| life.fact(number, Life::CREATED)).collect();
+    let (templates, queues, work) = (EventTemplates::new(), env.queues().await?, env.topology().work());
+    for first in (0..subscriptions).step_by(CHUNK) {
+        let numbers = first..subscriptions.min(first + CHUNK);
+        let bodies: Vec<_> = numbers
+            .map(|number| templates.event(number, EventTemplates::CREATED))
+            .collect();
         for body in &bodies {
             let event: Value = serde_json::from_slice(body)?;
             stripe.put("subscriptions", &event["data"]["object"]);
@@ -68,7 +70,7 @@ pub(crate) async fn reconcile(subscriptions: usize) -> Result<[Compared; 2]> {
     Ok([same, other])
 }
 
-async fn run(pair: &Pair) -> Result<Compared> {
+async fn run(pair: &Pair) -> Result<ReconcileRun> {
     let start = Instant::now();
     let mut command = pair.workers[0].command(&["reconcile", "--json"])?;
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
@@ -78,27 +80,27 @@ async fn run(pair: &Pair) -> Result<Compared> {
         let mut printed = String::new();
         output.read_to_string(&mut printed).await.map(|_| printed)
     });
-    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut probes = tokio::time::interval(MEMORY_PROBE_PAUSE);
     let mut memory_kib = 0;
     let ended = loop {
         tokio::select! {
             ended = child.wait() => break ended?,
-            _ = looks.tick() => memory_kib = high_water_kib(&status).unwrap_or_default().max(memory_kib),
+            _ = probes.tick() => memory_kib = peak_memory_kib(&status).unwrap_or_default().max(memory_kib),
         }
     };
     let took = start.elapsed();
     ensure!(ended.success(), "reconcile: {ended}");
     let printed = reading.await??;
     let report = serde_json::from_str(printed.lines().last().context("no figures")?)?;
-    Ok(Compared {
+    Ok(ReconcileRun {
         report,
         took,
         memory_kib,
     })
 }
 
-/// The most memory that a process had (`VmHWM` of proc(5)).
-fn high_water_kib(status: &str) -> Option<u64> {
+/// The peak memory of a process in KiB (`VmHWM` of proc(5)).
+fn peak_memory_kib(status: &str) -> Option<u64> {
     let status = std::fs::read_to_string(status).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()

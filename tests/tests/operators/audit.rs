@@ -238,7 +238,7 @@ DELETE FROM billing.ledger_sum {row} AND hour = {hour} -> ledger_sum of ada toke
 {packs} names_user = false WHERE session_id = '{pack}' -> pack of {pack}: names_user is false, the events say true
 {packs} account = 'cus_1' WHERE session_id = '{pack}' -> pack of {pack}: account is 'cus_1', the events say
 {packs} session_id = 'cs_1' WHERE session_id = '{pack}' -> pack of cs_1: there is a row of account
-DELETE FROM billing.pack WHERE session_id = '{pack}' -> pack of {pack}: there is no row, but account cus_
+DELETE FROM billing.pack WHERE session_id = '{pack}' -> pack of {pack}: there is no row, but account
 DELETE FROM billing.entitlement WHERE user_id = 'bob' -> entitlement of bob: there is no row
 DELETE FROM billing.app_user WHERE user_id = 'bob' -> app_user bob: there is no row, but the user has balances
 ";

@@ -238,7 +238,7 @@ DELETE FROM billing.ledger_sum {row} AND hour = {hour} -> ledger_sum of ada toke
 {packs} names_user = false WHERE session_id = '{pack}' -> pack of {pack}: names_user is false, the events say true
 {packs} account = 'cus_1' WHERE session_id = '{pack}' -> pack of {pack}: account is 'cus_1', the events say
 {packs} session_id = 'cs_1' WHERE session_id = '{pack}' -> pack of cs_1: there is a row of account
-DELETE FROM billing.pack WHERE session_id = '{pack}' -> pack of {pack}: there is no row, events of account
+DELETE FROM billing.pack WHERE session_id = '{pack}' -> pack of {pack}: there is no row, but account
 DELETE FROM billing.entitlement WHERE user_id = 'bob' -> entitlement of bob: there is no row
 DELETE FROM billing.app_user WHERE user_id = 'bob' -> app_user bob: there is no row, but the user has balances
 ";
@@ -344,7 +344,7 @@ async fn states_of_another_version_are_reported_and_the_migration_repairs_them()
     all_applied(env.pool(), &ids(&events), DEADLINE).await?;
     let old = "UPDATE billing.subscription SET state = jsonb_set(state::jsonb, '{version}', '0')::json";
     execute(env.pool(), old).await?;
-    execute(env.pool(), "UPDATE billing.account SET claim = NULL").await?;
+    execute(env.pool(), "UPDATE billing.account SET owner_claim = NULL").await?;
     let found = audit(&pair).await?;
     ensure!(
         found.code == Some(1) && found.differences.len() == 2,

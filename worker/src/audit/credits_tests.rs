@@ -21,7 +21,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-type Balances = BTreeMap<String, MeterBalance>;
+type BalancesByMeter = BTreeMap<String, MeterBalance>;
 type Ledger = BTreeMap<String, RecordedLines>;
 
 fn term(start: i64) -> Term {
@@ -82,7 +82,7 @@ fn change(used: i64, rollover: i64, purchased: i64) -> BalanceChange {
 
 /// What is stored of the timeline when 4 are used in its first period and 3 in the
 /// second; computed by hand.
-fn stored() -> (Balances, Ledger) {
+fn stored() -> (BalancesByMeter, Ledger) {
     let mut balance = MeterBalance {
         window: Some(term(100).window()),
         limits: term(0).limits_of("tokens"),

@@ -56,15 +56,7 @@ pub(super) async fn show_all(
         ]
     };
     let rows: Vec<Vec<Markup>> = actions.iter().map(row).collect();
-    let head = [
-        "OperatorAction",
-        "Begun",
-        "Operator",
-        "What",
-        "Selected",
-        "Why",
-        "Outcome",
-    ];
+    let head = ["Action", "Begun", "Operator", "What", "Selected", "Why", "Outcome"];
     let content = html! {
         h1 { "Actions" }
         p.hint { "Replays and discards of dead letters, in the console and by command." }
@@ -96,13 +88,13 @@ pub(super) async fn show(
     // A reader must be able to stop a page that updates itself (WCAG 2.2.2).
     let is_still = fields.get("still").is_some();
     let content = html! {
-        h1 { "OperatorAction " (number) ": " (action.action) " by " (text(&action.operator)) }
+        h1 { "Action " (number) ": " (action.action) " by " (text(&action.operator)) }
         (facts(&action, &visitor))
         @if action.action == "replay" { (progress(&action, standing, is_running)) }
         (touched(&dead_letters, action.letters))
         @if is_running { (reloading(number, is_still)) }
     };
-    let title = format!("OperatorAction {number}");
+    let title = format!("Action {number}");
     let page = layout::page(&visitor, NavItem::Actions, &title, &content);
     if is_running && !is_still {
         return Ok(([(header::REFRESH, RELOAD_S)], page).into_response());

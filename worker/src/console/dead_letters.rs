@@ -95,7 +95,7 @@ fn filters(fields: &FormFields) -> Markup {
             (input("customer", "Customer, or usage user", ""))
             (input("older", "Older than", "2h"))
             (input("newer", "Newer than", "30m"))
-            button type="submit" { "DeadLetterFilter" }
+            button type="submit" { "Filter" }
             @if FILTERS.iter().any(|name| fields.get(name).is_some()) { a href="/console/dead-letters" { "Show all" } }
         }
     }

@@ -57,9 +57,9 @@ pub(super) async fn show(
         .await?
         .and_then(|r| r.body);
     snapshot.end().await?;
-    let title = format!("StoredEvent {name}");
+    let title = format!("Event {name}");
     let content = html! {
-        h1 { "StoredEvent " (id(&name)) }
+        h1 { "Event " (id(&name)) }
         (history(&event, dead_letter_history.as_ref(), &visitor))
         (effects(&event, &explanations, &used, &visitor))
         @match &body {
@@ -132,7 +132,7 @@ fn ledger_lines(used: &[UsageLine], visitor: &Visitor) -> Markup {
         "Meter",
         "Counts at",
         "Units",
-        "UsageLine",
+        "Used",
         "Rolled over",
         "Purchased",
     ];

@@ -92,7 +92,7 @@ fn matches_list(found: &IdMatches, dead_letters: &[DeadLetter], query: &str) -> 
         @if is_known {
             ul {
                 @if found.is_user { li { "User " (DetailPage::User.link(query)) } }
-                @if found.is_event { li { "StoredEvent " (DetailPage::Event.link(query)) } }
+                @if found.is_event { li { "Event " (DetailPage::Event.link(query)) } }
                 @if found.is_letter { li { "Dead letter " (DetailPage::DeadLetter.link(query)) } }
                 @if let Some((account, user)) = &found.of {
                     li {
@@ -127,7 +127,7 @@ fn of_customer(account: &str, users: &[String], events: &[StoredEvent], visitor:
                 p { "User " @for (index, user) in users.iter().enumerate() { @if index > 0 { ", " } (DetailPage::User.link(user)) } }
             }
             @if rows.is_empty() { p { "No event of this customer was applied." } } @else {
-                (layout::table("The latest events, by their creation at Stripe", &["Created", "StoredEvent", "Type", "Outcome"], &rows))
+                (layout::table("The latest events, by their creation at Stripe", &["Created", "Event", "Type", "Outcome"], &rows))
             }
         }
     }

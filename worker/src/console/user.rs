@@ -215,7 +215,7 @@ pub(super) fn history_entry(entry: &HistoryEntry, visitor: &Visitor) -> Markup {
 
 fn balance_table(balances: &[BalanceView]) -> Markup {
     let limit = |limit: Option<i64>| limit.map_or("unlimited".to_owned(), grouped);
-    let head = ["Meter", "Limit", "UsageLine", "Rolled over", "Purchased", "Available"];
+    let head = ["Meter", "Limit", "Used", "Rolled over", "Purchased", "Available"];
     let rows: Vec<Vec<Markup>> = balances
         .iter()
         .map(|b| {

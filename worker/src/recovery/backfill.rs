@@ -4,7 +4,7 @@
 
 use super::{
     error::RecoveryError,
-    page::{self, Page},
+    page::{self, StripePage},
     tools::RecoveryTools,
 };
 use crate::{
@@ -75,7 +75,7 @@ struct BackfillCursor {
 
 /// The fields that are read of a listed event.
 #[derive(Debug, Deserialize)]
-struct EventHead {
+struct ListedEvent {
     id: String,
     #[serde(rename = "type", default)]
     kind: String,
@@ -177,7 +177,7 @@ impl<T: FnMut(&BackfillReport) + Send> BackfillRun<'_, '_, T> {
         let (mut low, mut high, mut until) = (from, top, top);
         loop {
             let answer = self.get(&self.filter(low).with("created[lt]", &until)).await?;
-            let page = Page::of(&answer)?;
+            let page = StripePage::of(&answer)?;
             if !page.data.is_empty() {
                 match (page.has_more, until - low) {
                     (false, _) => return self.take(&answer).await,
@@ -200,10 +200,10 @@ impl<T: FnMut(&BackfillReport) + Send> BackfillRun<'_, '_, T> {
 
     /// Takes all events of one second. `first` is its newest page.
     async fn second(&mut self, second: Seconds, first: ApiAnswer) -> Result<Option<String>, RecoveryError> {
-        let newest = Page::of(&first)?.first_id()?;
+        let newest = StripePage::of(&first)?.first_id()?;
         let mut answer = first;
         loop {
-            let page = Page::of(&answer)?;
+            let page = StripePage::of(&answer)?;
             let (last, more) = (page.last_id()?, page.has_more);
             self.put(&answer).await?;
             let older_than = if more { last } else { None };
@@ -239,11 +239,11 @@ impl<T: FnMut(&BackfillReport) + Send> BackfillRun<'_, '_, T> {
 
     /// Puts the events of a page that were never received on the work queue. Returns
     /// the page's newest event.
-    async fn put(&mut self, answer: &ApiAnswer) -> Result<Option<EventHead>, RecoveryError> {
-        let page = Page::of(answer)?;
+    async fn put(&mut self, answer: &ApiAnswer) -> Result<Option<ListedEvent>, RecoveryError> {
+        let page = StripePage::of(answer)?;
         let mut heads = Vec::with_capacity(page.data.len());
         for object in &page.data {
-            let head: EventHead = serde_json::from_str(object.get())
+            let head: ListedEvent = serde_json::from_str(object.get())
                 .map_err(|error| ApiError::Unavailable(format!("an event of its list: {error}")))?;
             heads.push((head, object.get()));
         }
@@ -253,11 +253,11 @@ impl<T: FnMut(&BackfillReport) + Send> BackfillRun<'_, '_, T> {
             .iter()
             .rev()
             .filter(|(head, _)| !received.iter().any(|id| id.as_str() == head.id));
-        let missed: Vec<&(EventHead, &str)> = missed.collect();
+        let missed: Vec<&(ListedEvent, &str)> = missed.collect();
         self.report.listed += heads.len() as u64;
         self.report.missed += missed.len() as u64;
         if let (Some(work_queue), Some((oldest, _))) = (&self.tools.work_queue, missed.first()) {
-            let message = |(head, body): &&(EventHead, &str)| Message {
+            let message = |(head, body): &&(ListedEvent, &str)| Message {
                 id: head.id.clone(),
                 kind: head.kind.clone(),
                 body: body.as_bytes().to_vec(),

@@ -33,7 +33,7 @@ pub(super) struct Candidate {
 
 /// The result of comparing a subscription with Stripe's.
 #[derive(Debug)]
-pub(super) enum Comparison {
+pub(super) enum DriftCheck {
     /// No difference, or an event changed it after Stripe's answer.
     Same,
     /// These fields differ.
@@ -43,23 +43,23 @@ pub(super) enum Comparison {
 }
 
 /// Compares the stored subscription with what Stripe showed at the time `at`.
-pub(super) fn compare(ours: Option<&Subscription>, shown: &StripeSubscription, at: Seconds) -> Comparison {
+pub(super) fn compare(ours: Option<&Subscription>, shown: &StripeSubscription, at: Seconds) -> DriftCheck {
     let theirs = match &shown.snapshot {
         Ok(theirs) => theirs,
-        Err(refusal) => return Comparison::Refused(refusal.clone()),
+        Err(refusal) => return DriftCheck::Refused(refusal.clone()),
     };
     // An event of that second or a later one is newer than the answer.
     if ours
         .and_then(|s| s.latest.as_ref().and(s.newest))
         .is_some_and(|newest| newest >= at)
     {
-        return Comparison::Same;
+        return DriftCheck::Same;
     }
     let found = drift(ours, theirs);
     if found.is_empty() {
-        Comparison::Same
+        DriftCheck::Same
     } else {
-        Comparison::Differs(found)
+        DriftCheck::Differs(found)
     }
 }
 

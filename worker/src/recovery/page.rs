@@ -9,7 +9,7 @@ pub const OBJECTS_MAX: u8 = 100;
 
 /// A page of a list, newest first.
 #[derive(Debug, Deserialize)]
-pub struct Page<'a> {
+pub struct StripePage<'a> {
     /// The objects, as the JSON of the answer has them.
     #[serde(borrow)]
     pub data: Vec<&'a RawValue>,
@@ -22,7 +22,7 @@ struct Identified {
     id: String,
 }
 
-impl<'a> Page<'a> {
+impl<'a> StripePage<'a> {
     /// Reads the page in an answer.
     ///
     /// # Errors
@@ -73,14 +73,14 @@ mod tests {
             at: 0,
         };
         let page = answer(r#"{"object":"list","has_more":true,"data":[{"id":"b","x":[1]},{"id":"a"}],"url":"/v1/x"}"#);
-        let page = Page::of(&page).expect("a list");
+        let page = StripePage::of(&page).expect("a list");
         let ends = (page.first_id().expect("an id"), page.last_id().expect("an id"));
         assert_eq!(ends, (Some("b".to_owned()), Some("a".to_owned())));
         assert_eq!(page.data[0].get(), r#"{"id":"b","x":[1]}"#);
         let empty = answer(r#"{"has_more":false,"data":[]}"#);
-        assert_eq!(Page::of(&empty).expect("a list").first_id().expect("none"), None);
-        assert!(Page::of(&answer("[]")).is_err());
+        assert_eq!(StripePage::of(&empty).expect("a list").first_id().expect("none"), None);
+        assert!(StripePage::of(&answer("[]")).is_err());
         let odd = answer(r#"{"has_more":false,"data":[7]}"#);
-        assert!(Page::of(&odd).expect("a list").last_id().is_err());
+        assert!(StripePage::of(&odd).expect("a list").last_id().is_err());
     }
 }

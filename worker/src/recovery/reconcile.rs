@@ -2,9 +2,9 @@
 //! differs goes to the work queue as a snapshot: what Stripe showed, and when.
 
 use super::{
-    candidates::{Candidate, CandidateQueue, Comparison, compare, user},
+    candidates::{Candidate, CandidateQueue, DriftCheck, compare, user},
     error::RecoveryError,
-    page::{self, OBJECTS_MAX, Page},
+    page::{self, OBJECTS_MAX, StripePage},
     tools::RecoveryTools,
 };
 use crate::{
@@ -175,7 +175,7 @@ impl ReconcileRun<'_, '_> {
             let answer = page::get(&self.tools.api, "/subscriptions", &filter).await?;
             self.report.requests += 1;
             self.at = answer.at;
-            let page = Page::of(&answer)?;
+            let page = StripePage::of(&answer)?;
             self.compare(&page.data).await?;
             self.settle_due(tell).await?;
             tell(ReconcileProgress::Listed(self.report.listed));
@@ -215,7 +215,7 @@ impl ReconcileRun<'_, '_> {
             Mode::Live => !one.live,
             Mode::Test => one.live,
         };
-        if !other_mode && !matches!(compare(ours, &one, self.at), Comparison::Same) {
+        if !other_mode && !matches!(compare(ours, &one, self.at), DriftCheck::Same) {
             self.waiting.add(one, object.to_owned(), self.at);
         }
     }
@@ -329,9 +329,9 @@ impl ReconcileRun<'_, '_> {
             let Candidate { shown, object, at, .. } = candidate;
             let ours = known.get(&shown.id);
             let (drift, refused) = match compare(ours, &shown, at) {
-                Comparison::Same => continue,
-                Comparison::Differs(drift) => (drift, None),
-                Comparison::Refused(refusal) => (Vec::new(), Some(refusal.detail)),
+                DriftCheck::Same => continue,
+                DriftCheck::Differs(drift) => (drift, None),
+                DriftCheck::Refused(refusal) => (Vec::new(), Some(refusal.detail)),
             };
             let (id, body) = snapshot::message(&shown, &object, at, &drift)?;
             let kind = snapshot::KIND.to_owned();

@@ -71,7 +71,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
 pub enum NotReady {
     /// It does not answer, or with an error. The error is part of the message, not a
     /// source, so that a log line that prints the whole chain names it once.
-    #[error("the database does not answer: {0}")]
+    #[error("the database does not answer: {}", message(.0))]
     NoAnswer(sqlx::Error),
     /// It accepts no writes.
     #[error("the database is read-only, perhaps a standby")]
@@ -90,6 +90,13 @@ impl From<sqlx::Error> for NotReady {
     fn from(error: sqlx::Error) -> Self {
         Self::NoAnswer(error)
     }
+}
+
+/// PostgreSQL's own message, without sqlx's words around it.
+fn message(error: &sqlx::Error) -> String {
+    error
+        .as_database_error()
+        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 /// Checks that the database answers, accepts writes, and has every migration of this build.

@@ -1,5 +1,5 @@
-//! `worker explain USER`: why this user has what they have. Reads facts and usage
-//! alone, and changes nothing.
+//! `worker explain USER`: why a user has their entitlement and balances. It reads facts
+//! and the ledger, and changes nothing.
 
 use crate::{
     domain::{
@@ -16,7 +16,8 @@ use shared::{catalog::FREE_TIER, message::now_ms, terminal::printable};
 use sqlx::PgPool;
 use std::io::{self, Write};
 
-/// Prints the story of a user as of a moment, else as of now: text, or one JSON object.
+/// Prints a user's history up to the time `at`, in seconds since 1970, or up to now: as
+/// text, or as one JSON object.
 pub async fn explain(
     pool: &PgPool,
     user: &str,
@@ -27,61 +28,61 @@ pub async fn explain(
     let user = UserId::new(user);
     let mut snapshot = store::snapshot::begin(pool).await?;
     let accounts = store::explain::accounts_of(&mut snapshot, &user).await?;
-    let (facts, types) = store::explain::told_of(&mut snapshot, &accounts).await?;
+    let (facts, types) = store::explain::facts_of(&mut snapshot, &accounts).await?;
     let recorded = store::explain::recorded_of(&mut snapshot, &user).await?;
     snapshot.commit().await?;
-    let question = ExplainRequest {
+    let request = ExplainRequest {
         user: &user,
         at: at.unwrap_or_else(|| now_ms() / 1_000),
         is_past: at.is_some(),
         free_tier: FREE_TIER,
         types: &types,
     };
-    let story = explanation(&facts, &recorded, &question).with_context(|| unknown(&user))?;
+    let explained = explanation(&facts, &recorded, &request).with_context(|| unknown(&user))?;
     if json {
-        serde_json::to_writer_pretty(&mut *out, &story)?;
+        serde_json::to_writer_pretty(&mut *out, &explained)?;
         writeln!(out)?;
     } else {
-        text(&story, out)?;
+        text(&explained, out)?;
     }
     Ok(())
 }
 
 fn unknown(user: &UserId) -> String {
     format!(
-        "no event tells of user '{}'; check the id's spelling, that metadata.user_id or client_reference_id is set at \
-         Stripe, and whether their events are among `worker dead-letters list`",
+        "no event names user '{}'; check the spelling of the id, that metadata.user_id or client_reference_id is set at \
+         Stripe, and that `worker dead-letters list` does not show the user's events",
         printable(user.as_str())
     )
 }
 
-/// Where the words of an entry begin, below its time.
+/// Indents the words of an entry below its time.
 const INDENT: &str = "                      ";
 
-fn text(story: &Explanation, out: &mut impl Write) -> io::Result<()> {
-    for sentence in &story.summary {
+fn text(explained: &Explanation, out: &mut impl Write) -> io::Result<()> {
+    for sentence in &explained.summary {
         writeln!(out, "{}", printable(sentence))?;
     }
-    writeln!(out, "\nAs of {}:", story.at)?;
-    match &story.entitlement {
+    writeln!(out, "\nAs of {}:", explained.at)?;
+    match &explained.entitlement {
         Some(row) => table(row, out)?,
         None => writeln!(out, "  no row in billing.entitlements")?,
     }
-    for chapter in &story.subscriptions {
-        heading(chapter, out)?;
-        entries(&chapter.entries, out)?;
+    for history in &explained.subscriptions {
+        heading(history, out)?;
+        entries(&history.entries, out)?;
     }
-    if !story.others.is_empty() {
-        writeln!(out, "\nBeside the subscriptions")?;
-        entries(&story.others, out)?;
+    if !explained.others.is_empty() {
+        writeln!(out, "\nOther events")?;
+        entries(&explained.others, out)?;
     }
-    for of in &story.meters {
-        meter(of, out)?;
+    for one in &explained.meters {
+        meter(one, out)?;
     }
     Ok(())
 }
 
-/// The columns that have a value, one below the other.
+/// The columns that have a value, one per line.
 fn table(row: &EntitlementRow, out: &mut impl Write) -> io::Result<()> {
     let time = |at: &Option<Moment>| at.map(|at| at.to_string());
     let columns = [
@@ -110,14 +111,14 @@ fn table(row: &EntitlementRow, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn heading(chapter: &SubscriptionHistory, out: &mut impl Write) -> io::Result<()> {
-    let current = if chapter.is_current { ", the current one" } else { "" };
+fn heading(history: &SubscriptionHistory, out: &mut impl Write) -> io::Result<()> {
+    let current = if history.is_current { ", the current one" } else { "" };
     let (id, customer) = (
-        printable(chapter.subscription.as_str()),
-        printable(chapter.customer.as_str()),
+        printable(history.subscription.as_str()),
+        printable(history.customer.as_str()),
     );
     writeln!(out, "\nSubscription {id} of customer {customer}{current}")?;
-    for note in &chapter.notes {
+    for note in &history.notes {
         writeln!(out, "  {}", printable(note))?;
     }
     Ok(())
@@ -129,15 +130,15 @@ fn entries(entries: &[HistoryEntry], out: &mut impl Write) -> io::Result<()> {
         let kind = entry.event_type.as_deref().unwrap_or_default();
         let line = format!("  {:20}  {event}  {kind}", entry.at.to_string());
         writeln!(out, "{}", printable(line.trim_end()))?;
-        let told = entry.detail.iter().chain(entry.changes.iter().map(|c| &c.words));
-        for words in told {
+        let lines = entry.detail.iter().chain(entry.changes.iter().map(|c| &c.words));
+        for words in lines {
             writeln!(out, "  {INDENT}{}", printable(words))?;
         }
     }
     Ok(())
 }
 
-/// A meter: what is left, then line by line how that came about.
+/// A meter: what is left, then each change, one per line.
 fn meter(meter: &MeterHistory, out: &mut impl Write) -> io::Result<()> {
     let line = |out: &mut dyn Write, at: &Moment, words: &str| {
         writeln!(out, "{}", printable(&format!("  {:20}  {words}", at.to_string())))
@@ -148,7 +149,7 @@ fn meter(meter: &MeterHistory, out: &mut impl Write) -> io::Result<()> {
         line(out, &at, &words)?;
     }
     if !meter.corrections.is_empty() {
-        writeln!(out, "  Corrected in the ledger; the lines above have it in them:")?;
+        writeln!(out, "  Corrections in the ledger, already included in the lines above:")?;
     }
     for correction in &meter.corrections {
         line(out, &correction.at, &correction.words)?;

@@ -80,7 +80,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     tokio::spawn(watch::age(in_flight.clone(), Arc::clone(&consuming), stop.clone()));
 
     if let Some(api) = config.stripe.clone() {
-        let tools = recovery::Tools {
+        let tools = recovery::tools::RecoveryTools {
             api,
             pool: database.clone(),
             reader: reader.clone(),

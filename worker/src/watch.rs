@@ -9,9 +9,9 @@ use crate::{
     recovery::{backfill, reconcile},
     store::{
         catalog, dead_letter,
-        job::{self, Last},
+        job::{self, JobStatus},
         pool, question,
-        subscription::{self, Waiting},
+        subscription::{self, WaitingCounts},
     },
 };
 use shared::{
@@ -104,7 +104,7 @@ async fn read_gauges(
 
 /// Shows the number of subscriptions and packs that wait for a missing link, and how long
 /// the oldest has waited.
-fn show_waiting(waiting: Waiting) {
+fn show_waiting(waiting: WaitingCounts) {
     for (count, age, (waiting, oldest_seconds)) in [
         (&metrics::UNLINKED, &metrics::UNLINKED_AGE, waiting.unlinked),
         (&metrics::UNSEEN, &metrics::UNSEEN_AGE, waiting.unseen),
@@ -117,14 +117,14 @@ fn show_waiting(waiting: Waiting) {
 
 /// Shows the last results of the recovery jobs, of any worker. The time of its last end is
 /// shown only for a job that runs by itself: without a schedule that time would grow old.
-fn show_jobs(jobs: &[Last], scheduled: &[&str]) {
-    for Last { job, ended_at, report } in jobs {
+fn show_jobs(jobs: &[JobStatus], scheduled: &[&str]) {
+    for JobStatus { job, ended_at, report } in jobs {
         if scheduled.contains(&job.as_str()) {
             metrics::JOB_ENDED.with_label_values(&[job.as_str()]).set(*ended_at);
         }
         match job.as_str() {
             reconcile::JOB => {
-                let report: reconcile::Report = serde_json::from_str(report).unwrap_or_default();
+                let report: reconcile::ReconcileReport = serde_json::from_str(report).unwrap_or_default();
                 for field in FIELDS {
                     let count = report.drift.get(field).copied().unwrap_or_default();
                     let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -132,7 +132,7 @@ fn show_jobs(jobs: &[Last], scheduled: &[&str]) {
                 }
             }
             backfill::JOB => {
-                let report: backfill::Report = serde_json::from_str(report).unwrap_or_default();
+                let report: backfill::BackfillReport = serde_json::from_str(report).unwrap_or_default();
                 let age_s = report.oldest_missing.map_or(0, |at| (now_ms() / 1_000 - at).max(0));
                 metrics::OLDEST_UNDELIVERED.set(age_s);
             }

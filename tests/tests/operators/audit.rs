@@ -105,7 +105,7 @@ const TAMPERED: [(&str, &[&str]); 12] = [
     (
         "INSERT INTO billing.entitlement (user_id, entitled, status, tier, base_tier, is_canceling, ever_paid)
          VALUES ('user_forged', true, 'active', 'max', 'max', false, true)",
-        &["entitlement of user_forged: there is a row ('max'), the events tell of no subscription of theirs"],
+        &["entitlement of user_forged: there is a row ('max'), but no event gives this user a subscription"],
     ),
     (
         "UPDATE billing.subscription SET state = jsonb_set(state::jsonb, '{latest,status}', '\"canceled\"')::json
@@ -118,25 +118,25 @@ const TAMPERED: [(&str, &[&str]); 12] = [
     ),
     (
         "DELETE FROM billing.subscription WHERE subscription_id = '{sub}'",
-        &["subscription {sub}: there is no row, events of account {cus} tell of it"],
+        &["subscription {sub}: there is no row, but account {cus} has events for it"],
     ),
     (
         "INSERT INTO billing.subscription (subscription_id, account, user_id, state)
          SELECT 'sub_forged', account, user_id, state FROM billing.subscription WHERE subscription_id = '{sub}'",
-        &["subscription sub_forged: there is a row of account {cus}, none of its events tells of it"],
+        &["subscription sub_forged: there is a row of account {cus}, but that account has no event for it"],
     ),
     (
-        "UPDATE billing.account SET claim = jsonb_set(claim::jsonb, '{\"user\"}', '\"user_forged\"')::json
+        "UPDATE billing.account SET owner_claim = jsonb_set(owner_claim::jsonb, '{\"user\"}', '\"user_forged\"')::json
          WHERE account = '{cus}'",
-        &["account {cus}: claim.user is 'user_forged', the events say '{user}'"],
+        &["account {cus}: owner_claim.user is 'user_forged', the events say '{user}'"],
     ),
     (
         "DELETE FROM billing.account WHERE account = '{cus}'",
-        &["account {cus}: there is no row, the events tell of it"],
+        &["account {cus}: there is no row, but there are events for it"],
     ),
     (
         "DELETE FROM billing.app_user WHERE user_id = '{user}'",
-        &["app_user {user}: there is no row, a subscription is theirs"],
+        &["app_user {user}: there is no row, but the user has a subscription"],
     ),
     (
         "DELETE FROM billing.event WHERE event_id = '{evt}'",
@@ -210,37 +210,37 @@ const SPENT: &str = "
 {balance} rollover = -1 {row} -> balance of ada tokens: rollover is -1, the events say
 {balance} purchased = 0 {row} -> balance of ada tokens: purchased is 0, the events say
 {balance} plan_limit = NULL {row} -> balance of ada tokens: plan_limit is none, the events say 0
-{balance} lifted_until = now() {row} -> balance of ada tokens: lifted_until is '20
-{balance} lifted_until = now(), lifted_limit = 9 {row} -> balance of ada tokens: lifted_limit is 9
+{balance} grace_until = now() {row} -> balance of ada tokens: grace_until is '20
+{balance} grace_until = now(), grace_limit = 9 {row} -> balance of ada tokens: grace_limit is 9
 {balance} subscription_id = 'forged' {row} -> balance of ada tokens: subscription_id is 'forged'
 {balance} period_start = 1 {row} -> balance of ada tokens: period_start is '1970-01-01T00:00:01Z'
-{balance} reported = reported + 1 {row} -> balance of ada tokens: reported is
-{balance} since = since + 1 {row} -> balance of ada tokens: since is '20
-{balance} meter = 'tea' {row} -> balance of ada tea: there is a row, no event tells of it
+{balance} usage_total = usage_total + 1 {row} -> balance of ada tokens: usage_total is
+{balance} settled_until = settled_until + 1 {row} -> balance of ada tokens: settled_until is '20
+{balance} meter = 'tea' {row} -> balance of ada tea: there is a row, but no event for it
 DELETE FROM billing.balance {row} -> balance of ada tokens: there is no row
 DELETE FROM billing.balance WHERE user_id = 'bob' -> balance of bob tokens: there is no row
 {ledger} rollover = rollover - 1 {row} AND cause = '{inv}' -> ledger of ada tokens: rollover sums up to
-{ledger} purchased = 0 {row} AND cause = '{pack}' -> ledger of ada tokens, grant {pack}: it is of 5000000
-{ledger} amount = 1 {row} AND cause = '{refund}' -> ledger of ada tokens, taken_back {refund}: it is of 1,
-{ledger} used = 0 {row} AND cause = '/app r1' -> ledger of ada tokens, usage /app r1: it is of 1200000,
-{ledger} amount = 2 {row} AND cause = '/app r1' -> ledger of ada tokens, usage /app r1: it is of 2,
+{ledger} purchased = 0 {row} AND cause = '{pack}' -> ledger of ada tokens, grant {pack}: amount is 5000000
+{ledger} amount = 1 {row} AND cause = '{refund}' -> ledger of ada tokens, taken_back {refund}: amount is 1,
+{ledger} used = 0 {row} AND cause = '/app r1' -> ledger of ada tokens, usage /app r1: amount is 1200000,
+{ledger} amount = 2 {row} AND cause = '/app r1' -> ledger of ada tokens, usage /app r1: amount is 2,
 {ledger} period = 's 1' {row} AND cause = '/app r1' -> ledger of ada tokens: used in the period of s from 1970
 {ledger} at = 5 {row} AND cause = '/app r1' -> ledger of ada tokens, usage /app r1: it counts before
-{ledger} cause = 'c' {row} AND cause = '{pack}' -> ledger of ada tokens: there is a grant of c, no event
+{ledger} cause = 'c' {row} AND cause = '{pack}' -> ledger of ada tokens: there is a grant of c, but no event
 DELETE FROM billing.ledger {row} AND cause = '{pack}' -> ledger of ada tokens: there is no grant of {pack}
-DELETE FROM billing.ledger WHERE cause = '/app r1' -> event /app r1: it is applied, but no ledger has its usage
+DELETE FROM billing.ledger WHERE cause = '/app r1' -> event /app r1: it is applied, but its usage is not in the ledger
 DELETE FROM billing.event WHERE event_id = '/app r1' -> ledger of ada tokens, usage /app r1: no event of that
 UPDATE billing.ledger_sum SET used = used + 1 {row} AND hour = {hour} -> ledger_sum of ada tokens, period 'sub_
 UPDATE billing.ledger_sum SET last_at = last_at + 1 {row} AND hour = {hour} -> ledger_sum of ada tokens, period 'sub_
 DELETE FROM billing.ledger_sum {row} AND hour = {hour} -> ledger_sum of ada tokens, period 'sub_
 {packs} user_id = 'f' WHERE session_id = '{pack}' -> pack of {pack}: user_id is 'f', the events say 'ada'
 {packs} payment = NULL WHERE session_id = '{pack}' -> pack of {pack}: payment is none, the events say 'pi_
-{packs} named = false WHERE session_id = '{pack}' -> pack of {pack}: named is false, the events say true
+{packs} names_user = false WHERE session_id = '{pack}' -> pack of {pack}: names_user is false, the events say true
 {packs} account = 'cus_1' WHERE session_id = '{pack}' -> pack of {pack}: account is 'cus_1', the events say
 {packs} session_id = 'cs_1' WHERE session_id = '{pack}' -> pack of cs_1: there is a row of account
 DELETE FROM billing.pack WHERE session_id = '{pack}' -> pack of {pack}: there is no row, events of account
 DELETE FROM billing.entitlement WHERE user_id = 'bob' -> entitlement of bob: there is no row
-DELETE FROM billing.app_user WHERE user_id = 'bob' -> app_user bob: there is no row, they have balances
+DELETE FROM billing.app_user WHERE user_id = 'bob' -> app_user bob: there is no row, but the user has balances
 ";
 
 #[tokio::test]

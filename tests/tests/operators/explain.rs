@@ -182,7 +182,7 @@ async fn an_unknown_user_and_a_wrong_time_are_refused_in_one_line() -> Result<()
     ensure!(output.status.code() == Some(1) && output.stdout.is_empty(), "{said}");
     ensure!(said.lines().count() == 1, "{said}");
     ensure!(
-        said.starts_with("worker: no event tells of user 'user_stranger'; check "),
+        said.starts_with("worker: no event names user 'user_stranger'; check "),
         "{said}"
     );
     for wrong in ["yesterday", "2026-13-01T00:00:00Z", "2026-11-23", "99999999999999999"] {

@@ -15,7 +15,7 @@ use crate::{
     },
     store::{
         self,
-        balance::{ByMeter, Written},
+        balance::{ByMeter, NewLedgerRow},
     },
 };
 use sqlx::PgConnection;
@@ -40,7 +40,7 @@ struct Settlement<'a> {
     /// Users that had balances before.
     had: BTreeSet<UserId>,
     timelines: BTreeMap<UserId, Timeline>,
-    lines: Vec<Written<'a>>,
+    lines: Vec<NewLedgerRow<'a>>,
     changed: BTreeSet<(&'a UserId, String)>,
 }
 
@@ -191,7 +191,7 @@ impl<'a> Settlement<'a> {
                 window: balance.window.clone(),
             };
             self.changed.insert((&usage.user, usage.meter.clone()));
-            self.lines.push(Written {
+            self.lines.push(NewLedgerRow {
                 user: &usage.user,
                 meter: usage.meter.clone(),
                 line,
@@ -256,7 +256,7 @@ impl<'a> Settlement<'a> {
                 self.changed.insert((user, meter.clone()));
                 balances.insert(meter.clone(), replayed.balance);
             }
-            self.lines.extend(lines.into_iter().map(|line| Written {
+            self.lines.extend(lines.into_iter().map(|line| NewLedgerRow {
                 user,
                 meter: meter.clone(),
                 line,

@@ -17,7 +17,7 @@ use crate::{
             state::Subscription,
         },
     },
-    store::{self, subscription::Changes},
+    store::{self, subscription::SubscriptionChanges},
 };
 use shared::catalog::FREE_TIER;
 use sqlx::PgConnection;
@@ -296,7 +296,7 @@ async fn write(
         .chain(changes.usage.iter().map(|u| &u.user))
         .chain(&users);
     let touched: Vec<UserId> = touched.collect::<BTreeSet<_>>().into_iter().cloned().collect();
-    let written = Changes {
+    let written = SubscriptionChanges {
         claims: folded.claims(),
         subscriptions: subscriptions.to_vec(),
         users: &touched,

@@ -6,15 +6,15 @@ use crate::{
     failure::Refusal,
     read::{customer, meaning::Meaning, message::ParsedMessage},
     store::{
-        claim::Claim,
-        dead_letter::{self, DeadLetter},
+        claim::EventClaim,
+        dead_letter::{self, NewDeadLetter},
     },
 };
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashSet};
 
 /// The row of `billing.event` that claims the event id of a message.
-pub(super) fn claim(message: &ParsedMessage, now_ms: i64) -> Claim<'_> {
+pub(super) fn claim(message: &ParsedMessage, now_ms: i64) -> EventClaim<'_> {
     let (outcome, reason, fact) = match &message.meaning {
         Ok(Meaning::Fact(fact)) => ("applied", None, Some(fact.as_ref())),
         Ok(Meaning::Usage(_)) => ("applied", None, None),
@@ -23,7 +23,7 @@ pub(super) fn claim(message: &ParsedMessage, now_ms: i64) -> Claim<'_> {
         Err(refusal) => ("dead", Some(refusal.reason.as_str()), None),
     };
     let is_usage = matches!(message.meaning, Ok(Meaning::Usage(_)));
-    Claim {
+    EventClaim {
         event: &message.envelope.id,
         kind: &message.envelope.kind,
         created: message.envelope.created,
@@ -73,9 +73,9 @@ pub(super) async fn record_dead<'a>(
     }
     let record = |(message, refusal): &(&'a ParsedMessage, &'a Refusal)| dead_letter(message, refusal, now_ms);
     let is_new = |(message, _): &&(&ParsedMessage, &Refusal)| claimed.contains(message.envelope.id.as_str());
-    let new: Vec<DeadLetter<'_>> = refused.iter().filter(is_new).map(record).collect();
+    let new: Vec<NewDeadLetter<'_>> = refused.iter().filter(is_new).map(record).collect();
     dead_letter::insert(connection, &new).await?;
-    let replayed: Vec<DeadLetter<'_>> = refused
+    let replayed: Vec<NewDeadLetter<'_>> = refused
         .iter()
         .filter(|(message, _)| message.meta.replayed)
         .map(record)
@@ -88,9 +88,9 @@ pub(super) async fn record_dead<'a>(
     Ok(dead_letter::unqueued(connection, &ids).await?.into_iter().collect())
 }
 
-fn dead_letter<'a>(message: &'a ParsedMessage, refusal: &'a Refusal, now_ms: i64) -> DeadLetter<'a> {
+fn dead_letter<'a>(message: &'a ParsedMessage, refusal: &'a Refusal, now_ms: i64) -> NewDeadLetter<'a> {
     let meta = message.meta.failed_at(now_ms);
-    DeadLetter {
+    NewDeadLetter {
         event: &message.envelope.id,
         kind: &message.envelope.kind,
         reason: refusal.reason.as_str(),

@@ -10,7 +10,7 @@ use crate::{
     },
     store::{
         self,
-        pack::{Concerned, Sold},
+        pack::{AffectedPack, NewPack},
     },
 };
 use sqlx::PgConnection;
@@ -41,8 +41,8 @@ pub(super) async fn keep_new(
     if !buying.is_empty() {
         affected = keep(connection, facts, &buying, folded).await?;
     }
-    affected.extend(store::pack::concerned(connection, owners, &payments).await?);
-    let caused = |pack: Concerned| Some((cause_of(&pack, facts)?, UserId::new(pack.user)));
+    affected.extend(store::pack::assign(connection, owners, &payments).await?);
+    let caused = |pack: AffectedPack| Some((cause_of(&pack, facts)?, UserId::new(pack.user)));
     let caused = affected.into_iter().filter_map(caused);
     Ok(caused.map(|(cause, user)| (user, cause)).collect())
 }
@@ -53,7 +53,7 @@ async fn keep(
     new: &[&Fact],
     accounts: &[AccountId],
     folded: &BTreeMap<AccountId, Account>,
-) -> Result<Vec<Concerned>, sqlx::Error> {
+) -> Result<Vec<AffectedPack>, sqlx::Error> {
     let facts = store::fact::of_accounts(connection, accounts).await?;
     let facts: Vec<&Fact> = facts.iter().collect();
     let ids: BTreeSet<&EventId> = new.iter().map(|f| &f.event_id).collect();
@@ -65,15 +65,15 @@ async fn keep(
     let sold = sales.iter().map(|sale| {
         let account = &sale.first.account;
         let owner = folded.get(account).and_then(|a| a.claim.as_ref());
-        Sold {
+        NewPack {
             session: sale.session,
             account,
             payment: sale.payment,
             user: sale.named.or(owner.map(|claim| &claim.user)),
-            named: sale.named.is_some(),
+            names_user: sale.named.is_some(),
         }
     });
-    store::pack::keep(connection, &sold.collect::<Vec<_>>()).await
+    store::pack::store(connection, &sold.collect::<Vec<_>>()).await
 }
 
 /// The payments of these facts, each once, sorted.
@@ -94,7 +94,7 @@ fn buying(facts: &[&Fact]) -> Vec<AccountId> {
 
 /// The event that changes the balances of a session's user: one about the session or its
 /// payment, or else one of its account.
-fn cause_of(pack: &Concerned, facts: &[&Fact]) -> Option<String> {
+fn cause_of(pack: &AffectedPack, facts: &[&Fact]) -> Option<String> {
     let about = |fact: &&&Fact| match &fact.body {
         FactBody::Session(session) => session.session == pack.session,
         other => other.payment().is_some() && other.payment() == pack.payment.as_deref(),

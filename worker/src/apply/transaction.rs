@@ -10,7 +10,7 @@ use crate::{
     read::{meaning::Meaning, message::ParsedMessage},
     store::{
         self,
-        claim::{Claim, Claimed, claim},
+        claim::{ClaimedEvents, EventClaim, claim},
     },
 };
 use shared::message::{now_ms, rfc3339};
@@ -88,8 +88,8 @@ async fn within(
     now_ms: i64,
 ) -> Result<Applied, sqlx::Error> {
     let by_id = records::one_per_id(batch);
-    let claims: Vec<Claim<'_>> = by_id.values().map(|i| records::claim(batch[*i], now_ms)).collect();
-    let Claimed {
+    let claims: Vec<EventClaim<'_>> = by_id.values().map(|i| records::claim(batch[*i], now_ms)).collect();
+    let ClaimedEvents {
         new: claimed,
         busy,
         first_seen,
@@ -166,7 +166,7 @@ pub async fn rehearse(pool: &PgPool, batch: &[&ParsedMessage], now_ms: i64) -> R
     });
     let mut transaction = pool.begin().await?;
     // A rehearsal must not delay the workers.
-    store::dead_letter_queries::hurry(&mut transaction).await?;
+    store::dead_letter_queries::limit_time(&mut transaction).await?;
     // The users before and after: a batch can move a subscription from one user to another.
     let mut users = store::dead_letter_queries::users_of(&mut transaction, &facts).await?;
     let applied = within(&mut transaction, batch, false, now_ms).await?;

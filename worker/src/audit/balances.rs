@@ -1,6 +1,11 @@
-//! The pages of users: their balances, ledgers, and what these rest upon.
+//! Balances and ledgers, beside the timelines of their users.
 
-use super::{Auditor, PAGE, compare, credits, sums};
+use super::{
+    auditor::{Auditor, PAGE},
+    compare, credits,
+    difference::Difference,
+    sums,
+};
 use crate::{
     domain::{
         balance::timeline::Timeline,
@@ -9,21 +14,18 @@ use crate::{
     },
     store::{
         self,
-        audit::{self as stored, credits as rows, ledger as lines},
+        audit::{credits as rows, ledger, stored},
         snapshot,
     },
 };
-use compare::Difference;
 use sqlx::PgConnection;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
 };
 
-/// Lines of the ledger, and sums, that are told of each by itself, of one page.
-const ODD_LINES: i64 = 1_000;
-/// Events of usage without their line, in one statement.
-const UNENTERED: i64 = 1_000;
+/// Most ledger rows, and most sums, that are reported one by one per page.
+const ODD_LINES_MAX: i64 = 1_000;
 
 impl<W: Write> Auditor<'_, W> {
     /// Compares the balances of all users.
@@ -45,53 +47,44 @@ impl<W: Write> Auditor<'_, W> {
         moment: &mut PgConnection,
         page: &[UserId],
     ) -> Result<Vec<Difference>, sqlx::Error> {
-        let mut found = credits::odd_lines(&rows::odd_lines(moment, page, ODD_LINES).await?);
-        let stories = stories(moment, page).await?;
-        let users: Vec<UserId> = stories.keys().cloned().collect();
-        let cuts = stories.iter().map(|(user, story)| (user, story.boundaries()));
+        let mut found = credits::odd_lines(&rows::odd_lines(moment, page, ODD_LINES_MAX).await?);
+        let timelines = timelines(moment, page).await?;
+        let users: Vec<UserId> = timelines.keys().cloned().collect();
+        let cuts = timelines.iter().map(|(user, timeline)| (user, timeline.boundaries()));
         let cuts: Vec<(&UserId, Seconds)> = cuts
             .flat_map(|(u, cuts)| cuts.into_iter().map(move |c| (u, c)))
             .collect();
-        found.extend(sums::odd_sums(&lines::odd_sums(moment, page, ODD_LINES).await?));
-        let mut held = lines::held(moment, &users, &cuts).await?;
+        found.extend(sums::odd_sums(&ledger::odd_sums(moment, page, ODD_LINES_MAX).await?));
+        let mut recorded = ledger::lines(moment, &users, &cuts).await?;
         let mut balances = store::balance::load(moment, &users).await?;
         let holders: Vec<UserId> = balances.keys().cloned().collect();
-        let mut untold = Vec::new();
-        for (user, story) in &stories {
+        let mut unexplained = Vec::new();
+        for (user, timeline) in &timelines {
             let own = balances.remove(user).unwrap_or_default();
-            self.audited.balances += own.len();
-            let (differences, entries) = credits::balances(user, story, &own, &held.remove(user).unwrap_or_default());
+            self.figures.balances += own.len();
+            let (differences, entries) =
+                credits::balances(user, timeline, &own, &recorded.remove(user).unwrap_or_default());
             found.extend(differences);
-            untold.extend(entries);
+            unexplained.extend(entries);
         }
-        found.extend(credits::unaccounted(&rows::unaccounted(moment, untold).await?));
-        found.extend(credits::bare(&rows::bare(moment, &holders).await?));
+        found.extend(credits::without_reason(
+            &rows::without_reason(moment, unexplained).await?,
+        ));
+        found.extend(credits::without_subscription(
+            &rows::without_subscription(moment, &holders).await?,
+        ));
         Ok(found)
-    }
-
-    /// Finds usage that was applied, but is in no ledger.
-    pub(super) async fn usage(&mut self) -> anyhow::Result<()> {
-        let mut after = String::new();
-        loop {
-            let mut moment = snapshot::begin(self.pool).await?;
-            let events = rows::unentered_after(&mut moment, &after, UNENTERED).await?;
-            moment.commit().await?;
-            let Some(last) = events.last() else { return Ok(()) };
-            after.clone_from(last);
-            let what = "it is applied, but no ledger has its usage";
-            let found = events.iter().map(|id| Difference::of(format!("event {id}"), what));
-            self.report(&found.collect::<Vec<_>>())?;
-        }
     }
 }
 
-/// The stories of users, but of those who await a migration: it may change them.
-async fn stories(moment: &mut PgConnection, users: &[UserId]) -> Result<BTreeMap<UserId, Timeline>, sqlx::Error> {
+/// The timelines of users. Users with outdated accounts are left out: `worker migrate`
+/// may change their timelines.
+async fn timelines(moment: &mut PgConnection, users: &[UserId]) -> Result<BTreeMap<UserId, Timeline>, sqlx::Error> {
     let accounts = rows::accounts_of(moment, users).await?;
     let ids: BTreeSet<&AccountId> = accounts.iter().map(|(_, account)| account).collect();
     let ids: Vec<AccountId> = ids.into_iter().cloned().collect();
     let outdated: BTreeSet<AccountId> = rows::outdated(moment, &ids).await?.into_iter().collect();
-    // What cannot be read is told with its account's own page.
+    // A fact that cannot be read is reported with its account's page.
     let (mut facts, _) = compare::read(&stored::facts(moment, &ids).await?);
     let payments: BTreeSet<&str> = facts.iter().filter_map(|f| f.body.payment()).collect();
     if !payments.is_empty() {
@@ -112,7 +105,7 @@ async fn stories(moment: &mut PgConnection, users: &[UserId]) -> Result<BTreeMap
         theirs.entry(user).or_default().insert(account);
     }
     theirs.retain(|_, accounts| accounts.is_disjoint(&outdated.iter().collect()));
-    let story = |user: &UserId, accounts: &BTreeSet<&AccountId>| {
+    let timeline = |user: &UserId, accounts: &BTreeSet<&AccountId>| {
         let own = accounts.iter().filter_map(|a| by_account.get(a)).flatten();
         let own: BTreeMap<&EventId, &Fact> = own.map(|f| (&f.event_id, *f)).collect();
         let paid = own.values().filter_map(|f| by_payment.get(f.body.payment()?)).flatten();
@@ -122,6 +115,6 @@ async fn stories(moment: &mut PgConnection, users: &[UserId]) -> Result<BTreeMap
     };
     Ok(theirs
         .into_iter()
-        .map(|(user, accounts)| (user.clone(), story(user, &accounts)))
+        .map(|(user, accounts)| (user.clone(), timeline(user, &accounts)))
         .collect())
 }

@@ -1,99 +1,25 @@
-//! What is stored beside what the facts say: pure functions of both.
+//! Compares stored rows with what the facts say: pure functions of both.
 
+use super::difference::{Difference, differing, fields};
 use crate::{
     domain::{
-        explain::Moment,
         fact::Fact,
         ids::{AccountId, SubscriptionId, UserId},
+        moment::Moment,
         subscription::{
             account::Account,
             entitlement::Entitlement,
             state::{Subscription, VERSION},
         },
     },
-    store::audit::{StoredAccount, StoredEntitlement, StoredFact, StoredSubscription},
+    store::audit::stored::{StoredAccount, StoredEntitlement, StoredFact, StoredSubscription},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 use shared::catalog::FREE_TIER;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Something stored that is not what the facts say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// Which row, such as `entitlement of user_ada`.
-    pub row: String,
-    /// What is stored, and what the facts say.
-    pub what: String,
-}
-
-impl Difference {
-    /// `what` of a row.
-    pub fn of(row: impl Into<String>, what: impl Into<String>) -> Self {
-        let (row, what) = (row.into(), what.into());
-        Self { row, what }
-    }
-
-    fn field(row: &str, field: &str, stored: &Value, said: &Value) -> Self {
-        Self::of(
-            row,
-            format!("{field} is {}, the events say {}", shown(stored), shown(said)),
-        )
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.row, self.what)
-    }
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "none".to_owned(),
-        Value::String(text) => format!("'{text}'"),
-        other => other.to_string(),
-    }
-}
-
-/// The leaves in which two values differ.
-fn fields(row: &str, path: &str, stored: &Value, said: &Value) -> Vec<Difference> {
-    match (stored, said) {
-        (Value::Object(a), Value::Object(b)) => {
-            let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            let of = |name: &String| {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
-                fields(
-                    row,
-                    &path,
-                    a.get(name).unwrap_or(&Value::Null),
-                    b.get(name).unwrap_or(&Value::Null),
-                )
-            };
-            names.into_iter().flat_map(of).collect()
-        }
-        _ if stored == said => Vec::new(),
-        _ => vec![Difference::field(row, path, stored, said)],
-    }
-}
-
-pub(super) fn differing<T: Serialize + PartialEq>(row: &str, path: &str, stored: &T, said: &T) -> Vec<Difference> {
-    if stored == said {
-        return Vec::new();
-    }
-    // What this program defined itself can be written.
-    let value = |of: &T| serde_json::to_value(of).unwrap_or_default();
-    fields(row, path, &value(stored), &value(said))
-}
-
-/// Reads facts; one that cannot be read, or is stored as another's, is left out.
+/// Reads stored facts. A fact that cannot be read, or whose columns contradict its body,
+/// is a difference and is left out.
 #[must_use]
 pub fn read(stored: &[StoredFact]) -> (Vec<Fact>, Vec<Difference>) {
     let mut facts = Vec::with_capacity(stored.len());
@@ -116,7 +42,7 @@ pub fn read(stored: &[StoredFact]) -> (Vec<Fact>, Vec<Difference>) {
     (facts, found)
 }
 
-/// Whether a state is of the version that this program makes.
+/// Whether a state is of another version than this program's.
 #[must_use]
 pub fn outdated(row: &StoredSubscription) -> bool {
     #[derive(Deserialize)]
@@ -127,7 +53,8 @@ pub fn outdated(row: &StoredSubscription) -> bool {
     serde_json::from_str::<Versioned>(&row.state).is_ok_and(|s| s.version != VERSION)
 }
 
-/// Compares the rows of accounts; those in `outdated` await their migration.
+/// Compares the rows of accounts. The owner claims of accounts in `outdated` are not
+/// compared: `worker migrate` will fold these accounts again.
 #[must_use]
 pub fn accounts(
     folded: &BTreeMap<AccountId, Account>,
@@ -139,55 +66,60 @@ pub fn accounts(
     for id in folded.keys().filter(|id| !stored.contains(id.as_str())) {
         found.push(Difference::of(
             format!("account {id}"),
-            "there is no row, the events tell of it",
+            "there is no row, but there are events for it",
         ));
     }
     for row in rows {
         let name = format!("account {}", row.account);
         let Some(account) = folded.get(&AccountId::new(row.account.as_str())) else {
-            found.push(Difference::of(name, "there is a row, no event tells of it"));
+            found.push(Difference::of(name, "there is a row, but no event for it"));
             continue;
         };
         if outdated.contains(row.account.as_str()) {
             continue;
         }
         match row.claim.as_deref().map(serde_json::from_str).transpose() {
-            Ok(claim) => found.extend(differing(&name, "claim", &claim, &account.claim)),
-            Err(error) => found.push(Difference::of(name, format!("its claim cannot be read: {error}"))),
+            Ok(claim) => found.extend(differing(&name, "owner_claim", &claim, &account.claim)),
+            Err(error) => found.push(Difference::of(name, format!("its owner claim cannot be read: {error}"))),
         }
     }
     found
 }
 
-/// Compares the rows of subscriptions: all of the folded accounts, and those that
-/// are stored under them.
+/// Compares the subscriptions of the folded accounts with `rows`: those stored under the
+/// same accounts or ids.
 #[must_use]
 pub fn subscriptions(folded: &BTreeMap<AccountId, Account>, rows: &[StoredSubscription]) -> Vec<Difference> {
     let mut found = Vec::new();
-    let mut said: BTreeMap<&SubscriptionId, (&AccountId, &Subscription)> = BTreeMap::new();
+    let mut expected: BTreeMap<&SubscriptionId, (&AccountId, &Subscription)> = BTreeMap::new();
     for (id, account) in folded {
-        said.extend(account.subscriptions.iter().map(|s| (&s.id, (id, s))));
+        expected.extend(account.subscriptions.iter().map(|s| (&s.id, (id, s))));
     }
     for row in rows {
         let name = format!("subscription {}", row.id);
-        if let Some((account, subscription)) = said.remove(&SubscriptionId::new(row.id.as_str())) {
+        if let Some((account, subscription)) = expected.remove(&SubscriptionId::new(row.id.as_str())) {
             found.extend(of_subscription(&name, row, account, subscription));
         } else {
             let what = format!(
-                "there is a row of account {}, none of its events tells of it",
+                "there is a row of account {}, but that account has no event for it",
                 row.account
             );
             found.push(Difference::of(name, what));
         }
     }
-    for (id, (account, _)) in said {
-        let what = format!("there is no row, events of account {account} tell of it");
+    for (id, (account, _)) in expected {
+        let what = format!("there is no row, but account {account} has events for it");
         found.push(Difference::of(format!("subscription {id}"), what));
     }
     found
 }
 
-fn of_subscription(name: &str, row: &StoredSubscription, account: &AccountId, said: &Subscription) -> Vec<Difference> {
+fn of_subscription(
+    name: &str,
+    row: &StoredSubscription,
+    account: &AccountId,
+    expected: &Subscription,
+) -> Vec<Difference> {
     if outdated(row) {
         let what = format!("its state is of another version than {VERSION}; run `worker migrate`");
         return vec![Difference::of(name, what)];
@@ -198,10 +130,10 @@ fn of_subscription(name: &str, row: &StoredSubscription, account: &AccountId, sa
         name,
         "",
         &stored,
-        &columns(account.as_str(), said.user.as_ref().map(UserId::as_str)),
+        &columns(account.as_str(), expected.user.as_ref().map(UserId::as_str)),
     );
     match serde_json::from_str::<Subscription>(&row.state) {
-        Ok(state) => found.extend(differing(&format!("state of {name}"), "", &state, said)),
+        Ok(state) => found.extend(differing(&format!("state of {name}"), "", &state, expected)),
         Err(error) => found.push(Difference::of(
             format!("state of {name}"),
             format!("it cannot be read: {error}"),
@@ -210,41 +142,41 @@ fn of_subscription(name: &str, row: &StoredSubscription, account: &AccountId, sa
     found
 }
 
-/// The users whom accounts are about: by their facts, and by their rows.
+/// The users of the accounts, by the facts and by the rows.
 #[must_use]
 pub fn users(folded: &BTreeMap<AccountId, Account>, rows: &[StoredSubscription]) -> Vec<UserId> {
-    let said = folded
+    let by_facts = folded
         .values()
         .flat_map(|a| &a.subscriptions)
         .filter_map(|s| s.user.clone());
-    let stored = rows.iter().filter_map(|r| r.user.as_deref().map(UserId::new));
-    said.chain(stored).collect::<BTreeSet<_>>().into_iter().collect()
+    let by_rows = rows.iter().filter_map(|r| r.user.as_deref().map(UserId::new));
+    by_facts.chain(by_rows).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Compares a user's entitlement. Who has balances and no subscription is known
-/// by them.
+/// Compares a user's entitlement. A user with balances and without a subscription has
+/// a row with status `none`.
 #[must_use]
 pub fn entitlement(
     user: &UserId,
     stored: Option<&StoredEntitlement>,
-    said: Option<&Entitlement>,
+    expected: Option<&Entitlement>,
     has_balances: bool,
 ) -> Vec<Difference> {
     let name = format!("entitlement of {user}");
     let none = || has_balances.then(|| row(&Entitlement::without_subscription(user, FREE_TIER)));
-    match (stored, said.map(row).or_else(none)) {
+    match (stored, expected.map(row).or_else(none)) {
         (None, None) => Vec::new(),
-        (Some(stored), Some(said)) => differing(&name, "", stored, &said),
-        (None, Some(said)) => {
+        (Some(stored), Some(expected)) => differing(&name, "", stored, &expected),
+        (None, Some(expected)) => {
             let what = format!(
                 "there is no row, the events say '{}' with status '{}'",
-                said.tier, said.status
+                expected.tier, expected.status
             );
             vec![Difference::of(name, what)]
         }
         (Some(stored), None) => {
             let what = format!(
-                "there is a row ('{}'), the events tell of no subscription of theirs",
+                "there is a row ('{}'), but no event gives this user a subscription",
                 stored.tier
             );
             vec![Difference::of(name, what)]

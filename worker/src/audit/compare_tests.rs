@@ -1,4 +1,4 @@
-//! What is stored, the events, and the difference that is told.
+//! Stored rows, events, and the differences between them.
 
 use super::{Difference, accounts, entitlement, outdated, read, row, subscriptions, users};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
             state::{Subscription, VERSION},
         },
     },
-    store::audit::{StoredAccount, StoredEntitlement, StoredFact, StoredSubscription},
+    store::audit::stored::{StoredAccount, StoredEntitlement, StoredFact, StoredSubscription},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,7 @@ fn fact() -> Fact {
         subscribed_at: 0,
         collection_paused: false,
     };
-    let said = SubscriptionFact {
+    let body = SubscriptionFact {
         subscription: SubscriptionId::new("sub_1"),
         phase: Phase::Created,
         now,
@@ -50,7 +50,7 @@ fn fact() -> Fact {
         event_id: EventId::new("evt_1"),
         created: 0,
         account: AccountId::new("cus_1"),
-        body: FactBody::Subscription(Box::new(said)),
+        body: FactBody::Subscription(Box::new(body)),
     }
 }
 
@@ -94,7 +94,7 @@ fn check(found: &[Difference], expected: &[&str]) {
 }
 
 #[test]
-fn a_fact_is_stored_under_what_it_says() {
+fn a_fact_whose_columns_contradict_its_body_is_reported() {
     let (facts, found) = read(&[stored_fact()]);
     assert_eq!((facts, found), (vec![fact()], Vec::new()));
     let moved = StoredFact {
@@ -119,16 +119,16 @@ fn a_fact_is_stored_under_what_it_says() {
 }
 
 #[test]
-fn an_account_has_a_row_with_its_claim() {
+fn an_account_has_a_row_with_its_owner_claim() {
     let none = BTreeSet::new();
     check(&accounts(&folded(), &[stored_account()], &none), &[]);
     check(
         &accounts(&folded(), &[], &none),
-        &["account cus_1: there is no row, the events tell of it"],
+        &["account cus_1: there is no row, but there are events for it"],
     );
     check(
         &accounts(&BTreeMap::new(), &[stored_account()], &none),
-        &["account cus_1: there is a row, no event tells of it"],
+        &["account cus_1: there is a row, but no event for it"],
     );
     let claims = |claim: Option<&str>| StoredAccount {
         claim: claim.map(str::to_owned),
@@ -137,18 +137,18 @@ fn an_account_has_a_row_with_its_claim() {
     let other = stored_account().claim.map(|c| c.replace("u1", "u2"));
     check(
         &accounts(&folded(), &[claims(other.as_deref())], &none),
-        &["account cus_1: claim.user is 'u2', the events say 'u1'"],
+        &["account cus_1: owner_claim.user is 'u2', the events say 'u1'"],
     );
     check(
         &accounts(&folded(), &[claims(Some("{}"))], &none),
-        &["account cus_1: its claim cannot be read: missing field `source` at line 1 column 2"],
+        &["account cus_1: its owner claim cannot be read: missing field `source` at line 1 column 2"],
     );
     let missing = accounts(&folded(), &[claims(None)], &none);
     assert_eq!(missing.len(), 1);
     assert!(
         missing[0]
             .to_string()
-            .starts_with("account cus_1: claim is none, the events say {"),
+            .starts_with("account cus_1: owner_claim is none, the events say {"),
         "{missing:?}"
     );
     let waits = BTreeSet::from(["cus_1"]);
@@ -161,11 +161,11 @@ fn a_subscription_has_a_row_with_its_state() {
     check(&subscriptions(&folded(), &[row()]), &[]);
     check(
         &subscriptions(&folded(), &[]),
-        &["subscription sub_1: there is no row, events of account cus_1 tell of it"],
+        &["subscription sub_1: there is no row, but account cus_1 has events for it"],
     );
     check(
         &subscriptions(&BTreeMap::new(), &[row()]),
-        &["subscription sub_1: there is a row of account cus_1, none of its events tells of it"],
+        &["subscription sub_1: there is a row of account cus_1, but that account has no event for it"],
     );
     let moved = StoredSubscription {
         account: "cus_2".to_owned(),
@@ -205,7 +205,7 @@ fn a_subscription_has_a_row_with_its_state() {
 }
 
 #[test]
-fn a_state_of_another_version_awaits_its_migration() {
+fn a_state_of_another_version_must_be_migrated_first() {
     let older = stored_subscription(|s| (s.version, s.ever_paid) = (0, true));
     assert!(outdated(&older) && !outdated(&stored_subscription(|_| ())));
     let what = format!("subscription sub_1: its state is of another version than {VERSION}; run `worker migrate`");
@@ -213,12 +213,12 @@ fn a_state_of_another_version_awaits_its_migration() {
 }
 
 #[test]
-fn a_user_is_found_by_events_and_by_rows() {
-    let theirs = StoredSubscription {
+fn users_are_found_by_events_and_by_rows() {
+    let other = StoredSubscription {
         user: Some("u2".to_owned()),
         ..stored_subscription(|_| ())
     };
-    assert_eq!(users(&folded(), &[theirs]), [UserId::new("u1"), UserId::new("u2")]);
+    assert_eq!(users(&folded(), &[other]), [UserId::new("u1"), UserId::new("u2")]);
 }
 
 #[test]
@@ -226,17 +226,17 @@ fn an_entitlement_is_compared_column_by_column() {
     let user = UserId::new("u1");
     let accounts = folded();
     let subscriptions: Vec<&Subscription> = accounts.values().flat_map(|a| &a.subscriptions).collect();
-    let said = of_user(&user, &subscriptions, "free").expect("it is theirs");
-    let same = row(&said);
+    let expected = of_user(&user, &subscriptions, "free").expect("it is theirs");
+    let same = row(&expected);
     check(&entitlement(&user, None, None, false), &[]);
-    check(&entitlement(&user, Some(&same), Some(&said), true), &[]);
+    check(&entitlement(&user, Some(&same), Some(&expected), true), &[]);
     check(
-        &entitlement(&user, None, Some(&said), false),
+        &entitlement(&user, None, Some(&expected), false),
         &["entitlement of u1: there is no row, the events say 'plus' with status 'active'"],
     );
     check(
         &entitlement(&user, Some(&same), None, false),
-        &["entitlement of u1: there is a row ('plus'), the events tell of no subscription of theirs"],
+        &["entitlement of u1: there is a row ('plus'), but no event gives this user a subscription"],
     );
     let changed = StoredEntitlement {
         tier: "max".to_owned(),
@@ -245,7 +245,7 @@ fn an_entitlement_is_compared_column_by_column() {
         ..same
     };
     check(
-        &entitlement(&user, Some(&changed), Some(&said), false),
+        &entitlement(&user, Some(&changed), Some(&expected), false),
         &[
             "entitlement of u1: current_period_end is none, the events say '1970-01-02T00:00:00Z'",
             "entitlement of u1: highest_rank is 3, the events say 2",
@@ -255,7 +255,7 @@ fn an_entitlement_is_compared_column_by_column() {
 }
 
 #[test]
-fn who_has_balances_alone_is_known_by_them() {
+fn a_user_with_balances_alone_has_a_row_with_status_none() {
     let user = UserId::new("u1");
     let none = row(&Entitlement::without_subscription(&user, "free"));
     check(&entitlement(&user, Some(&none), None, true), &[]);
@@ -265,7 +265,7 @@ fn who_has_balances_alone_is_known_by_them() {
     );
     check(
         &entitlement(&user, Some(&none), None, false),
-        &["entitlement of u1: there is a row ('free'), the events tell of no subscription of theirs"],
+        &["entitlement of u1: there is a row ('free'), but no event gives this user a subscription"],
     );
     let forged = StoredEntitlement {
         entitled: true,

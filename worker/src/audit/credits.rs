@@ -1,7 +1,7 @@
-//! Balances, ledgers and packs as they are stored, beside what the facts say and
-//! the usage that was reported: pure functions of both.
+//! Compares stored balances, ledgers and packs with what the facts and the reported
+//! usage say: pure functions of both.
 
-use super::compare::{Difference, differing};
+use super::difference::{Difference, differing};
 use crate::{
     domain::{
         balance::{
@@ -12,67 +12,67 @@ use crate::{
             timeline::{EntryKind, MeterBalance, Timeline},
             waterfall::{BalanceChange, UnitLimit},
         },
-        explain::Moment,
         fact::Fact,
         ids::{AccountId, UserId},
+        moment::Moment,
         subscription::account::Account,
     },
-    store::audit::credits::{Bare, OddLine, StoredPack, Untold},
+    store::audit::credits::{OddLine, StoredPack, UnexplainedEntry, UserWithoutSubscription},
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A row of `billing.balance`, by the names of its columns.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Row {
+struct BalanceColumns {
     subscription_id: Option<String>,
     period_start: Option<Moment>,
     plan_limit: UnitLimit,
-    lifted_limit: UnitLimit,
-    lifted_until: Option<Moment>,
+    grace_limit: UnitLimit,
+    grace_until: Option<Moment>,
     used: i64,
     rollover: i64,
     purchased: i64,
-    reported: i64,
-    since: Option<Moment>,
+    usage_total: i64,
+    settled_until: Option<Moment>,
 }
 
-impl Row {
+impl BalanceColumns {
     fn of(balance: &MeterBalance) -> Self {
         Self {
             subscription_id: balance.window.as_ref().map(|w| w.subscription.to_string()),
             period_start: balance.window.as_ref().map(|w| Moment(w.start)),
             plan_limit: balance.limits.own,
-            lifted_limit: balance.limits.lifted.and_then(|l| l.0),
-            lifted_until: balance.limits.lifted.map(|l| Moment(l.1)),
+            grace_limit: balance.limits.lifted.and_then(|l| l.0),
+            grace_until: balance.limits.lifted.map(|l| Moment(l.1)),
             used: balance.used,
             rollover: balance.carried.rollover,
             purchased: balance.carried.purchased,
-            reported: balance.reported,
-            since: (balance.since > i64::MIN).then_some(Moment(balance.since)),
+            usage_total: balance.reported,
+            settled_until: (balance.since > i64::MIN).then_some(Moment(balance.since)),
         }
     }
 }
 
-/// Compares the balances of a user, and what the ledger holds of them, with the
-/// story replayed. Second, the entries of the ledger that this does not tell of.
+/// Compares a user's balances and ledger with the replayed timeline. Also returns the
+/// entries of the ledger that the timeline does not contain.
 #[must_use]
 pub fn balances(
     user: &UserId,
-    story: &Timeline,
+    timeline: &Timeline,
     stored: &BTreeMap<String, MeterBalance>,
-    held: &BTreeMap<String, RecordedLines>,
-) -> (Vec<Difference>, Vec<Untold>) {
-    let (mut found, mut untold) = (Vec::new(), Vec::new());
-    let told = story.meters();
-    let meters: BTreeSet<&String> = told.iter().chain(held.keys()).chain(stored.keys()).collect();
+    recorded: &BTreeMap<String, RecordedLines>,
+) -> (Vec<Difference>, Vec<UnexplainedEntry>) {
+    let (mut found, mut unexplained) = (Vec::new(), Vec::new());
+    let expected = timeline.meters();
+    let meters: BTreeSet<&String> = expected.iter().chain(recorded.keys()).chain(stored.keys()).collect();
     for meter in meters {
         let none = RecordedLines::default();
         let name = format!("{user} {meter}");
         let row = stored.get(meter);
-        let own = held.get(meter);
-        let Ok(replayed) = replay(story, meter, &own.unwrap_or(&none).usage) else {
-            let what = "what the events say of it is beyond what 64 bits hold";
+        let own = recorded.get(meter);
+        let Ok(replayed) = replay(timeline, meter, &own.unwrap_or(&none).usage) else {
+            let what = "the events add up to more than 64 bits hold";
             found.push(Difference::of(format!("balance of {name}"), what));
             continue;
         };
@@ -80,7 +80,7 @@ pub fn balances(
             &format!("balance of {name}"),
             row,
             &replayed.balance,
-            own.is_some() || told.contains(meter),
+            own.is_some() || expected.contains(meter),
         ));
         let Some(own) = own else {
             found.extend(ledger(&format!("ledger of {name}"), &none, &replayed));
@@ -88,41 +88,41 @@ pub fn balances(
         };
         found.extend(ledger(&format!("ledger of {name}"), own, &replayed));
         let unknown = |(kind, cause): &&(EntryKind, String)| {
-            let is_said = replayed.entries.iter().any(|e| (e.kind, &e.cause) == (*kind, cause));
-            // A period of which nothing is left to come in any more.
-            let is_closed = *kind == EntryKind::Rollover && story.closings.iter().any(|c| c.invoice == *cause);
-            !is_said && !is_closed
+            let is_expected = replayed.entries.iter().any(|e| (e.kind, &e.cause) == (*kind, cause));
+            // A closed period has no rollover entry if nothing is left of it.
+            let is_closed = *kind == EntryKind::Rollover && timeline.closings.iter().any(|c| c.invoice == *cause);
+            !is_expected && !is_closed
         };
-        untold.extend(own.causes.iter().filter(unknown).map(|(kind, cause)| Untold {
+        unexplained.extend(own.causes.iter().filter(unknown).map(|(kind, cause)| UnexplainedEntry {
             user: user.clone(),
             meter: meter.clone(),
             kind: *kind,
             cause: cause.clone(),
         }));
     }
-    (found, untold)
+    (found, unexplained)
 }
 
-fn balance(name: &str, stored: Option<&MeterBalance>, said: &MeterBalance, is_told: bool) -> Vec<Difference> {
+fn balance(name: &str, stored: Option<&MeterBalance>, expected: &MeterBalance, is_expected: bool) -> Vec<Difference> {
     match stored {
-        None if is_told => vec![Difference::of(name, "there is no row, the events tell of it")],
+        None if is_expected => vec![Difference::of(name, "there is no row, but there are events for it")],
         None => Vec::new(),
-        // It was another's once, and all of it was taken back.
-        Some(stored) if stored == said => Vec::new(),
-        Some(_) if !is_told => vec![Difference::of(name, "there is a row, no event tells of it")],
-        Some(stored) => differing(name, "", &Row::of(stored), &Row::of(said)),
+        // An empty balance of a subscription that turned out to be another user's.
+        Some(stored) if stored == expected => Vec::new(),
+        Some(_) if !is_expected => vec![Difference::of(name, "there is a row, but no event for it")],
+        Some(stored) => differing(name, "", &BalanceColumns::of(stored), &BalanceColumns::of(expected)),
     }
 }
 
-fn ledger(name: &str, held: &RecordedLines, said: &ReplayedMeter) -> Vec<Difference> {
+fn ledger(name: &str, recorded: &RecordedLines, replayed: &ReplayedMeter) -> Vec<Difference> {
     let mut found = Vec::new();
-    let mut differs = |what: &str, sum: i64, said: i64| {
-        if sum != said {
-            let what = format!("{what} sums up to {sum}, the events say {said}");
+    let mut differs = |what: &str, sum: i64, expected: i64| {
+        if sum != expected {
+            let what = format!("{what} sums up to {sum}, the events say {expected}");
             found.push(Difference::of(name, what));
         }
     };
-    let windows: BTreeSet<&Option<Window>> = held.sums.keys().chain(said.used.keys()).collect();
+    let windows: BTreeSet<&Option<Window>> = recorded.sums.keys().chain(replayed.used.keys()).collect();
     for window in windows {
         let what = match window {
             Some(Window { subscription, start }) => {
@@ -130,48 +130,52 @@ fn ledger(name: &str, held: &RecordedLines, said: &ReplayedMeter) -> Vec<Differe
             }
             None => "used outside of any period".to_owned(),
         };
-        let sum = held.sums.get(window).map_or(0, |sum| sum.used);
-        differs(&what, sum, said.used.get(window).copied().unwrap_or_default());
+        let sum = recorded.sums.get(window).map_or(0, |sum| sum.used);
+        differs(&what, sum, replayed.used.get(window).copied().unwrap_or_default());
     }
-    let mut sums = held.sums.values();
+    let mut sums = recorded.sums.values();
     let total = sums.try_fold(BalanceChange::default(), |total, sum| {
         total.plus(BalanceChange { used: 0, ..*sum })
     });
     if let Ok(total) = total {
-        differs("rollover", total.rollover, said.balance.carried.rollover);
-        differs("purchased", total.purchased, said.balance.carried.purchased);
+        differs("rollover", total.rollover, replayed.balance.carried.rollover);
+        differs("purchased", total.purchased, replayed.balance.carried.purchased);
     } else {
         found.push(Difference::of(name, "it sums up to more than 64 bits hold"));
     }
-    let missing = said
+    let missing = replayed
         .entries
         .iter()
-        .filter(|e| !held.causes.contains(&(e.kind, e.cause.clone())));
+        .filter(|e| !recorded.causes.contains(&(e.kind, e.cause.clone())));
     found.extend(missing.map(|e| {
-        let what = format!("there is no {} of {}, the events tell of it", e.kind.as_str(), e.cause);
+        let what = format!(
+            "there is no {} of {}, but there are events for it",
+            e.kind.as_str(),
+            e.cause
+        );
         Difference::of(name, what)
     }));
     found
 }
 
-/// Words for entries that nothing accounts for.
+/// The differences of entries without a reason.
 #[must_use]
-pub fn unaccounted(entries: &[Untold]) -> Vec<Difference> {
-    let told = entries.iter().map(|entry| {
+pub fn without_reason(entries: &[UnexplainedEntry]) -> Vec<Difference> {
+    let differences = entries.iter().map(|entry| {
         let what = format!(
-            "there is a {} of {}, no event tells of it",
+            "there is a {} of {}, but no event for it",
             entry.kind.as_str(),
             entry.cause
         );
         Difference::of(format!("ledger of {} {}", entry.user, entry.meter), what)
     });
-    told.collect()
+    differences.collect()
 }
 
-/// Words for lines of the ledger that contradict themselves, or their event.
+/// The differences of ledger rows that contradict themselves or their event.
 #[must_use]
 pub fn odd_lines(lines: &[OddLine]) -> Vec<Difference> {
-    let told = lines.iter().map(|line| {
+    let differences = lines.iter().map(|line| {
         let name = format!("ledger of {} {}, {} {}", line.user, line.meter, line.kind, line.cause);
         let what = if !line.has_event {
             "no event of that id is applied".to_owned()
@@ -179,17 +183,17 @@ pub fn odd_lines(lines: &[OddLine]) -> Vec<Difference> {
             "it counts before the time of its event".to_owned()
         } else {
             format!(
-                "it is of {}, which cannot change used by {}, rollover by {} and purchased by {}",
+                "amount is {}, which does not match used {}, rollover {} and purchased {}",
                 line.amount, line.used, line.rollover, line.purchased
             )
         };
         Difference::of(name, what)
     });
-    told.collect()
+    differences.collect()
 }
 
-/// Compares the rows of packs: all that these facts tell of, and those that are
-/// stored under their accounts; of accounts in `outdated` none.
+/// Compares the packs of these facts with `rows`: those stored under the same accounts
+/// or sessions. Packs of accounts in `outdated` are not compared.
 #[must_use]
 pub fn packs(
     folded: &BTreeMap<AccountId, Account>,
@@ -199,16 +203,16 @@ pub fn packs(
 ) -> Vec<Difference> {
     let mut found = Vec::new();
     let facts: Vec<&Fact> = facts.iter().collect();
-    let mut said: BTreeMap<&str, PackSale<'_>> = sales(&facts).into_iter().map(|s| (s.session, s)).collect();
+    let mut expected: BTreeMap<&str, PackSale<'_>> = sales(&facts).into_iter().map(|s| (s.session, s)).collect();
     for row in rows {
-        let sale = said.remove(row.session.as_str());
+        let sale = expected.remove(row.session.as_str());
         if outdated.contains(row.account.as_str()) {
             continue;
         }
         let name = format!("pack of {}", row.session);
         let Some(sale) = sale else {
             let what = format!(
-                "there is a row of account {}, none of its events tells of it",
+                "there is a row of account {}, but that account has no event for it",
                 row.account
             );
             found.push(Difference::of(name, what));
@@ -216,8 +220,8 @@ pub fn packs(
         };
         found.extend(pack(&name, row, &sale, folded));
     }
-    found.extend(said.into_iter().map(|(id, sale)| {
-        let what = format!("there is no row, events of account {} tell of it", sale.first.account);
+    found.extend(expected.into_iter().map(|(id, sale)| {
+        let what = format!("there is no row, but account {} has events for it", sale.first.account);
         Difference::of(format!("pack of {id}"), what)
     }));
     found
@@ -225,41 +229,41 @@ pub fn packs(
 
 fn pack(name: &str, row: &StoredPack, sale: &PackSale<'_>, folded: &BTreeMap<AccountId, Account>) -> Vec<Difference> {
     #[derive(PartialEq, Serialize)]
-    struct Columns<'a> {
+    struct PackColumns<'a> {
         account: &'a str,
         payment: Option<&'a str>,
         user_id: Option<&'a str>,
-        named: bool,
+        names_user: bool,
     }
-    let stored = Columns {
+    let stored = PackColumns {
         account: &row.account,
         payment: row.payment.as_deref(),
         user_id: row.user.as_deref(),
-        named: row.named,
+        names_user: row.names_user,
     };
     let account = &sale.first.account;
     let owner = folded.get(account).and_then(|a| a.claim.as_ref());
-    let said = Columns {
+    let expected = PackColumns {
         account: account.as_str(),
         payment: sale.payment,
         user_id: sale.named.or(owner.map(|claim| &claim.user)).map(UserId::as_str),
-        named: sale.named.is_some(),
+        names_user: sale.named.is_some(),
     };
-    differing(name, "", &stored, &said)
+    differing(name, "", &stored, &expected)
 }
 
-/// Who has balances but is not known otherwise, as they should be.
+/// The missing rows of users who have balances and no subscription.
 #[must_use]
-pub fn bare(users: &[Bare]) -> Vec<Difference> {
+pub fn without_subscription(users: &[UserWithoutSubscription]) -> Vec<Difference> {
     let mut found = Vec::new();
     for user in users {
         let id = &user.user;
         if !user.has_entitlement {
-            let what = "there is no row, they have balances";
+            let what = "there is no row, but the user has balances";
             found.push(Difference::of(format!("entitlement of {id}"), what));
         }
         if !user.has_lock {
-            let what = "there is no row, they have balances";
+            let what = "there is no row, but the user has balances";
             found.push(Difference::of(format!("app_user {id}"), what));
         }
     }

@@ -1,8 +1,8 @@
-//! What is stored of balances, the story, and the difference that is told.
+//! Stored balances, a timeline, and the differences between them.
 
-use super::{balances, bare, odd_lines, packs, unaccounted};
+use super::{balances, odd_lines, packs, without_reason, without_subscription};
 use crate::{
-    audit::compare::Difference,
+    audit::difference::Difference,
     domain::{
         balance::{
             closing::Closing,
@@ -17,7 +17,7 @@ use crate::{
         ids::{AccountId, EventId, SubscriptionId, UserId},
         subscription::account::fold_all,
     },
-    store::audit::credits::{Bare, OddLine, StoredPack, Untold},
+    store::audit::credits::{OddLine, StoredPack, UnexplainedEntry, UserWithoutSubscription},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,7 @@ fn term(start: i64) -> Term {
 
 /// A period of which 6 of 10 roll over, a pack of 30 of which 10 are refunded,
 /// and a second period.
-fn story() -> Timeline {
+fn timeline() -> Timeline {
     Timeline {
         terms: vec![term(0), term(100)],
         closings: vec![Closing {
@@ -80,7 +80,7 @@ fn change(used: i64, rollover: i64, purchased: i64) -> BalanceChange {
     }
 }
 
-/// What is stored of the story when 4 are used in its first period and 3 in the
+/// What is stored of the timeline when 4 are used in its first period and 3 in the
 /// second; computed by hand.
 fn stored() -> (Balances, Ledger) {
     let mut balance = MeterBalance {
@@ -98,7 +98,7 @@ fn stored() -> (Balances, Ledger) {
         (EntryKind::Grant, "cs_1"),
         (EntryKind::TakenBack, "evt_9"),
     ];
-    let held = RecordedLines {
+    let recorded = RecordedLines {
         sums: BTreeMap::from([
             (None, change(0, 6, 20)),
             (Some(term(0).window()), change(4, 0, 0)),
@@ -110,7 +110,7 @@ fn stored() -> (Balances, Ledger) {
     let one = |meter: &str| meter.to_owned();
     (
         BTreeMap::from([(one("tokens"), balance)]),
-        BTreeMap::from([(one("tokens"), held)]),
+        BTreeMap::from([(one("tokens"), recorded)]),
     )
 }
 
@@ -128,9 +128,9 @@ fn check_stored(change: fn(&mut MeterBalance, &mut RecordedLines), expected: &[&
         balance.entry(of("tokens")).or_default(),
         ledger.entry(of("tokens")).or_default(),
     );
-    let (found, untold) = balances(&UserId::new("u1"), &story(), &balance, &ledger);
+    let (found, unexplained) = balances(&UserId::new("u1"), &timeline(), &balance, &ledger);
     check(&found, expected);
-    assert!(untold.is_empty(), "{untold:?}");
+    assert!(unexplained.is_empty(), "{unexplained:?}");
 }
 
 #[test]
@@ -155,8 +155,8 @@ fn a_balance_is_compared_column_by_column() {
     check_stored(
         |balance, _| balance.limits.lifted = Some((Some(15), 60)),
         &[
-            "balance of u1 tokens: lifted_limit is 15, the events say none",
-            "balance of u1 tokens: lifted_until is '1970-01-01T00:01:00Z', the events say none",
+            "balance of u1 tokens: grace_limit is 15, the events say none",
+            "balance of u1 tokens: grace_until is '1970-01-01T00:01:00Z', the events say none",
         ],
     );
     check_stored(
@@ -168,15 +168,15 @@ fn a_balance_is_compared_column_by_column() {
     );
     check_stored(
         |balance, _| balance.since = i64::MIN,
-        &["balance of u1 tokens: since is none, the events say '1970-01-01T00:01:40Z'"],
+        &["balance of u1 tokens: settled_until is none, the events say '1970-01-01T00:01:40Z'"],
     );
 }
 
 #[test]
 fn a_ledger_is_summed_up_and_searched_for_every_cause() {
     check_stored(
-        |_, held| {
-            held.sums.insert(None, change(0, 7, 19));
+        |_, recorded| {
+            recorded.sums.insert(None, change(0, 7, 19));
         },
         &[
             "ledger of u1 tokens: rollover sums up to 7, the events say 6",
@@ -184,55 +184,55 @@ fn a_ledger_is_summed_up_and_searched_for_every_cause() {
         ],
     );
     check_stored(
-        |_, held| {
-            held.sums.insert(Some(term(0).window()), change(5, 0, 0));
+        |_, recorded| {
+            recorded.sums.insert(Some(term(0).window()), change(5, 0, 0));
         },
         &["ledger of u1 tokens: used in the period of sub_1 from 1970-01-01T00:00:00Z sums up to 5, the events say 4"],
     );
     check_stored(
-        |_, held| {
-            held.sums.insert(None, change(1, 6, 20));
+        |_, recorded| {
+            recorded.sums.insert(None, change(1, 6, 20));
         },
         &["ledger of u1 tokens: used outside of any period sums up to 1, the events say 0"],
     );
     check_stored(
-        |_, held| {
-            held.sums.insert(Some(term(0).window()), change(4, i64::MAX, 0));
+        |_, recorded| {
+            recorded.sums.insert(Some(term(0).window()), change(4, i64::MAX, 0));
         },
         &["ledger of u1 tokens: it sums up to more than 64 bits hold"],
     );
     check_stored(
-        |_, held| held.causes.retain(|(kind, _)| *kind != EntryKind::Grant),
-        &["ledger of u1 tokens: there is no grant of cs_1, the events tell of it"],
+        |_, recorded| recorded.causes.retain(|(kind, _)| *kind != EntryKind::Grant),
+        &["ledger of u1 tokens: there is no grant of cs_1, but there are events for it"],
     );
     check_stored(
-        |_, held| {
+        |_, recorded| {
             let most = UsageSum {
                 at: 120,
                 amount: i64::MAX,
             };
-            held.usage.extend([most, most]);
+            recorded.usage.extend([most, most]);
         },
-        &["balance of u1 tokens: what the events say of it is beyond what 64 bits hold"],
+        &["balance of u1 tokens: the events add up to more than 64 bits hold"],
     );
 }
 
 #[test]
-fn rows_that_are_missing_or_of_nobody_are_found() {
+fn missing_rows_and_rows_without_an_event_are_found() {
     let user = UserId::new("u1");
     let (balance, ledger) = stored();
     let none = BTreeMap::new();
     check(
-        &balances(&user, &story(), &none, &ledger).0,
-        &["balance of u1 tokens: there is no row, the events tell of it"],
+        &balances(&user, &timeline(), &none, &ledger).0,
+        &["balance of u1 tokens: there is no row, but there are events for it"],
     );
-    let (found, untold) = balances(&user, &Timeline::default(), &balance, &none_held());
-    check(&found, &["balance of u1 tokens: there is a row, no event tells of it"]);
-    assert!(untold.is_empty());
-    // It was theirs once, and is all taken back.
+    let (found, unexplained) = balances(&user, &Timeline::default(), &balance, &no_lines());
+    check(&found, &["balance of u1 tokens: there is a row, but no event for it"]);
+    assert!(unexplained.is_empty());
+    // It was theirs once, and all of it was taken back.
     let empty = BTreeMap::from([("tokens".to_owned(), MeterBalance::default())]);
-    check(&balances(&user, &Timeline::default(), &empty, &none_held()).0, &[]);
-    let nothing = balances(&user, &story(), &none, &none_held()).0;
+    check(&balances(&user, &Timeline::default(), &empty, &no_lines()).0, &[]);
+    let nothing = balances(&user, &timeline(), &none, &no_lines()).0;
     assert!(
         nothing
             .iter()
@@ -241,40 +241,40 @@ fn rows_that_are_missing_or_of_nobody_are_found() {
     );
 }
 
-fn none_held() -> Ledger {
+fn no_lines() -> Ledger {
     BTreeMap::new()
 }
 
 #[test]
-fn a_cause_that_the_story_does_not_tell_of_is_asked_about() {
+fn an_entry_that_the_timeline_does_not_contain_is_returned() {
     let (balance, mut ledger) = stored();
-    if let Some(held) = ledger.get_mut("tokens") {
-        held.causes.insert((EntryKind::Grant, "cs_2".to_owned()));
-        held.causes.insert((EntryKind::Rollover, "in_2".to_owned()));
-        held.causes.insert((EntryKind::Returned, "evt_9".to_owned()));
+    if let Some(recorded) = ledger.get_mut("tokens") {
+        recorded.causes.insert((EntryKind::Grant, "cs_2".to_owned()));
+        recorded.causes.insert((EntryKind::Rollover, "in_2".to_owned()));
+        recorded.causes.insert((EntryKind::Returned, "evt_9".to_owned()));
     }
-    let (found, untold) = balances(&UserId::new("u1"), &story(), &balance, &ledger);
+    let (found, unexplained) = balances(&UserId::new("u1"), &timeline(), &balance, &ledger);
     check(&found, &[]);
     check(
-        &unaccounted(&untold),
+        &without_reason(&unexplained),
         &[
-            "ledger of u1 tokens: there is a rollover of in_2, no event tells of it",
-            "ledger of u1 tokens: there is a grant of cs_2, no event tells of it",
-            "ledger of u1 tokens: there is a returned of evt_9, no event tells of it",
+            "ledger of u1 tokens: there is a rollover of in_2, but no event for it",
+            "ledger of u1 tokens: there is a grant of cs_2, but no event for it",
+            "ledger of u1 tokens: there is a returned of evt_9, but no event for it",
         ],
     );
-    // A closing of which nothing comes in any more is told of.
+    // A closed period of which nothing is left needs no rollover entry.
     let (_, mut ledger) = stored();
-    let held = ledger.entry("tokens".to_owned()).or_default();
-    held.usage.push(UsageSum { at: 11, amount: 6 });
-    let replayed = replay(&story(), "tokens", &held.usage).expect("in range");
+    let recorded = ledger.entry("tokens".to_owned()).or_default();
+    recorded.usage.push(UsageSum { at: 11, amount: 6 });
+    let replayed = replay(&timeline(), "tokens", &recorded.usage).expect("in range");
     assert!(replayed.entries.iter().all(|e| e.kind != EntryKind::Rollover));
-    let asked: Vec<Untold> = balances(&UserId::new("u1"), &story(), &balance, &ledger).1;
-    assert!(asked.is_empty(), "{asked:?}");
+    let unexplained: Vec<UnexplainedEntry> = balances(&UserId::new("u1"), &timeline(), &balance, &ledger).1;
+    assert!(unexplained.is_empty(), "{unexplained:?}");
 }
 
 #[test]
-fn a_line_that_contradicts_itself_is_named() {
+fn a_row_that_contradicts_itself_is_reported() {
     let line = OddLine {
         user: "u1".to_owned(),
         meter: "tokens".to_owned(),
@@ -298,26 +298,26 @@ fn a_line_that_contradicts_itself_is_named() {
     check(
         &odd_lines(&[line, early, lost]),
         &[
-            "ledger of u1 tokens, usage app 1: it is of 5, which cannot change used by 3, rollover by 0 and purchased by -1",
+            "ledger of u1 tokens, usage app 1: amount is 5, which does not match used 3, rollover 0 and purchased -1",
             "ledger of u1 tokens, usage app 1: it counts before the time of its event",
             "ledger of u1 tokens, usage app 1: no event of that id is applied",
         ],
     );
-    let user = Bare {
+    let user = UserWithoutSubscription {
         user: "u1".to_owned(),
         has_entitlement: false,
         has_lock: false,
     };
     check(
-        &bare(&[user]),
+        &without_subscription(&[user]),
         &[
-            "entitlement of u1: there is no row, they have balances",
-            "app_user u1: there is no row, they have balances",
+            "entitlement of u1: there is no row, but the user has balances",
+            "app_user u1: there is no row, but the user has balances",
         ],
     );
 }
 
-/// `cs_1` of `cus_1`, who is `u1` as `cs_0` says; it names `user` itself.
+/// The sessions `cs_0` and `cs_1` of `cus_1`. `cs_0` names `u1`; `cs_1` buys a pack and names `user`.
 fn bought(user: Option<&str>) -> [Fact; 2] {
     let fact = |id: &str, session: &str, user: Option<&str>, grant| Fact {
         event_id: EventId::new(id),
@@ -349,12 +349,12 @@ fn bought(user: Option<&str>) -> [Fact; 2] {
 
 #[test]
 fn a_pack_is_compared_column_by_column() {
-    let row = |user: Option<&str>, named| StoredPack {
+    let row = |user: Option<&str>, names_user| StoredPack {
         session: "cs_1".to_owned(),
         account: "cus_1".to_owned(),
         payment: Some("pi_1".to_owned()),
         user: user.map(str::to_owned),
-        named,
+        names_user,
     };
     let found = |facts: &[Fact], rows: &[StoredPack]| packs(&fold_all(facts), facts, rows, &BTreeSet::new());
     check(&found(&bought(None), &[row(Some("u1"), false)]), &[]);
@@ -362,7 +362,7 @@ fn a_pack_is_compared_column_by_column() {
     check(
         &found(&bought(Some("u2")), &[row(Some("u1"), false)]),
         &[
-            "pack of cs_1: named is false, the events say true",
+            "pack of cs_1: names_user is false, the events say true",
             "pack of cs_1: user_id is 'u1', the events say 'u2'",
         ],
     );
@@ -380,11 +380,11 @@ fn a_pack_is_compared_column_by_column() {
     );
     check(
         &found(&bought(None), &[]),
-        &["pack of cs_1: there is no row, events of account cus_1 tell of it"],
+        &["pack of cs_1: there is no row, but account cus_1 has events for it"],
     );
     check(
         &found(&bought(None)[..1], &[row(None, false)]),
-        &["pack of cs_1: there is a row of account cus_1, none of its events tells of it"],
+        &["pack of cs_1: there is a row of account cus_1, but that account has no event for it"],
     );
     let waits = BTreeSet::from(["cus_1"]);
     let facts = bought(Some("u2"));

@@ -1,7 +1,7 @@
-//! The figures of an audit for Prometheus, in a file: an audit ends before
-//! anybody could scrape it. node-exporter's textfile collector reads it.
+//! The figures of an audit in a file for Prometheus, because an audit ends before it
+//! could be scraped. node-exporter's textfile collector reads the file.
 
-use super::Audited;
+use super::figures::AuditFigures;
 use anyhow::Context;
 use prometheus::{Encoder, Gauge, Registry, TextEncoder};
 use shared::{message::now_ms, metrics::Row};
@@ -27,15 +27,14 @@ pub static ROWS: [Row; 7] = [
     ),
 ];
 
-/// Writes the figures to `path`, whole or not at all: a reader sees the figures
-/// before or these.
+/// Writes the figures to `path`. A reader sees either the old file or the new one.
 ///
 /// # Errors
 /// The file system's.
-pub(super) fn write(path: &Path, audited: &Audited, took: Duration) -> anyhow::Result<()> {
-    let text = render(audited, took, now_ms() / 1_000)?;
-    // Beside it, since a file can be renamed only within its file system. The
-    // collector reads only what ends in .prom.
+pub(super) fn write(path: &Path, figures: &AuditFigures, took: Duration) -> anyhow::Result<()> {
+    let text = render(figures, took, now_ms() / 1_000)?;
+    // In the same folder, because a rename works only within a file system. The
+    // collector ignores it: it reads only files that end in .prom.
     let mut beside = OsString::from(path);
     beside.push(format!(".{}.tmp", std::process::id()));
     fs::write(&beside, text)
@@ -45,16 +44,16 @@ pub(super) fn write(path: &Path, audited: &Audited, took: Duration) -> anyhow::R
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "Prometheus has nothing but floats, and these are far below 2^52"
+    reason = "Prometheus has only floats, and these numbers are far below 2^52"
 )]
-fn render(audited: &Audited, took: Duration, now_seconds: i64) -> prometheus::Result<Vec<u8>> {
+fn render(figures: &AuditFigures, took: Duration, now_seconds: i64) -> prometheus::Result<Vec<u8>> {
     let registry = Registry::new();
     let values = [
-        audited.differences as f64,
-        audited.users as f64,
-        audited.subscriptions as f64,
-        audited.balances as f64,
-        audited.facts as f64,
+        figures.differences as f64,
+        figures.users as f64,
+        figures.subscriptions as f64,
+        figures.balances as f64,
+        figures.facts as f64,
         took.as_secs_f64(),
         now_seconds as f64,
     ];
@@ -74,12 +73,12 @@ mod tests {
 
     #[test]
     fn each_figure_is_a_gauge_of_its_own() {
-        let audited = Audited {
+        let figures = AuditFigures {
             users: 12,
             differences: 3,
-            ..Audited::default()
+            ..AuditFigures::default()
         };
-        let text = render(&audited, Duration::from_millis(1_500), 1_800_000_000).expect("names of metrics");
+        let text = render(&figures, Duration::from_millis(1_500), 1_800_000_000).expect("names of metrics");
         let text = String::from_utf8(text).expect("text");
         for line in [
             "# TYPE tollbridge_audit_differences gauge",
@@ -94,7 +93,11 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_is_named() {
-        let error = write(Path::new("/nowhere/audit.prom"), &Audited::default(), Duration::ZERO);
+        let error = write(
+            Path::new("/nowhere/audit.prom"),
+            &AuditFigures::default(),
+            Duration::ZERO,
+        );
         let error = error.expect_err("no such folder").to_string();
         assert_eq!(error, "cannot write the metrics to /nowhere/audit.prom");
     }

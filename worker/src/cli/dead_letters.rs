@@ -17,8 +17,8 @@ use crate::{
     },
     failure::Permanent,
     store::{
-        action::{Operator, Standing, Via},
-        dead_letter_queries::Filter,
+        action::{Operator, ReplayProgress, Via},
+        dead_letter_queries::DeadLetterFilter,
     },
 };
 use anyhow::{Context, ensure};
@@ -117,10 +117,10 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
-    fn filter(self) -> Filter {
+    fn filter(self) -> DeadLetterFilter {
         let ago =
             |age: Option<Duration>| age.and_then(|age| OffsetDateTime::now_utc().checked_sub(age.try_into().ok()?));
-        Filter {
+        DeadLetterFilter {
             kind: self.kind,
             reason: self.reason,
             customer: self.customer,
@@ -191,8 +191,8 @@ pub(super) async fn execute(command: DeadLettersCommand, settings: &Settings) ->
 
 /// The selection of the arguments. All dead letters are selected only with `--all`,
 /// never by a command without a selection.
-fn selection(ids: Vec<String>, all: bool, filter: Filter) -> anyhow::Result<Selection> {
-    let is_unfiltered = filter == Filter::default();
+fn selection(ids: Vec<String>, all: bool, filter: DeadLetterFilter) -> anyhow::Result<Selection> {
+    let is_unfiltered = filter == DeadLetterFilter::default();
     match (ids.is_empty(), is_unfiltered) {
         (false, true) => Ok(Selection::Ids(ids)),
         (true, false) => Ok(Selection::Matching(filter)),
@@ -288,8 +288,8 @@ async fn discard_now(tools: &MoveTools, selection: &Selection, operator: &Operat
     Ok(())
 }
 
-fn in_words(standing: Standing) -> String {
-    let Standing {
+fn in_words(standing: ReplayProgress) -> String {
+    let ReplayProgress {
         resolved,
         dead,
         pending,

@@ -10,11 +10,12 @@ use crate::{
     plural::counted,
     read::message::EventReader,
     recovery::{
-        RecoveryError, Tools,
-        backfill::{self, LISTED_FOR, Which},
+        backfill::{self, BackfillRange, LISTED_FOR},
+        error::RecoveryError,
         jobs::lead,
-        reconcile::{self, Found, Manner, Report, Told},
+        reconcile::{self, DriftFound, ReconcileOptions, ReconcileProgress, ReconcileReport},
         schedule::Schedule,
+        tools::RecoveryTools,
     },
     store::job,
 };
@@ -71,9 +72,13 @@ fn api(settings: &Settings, reader: &EventReader) -> anyhow::Result<Api> {
 }
 
 /// The tools of a command that only reads.
-async fn read_tools(settings: &Settings, reader: EventReader, stop: CancellationToken) -> anyhow::Result<Tools> {
+async fn read_tools(
+    settings: &Settings,
+    reader: EventReader,
+    stop: CancellationToken,
+) -> anyhow::Result<RecoveryTools> {
     let pool = database(settings).await?;
-    Ok(Tools {
+    Ok(RecoveryTools {
         api: api(settings, &reader)?,
         pool,
         reader,
@@ -87,12 +92,12 @@ async fn with_work_queue(
     settings: &Settings,
     reader: EventReader,
     stop: CancellationToken,
-    work: impl AsyncFnOnce(Tools) -> anyhow::Result<()>,
+    work: impl AsyncFnOnce(RecoveryTools) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let api = api(settings, &reader)?;
     with_tools(settings, async |tools| {
         let work_queue = WorkQueue::new(tools.publisher, &tools.topology);
-        work(Tools {
+        work(RecoveryTools {
             api,
             pool: tools.pool,
             reader,
@@ -120,17 +125,17 @@ pub(super) async fn reconcile(settings: &Settings, dry_run: bool, json: bool, en
     let stop = shutdown::on_signal()?;
     let reader = config::reader(settings)?;
     let settle = Schedule::from_settings(settings)?.settle;
-    let work = async |tools: Tools| {
+    let work = async |tools: RecoveryTools| {
         let mut session = lead(&tools, reconcile::JOB).await?;
         if !dry_run {
             job::begin(&mut session, reconcile::JOB).await?;
         }
         let (mut progress, began) = (Progress::new(), Instant::now());
-        let mut report = Report::default();
-        let manner = Manner { settle, end_gone };
+        let mut report = ReconcileReport::default();
+        let manner = ReconcileOptions { settle, end_gone };
         let run = reconcile::reconcile(&tools, &mut session, manner, &mut report, |told| match told {
-            Told::Listed(count) => progress.print(|| format!("{count} subscriptions compared")),
-            Told::Found(found) => show(found, json),
+            ReconcileProgress::Listed(count) => progress.print(|| format!("{count} subscriptions compared")),
+            ReconcileProgress::Differs(found) => show(found, json),
         });
         let done = until_stopped(&tools.stop, run).await;
         match &done {
@@ -153,7 +158,7 @@ pub(super) async fn reconcile(settings: &Settings, dry_run: bool, json: bool, en
 }
 
 #[expect(clippy::print_stdout, reason = "a line of the result, printed when it is found")]
-fn show(found: &Found, json: bool) {
+fn show(found: &DriftFound, json: bool) {
     if json {
         println!("{}", serde_json::to_string(found).unwrap_or_default());
         return;
@@ -168,8 +173,8 @@ fn show(found: &Found, json: bool) {
     }
 }
 
-fn reconcile_in_words(report: &Report, dry_run: bool, took: Duration) -> String {
-    let Report {
+fn reconcile_in_words(report: &ReconcileReport, dry_run: bool, took: Duration) -> String {
+    let ReconcileReport {
         listed,
         asked,
         differing,
@@ -224,12 +229,12 @@ pub(super) async fn backfill(settings: &Settings, since: Option<Seconds>) -> any
             ));
         }
     }
-    let which = since.map_or(Which::Undelivered, Which::Since);
-    with_work_queue(settings, reader, stop, async |tools: Tools| {
+    let which = since.map_or(BackfillRange::Undelivered, BackfillRange::Since);
+    with_work_queue(settings, reader, stop, async |tools: RecoveryTools| {
         let mut session = lead(&tools, which.job()).await?;
         job::begin(&mut session, which.job()).await?;
         let (mut progress, began) = (Progress::new(), Instant::now());
-        let mut report = backfill::Report::default();
+        let mut report = backfill::BackfillReport::default();
         let run = backfill::backfill(&tools, &mut session, which, &mut report, |report| {
             progress.print(|| backfill_in_words(report));
         });
@@ -252,7 +257,7 @@ pub(super) async fn backfill(settings: &Settings, since: Option<Seconds>) -> any
     .await
 }
 
-fn backfill_in_words(report: &backfill::Report) -> String {
+fn backfill_in_words(report: &backfill::BackfillReport) -> String {
     let reached = report
         .reached
         .map_or(String::new(), |at| format!(", up to {}", rfc3339(at * 1_000)));

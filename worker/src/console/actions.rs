@@ -11,8 +11,8 @@ use super::{
 };
 use crate::store::{
     self,
-    action::{self, Action, Standing},
-    console::Touched,
+    action::{self, OperatorAction, ReplayProgress},
+    console::TouchedLetter,
 };
 use axum::{
     Extension,
@@ -44,7 +44,7 @@ pub(super) async fn show_all(
     snapshot.end().await?;
     let more = actions.len() > usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX);
     actions.truncate(usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX));
-    let row = |action: &Action| {
+    let row = |action: &OperatorAction| {
         vec![
             html! { a href={ "/console/actions/" (action.id) } { (action.id) } },
             when(action.begun_at, &visitor),
@@ -56,7 +56,15 @@ pub(super) async fn show_all(
         ]
     };
     let rows: Vec<Vec<Markup>> = actions.iter().map(row).collect();
-    let head = ["Action", "Begun", "Operator", "What", "Selected", "Why", "Outcome"];
+    let head = [
+        "OperatorAction",
+        "Begun",
+        "Operator",
+        "What",
+        "Selected",
+        "Why",
+        "Outcome",
+    ];
     let content = html! {
         h1 { "Actions" }
         p.hint { "Replays and discards of dead letters, in the console and by command." }
@@ -80,7 +88,7 @@ pub(super) async fn show(
     let mut snapshot = console.database.snapshot().await?;
     let action = action::actions(&mut snapshot, number.checked_add(1), 1).await?;
     let action = action.into_iter().find(|a| a.id == number).ok_or_else(missing)?;
-    let standing = action::standing(&mut snapshot, number).await?;
+    let standing = action::replay_progress(&mut snapshot, number).await?;
     let dead_letters = store::console::touched(&mut snapshot, number, LISTED_MAX).await?;
     snapshot.end().await?;
     let is_recent = visitor.now_ms - action.begun_at.unix_timestamp() * 1_000 < RUNNING_MS_MAX;
@@ -88,13 +96,13 @@ pub(super) async fn show(
     // A reader must be able to stop a page that updates itself (WCAG 2.2.2).
     let is_still = fields.get("still").is_some();
     let content = html! {
-        h1 { "Action " (number) ": " (action.action) " by " (text(&action.operator)) }
+        h1 { "OperatorAction " (number) ": " (action.action) " by " (text(&action.operator)) }
         (facts(&action, &visitor))
         @if action.action == "replay" { (progress(&action, standing, is_running)) }
         (touched(&dead_letters, action.letters))
         @if is_running { (reloading(number, is_still)) }
     };
-    let title = format!("Action {number}");
+    let title = format!("OperatorAction {number}");
     let page = layout::page(&visitor, NavItem::Actions, &title, &content);
     if is_running && !is_still {
         return Ok(([(header::REFRESH, RELOAD_S)], page).into_response());
@@ -115,7 +123,7 @@ fn reloading(number: i64, is_still: bool) -> Markup {
     }
 }
 
-fn facts(action: &Action, visitor: &Visitor) -> Markup {
+fn facts(action: &OperatorAction, visitor: &Visitor) -> Markup {
     let ended = match action.finished_at {
         Some(at) => when(at, visitor),
         None => plain("not yet, or the action was cut off"),
@@ -137,8 +145,8 @@ fn facts(action: &Action, visitor: &Visitor) -> Markup {
 }
 
 /// The progress of a replay: messages put back to work, and what became of them.
-fn progress(action: &Action, standing: Standing, is_running: bool) -> Markup {
-    let Standing {
+fn progress(action: &OperatorAction, standing: ReplayProgress, is_running: bool) -> Markup {
+    let ReplayProgress {
         resolved,
         dead,
         pending,
@@ -161,13 +169,13 @@ fn progress(action: &Action, standing: Standing, is_running: bool) -> Markup {
     }
 }
 
-fn touched(dead_letters: &[Touched], all: i64) -> Markup {
-    let state = |dead_letter: &Touched| match &dead_letter.resolution {
+fn touched(dead_letters: &[TouchedLetter], all: i64) -> Markup {
+    let state = |dead_letter: &TouchedLetter| match &dead_letter.resolution {
         Some(how) => how.clone(),
         None if dead_letter.queued => "dead".to_owned(),
         None => "on the way".to_owned(),
     };
-    let row = |dead_letter: &Touched| {
+    let row = |dead_letter: &TouchedLetter| {
         vec![
             DetailPage::DeadLetter.link(&dead_letter.id),
             word(&dead_letter.kind),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     dead_letters::show::{DeadLetterHistory, DeadLetterStep, history_of},
-    store::action::Action,
+    store::action::OperatorAction,
 };
 use axum::{
     Extension,
@@ -84,8 +84,8 @@ fn facts(history: &DeadLetterHistory, visitor: &Visitor) -> Markup {
         facts.push(("Created", when(created, visitor)));
     }
     if let Some(received) = received {
-        facts.push(("Received", when(received.received_at, visitor)));
-        facts.push(("Event", DetailPage::Event.link(&dead_letter.id)));
+        facts.push(("ReceivedEvent", when(received.received_at, visitor)));
+        facts.push(("StoredEvent", DetailPage::Event.link(&dead_letter.id)));
     }
     facts.push(("First failed", when(dead_letter.first_failed, visitor)));
     facts.push(("Last failed", when(dead_letter.last_failed, visitor)));
@@ -116,9 +116,9 @@ pub(super) fn steps(history: &DeadLetterHistory, visitor: &Visitor) -> Markup {
 }
 
 /// An action: its operator, reason and outcome.
-fn action_in_words(action: &Action) -> Markup {
+fn action_in_words(action: &OperatorAction) -> Markup {
     html! {
-        a href={ "/console/actions/" (action.id) } { "Action " (action.id) } ": "
+        a href={ "/console/actions/" (action.id) } { "OperatorAction " (action.id) } ": "
         (text(&action.action)) " by " (text(&action.operator)) " (" (action.via) ")"
         @if let Some(why) = &action.why { " because “" (text(why)) "”" }
         "; " (text(action.outcome.as_deref().unwrap_or("not finished")))

@@ -14,7 +14,7 @@ use crate::{
     failure::Permanent,
     store::{
         self,
-        dead_letter_queries::{self, DeadLetter, Filter},
+        dead_letter_queries::{self, DeadLetter, DeadLetterFilter},
     },
 };
 use axum::{Extension, extract::State};
@@ -34,12 +34,12 @@ pub(super) async fn show(
 ) -> Result<Markup, PageError> {
     let filter = selection::filter(&fields, visitor.now_ms)?;
     let mut snapshot = console.database.snapshot().await?;
-    let page = Filter {
+    let page = DeadLetterFilter {
         limit: i64::try_from(PAGE_SIZE + 1).ok(),
         ..filter.clone()
     };
     let mut found = dead_letter_queries::list(&mut snapshot, &page).await?;
-    let counted = Filter {
+    let counted = DeadLetterFilter {
         after: None,
         limit: Some(COUNT_MAX),
         ..filter
@@ -95,7 +95,7 @@ fn filters(fields: &FormFields) -> Markup {
             (input("customer", "Customer, or usage user", ""))
             (input("older", "Older than", "2h"))
             (input("newer", "Newer than", "30m"))
-            button type="submit" { "Filter" }
+            button type="submit" { "DeadLetterFilter" }
             @if FILTERS.iter().any(|name| fields.get(name).is_some()) { a href="/console/dead-letters" { "Show all" } }
         }
     }

@@ -21,7 +21,7 @@ use crate::{
     },
     store::{
         self,
-        console::{Event, Used},
+        console::{StoredEvent, UsageLine},
         dead_letter_queries,
     },
 };
@@ -57,9 +57,9 @@ pub(super) async fn show(
         .await?
         .and_then(|r| r.body);
     snapshot.end().await?;
-    let title = format!("Event {name}");
+    let title = format!("StoredEvent {name}");
     let content = html! {
-        h1 { "Event " (id(&name)) }
+        h1 { "StoredEvent " (id(&name)) }
         (history(&event, dead_letter_history.as_ref(), &visitor))
         (effects(&event, &explanations, &used, &visitor))
         @match &body {
@@ -70,7 +70,7 @@ pub(super) async fn show(
     Ok(layout::page(&visitor, NavItem::None, &title, &content))
 }
 
-fn history(event: &Event, dead_letter_history: Option<&DeadLetterHistory>, visitor: &Visitor) -> Markup {
+fn history(event: &StoredEvent, dead_letter_history: Option<&DeadLetterHistory>, visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="history" {
             h2 #history { "History" }
@@ -89,7 +89,7 @@ fn history(event: &Event, dead_letter_history: Option<&DeadLetterHistory>, visit
 }
 
 /// What the event's own time means.
-fn created_in_words(event: &Event) -> &'static str {
+fn created_in_words(event: &StoredEvent) -> &'static str {
     match event.kind.as_str() {
         "usage" => "The time of use, as the application reported it.",
         _ => "Created at Stripe.",
@@ -97,7 +97,7 @@ fn created_in_words(event: &Event) -> &'static str {
 }
 
 /// What the event changed, in each user's explanation or in the ledger.
-fn effects(event: &Event, explanations: &[Explanation], used: &[Used], visitor: &Visitor) -> Markup {
+fn effects(event: &StoredEvent, explanations: &[Explanation], used: &[UsageLine], visitor: &Visitor) -> Markup {
     html! {
         section aria-labelledby="effects" {
             h2 #effects { "Effects" }
@@ -115,8 +115,8 @@ fn effects(event: &Event, explanations: &[Explanation], used: &[Used], visitor: 
 }
 
 /// The ledger's lines of a usage report.
-fn ledger_lines(used: &[Used], visitor: &Visitor) -> Markup {
-    let row = |line: &Used| {
+fn ledger_lines(used: &[UsageLine], visitor: &Visitor) -> Markup {
+    let row = |line: &UsageLine| {
         let changes = [line.amount, line.used, line.rollover, line.purchased];
         let numbers = changes.map(|number| html! { span.number { (grouped(number)) } });
         let columns = [
@@ -132,14 +132,14 @@ fn ledger_lines(used: &[Used], visitor: &Visitor) -> Markup {
         "Meter",
         "Counts at",
         "Units",
-        "Used",
+        "UsageLine",
         "Rolled over",
         "Purchased",
     ];
     layout::table("What it added to the ledger and to the balances", &head, &rows)
 }
 
-fn no_effect(event: &Event) -> &'static str {
+fn no_effect(event: &StoredEvent) -> &'static str {
     match (event.outcome.as_str(), event.kind.as_str()) {
         ("dead", _) => "None: it was not applied.",
         ("ignored", _) => "None: the event was ignored.",
@@ -148,7 +148,7 @@ fn no_effect(event: &Event) -> &'static str {
     }
 }
 
-fn entries<'a>(event: &Event, explanation: &'a Explanation) -> Vec<&'a HistoryEntry> {
+fn entries<'a>(event: &StoredEvent, explanation: &'a Explanation) -> Vec<&'a HistoryEntry> {
     let of_subscriptions = explanation.subscriptions.iter().flat_map(|s| &s.entries);
     let all = of_subscriptions.chain(&explanation.others);
     all.filter(|e| e.event.as_ref().is_some_and(|of| of.as_str() == event.id))
@@ -156,7 +156,7 @@ fn entries<'a>(event: &Event, explanation: &'a Explanation) -> Vec<&'a HistoryEn
 }
 
 /// The changes of balances that name the event as their cause.
-fn balance_lines<'a>(event: &Event, explanation: &'a Explanation) -> Vec<&'a str> {
+fn balance_lines<'a>(event: &StoredEvent, explanation: &'a Explanation) -> Vec<&'a str> {
     let lines = explanation
         .meters
         .iter()

@@ -9,7 +9,7 @@ use crate::{
         fact::Fact,
         ids::UserId,
     },
-    store::explain::{accounts_of, recorded_in_short, told_of},
+    store::explain::{accounts_of, facts_of, recorded_in_short},
 };
 use shared::catalog::FREE_TIER;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) async fn of_user(
     now: i64,
 ) -> Result<Option<Explanation>, PageError> {
     let accounts = accounts_of(snapshot, user).await?;
-    let (facts, types) = told_of(snapshot, &accounts).await?;
+    let (facts, types) = facts_of(snapshot, &accounts).await?;
     let facts = Arc::new(facts);
     let cuts = {
         let (facts, user) = (Arc::clone(&facts), user.clone());

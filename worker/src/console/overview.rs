@@ -268,7 +268,7 @@ fn errors(visitor: &Visitor) -> Markup {
         section aria-labelledby="errors" {
             h2 #errors { "Last errors" }
             @if rows.is_empty() { p { "This worker has had none since it started." } } @else {
-                (table("Of this worker, latest first", &["When", "Event", "Type", "What", "Why"], &rows))
+                (table("Of this worker, latest first", &["When", "StoredEvent", "Type", "What", "Why"], &rows))
             }
         }
     }

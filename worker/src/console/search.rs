@@ -12,7 +12,7 @@ use super::{
 };
 use crate::store::{
     self,
-    console::{Event, Found},
+    console::{IdMatches, StoredEvent},
     dead_letter_queries::DeadLetter,
 };
 use axum::{
@@ -66,7 +66,7 @@ pub(super) async fn show(
 }
 
 /// The path of the only match, to redirect to it.
-fn only_match(found: &Found, dead_letters: &[DeadLetter], query: &str) -> Option<String> {
+fn only_match(found: &IdMatches, dead_letters: &[DeadLetter], query: &str) -> Option<String> {
     if found.is_customer || found.of.is_some() {
         return None;
     }
@@ -80,7 +80,7 @@ fn only_match(found: &Found, dead_letters: &[DeadLetter], query: &str) -> Option
     }
 }
 
-fn matches_list(found: &Found, dead_letters: &[DeadLetter], query: &str) -> Markup {
+fn matches_list(found: &IdMatches, dead_letters: &[DeadLetter], query: &str) -> Markup {
     let is_known = found.is_user || found.is_customer || found.is_event || found.is_letter || found.of.is_some();
     let has_dead_letters = !dead_letters.is_empty();
     html! {
@@ -92,7 +92,7 @@ fn matches_list(found: &Found, dead_letters: &[DeadLetter], query: &str) -> Mark
         @if is_known {
             ul {
                 @if found.is_user { li { "User " (DetailPage::User.link(query)) } }
-                @if found.is_event { li { "Event " (DetailPage::Event.link(query)) } }
+                @if found.is_event { li { "StoredEvent " (DetailPage::Event.link(query)) } }
                 @if found.is_letter { li { "Dead letter " (DetailPage::DeadLetter.link(query)) } }
                 @if let Some((account, user)) = &found.of {
                     li {
@@ -108,7 +108,7 @@ fn matches_list(found: &Found, dead_letters: &[DeadLetter], query: &str) -> Mark
     }
 }
 
-fn of_customer(account: &str, users: &[String], events: &[Event], visitor: &Visitor) -> Markup {
+fn of_customer(account: &str, users: &[String], events: &[StoredEvent], visitor: &Visitor) -> Markup {
     let rows: Vec<Vec<Markup>> = events
         .iter()
         .map(|event| {
@@ -127,7 +127,7 @@ fn of_customer(account: &str, users: &[String], events: &[Event], visitor: &Visi
                 p { "User " @for (index, user) in users.iter().enumerate() { @if index > 0 { ", " } (DetailPage::User.link(user)) } }
             }
             @if rows.is_empty() { p { "No event of this customer was applied." } } @else {
-                (layout::table("The latest events, by their creation at Stripe", &["Created", "Event", "Type", "Outcome"], &rows))
+                (layout::table("The latest events, by their creation at Stripe", &["Created", "StoredEvent", "Type", "Outcome"], &rows))
             }
         }
     }

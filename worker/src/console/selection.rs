@@ -4,7 +4,7 @@ use super::{fields::FormFields, format::rfc3339, page_error::PageError};
 use crate::{
     dead_letters::selection::Selection,
     failure::Permanent,
-    store::dead_letter_queries::{DeadLetter, Filter},
+    store::dead_letter_queries::{DeadLetter, DeadLetterFilter},
 };
 use shared::settings::parse_duration;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
@@ -14,7 +14,7 @@ pub(super) const FILTERS: [&str; 5] = ["type", "reason", "customer", "older", "n
 
 /// The filter of a query. `before` and `since` are times. `older` and `newer` are
 /// ages at `now_ms`.
-pub(super) fn filter(fields: &FormFields, now_ms: i64) -> Result<Filter, PageError> {
+pub(super) fn filter(fields: &FormFields, now_ms: i64) -> Result<DeadLetterFilter, PageError> {
     let reason = fields.get("reason").map(str::to_owned);
     let is_known = |reason: &str| Permanent::ALL.iter().any(|known| known.as_str() == reason);
     if let Some(reason) = reason.as_deref()
@@ -23,7 +23,7 @@ pub(super) fn filter(fields: &FormFields, now_ms: i64) -> Result<Filter, PageErr
         return Err(PageError::Invalid(format!("there is no reason '{reason}'")));
     }
     let text = |name: &str| fields.get(name).map(str::to_owned);
-    Ok(Filter {
+    Ok(DeadLetterFilter {
         kind: text("type"),
         reason,
         customer: text("customer"),
@@ -138,7 +138,7 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(read("type=&older=&x=y").expect("none"), Filter::default());
+        assert_eq!(read("type=&older=&x=y").expect("none"), DeadLetterFilter::default());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
         explain::{Explanation, HistoryEntry, MeterHistory, Moment, SubscriptionHistory},
         ids::{AccountId, UserId},
     },
-    store::{self, console::Balance, dead_letter_queries::DeadLetter},
+    store::{self, console::BalanceView, dead_letter_queries::DeadLetter},
 };
 use axum::{
     Extension,
@@ -87,7 +87,7 @@ async fn dead_letters_of(snapshot: &mut PageSnapshot, user: &UserId) -> Result<V
 }
 
 /// What the user has now, in words and as applications see it.
-fn current(explanation: &Explanation, row: &[(String, String)], balances: &[Balance]) -> Markup {
+fn current(explanation: &Explanation, row: &[(String, String)], balances: &[BalanceView]) -> Markup {
     let columns: Vec<(&str, Markup)> = row.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
     html! {
         section.summary aria-label="Summary" { @for sentence in &explanation.summary { p { (text(sentence)) } } }
@@ -213,9 +213,9 @@ pub(super) fn history_entry(entry: &HistoryEntry, visitor: &Visitor) -> Markup {
     }
 }
 
-fn balance_table(balances: &[Balance]) -> Markup {
+fn balance_table(balances: &[BalanceView]) -> Markup {
     let limit = |limit: Option<i64>| limit.map_or("unlimited".to_owned(), grouped);
-    let head = ["Meter", "Limit", "Used", "Rolled over", "Purchased", "Available"];
+    let head = ["Meter", "Limit", "UsageLine", "Rolled over", "Purchased", "Available"];
     let rows: Vec<Vec<Markup>> = balances
         .iter()
         .map(|b| {

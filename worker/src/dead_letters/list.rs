@@ -1,7 +1,7 @@
 //! `worker dead-letters list`: reads the record in PostgreSQL and touches no queue.
 
 use super::words::rfc3339_seconds;
-use crate::store::dead_letter_queries::{self, DeadLetter, Filter};
+use crate::store::dead_letter_queries::{self, DeadLetter, DeadLetterFilter};
 use shared::terminal::printable;
 use sqlx::PgPool;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use std::io::{self, Write};
 ///
 /// # Errors
 /// PostgreSQL's, or those of `out`.
-pub async fn list(pool: &PgPool, filter: &Filter, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn list(pool: &PgPool, filter: &DeadLetterFilter, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let dead_letters = dead_letter_queries::list(&mut *pool.acquire().await?, filter).await?;
     if json {
         serde_json::to_writer_pretty(&mut *out, &dead_letters)?;

@@ -8,7 +8,7 @@ use crate::{
         meaning::Meaning,
         message::{EventReader, ParsedMessage},
     },
-    store::dead_letter_queries::{self, Stored},
+    store::dead_letter_queries::{self, StoredMessage},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -105,7 +105,7 @@ async fn rehearse_together(pool: &PgPool, reader: &EventReader, ids: &[String]) 
     })
 }
 
-fn prepared(stored: Stored, reader: &EventReader) -> ParsedMessage {
+fn prepared(stored: StoredMessage, reader: &EventReader) -> ParsedMessage {
     let mut meta = Meta::received(stored.received_at_ms);
     meta.source = Source::named(&stored.source).unwrap_or(Source::Direct);
     reader.read(stored.body, meta)

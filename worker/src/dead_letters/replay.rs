@@ -6,7 +6,7 @@ use super::{error::MoveError, lock::MoveLock, queue::DeadLetterQueue, selection:
 use crate::{
     plural::counted,
     store::{
-        action::{self, Deed, Operator, Standing},
+        action::{self, Deed, Operator, ReplayProgress},
         dead_letter_queries,
     },
 };
@@ -83,7 +83,7 @@ impl ReplayMessage {
         }
     }
 
-    fn stored(stored: dead_letter_queries::Stored) -> Self {
+    fn stored(stored: dead_letter_queries::StoredMessage) -> Self {
         let mut meta = Meta::received(stored.received_at_ms);
         meta.source = Source::named(&stored.source).unwrap_or(Source::Direct);
         Self {
@@ -245,13 +245,13 @@ impl<P: FnMut(&ReplayReport) + Send> ReplayRun<'_, P> {
 ///
 /// # Errors
 /// PostgreSQL's or the network's.
-pub async fn settled(pool: &PgPool, action: i64, patience: Duration) -> Result<Standing, sqlx::Error> {
+pub async fn settled(pool: &PgPool, action: i64, patience: Duration) -> Result<ReplayProgress, sqlx::Error> {
     // Each query reads every dead letter of the action, so a large action is queried less often.
     const LARGE: i64 = 10_000;
-    let mut last = Standing::default();
+    let mut last = ReplayProgress::default();
     let mut changed = tokio::time::Instant::now();
     loop {
-        let now = action::standing(&mut *pool.acquire().await?, action).await?;
+        let now = action::replay_progress(&mut *pool.acquire().await?, action).await?;
         if now != last {
             (last, changed) = (now, tokio::time::Instant::now());
         }

@@ -1,7 +1,7 @@
 //! Which dead letters an action is about.
 
 use super::{error::MoveError, words::rfc3339_seconds};
-use crate::store::dead_letter_queries::{self, DeadLetter, Filter};
+use crate::store::dead_letter_queries::{self, DeadLetter, DeadLetterFilter};
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,10 +11,10 @@ pub enum Selection {
     /// The dead letters with these ids.
     Ids(Vec<String>),
     /// All open dead letters that match the filter.
-    Matching(Filter),
+    Matching(DeadLetterFilter),
     /// The dead letters that matched the filter when an operator looked, as far as
     /// they are still open.
-    Seen(Filter, Vec<String>),
+    Seen(DeadLetterFilter, Vec<String>),
 }
 
 impl Selection {
@@ -78,11 +78,11 @@ mod tests {
         let ids = |n: usize| Selection::Ids((0..n).map(|i| format!("evt_{i}")).collect());
         assert_eq!(ids(2).words(), "evt_0 evt_1");
         assert!(ids(22).words().ends_with("evt_19 and 2 more"));
-        assert_eq!(Selection::Matching(Filter::default()).words(), "all");
-        let filter = Filter {
+        assert_eq!(Selection::Matching(DeadLetterFilter::default()).words(), "all");
+        let filter = DeadLetterFilter {
             reason: Some("unknown_price".to_owned()),
             before: Some(OffsetDateTime::UNIX_EPOCH),
-            ..Filter::default()
+            ..DeadLetterFilter::default()
         };
         assert_eq!(filter.words(), "reason=unknown_price before=1970-01-01T00:00:00Z");
     }

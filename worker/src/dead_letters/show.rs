@@ -2,8 +2,8 @@
 
 use super::{redact::redacted, words::rfc3339_seconds};
 use crate::store::{
-    action::{self, Action},
-    dead_letter_queries::{self, DeadLetter, Failure, Received},
+    action::{self, OperatorAction},
+    dead_letter_queries::{self, DeadLetter, ReceivedEvent, RecordedFailure},
 };
 use anyhow::Context;
 use serde_json::json;
@@ -18,20 +18,20 @@ pub struct DeadLetterHistory {
     /// The dead letter.
     pub dead_letter: DeadLetter,
     /// Each time a worker gave it up, in order.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<RecordedFailure>,
     /// The actions of operators with it, in order.
-    pub actions: Vec<Action>,
+    pub actions: Vec<OperatorAction>,
     /// The event as it was received, if it is still stored.
-    pub received: Option<Received>,
+    pub received: Option<ReceivedEvent>,
 }
 
 /// Something that happened to a dead letter.
 #[derive(Debug, Clone, Copy)]
 pub enum DeadLetterStep<'a> {
     /// A worker gave it up.
-    GivenUp(&'a Failure),
+    GivenUp(&'a RecordedFailure),
     /// An operator replayed or discarded it.
-    Action(&'a Action),
+    Action(&'a OperatorAction),
 }
 
 impl DeadLetterStep<'_> {
@@ -174,7 +174,7 @@ impl DeadLetterHistory {
     }
 }
 
-impl Action {
+impl OperatorAction {
     /// The action in words: what, by which operator, why, and with what outcome.
     #[must_use]
     pub fn words(&self) -> String {

@@ -1,6 +1,6 @@
 //! Times and filters in words.
 
-use crate::store::dead_letter_queries::Filter;
+use crate::store::dead_letter_queries::DeadLetterFilter;
 use shared::message::rfc3339;
 use time::OffsetDateTime;
 
@@ -10,7 +10,7 @@ pub(super) fn rfc3339_seconds(at: OffsetDateTime) -> String {
     rfc3339(at.unix_timestamp().saturating_mul(1_000))
 }
 
-impl Filter {
+impl DeadLetterFilter {
     /// In words. `all` if it has no condition.
     #[must_use]
     pub fn words(&self) -> String {

@@ -1,12 +1,12 @@
-//! Changes of one second whose order no event tells: Stripe is asked how the
-//! subscription stands. The question was written with the fold that found it, so
-//! that no crash forgets it, and nothing waits for the answer: until it comes, a
-//! fixed rule decides.
+//! Asks Stripe about subscriptions with several changes in one second whose order the
+//! events do not show. The fold that finds this writes a question to the database, in
+//! its own transaction, so that no crash loses it. No delivery waits for the answer:
+//! until it comes, a fixed rule decides the order.
 
-use super::{RecoveryError, Tools};
+use super::{error::RecoveryError, tools::RecoveryTools};
 use crate::{
     read::stripe::snapshot,
-    store::question::{self, Question},
+    store::question::{self, StripeQuestion},
 };
 use serde_json::value::RawValue;
 use shared::message::Source;
@@ -15,18 +15,19 @@ use std::time::Duration;
 use stripe_api::ApiError;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// As many as are asked, one by one, within the lease.
-const AT_ONCE: i64 = 4;
-/// For so long nobody else asks; longer, up to a quarter of an hour, with each try.
+/// Questions that a worker takes at once. It asks them one by one, within the lease.
+const BATCH_MAX: i64 = 4;
+/// Seconds in which no other worker asks the same. Longer with each attempt, up to a
+/// quarter of an hour.
 const LEASE_S: i32 = 60;
-/// When an answer was of too early a second.
+/// Seconds until the next attempt, after an answer of too early a second.
 const SOON_S: i32 = 2;
 
-/// Asks what there is to ask, until it is time to stop.
-pub async fn run(tools: Tools) {
+/// Asks the questions that are due, until it is time to stop.
+pub async fn run(tools: RecoveryTools) {
     while !tools.stop.is_cancelled() {
-        if let Err(error) = some(&tools).await {
-            tracing::debug!(%error, "what Stripe is to be asked cannot be asked now");
+        if let Err(error) = ask_due(&tools).await {
+            tracing::debug!(%error, "the questions to Stripe cannot be asked now");
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -35,23 +36,25 @@ pub async fn run(tools: Tools) {
     }
 }
 
-async fn some(tools: &Tools) -> Result<(), RecoveryError> {
-    let questions = question::take(&mut *tools.pool.acquire().await?, AT_ONCE, LEASE_S).await?;
+async fn ask_due(tools: &RecoveryTools) -> Result<(), RecoveryError> {
+    let questions = question::take(&mut *tools.pool.acquire().await?, BATCH_MAX, LEASE_S).await?;
     for question in questions {
-        tools.go_on()?;
-        if let Err(error) = one(tools, &question).await {
+        tools.check_stop()?;
+        if let Err(error) = ask(tools, &question).await {
             let subscription = question.subscription.as_str();
-            tracing::warn!(%error, subscription, tries = question.tries, "Stripe does not say how a subscription stands; it is asked again later");
+            tracing::warn!(%error, subscription, tries = question.tries, "Stripe did not answer about a subscription; it is asked again later");
         }
     }
     Ok(())
 }
 
-async fn one(tools: &Tools, question: &Question) -> Result<(), RecoveryError> {
+async fn ask(tools: &RecoveryTools, question: &StripeQuestion) -> Result<(), RecoveryError> {
     let id = &question.subscription;
-    let Some(outlet) = &tools.work_queue else { return Ok(()) };
+    let Some(work_queue) = &tools.work_queue else {
+        return Ok(());
+    };
     match tools.api.subscription_once(id.as_str()).await {
-        // Of the same second it may be from before the changes in question.
+        // An answer of the same second may be older than the changes.
         Ok(answer) if answer.at <= question.after => {
             return Ok(question::postpone(&mut *tools.pool.acquire().await?, question, SOON_S).await?);
         }
@@ -60,13 +63,13 @@ async fn one(tools: &Tools, question: &Question) -> Result<(), RecoveryError> {
             if let Ok(shown) = snapshot::read(object, &tools.reader.catalog) {
                 let (id, body) = snapshot::message(&shown, object, answer.at, &[])?;
                 let kind = snapshot::KIND.to_owned();
-                outlet.put(&[Message { id, kind, body }], Source::Snapshot).await?;
+                work_queue.put(&[Message { id, kind, body }], Source::Snapshot).await?;
             }
         }
         Err(ApiError::NotFound | ApiError::NoId) => {
             tracing::warn!(
                 subscription = id.as_str(),
-                "Stripe does not know a subscription that events told of"
+                "Stripe does not know a subscription, although events mention it"
             );
         }
         Err(error) => return Err(error.into()),

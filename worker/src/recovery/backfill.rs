@@ -1,10 +1,11 @@
-//! `worker backfill`: puts events on the work queue that Stripe could not
-//! deliver, or all since a time, oldest first: those first that Stripe will
-//! forget first.
+//! `worker backfill`: puts missed events on the work queue, either those that Stripe
+//! could not deliver or all since a given time. Oldest first, because Stripe deletes
+//! the oldest first.
 
 use super::{
-    RecoveryError, Tools,
+    error::RecoveryError,
     page::{self, Page},
+    tools::RecoveryTools,
 };
 use crate::{
     domain::fact::Seconds,
@@ -16,26 +17,26 @@ use shared::work_queue::Message;
 use sqlx::PgConnection;
 use stripe_api::{ApiAnswer, ApiError, Form};
 
-/// The job's name: that of what is done by itself.
+/// The name of the job that workers run by themselves.
 pub const JOB: &str = "backfill";
-/// The name of the other one, which is by command.
+/// The name of the job that only `worker backfill --since` runs.
 const JOB_SINCE: &str = "backfill_since";
-/// For how long Stripe lists an event: its API reference, "List all events".
+/// Seconds for which Stripe lists an event ("List all events" in its API reference).
 pub const LISTED_FOR: Seconds = 30 * 86_400;
 
-/// Which events.
+/// Which events to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Which {
-    /// Those that Stripe could not deliver to every endpoint. It does not know
-    /// events from before an endpoint existed as such.
+pub enum BackfillRange {
+    /// Those that Stripe could not deliver to every endpoint. Events from before an
+    /// endpoint existed are not among them.
     Undelivered,
-    /// All since then.
+    /// All that were created since this time, in seconds since 1970.
     Since(Seconds),
 }
 
-impl Which {
-    /// The name of its job: each is resumed by itself.
+impl BackfillRange {
+    /// The name of its job. Each is resumed separately.
     #[must_use]
     pub fn job(self) -> &'static str {
         match self {
@@ -45,36 +46,36 @@ impl Which {
     }
 }
 
-/// What came of it.
+/// The figures of a backfill.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Report {
+pub struct BackfillReport {
     /// Events that Stripe listed.
     pub listed: u64,
-    /// Those that had never come.
+    /// Those that were never received.
     pub missed: u64,
     /// Those put on the work queue.
     pub put: u64,
-    /// Questions to Stripe.
+    /// Requests to Stripe.
     pub requests: u64,
-    /// When the oldest event was created that was missed and is not on the queue.
+    /// When the oldest missed event was created that is not on the work queue yet.
     pub oldest_missing: Option<Seconds>,
-    /// When the newest event was created that it came to.
+    /// When the newest event was created that was listed.
     pub reached: Option<Seconds>,
 }
 
-/// How far one got that is cut off.
+/// How far a backfill came. It resumes there if it is cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Cursor {
-    which: Which,
-    /// The newest event that is dealt with.
+struct BackfillCursor {
+    which: BackfillRange,
+    /// The newest event that is done.
     event: String,
     created: Seconds,
 }
 
-/// What we read of an event in a list.
+/// The fields that are read of a listed event.
 #[derive(Debug, Deserialize)]
-struct Head {
+struct EventHead {
     id: String,
     #[serde(rename = "type", default)]
     kind: String,
@@ -82,27 +83,28 @@ struct Head {
     created: Seconds,
 }
 
-struct Run<'t, 's, T> {
-    tools: &'t Tools,
+struct BackfillRun<'t, 's, T> {
+    tools: &'t RecoveryTools,
     session: &'s mut PgConnection,
-    which: Which,
-    report: &'t mut Report,
+    which: BackfillRange,
+    report: &'t mut BackfillReport,
     tell: T,
 }
 
-/// Fetches all that `which` names, from where one got that was cut off; `report`
-/// says how far it is, also after an error.
+/// Fetches the events of `which`, and resumes where an earlier run was cut off.
+/// `report` is filled in also if an error ends the run; `tell` is called after each page.
 ///
 /// # Errors
-/// What was put on the queue until then stays there, and is not fetched again.
+/// Stripe's, PostgreSQL's or RabbitMQ's, or that it is time to stop. Events already on
+/// the work queue stay there and are not fetched again.
 pub async fn backfill(
-    tools: &Tools,
+    tools: &RecoveryTools,
     session: &mut PgConnection,
-    which: Which,
-    report: &mut Report,
-    tell: impl FnMut(&Report) + Send,
+    which: BackfillRange,
+    report: &mut BackfillReport,
+    tell: impl FnMut(&BackfillReport) + Send,
 ) -> Result<(), RecoveryError> {
-    let mut run = Run {
+    let mut run = BackfillRun {
         tools,
         session,
         which,
@@ -112,23 +114,23 @@ pub async fn backfill(
     run.all().await
 }
 
-impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
+impl<T: FnMut(&BackfillReport) + Send> BackfillRun<'_, '_, T> {
     async fn all(&mut self) -> Result<(), RecoveryError> {
-        // What the last one could not put is missing until this one has come to its end.
-        let last: Option<Report> = job::report(self.session, self.which.job()).await?;
+        // What the last run missed stays missing until this run has ended.
+        let last: Option<BackfillReport> = job::report(self.session, self.which.job()).await?;
         self.report.oldest_missing = last.and_then(|last| last.oldest_missing);
         let from = match self.which {
-            Which::Undelivered => now_ms() / 1_000 - LISTED_FOR,
-            Which::Since(since) => since,
+            BackfillRange::Undelivered => now_ms() / 1_000 - LISTED_FOR,
+            BackfillRange::Since(since) => since,
         };
-        let resumed: Option<Cursor> = job::cursor(self.session, self.which.job()).await?;
+        let resumed: Option<BackfillCursor> = job::cursor(self.session, self.which.job()).await?;
         let mut newest = match resumed.filter(|cursor| cursor.which == self.which) {
-            // Stripe may not list that event any more: then from its time on.
+            // If Stripe does not list that event any more, start from its time.
             Some(cursor) if self.knows(&cursor).await? => Some(cursor.event),
             Some(cursor) => self.oldest_page(cursor.created.max(from)).await?,
             None => self.oldest_page(from).await?,
         };
-        // From there on, page by page, what is newer.
+        // From there to the newest event, page by page.
         while let Some(event) = newest {
             let newer = self.filter(from).with("ending_before", &event);
             let answer = self.get(&newer).await?;
@@ -138,7 +140,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
         Ok(())
     }
 
-    async fn knows(&mut self, cursor: &Cursor) -> Result<bool, RecoveryError> {
+    async fn knows(&mut self, cursor: &BackfillCursor) -> Result<bool, RecoveryError> {
         self.report.requests += 1;
         match self
             .tools
@@ -155,23 +157,23 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
     fn filter(&self, from: Seconds) -> Form {
         let filter = Form::new().with("created[gte]", &from);
         match self.which {
-            Which::Undelivered => filter.with("delivery_success", "false"),
-            Which::Since(_) => filter,
+            BackfillRange::Undelivered => filter.with("delivery_success", "false"),
+            BackfillRange::Since(_) => filter,
         }
     }
 
     async fn get(&mut self, filter: &Form) -> Result<ApiAnswer, RecoveryError> {
-        self.tools.go_on()?;
+        self.tools.check_stop()?;
         self.report.requests += 1;
         Ok(page::get(&self.tools.api, "/events", filter).await?)
     }
 
-    /// Finds the oldest page, since lists begin with the newest: by halving the
-    /// time in which it lies. Takes it, and returns the newest event that is taken.
+    /// Finds and takes the oldest page. Stripe's lists begin with the newest event, so
+    /// this halves the time span until one page is left. Returns the page's newest event.
     async fn oldest_page(&mut self, from: Seconds) -> Result<Option<String>, RecoveryError> {
         let top = now_ms() / 1_000 + 86_400;
         let middle = |low: Seconds, high: Seconds| low + ((high - low) / 2).max(1);
-        // From low to high there was more than a page; from low to until is looked at.
+        // low to high holds more than one page; low to until is asked for next.
         let (mut low, mut high, mut until) = (from, top, top);
         loop {
             let answer = self.get(&self.filter(low).with("created[lt]", &until)).await?;
@@ -179,7 +181,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
             if !page.data.is_empty() {
                 match (page.has_more, until - low) {
                     (false, _) => return self.take(&answer).await,
-                    // In one second: no need to be choosy about its order.
+                    // More than a page in one second: their order does not matter.
                     (true, ..=1) => return self.second(low, answer).await,
                     (true, _) => high = until,
                 }
@@ -187,7 +189,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
             } else if until == top {
                 return Ok(None);
             } else if until == high {
-                // All of it was delivered meanwhile: what is newer is still to be found.
+                // These events were delivered meanwhile. Look at the newer ones.
                 (low, high, until) = (until, top, top);
             } else {
                 low = until;
@@ -196,7 +198,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
         }
     }
 
-    /// Takes all of one second, of which this is the newest page.
+    /// Takes all events of one second. `first` is its newest page.
     async fn second(&mut self, second: Seconds, first: ApiAnswer) -> Result<Option<String>, RecoveryError> {
         let newest = Page::of(&first)?.first_id()?;
         let mut answer = first;
@@ -204,7 +206,8 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
             let page = Page::of(&answer)?;
             let (last, more) = (page.last_id()?, page.has_more);
             self.put(&answer).await?;
-            let Some(last) = last.filter(|_| more) else {
+            let older_than = if more { last } else { None };
+            let Some(last) = older_than else {
                 if let Some(event) = &newest {
                     self.reach(event, second).await?;
                 }
@@ -215,8 +218,7 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
         }
     }
 
-    /// Takes a page that is the oldest of what is left; returns its newest event,
-    /// if there is one.
+    /// Takes the oldest page of what is left. Returns its newest event, if there is one.
     async fn take(&mut self, answer: &ApiAnswer) -> Result<Option<String>, RecoveryError> {
         let Some(newest) = self.put(answer).await? else {
             return Ok(None);
@@ -225,9 +227,9 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
         Ok(Some(newest.id))
     }
 
-    /// Notes that all up to this event is dealt with.
+    /// Records that all events up to this one are done.
     async fn reach(&mut self, event: &str, created: Seconds) -> Result<(), RecoveryError> {
-        let cursor = Cursor {
+        let cursor = BackfillCursor {
             which: self.which,
             event: event.to_owned(),
             created,
@@ -235,12 +237,13 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
         Ok(job::reach(self.session, self.which.job(), &cursor).await?)
     }
 
-    /// Puts those of a page on the queue that never came; returns its newest.
-    async fn put(&mut self, answer: &ApiAnswer) -> Result<Option<Head>, RecoveryError> {
+    /// Puts the events of a page that were never received on the work queue. Returns
+    /// the page's newest event.
+    async fn put(&mut self, answer: &ApiAnswer) -> Result<Option<EventHead>, RecoveryError> {
         let page = Page::of(answer)?;
         let mut heads = Vec::with_capacity(page.data.len());
         for object in &page.data {
-            let head: Head = serde_json::from_str(object.get())
+            let head: EventHead = serde_json::from_str(object.get())
                 .map_err(|error| ApiError::Unavailable(format!("an event of its list: {error}")))?;
             heads.push((head, object.get()));
         }
@@ -250,17 +253,17 @@ impl<T: FnMut(&Report) + Send> Run<'_, '_, T> {
             .iter()
             .rev()
             .filter(|(head, _)| !received.iter().any(|id| id.as_str() == head.id));
-        let missed: Vec<&(Head, &str)> = missed.collect();
+        let missed: Vec<&(EventHead, &str)> = missed.collect();
         self.report.listed += heads.len() as u64;
         self.report.missed += missed.len() as u64;
-        if let (Some(outlet), Some((oldest, _))) = (&self.tools.work_queue, missed.first()) {
-            let message = |(head, body): &&(Head, &str)| Message {
+        if let (Some(work_queue), Some((oldest, _))) = (&self.tools.work_queue, missed.first()) {
+            let message = |(head, body): &&(EventHead, &str)| Message {
                 id: head.id.clone(),
                 kind: head.kind.clone(),
                 body: body.as_bytes().to_vec(),
             };
             let messages: Vec<Message> = missed.iter().map(message).collect();
-            let put = outlet.put(&messages, Source::Backfill).await;
+            let put = work_queue.put(&messages, Source::Backfill).await;
             if put.is_err() {
                 let missing = self.report.oldest_missing.unwrap_or(oldest.created);
                 self.report.oldest_missing = Some(missing.min(oldest.created));

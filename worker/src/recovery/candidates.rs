@@ -1,5 +1,6 @@
-//! Subscriptions that differ from what Stripe shows: perhaps only because an
-//! event is under way. They are looked at once more before they count as drift.
+//! Subscriptions that differ from what Stripe shows, perhaps only because an event is
+//! still under way. They are compared again, some seconds later, before they count as
+//! drift.
 
 use crate::{
     domain::{
@@ -17,23 +18,23 @@ use serde_json::value::RawValue;
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
-/// Those that wait at the most: bounds the memory that their objects take.
-pub(super) const MOST: usize = 5_000;
+/// Most candidates that wait. Bounds the memory that their JSON takes.
+const WAITING_MAX: usize = 5_000;
 
-/// One that differs.
+/// A subscription that differs.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) shown: StripeSubscription,
     pub(super) object: Box<RawValue>,
-    /// When Stripe showed it, by its clock.
+    /// When Stripe showed it, by Stripe's clock.
     pub(super) at: Seconds,
     seen: Instant,
 }
 
-/// What was found of a subscription.
+/// The result of comparing a subscription with Stripe's.
 #[derive(Debug)]
-pub(super) enum Verdict {
-    /// It is as Stripe shows it, or an event told more since.
+pub(super) enum Comparison {
+    /// No difference, or an event changed it after Stripe's answer.
     Same,
     /// These fields differ.
     Differs(Vec<Drift>),
@@ -41,40 +42,40 @@ pub(super) enum Verdict {
     Refused(Refusal),
 }
 
-/// Compares what is known with what Stripe showed at a time.
-pub(super) fn compare(ours: Option<&Subscription>, shown: &StripeSubscription, at: Seconds) -> Verdict {
+/// Compares the stored subscription with what Stripe showed at the time `at`.
+pub(super) fn compare(ours: Option<&Subscription>, shown: &StripeSubscription, at: Seconds) -> Comparison {
     let theirs = match &shown.snapshot {
         Ok(theirs) => theirs,
-        Err(refusal) => return Verdict::Refused(refusal.clone()),
+        Err(refusal) => return Comparison::Refused(refusal.clone()),
     };
-    // An event of that second or a later one knows better.
+    // An event of that second or a later one is newer than the answer.
     if ours
         .and_then(|s| s.latest.as_ref().and(s.newest))
         .is_some_and(|newest| newest >= at)
     {
-        return Verdict::Same;
+        return Comparison::Same;
     }
     let found = drift(ours, theirs);
     if found.is_empty() {
-        Verdict::Same
+        Comparison::Same
     } else {
-        Verdict::Differs(found)
+        Comparison::Differs(found)
     }
 }
 
-/// Whose it is, as far as we know.
+/// The user of the stored subscription, if it is known.
 pub(super) fn user(ours: Option<&Subscription>) -> Option<UserId> {
     ours.and_then(|s| s.user.clone())
 }
 
-/// Those that wait to be looked at once more, in the order in which they were seen.
+/// The candidates that wait for their second comparison, oldest first.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct CandidateQueue {
     settle: Duration,
     queue: VecDeque<Candidate>,
 }
 
-impl Waiting {
+impl CandidateQueue {
     pub(super) fn new(settle: Duration) -> Self {
         Self {
             settle,
@@ -91,20 +92,19 @@ impl Waiting {
         });
     }
 
-    /// When the next ones are to be looked at: at once if too many wait, else when
-    /// the events that may be under way must have come.
+    /// When the oldest candidate is due: events that were under way have come by then.
     pub(super) fn due(&self) -> Option<Instant> {
         self.queue.front().map(|first| first.seen + self.settle)
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.queue.len() >= MOST
+        self.queue.len() >= WAITING_MAX
     }
 
-    /// Takes those that are due, `most` at the most.
-    pub(super) fn take(&mut self, now: Instant, most: usize) -> Vec<Candidate> {
+    /// Takes the candidates that are due, at most `max`.
+    pub(super) fn take(&mut self, now: Instant, max: usize) -> Vec<Candidate> {
         let due = self.queue.iter().take_while(|c| c.seen + self.settle <= now);
-        let count = due.take(most).count();
+        let count = due.take(max).count();
         self.queue.drain(..count).collect()
     }
 }

@@ -1,40 +1,41 @@
-//! What a worker does by itself, now and then: one of them for all.
+//! The jobs that workers run by themselves. One worker at a time does each.
 
 use super::{
-    RecoveryError, Tools,
-    backfill::{self, Which, backfill},
-    reconcile::{self, Manner, Told, reconcile},
+    backfill::{self, BackfillRange, BackfillReport, backfill},
+    error::RecoveryError,
+    reconcile::{self, ReconcileOptions, ReconcileProgress, ReconcileReport, reconcile},
     schedule::Schedule,
+    tools::RecoveryTools,
 };
-use crate::store::job::{self, Begun};
+use crate::store::job::{self, LastStart};
 use shared::work_queue::WorkQueue;
 use sqlx::PgConnection;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often it is seen whether something is due.
+/// How often a worker checks whether a job is due.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// The same after an error, such as of a database that is away: all others tell of it too.
+/// Pause after an error; other tasks already log an unreachable database.
 const AFTER_ERROR: Duration = Duration::from_secs(30);
-/// When one is begun again that did not come to its end.
+/// When a job is started again that did not finish.
 const AGAIN_AFTER: Duration = Duration::from_mins(5);
-/// With more messages than this on the work queue, much of what differs is only
-/// on its way.
-const WAITING_MOST: u32 = 500;
+/// Most messages on the work queue for a reconcile to start. With more, much of what
+/// differs is only under way.
+const WAITING_MAX: u32 = 500;
 
-/// Does the jobs when they are due, until it is time to stop.
-pub async fn run(tools: Tools, schedule: Schedule) {
+/// Runs the jobs when they are due, until it is time to stop.
+pub async fn run(tools: RecoveryTools, schedule: Schedule) {
     let started = Instant::now();
     while !tools.stop.is_cancelled() {
         let mut pause = LOOK_EVERY;
-        // At the start there is no connection yet, and without one nothing can be done.
+        // Without a connection to RabbitMQ, as at the start, no job can run.
         if tools.work_queue.as_ref().is_some_and(WorkQueue::is_ready) {
             let done = [
                 ("backfill", catch_up(&tools, schedule, started).await),
                 ("reconcile", compare(&tools, schedule).await),
             ];
             for (job, error) in done.into_iter().filter_map(|(job, done)| Some((job, done.err()?))) {
-                tell(job, &error);
+                log_failure(job, &error);
                 if !matches!(error, RecoveryError::Busy) {
                     pause = AFTER_ERROR;
                 }
@@ -47,28 +48,28 @@ pub async fn run(tools: Tools, schedule: Schedule) {
     }
 }
 
-fn tell(job: &str, error: &RecoveryError) {
+fn log_failure(job: &str, error: &RecoveryError) {
     match error {
         RecoveryError::Busy | RecoveryError::Stopped => {}
-        error => tracing::warn!(%error, job, "a job did not come to its end; it is done again later"),
+        error => tracing::warn!(%error, job, "a job did not finish; it is run again later"),
     }
 }
 
-/// The lead of a job, in a session of its own.
+/// Takes the lead of a job, in a session of its own.
 ///
 /// # Errors
-/// [`RecoveryError::Busy`] when another one has it.
-pub async fn lead(tools: &Tools, name: &str) -> Result<PgConnection, RecoveryError> {
+/// [`RecoveryError::Busy`] if another session has it.
+pub async fn lead(tools: &RecoveryTools, name: &str) -> Result<PgConnection, RecoveryError> {
     let mut session = tools.pool.acquire().await?;
     if !job::lead(&mut session, name).await? {
         return Err(RecoveryError::Busy);
     }
-    // Out of the pool: the lead has to end with the session, whatever happens.
+    // Out of the pool, so that the session and the lead end together.
     Ok(session.detach())
 }
 
-/// Whether a job is due that was last begun then.
-fn is_due(begun: Option<Begun>, every: Option<Duration>, since_start: Option<Duration>) -> bool {
+/// Whether a job is due, given its latest start.
+fn is_due(begun: Option<LastStart>, every: Option<Duration>, since_start: Option<Duration>) -> bool {
     let Some(every) = every else { return false };
     begun.is_none_or(|begun| {
         let ago = Duration::from_secs(u64::try_from(begun.ago_s).unwrap_or_default());
@@ -78,7 +79,7 @@ fn is_due(begun: Option<Begun>, every: Option<Duration>, since_start: Option<Dur
 }
 
 async fn due(
-    tools: &Tools,
+    tools: &RecoveryTools,
     name: &str,
     every: Option<Duration>,
     since_start: Option<Duration>,
@@ -87,20 +88,21 @@ async fn due(
     Ok(is_due(begun, every, since_start))
 }
 
-/// What came while no worker ran is the sooner there the better: at each start too.
-async fn catch_up(tools: &Tools, schedule: Schedule, started: Instant) -> Result<(), RecoveryError> {
+/// Runs a backfill if one is due. At each start of the worker one is due, because
+/// events may have come while no worker ran.
+async fn catch_up(tools: &RecoveryTools, schedule: Schedule, started: Instant) -> Result<(), RecoveryError> {
     let since_start = || Some(started.elapsed());
     if !due(tools, backfill::JOB, schedule.backfill, since_start()).await? {
         return Ok(());
     }
     let mut session = lead(tools, backfill::JOB).await?;
-    // Another one may have just done it.
+    // Another worker may have just finished it.
     if !due(tools, backfill::JOB, schedule.backfill, since_start()).await? {
         return Ok(());
     }
     job::begin(&mut session, backfill::JOB).await?;
-    let mut report = backfill::Report::default();
-    let done = backfill(tools, &mut session, Which::Undelivered, &mut report, |_| {}).await;
+    let mut report = BackfillReport::default();
+    let done = backfill(tools, &mut session, BackfillRange::Undelivered, &mut report, |_| {}).await;
     match &done {
         Ok(()) => job::end(&mut session, backfill::JOB, &report).await?,
         Err(_) => job::fail(&mut session, backfill::JOB, &report).await?,
@@ -115,16 +117,16 @@ async fn catch_up(tools: &Tools, schedule: Schedule, started: Instant) -> Result
     done
 }
 
-async fn compare(tools: &Tools, schedule: Schedule) -> Result<(), RecoveryError> {
+async fn compare(tools: &RecoveryTools, schedule: Schedule) -> Result<(), RecoveryError> {
     if !due(tools, reconcile::JOB, schedule.reconcile, None).await? {
         return Ok(());
     }
-    if let Some(outlet) = &tools.work_queue
-        && outlet.waiting().await? > WAITING_MOST
+    if let Some(work_queue) = &tools.work_queue
+        && work_queue.waiting().await? > WAITING_MAX
     {
         tracing::info!(
-            more_than = WAITING_MOST,
-            "reconcile waits for the work queue to be worked off"
+            more_than = WAITING_MAX,
+            "reconcile waits until the work queue is shorter"
         );
         return Ok(());
     }
@@ -133,12 +135,12 @@ async fn compare(tools: &Tools, schedule: Schedule) -> Result<(), RecoveryError>
         return Ok(());
     }
     job::begin(&mut session, reconcile::JOB).await?;
-    let manner = Manner {
+    let options = ReconcileOptions {
         settle: schedule.settle,
         end_gone: false,
     };
-    let mut report = reconcile::Report::default();
-    let done = reconcile(tools, &mut session, manner, &mut report, log).await;
+    let mut report = ReconcileReport::default();
+    let done = reconcile(tools, &mut session, options, &mut report, log_drift).await;
     match &done {
         Ok(()) => job::end(&mut session, reconcile::JOB, &report).await?,
         Err(_) => job::fail(&mut session, reconcile::JOB, &report).await?,
@@ -155,19 +157,28 @@ async fn compare(tools: &Tools, schedule: Schedule) -> Result<(), RecoveryError>
     done
 }
 
-/// Ids and fields alone: what differs may be personal.
-#[expect(clippy::needless_pass_by_value, reason = "it is told things by value")]
-fn log(told: Told<'_>) {
-    let Told::Found(found) = told else { return };
+/// Logs ids and names of fields alone: their values may be personal.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a callback of `reconcile` takes its argument by value"
+)]
+fn log_drift(progress: ReconcileProgress<'_>) {
+    let ReconcileProgress::Differs(found) = progress else {
+        return;
+    };
     let fields: Vec<&str> = found.drift.iter().map(|d| d.field).collect();
     let subscription = found.subscription.as_str();
     match &found.refused {
         None => tracing::warn!(
             subscription,
             fields = fields.join(","),
-            "a subscription is not as Stripe shows it"
+            "a subscription differs from Stripe's"
         ),
-        Some(why) => tracing::warn!(subscription, why, "a subscription cannot be as Stripe shows it"),
+        Some(why) => tracing::warn!(
+            subscription,
+            why,
+            "a subscription differs from Stripe's and cannot be repaired"
+        ),
     }
 }
 
@@ -176,10 +187,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_is_due_by_its_schedule_at_first_when_it_was_cut_off_and_if_wanted_at_each_start() {
+    fn a_job_is_due_first_then_at_its_interval_and_after_it_was_cut_off_or_at_each_start() {
         let s = Duration::from_secs;
-        let ended = |ago_s| Some(Begun { ago_s, ended: true });
-        let cut_off = |ago_s| Some(Begun { ago_s, ended: false });
+        let ended = |ago_s| Some(LastStart { ago_s, ended: true });
+        let cut_off = |ago_s| Some(LastStart { ago_s, ended: false });
         for (begun, every, since_start, expected) in [
             (None, Some(600), None, true),
             (ended(599), Some(600), None, false),

@@ -1,19 +1,19 @@
-//! Pages of Stripe's lists: its API reference, "Pagination".
+//! Pages of Stripe's lists ("Pagination" in its API reference).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use stripe_api::{Api, ApiAnswer, ApiError, Form};
 
-/// Objects of a page; Stripe's most.
-pub const LIMIT: u8 = 100;
+/// Objects per page: the most that Stripe allows.
+pub const OBJECTS_MAX: u8 = 100;
 
 /// A page of a list, newest first.
 #[derive(Debug, Deserialize)]
 pub struct Page<'a> {
-    /// The objects, as they stand in the answer.
+    /// The objects, as the JSON of the answer has them.
     #[serde(borrow)]
     pub data: Vec<&'a RawValue>,
-    /// Whether more of them follow in the direction in which it was asked.
+    /// Whether more objects follow, in the direction of the request.
     pub has_more: bool,
 }
 
@@ -23,26 +23,26 @@ struct Identified {
 }
 
 impl<'a> Page<'a> {
-    /// The page in an answer.
+    /// Reads the page in an answer.
     ///
     /// # Errors
-    /// When it is no list.
+    /// If the answer is no list.
     pub fn of(answer: &'a ApiAnswer) -> Result<Self, ApiError> {
         answer.json()
     }
 
-    /// The id of its newest object.
+    /// The id of the page's newest object.
     ///
     /// # Errors
-    /// When that has none.
+    /// If that object has no id.
     pub fn first_id(&self) -> Result<Option<String>, ApiError> {
         self.data.first().map(|object| id(object)).transpose()
     }
 
-    /// The id of its oldest object.
+    /// The id of the page's oldest object.
     ///
     /// # Errors
-    /// When that has none.
+    /// If that object has no id.
     pub fn last_id(&self) -> Result<Option<String>, ApiError> {
         self.data.last().map(|object| id(object)).transpose()
     }
@@ -54,12 +54,12 @@ fn id(object: &RawValue) -> Result<String, ApiError> {
         .map_err(|error| ApiError::Unavailable(format!("an object of its list: {error}")))
 }
 
-/// Asks for a page of the list at `path`, whatever it takes.
+/// Asks for a page of the list at `path`. Retries as [`Api::get`] does.
 ///
 /// # Errors
 /// Stripe's.
 pub async fn get(api: &Api, path: &str, filter: &Form) -> Result<ApiAnswer, ApiError> {
-    api.get(path, &filter.clone().with("limit", &LIMIT)).await
+    api.get(path, &filter.clone().with("limit", &OBJECTS_MAX)).await
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_tells_where_it_begins_and_ends() {
+    fn a_page_has_a_first_and_a_last_id() {
         let answer = |body: &'static str| ApiAnswer {
             body: body.as_bytes().into(),
             at: 0,

@@ -1,10 +1,11 @@
-//! `worker reconcile`: compares every subscription with Stripe, and puts what
-//! differs on the work queue as it stood when it was read.
+//! `worker reconcile`: compares every subscription with Stripe. A subscription that
+//! differs goes to the work queue as a snapshot: what Stripe showed, and when.
 
 use super::{
-    RecoveryError, Tools,
-    candidates::{Candidate, Verdict, Waiting, compare, user},
-    page::{self, LIMIT, Page},
+    candidates::{Candidate, CandidateQueue, Comparison, compare, user},
+    error::RecoveryError,
+    page::{self, OBJECTS_MAX, Page},
+    tools::RecoveryTools,
 };
 use crate::{
     domain::{
@@ -27,106 +28,109 @@ use std::{collections::BTreeMap, time::Duration};
 use stripe_api::{ApiError, Form};
 use tokio::time::Instant;
 
-/// Subscriptions that are walked through at once.
-const STEP: i64 = 5_000;
-/// Known subscriptions that are asked for to see whose account it is.
-const PROOF: i64 = 10;
-/// So many may be gone at once without anybody's word.
-const GONE_LEAST: usize = 10;
+/// Stored subscriptions in one query.
+const PAGE: i64 = 5_000;
+/// Most stored subscriptions to ask for, to check that the key is of their account.
+const PROOF_MAX: i64 = 10;
+/// This many subscriptions may be gone at Stripe without `--end-gone`, or one percent
+/// if that is more.
+const GONE_MIN: usize = 10;
 
 /// The job's name.
 pub const JOB: &str = "reconcile";
 
 /// A subscription that differs.
 #[derive(Debug, Serialize)]
-pub struct Found {
-    /// Which one.
+pub struct DriftFound {
+    /// The subscription.
     pub subscription: SubscriptionId,
-    /// Whose, as far as we know.
+    /// Its user, if one is known.
     pub user: Option<UserId>,
-    /// What differs.
+    /// The fields that differ.
     pub drift: Vec<Drift>,
-    /// Why it cannot be repaired, if it cannot.
+    /// Why it cannot be repaired; `None` if it can.
     pub refused: Option<String>,
 }
 
-/// What is told while it goes on.
+/// What a reconcile reports while it runs.
 #[derive(Debug)]
-pub enum Told<'a> {
-    /// So many were compared.
+pub enum ReconcileProgress<'a> {
+    /// This many were compared so far.
     Listed(u64),
-    /// One differs.
-    Found(&'a Found),
+    /// A subscription differs.
+    Differs(&'a DriftFound),
 }
 
-/// What came of it.
+/// The figures of a reconcile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Report {
+pub struct ReconcileReport {
     /// Subscriptions that Stripe listed.
     pub listed: u64,
-    /// Those that are known here and that no list showed: asked for by id.
+    /// Stored ones that Stripe did not list, so they were asked for by id.
     pub asked: u64,
-    /// Those that differed.
+    /// Subscriptions that differed.
     pub differing: u64,
-    /// Fields that differed.
+    /// How often each field differed.
     pub drift: BTreeMap<String, u64>,
-    /// Those that Stripe does not have any more, and that are ended for that.
+    /// Subscriptions that are gone at Stripe and were ended here.
     pub ended: u64,
-    /// Those that Stripe does not know by this key, and that are left as they are.
+    /// Subscriptions that are gone at Stripe, or unknown to this key, and were left as
+    /// they are.
     pub unknown: u64,
-    /// Those that Stripe did not tell of when it was asked.
+    /// Subscriptions that Stripe gave no answer about.
     pub unanswered: u64,
-    /// Those that cannot be applied, such as of an unknown price.
+    /// Subscriptions that cannot be applied, for example with an unknown price.
     pub refused: u64,
     /// Snapshots put on the work queue.
     pub put: u64,
-    /// Questions to Stripe.
+    /// Requests to Stripe.
     pub requests: u64,
 }
 
-/// How it is to be done.
+/// How to reconcile.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner {
+pub struct ReconcileOptions {
     /// How long an event may be under way before a difference counts.
     pub settle: Duration,
-    /// However many are gone at Stripe, and though none that is known here may be
-    /// there: they are ended. Somebody has said so.
+    /// End all subscriptions that are gone at Stripe, however many. An operator asks
+    /// for this with `--end-gone`.
     pub end_gone: bool,
 }
 
-struct Run<'t, 's> {
-    tools: &'t Tools,
+struct ReconcileRun<'t, 's> {
+    tools: &'t RecoveryTools,
     session: &'s mut PgConnection,
-    manner: Manner,
-    waiting: Waiting,
-    report: &'t mut Report,
-    /// The listed ones that were known here.
+    options: ReconcileOptions,
+    waiting: CandidateQueue,
+    report: &'t mut ReconcileReport,
+    /// Listed subscriptions that are stored here.
     matched: usize,
-    /// Those that Stripe does not have any more, as they were seen last.
+    /// Subscriptions that are gone at Stripe, with their last snapshot.
     gone: Vec<(SubscriptionId, Snapshot)>,
-    /// Stripe's time at its last answer.
+    /// Stripe's time of its last answer.
     at: Seconds,
 }
 
-/// Compares all; `session` is one that has the lead. `report` says how far it is,
-/// also after an error.
+/// Compares all subscriptions. `session` must have the lead of the job. `report` is
+/// filled in also if an error ends the run; `tell` is called as it goes on.
 ///
 /// # Errors
-/// What was put on the queue until then stays there.
+/// Stripe's, PostgreSQL's or RabbitMQ's, that the key seems to be of another account,
+/// or that it is time to stop. Snapshots already on the work queue stay there.
 pub async fn reconcile(
-    tools: &Tools,
+    tools: &RecoveryTools,
     session: &mut PgConnection,
-    manner: Manner,
-    report: &mut Report,
-    mut tell: impl FnMut(Told<'_>) + Send,
+    options: ReconcileOptions,
+    report: &mut ReconcileReport,
+    mut tell: impl FnMut(ReconcileProgress<'_>) + Send,
 ) -> Result<(), RecoveryError> {
     store::begin(session).await?;
-    let mut run = Run {
+    let mut run = ReconcileRun {
         tools,
         session,
-        manner,
-        waiting: Waiting::new(manner.settle),
+        options,
+        waiting: CandidateQueue::new(options.settle),
         report,
         matched: 0,
         gone: Vec::new(),
@@ -139,13 +143,13 @@ pub async fn reconcile(
     run.settle_all(&mut tell).await
 }
 
-impl Run<'_, '_> {
-    /// Before anything is believed: Stripe must know one of the subscriptions that
-    /// are known here, if there are any. With a key of another account, all that
-    /// is listed would be taken in, and all that is known be ended.
+impl ReconcileRun<'_, '_> {
+    /// Checks first that Stripe knows a stored subscription, if there are any. With a
+    /// key of another account, every listed subscription would be added and every
+    /// stored one ended.
     async fn prove(&mut self) -> Result<(), RecoveryError> {
-        let known = store::some(self.session, PROOF).await?;
-        if known.is_empty() || self.manner.end_gone {
+        let known = store::some(self.session, PROOF_MAX).await?;
+        if known.is_empty() || self.options.end_gone {
             return Ok(());
         }
         for id in &known {
@@ -157,24 +161,24 @@ impl Run<'_, '_> {
             }
         }
         Err(RecoveryError::OtherAccount(format!(
-            "Stripe knows none of {} subscriptions that are known here: STRIPE_SECRET_KEY seems to be of another account or mode. Nothing was compared or changed; if they are gone for good, `worker reconcile --end-gone` ends them",
+            "Stripe knows none of {} stored subscriptions: STRIPE_SECRET_KEY seems to be of another account or mode. Nothing was compared or changed; if they are gone for good, `worker reconcile --end-gone` ends them",
             known.len()
         )))
     }
 
-    /// Goes through Stripe's list.
-    async fn list(&mut self, tell: &mut (impl FnMut(Told<'_>) + Send)) -> Result<(), RecoveryError> {
+    /// Compares all that Stripe lists.
+    async fn list(&mut self, tell: &mut (impl FnMut(ReconcileProgress<'_>) + Send)) -> Result<(), RecoveryError> {
         let all = Form::new().with("status", "all");
         let mut filter = all.clone();
         loop {
-            self.tools.go_on()?;
+            self.tools.check_stop()?;
             let answer = page::get(&self.tools.api, "/subscriptions", &filter).await?;
             self.report.requests += 1;
             self.at = answer.at;
             let page = Page::of(&answer)?;
             self.compare(&page.data).await?;
             self.settle_due(tell).await?;
-            tell(Told::Listed(self.report.listed));
+            tell(ReconcileProgress::Listed(self.report.listed));
             match page.last_id()? {
                 Some(last) if page.has_more => filter = all.clone().with("starting_after", &last),
                 _ => return Ok(()),
@@ -188,10 +192,7 @@ impl Run<'_, '_> {
             match snapshot::read(object, &self.tools.reader.catalog) {
                 Ok(one) => shown.push((one, *object)),
                 Err(refusal) => {
-                    tracing::warn!(
-                        detail = refusal.detail,
-                        "a subscription of Stripe's list cannot be read"
-                    );
+                    tracing::warn!(detail = refusal.detail, "a listed subscription cannot be read");
                     self.report.refused += 1;
                 }
             }
@@ -202,34 +203,35 @@ impl Run<'_, '_> {
         let known = store::by_ids(self.session, &ids).await?;
         self.matched += known.len();
         for (one, object) in shown {
-            self.weigh(known.get(&one.id), one, object);
+            self.queue_if_differing(known.get(&one.id), one, object);
         }
         Ok(())
     }
 
-    /// Keeps what differs, to be looked at once more.
-    fn weigh(&mut self, ours: Option<&Subscription>, one: StripeSubscription, object: &RawValue) {
+    /// Queues a subscription that differs for its second comparison.
+    fn queue_if_differing(&mut self, ours: Option<&Subscription>, one: StripeSubscription, object: &RawValue) {
         let other_mode = match self.tools.reader.mode {
             Mode::Any => false,
             Mode::Live => !one.live,
             Mode::Test => one.live,
         };
-        if !other_mode && !matches!(compare(ours, &one, self.at), Verdict::Same) {
+        if !other_mode && !matches!(compare(ours, &one, self.at), Comparison::Same) {
             self.waiting.add(one, object.to_owned(), self.at);
         }
     }
 
-    /// Asks by id for those that the list lacked: it leaves out those on test clocks.
-    async fn ask(&mut self, tell: &mut (impl FnMut(Told<'_>) + Send)) -> Result<(), RecoveryError> {
+    /// Asks by id for the stored subscriptions that were not listed. Stripe's list leaves
+    /// out those on test clocks.
+    async fn ask(&mut self, tell: &mut (impl FnMut(ReconcileProgress<'_>) + Send)) -> Result<(), RecoveryError> {
         let mut after = String::new();
         loop {
-            let step = store::unlisted(self.session, &after, STEP).await?;
-            for (id, ours) in step.unlisted {
-                self.tools.go_on()?;
+            let page = store::unlisted(self.session, &after, PAGE).await?;
+            for (id, ours) in page.unlisted {
+                self.tools.check_stop()?;
                 self.ask_for(id, &ours).await?;
                 self.settle_due(tell).await?;
             }
-            match step.until {
+            match page.until {
                 Some(until) => after = until,
                 None => return Ok(()),
             }
@@ -244,7 +246,7 @@ impl Run<'_, '_> {
                 self.at = answer.at;
                 let object: &RawValue = answer.json()?;
                 if let Ok(one) = snapshot::read(object, &self.tools.reader.catalog) {
-                    self.weigh(Some(ours), one, object);
+                    self.queue_if_differing(Some(ours), one, object);
                 } else {
                     self.report.refused += 1;
                 }
@@ -252,16 +254,16 @@ impl Run<'_, '_> {
             Err(ApiError::NotFound) => self.gone.extend(ours.latest.clone().map(|last| (id, last))),
             Err(error) if error.is_temporary() => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(%error, subscription = id.as_str(), "Stripe does not tell of a subscription");
+                tracing::warn!(%error, subscription = id.as_str(), "Stripe gave no answer about a subscription");
                 self.report.unanswered += 1;
             }
         }
         Ok(())
     }
 
-    /// What Stripe does not have is ended, if all that we apply is of the key's
-    /// mode: another key might know it. That many are gone at once is no
-    /// accident, and needs somebody's word.
+    /// Ends the subscriptions that are gone at Stripe. Not if events of both modes are
+    /// applied: a key of the other mode may know them. Nor if many are gone at once:
+    /// then an operator must ask for it.
     fn end_gone(&mut self) -> Result<(), RecoveryError> {
         let gone = std::mem::take(&mut self.gone);
         let mode = self.tools.reader.mode;
@@ -269,11 +271,11 @@ impl Run<'_, '_> {
             self.report.unknown += gone.len() as u64;
             return Ok(());
         }
-        let most = (self.matched / 100).max(GONE_LEAST);
-        if gone.len() > most && !self.manner.end_gone {
+        let max = (self.matched / 100).max(GONE_MIN);
+        if gone.len() > max && !self.options.end_gone {
             self.report.unknown += gone.len() as u64;
             return Err(RecoveryError::OtherAccount(format!(
-                "{} subscriptions that are known here are gone at Stripe, more than {most}: is STRIPE_SECRET_KEY of another account? None was ended; `worker reconcile --end-gone` ends them",
+                "{} stored subscriptions are gone at Stripe, more than {max}: is STRIPE_SECRET_KEY of another account? None was ended; `worker reconcile --end-gone` ends them",
                 gone.len()
             )));
         }
@@ -287,22 +289,22 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    async fn settle_due(&mut self, tell: &mut (impl FnMut(Told<'_>) + Send)) -> Result<(), RecoveryError> {
+    async fn settle_due(&mut self, tell: &mut (impl FnMut(ReconcileProgress<'_>) + Send)) -> Result<(), RecoveryError> {
         loop {
             if self.waiting.is_full()
                 && let Some(due) = self.waiting.due()
             {
                 tokio::time::sleep_until(due).await;
             }
-            let some = self.waiting.take(Instant::now(), LIMIT.into());
-            if some.is_empty() {
+            let due = self.waiting.take(Instant::now(), OBJECTS_MAX.into());
+            if due.is_empty() {
                 return Ok(());
             }
-            self.settle(some, tell).await?;
+            self.settle(due, tell).await?;
         }
     }
 
-    async fn settle_all(&mut self, tell: &mut (impl FnMut(Told<'_>) + Send)) -> Result<(), RecoveryError> {
+    async fn settle_all(&mut self, tell: &mut (impl FnMut(ReconcileProgress<'_>) + Send)) -> Result<(), RecoveryError> {
         while let Some(due) = self.waiting.due() {
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
@@ -313,11 +315,12 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    /// What differs still is drift: it is counted, told, and put on the work queue.
+    /// Compares candidates again. Those that still differ are drift: they are counted,
+    /// reported and put on the work queue.
     async fn settle(
         &mut self,
         candidates: Vec<Candidate>,
-        tell: &mut (impl FnMut(Told<'_>) + Send),
+        tell: &mut (impl FnMut(ReconcileProgress<'_>) + Send),
     ) -> Result<(), RecoveryError> {
         let ids: Vec<&str> = candidates.iter().map(|c| c.shown.id.as_str()).collect();
         let known = store::by_ids(self.session, &ids).await?;
@@ -326,19 +329,19 @@ impl Run<'_, '_> {
             let Candidate { shown, object, at, .. } = candidate;
             let ours = known.get(&shown.id);
             let (drift, refused) = match compare(ours, &shown, at) {
-                Verdict::Same => continue,
-                Verdict::Differs(drift) => (drift, None),
-                Verdict::Refused(refusal) => (Vec::new(), Some(refusal.detail)),
+                Comparison::Same => continue,
+                Comparison::Differs(drift) => (drift, None),
+                Comparison::Refused(refusal) => (Vec::new(), Some(refusal.detail)),
             };
             let (id, body) = snapshot::message(&shown, &object, at, &drift)?;
             let kind = snapshot::KIND.to_owned();
             messages.push(Message { id, kind, body });
             self.report.refused += u64::from(refused.is_some());
             self.report.differing += u64::from(refused.is_none());
-            for one in &drift {
-                *self.report.drift.entry(one.field.to_owned()).or_default() += 1;
+            for field in &drift {
+                *self.report.drift.entry(field.field.to_owned()).or_default() += 1;
             }
-            tell(Told::Found(&Found {
+            tell(ReconcileProgress::Differs(&DriftFound {
                 user: user(ours),
                 subscription: shown.id,
                 drift,
@@ -349,14 +352,14 @@ impl Run<'_, '_> {
     }
 
     async fn put(&mut self, mut messages: Vec<Message>) -> Result<(), RecoveryError> {
-        let Some(outlet) = &self.tools.work_queue else {
+        let Some(work_queue) = &self.tools.work_queue else {
             return Ok(());
         };
-        // One that was refused has the same id each time.
+        // A refused snapshot has the same id each time, and may be a dead letter already.
         let ids: Vec<&str> = messages.iter().map(|m| m.id.as_str()).collect();
         let received = store::received(self.session, &ids).await?;
         messages.retain(|m| !received.iter().any(|known| known.as_str() == m.id));
-        outlet.put(&messages, Source::Snapshot).await?;
+        work_queue.put(&messages, Source::Snapshot).await?;
         self.report.put += messages.len() as u64;
         Ok(())
     }

@@ -1,11 +1,15 @@
-//! Accounts: what was folded of each, and the lock under which that is done.
+//! Accounts: their folded state, and the lock that folding needs.
 
-use super::{accounts_as_text, subscription, unreadable};
+use super::{
+    convert::{accounts_as_text, unreadable},
+    subscription,
+};
 use crate::domain::{ids::AccountId, subscription::account::Account};
 use sqlx::PgConnection;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Locks accounts that exist, which must be sorted, until the transaction ends.
+/// Locks these accounts until the transaction ends. `accounts` must be sorted. An
+/// account without a row is skipped.
 pub async fn lock(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "SELECT account FROM billing.account WHERE account = ANY($1) ORDER BY account FOR UPDATE",
@@ -16,8 +20,8 @@ pub async fn lock(connection: &mut PgConnection, accounts: &[AccountId]) -> Resu
     .map(|_| ())
 }
 
-/// Locks one account until the transaction ends, waiting `limit` at most; false
-/// if that was not enough, and the transaction can only be rolled back.
+/// Locks one account until the transaction ends. Waits at most `limit` for it;
+/// false after that, and then the transaction can only be rolled back.
 pub async fn wait_for(
     connection: &mut PgConnection,
     account: &AccountId,
@@ -31,27 +35,27 @@ pub async fn wait_for(
         Err(error) if is_lock_timeout(&error) => return Ok(false),
         done => done?,
     }
-    // Only this lock is waited for so briefly; all later ones as the connection says.
+    // The short limit is for this lock alone.
     sqlx::query!("SET LOCAL lock_timeout TO DEFAULT")
         .execute(connection)
         .await?;
     Ok(true)
 }
 
-/// PostgreSQL's `lock_not_available`.
+/// PostgreSQL's error `lock_not_available` ("PostgreSQL Error Codes").
 fn is_lock_timeout(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .is_some_and(|e| e.code().as_deref() == Some("55P03"))
 }
 
-/// The accounts as last folded; must be locked.
+/// The folded state of these accounts. They must be locked.
 pub async fn load(
     connection: &mut PgConnection,
     accounts: &[AccountId],
 ) -> Result<BTreeMap<AccountId, Account>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT account AS "account!", NULL AS subscription_id, claim::text AS state, version
+        r#"SELECT account AS "account!", NULL AS subscription_id, owner_claim::text AS state, version
            FROM billing.account WHERE account = ANY($1)
            UNION ALL
            SELECT account, subscription_id, state::text, NULL FROM billing.subscription WHERE account = ANY($1)"#,
@@ -64,7 +68,7 @@ pub async fn load(
         let account = known.entry(AccountId::new(row.account.as_str())).or_default();
         let Some(id) = row.subscription_id else {
             let claim = row.state.map(|claim| serde_json::from_str(&claim)).transpose();
-            account.claim = claim.map_err(|e| unreadable("claim", &row.account, &e))?;
+            account.claim = claim.map_err(|e| unreadable("owner claim", &row.account, &e))?;
             account.version = row.version.unwrap_or_default();
             continue;
         };
@@ -78,8 +82,8 @@ pub async fn load(
     Ok(known)
 }
 
-/// Accounts, after the one given, that were folded by the rules of another
-/// version, or hold a state of one.
+/// The next accounts after `after` that were folded by another version's rules,
+/// or have a subscription that was.
 pub async fn outdated(
     connection: &mut PgConnection,
     version: i32,

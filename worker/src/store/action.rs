@@ -1,19 +1,19 @@
-//! The record of what operators did with dead letters.
+//! The record of operators' actions on dead letters.
 
 use serde::Serialize;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-/// Who acts, and by what means.
+/// The person who acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator {
-    /// Their name.
+    /// The name.
     pub name: String,
-    /// By what means.
+    /// The program that they use.
     pub via: Via,
 }
 
-/// By what means an operator acts.
+/// The program that an operator uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// A command of `worker`.
@@ -22,17 +22,17 @@ pub enum Via {
     Console,
 }
 
-/// What an operator does with dead letters.
+/// What an operator can do with dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
-    /// Back to the work queue.
+    /// Put them back on the work queue.
     Replay,
-    /// Removed for good.
+    /// Remove them for good.
     Discard,
 }
 
 impl Deed {
-    /// The word on record.
+    /// The word in the record.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -45,19 +45,19 @@ impl Deed {
 /// An action that is about to begin.
 #[derive(Debug, Clone, Copy)]
 pub struct Intent<'a> {
-    /// Who.
+    /// The person who acts.
     pub operator: &'a Operator,
-    /// What.
+    /// What they do.
     pub deed: Deed,
-    /// With which dead letters, in words.
+    /// Which dead letters, in words.
     pub selection: &'a str,
-    /// Why, in their own words.
+    /// The operator's reason, in their own words.
     pub why: Option<&'a str>,
-    /// With how many.
+    /// How many dead letters.
     pub letters: usize,
 }
 
-/// Puts an action on record before it begins; returns its number.
+/// Records an action before it begins. Returns its number.
 pub async fn begin_action(connection: &mut PgConnection, intent: &Intent<'_>) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         "INSERT INTO billing.operator_action (operator, via, action, selection, why, letters)
@@ -76,8 +76,8 @@ pub async fn begin_action(connection: &mut PgConnection, intent: &Intent<'_>) ->
     .await
 }
 
-/// Puts on record that these dead letters are about to be replayed: their
-/// messages will not be in the dead-letter queue.
+/// Records that these dead letters are about to be replayed, so their messages
+/// leave the dead-letter queue.
 pub async fn replaying(connection: &mut PgConnection, action: i64, ids: &[String]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH noted AS (
@@ -93,7 +93,8 @@ pub async fn replaying(connection: &mut PgConnection, action: i64, ids: &[String
     .map(|_| ())
 }
 
-/// These could not be replayed: their messages are in the dead-letter queue still.
+/// Records that these dead letters could not be replayed, so their messages are
+/// still in the dead-letter queue.
 pub async fn not_replayed(connection: &mut PgConnection, ids: &[String]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE billing.dead_letter SET queued = true WHERE event_id = ANY($1) AND resolved_at IS NULL",
@@ -104,8 +105,8 @@ pub async fn not_replayed(connection: &mut PgConnection, ids: &[String]) -> Resu
     .map(|_| ())
 }
 
-/// Discards the dead letters that still wait for an operator, on record;
-/// returns how many that were.
+/// Records that the open ones of these dead letters are discarded. Returns how
+/// many were open.
 pub async fn discard(connection: &mut PgConnection, action: i64, ids: &[String]) -> Result<u64, sqlx::Error> {
     sqlx::query!(
         "WITH discarded AS (
@@ -121,9 +122,11 @@ pub async fn discard(connection: &mut PgConnection, action: i64, ids: &[String])
     .map(|done| done.rows_affected())
 }
 
-/// Ends the actions that were cut off, which whoever has the turn knows: nobody
-/// else acts. What they noted and did not come to is in the dead-letter queue
-/// still, or is to be made again; one copy too many has no second effect.
+/// Ends the actions that were cut off. Only the session that has the turn (see
+/// [`take_turn`]) may call this: no other action can be running then. The letters
+/// that such an action did not reach count as queued again. Either their message is
+/// still in the dead-letter queue, or a replay makes it again from the stored body;
+/// a second copy has no second effect.
 pub async fn end_cut_off(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH cut_off AS (
@@ -139,7 +142,7 @@ pub async fn end_cut_off(connection: &mut PgConnection) -> Result<(), sqlx::Erro
     .map(|_| ())
 }
 
-/// Puts on record what came of an action.
+/// Records the result of an action.
 pub async fn finish_action(connection: &mut PgConnection, action: i64, outcome: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE billing.operator_action SET finished_at = now(), outcome = $2 WHERE action_id = $1",
@@ -151,21 +154,21 @@ pub async fn finish_action(connection: &mut PgConnection, action: i64, outcome: 
     .map(|_| ())
 }
 
-/// What became so far of the dead letters that an action replayed.
+/// How far the workers are with the dead letters that an action replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Standing {
-    /// They took effect, or were none of our business.
+pub struct ReplayProgress {
+    /// They were applied or ignored.
     pub resolved: i64,
-    /// They failed again, and wait for an operator.
+    /// They failed again and wait for an operator.
     pub dead: i64,
-    /// A worker has not come to them yet, or they wait in a retry queue.
+    /// No worker has handled them yet, or they wait in a retry queue.
     pub pending: i64,
 }
 
-/// What became so far of the dead letters that an action replayed.
-pub async fn standing(connection: &mut PgConnection, action: i64) -> Result<Standing, sqlx::Error> {
+/// How far the workers are with the dead letters that an action replayed.
+pub async fn replay_progress(connection: &mut PgConnection, action: i64) -> Result<ReplayProgress, sqlx::Error> {
     sqlx::query_as!(
-        Standing,
+        ReplayProgress,
         r#"SELECT count(*) FILTER (WHERE resolved_at IS NOT NULL) AS "resolved!",
                   count(*) FILTER (WHERE resolved_at IS NULL AND queued) AS "dead!",
                   count(*) FILTER (WHERE resolved_at IS NULL AND NOT queued) AS "pending!"
@@ -176,37 +179,38 @@ pub async fn standing(connection: &mut PgConnection, action: i64) -> Result<Stan
     .await
 }
 
-/// An action on record.
+/// A recorded action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Action {
+pub struct OperatorAction {
     /// Its number.
     pub id: i64,
     /// When it began.
     #[serde(with = "time::serde::rfc3339")]
     pub begun_at: OffsetDateTime,
-    /// Who.
+    /// The person who acted.
     pub operator: String,
-    /// By what means: `command` or `console`.
+    /// `command` or `console`.
     pub via: String,
-    /// What: `replay` or `discard`.
+    /// `replay` or `discard`.
     pub action: String,
-    /// With which dead letters, in words.
+    /// Which dead letters, in words.
     pub selection: String,
-    /// Why, in their own words.
+    /// The operator's reason, in their own words.
     pub why: Option<String>,
-    /// With how many.
+    /// How many dead letters.
     pub letters: i64,
-    /// When it ended; not while it is under way, or if it was cut off.
+    /// When it ended. `None` while it runs, and until the next action finds that it
+    /// was cut off.
     #[serde(with = "time::serde::rfc3339::option")]
     pub finished_at: Option<OffsetDateTime>,
-    /// What came of it.
+    /// The result.
     pub outcome: Option<String>,
 }
 
-/// The actions that touched this event, in order.
-pub async fn actions_on(connection: &mut PgConnection, event: &str) -> Result<Vec<Action>, sqlx::Error> {
+/// The actions on this dead letter, oldest first.
+pub async fn actions_on(connection: &mut PgConnection, event: &str) -> Result<Vec<OperatorAction>, sqlx::Error> {
     sqlx::query_as!(
-        Action,
+        OperatorAction,
         "SELECT action_id AS id, begun_at, operator, via, action, selection, why, letters, finished_at, outcome
          FROM billing.operator_action_event JOIN billing.operator_action USING (action_id)
          WHERE event_id = $1 ORDER BY action_id",
@@ -216,14 +220,14 @@ pub async fn actions_on(connection: &mut PgConnection, event: &str) -> Result<Ve
     .await
 }
 
-/// The latest actions, the latest first, from before `before` if given.
+/// The latest actions, newest first. With `before`, only those before that number.
 pub async fn actions(
     connection: &mut PgConnection,
     before: Option<i64>,
     limit: i64,
-) -> Result<Vec<Action>, sqlx::Error> {
+) -> Result<Vec<OperatorAction>, sqlx::Error> {
     sqlx::query_as!(
-        Action,
+        OperatorAction,
         "SELECT action_id AS id, begun_at, operator, via, action, selection, why, letters, finished_at, outcome
          FROM billing.operator_action WHERE $1::bigint IS NULL OR action_id < $1
          ORDER BY action_id DESC LIMIT $2",
@@ -234,10 +238,10 @@ pub async fn actions(
     .await
 }
 
-/// Takes the one right to move messages out of the dead-letter queue, which the
-/// session of `connection` keeps until it ends. False if somebody else has it. There
-/// is one for all who share the record, whatever their queues are called: who has it
-/// ends what was cut off.
+/// Takes the turn to move messages out of the dead-letter queue. The session of
+/// `connection` keeps it until the session ends. False if another session has it.
+/// There is one turn per database, even if several queue namespaces share it, so
+/// that [`end_cut_off`] never ends an action that still runs.
 pub async fn take_turn(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtextextended('tollbridge dead letters', 0)) AS "taken!""#)
         .fetch_one(connection)

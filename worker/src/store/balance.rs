@@ -1,11 +1,14 @@
-//! Balances, and the ledger that they are the sum of.
+//! Balances, and the ledger whose sum they are.
 
-use super::{column, users_as_text};
+use super::{
+    convert::{column, users_as_text},
+    ledger::{kind, period, window},
+};
 use crate::domain::{
     balance::{
         ledger::{LedgerLine, RecordedLines},
         terms::Window,
-        timeline::{EntryKind, MeterBalance, UsageSum},
+        timeline::{MeterBalance, UsageSum},
         waterfall::{BalanceChange, CarriedBalance, MeterLimits},
     },
     fact::Seconds,
@@ -17,11 +20,12 @@ use std::collections::BTreeMap;
 /// By user, then by meter.
 pub type ByMeter<T> = BTreeMap<UserId, BTreeMap<String, T>>;
 
-/// The balances of users, who must be locked.
+/// The balances of these users. The users must be locked.
 pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByMeter<MeterBalance>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT user_id, meter, subscription_id, period_start, plan_limit, lifted_limit,
-                  extract(epoch FROM lifted_until)::bigint AS lifted_until, used, rollover, purchased, reported, since
+        r#"SELECT user_id, meter, subscription_id, period_start, plan_limit, grace_limit,
+                  extract(epoch FROM grace_until)::bigint AS grace_until, used, rollover, purchased, usage_total,
+                  settled_until
            FROM billing.balance WHERE user_id = ANY($1)"#,
         &users_as_text(users),
     )
@@ -37,15 +41,15 @@ pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByM
             }),
             limits: MeterLimits {
                 own: row.plan_limit,
-                lifted: row.lifted_until.map(|until| (row.lifted_limit, until)),
+                lifted: row.grace_until.map(|until| (row.grace_limit, until)),
             },
             used: row.used,
             carried: CarriedBalance {
                 rollover: row.rollover,
                 purchased: row.purchased,
             },
-            reported: row.reported,
-            since: row.since,
+            reported: row.usage_total,
+            since: row.settled_until,
         };
         balances
             .entry(UserId::new(row.user_id))
@@ -55,9 +59,10 @@ pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByM
     Ok(balances)
 }
 
-/// What the ledger holds of users: its sums by period, its causes, and usage
-/// summed up between the cuts of each user's story, which must be sorted. Of the
-/// lines of usage it reads those of hours that have a cut in them.
+/// What the ledger records of these users: sums by period, causes, and usage summed
+/// up between the cuts of each user's timeline. `cuts` must be sorted. Single usage
+/// rows are read only in hours that contain a cut; other hours come from
+/// `billing.ledger_sum`.
 pub async fn recorded(
     connection: &mut PgConnection,
     users: &[UserId],
@@ -70,7 +75,7 @@ pub async fn recorded(
     Ok(recorded)
 }
 
-pub(super) fn of_meter(recorded: &mut ByMeter<RecordedLines>, user: String, meter: String) -> &mut RecordedLines {
+fn of_meter(recorded: &mut ByMeter<RecordedLines>, user: String, meter: String) -> &mut RecordedLines {
     recorded.entry(UserId::new(user)).or_default().entry(meter).or_default()
 }
 
@@ -106,8 +111,8 @@ async fn usage(
     cuts: &[(&UserId, Seconds)],
     recorded: &mut ByMeter<RecordedLines>,
 ) -> Result<(), sqlx::Error> {
-    // OFFSET 0 has each hour looked up by itself: whatever PostgreSQL takes the tables
-    // for, it must not read all lines and search the hours for each.
+    // OFFSET 0 makes PostgreSQL look each hour up by the index. Without it the planner
+    // may read all rows of the ledger when its statistics are wrong.
     let rows = sqlx::query!(
         r#"WITH cut AS (
                SELECT user_id, array_agg(cut ORDER BY cut) AS cuts
@@ -164,47 +169,19 @@ async fn causes(
     Ok(())
 }
 
-/// A kind by its word.
-pub(super) fn kind(word: &str) -> Option<EntryKind> {
-    let all = [
-        EntryKind::Usage,
-        EntryKind::Rollover,
-        EntryKind::Grant,
-        EntryKind::TakenBack,
-        EntryKind::Returned,
-        EntryKind::Correction,
-    ];
-    all.into_iter().find(|k| k.as_str() == word)
-}
-
-/// A period as the ledger names it.
-#[must_use]
-pub fn period(window: Option<&Window>) -> String {
-    window.map_or_else(String::new, |w| format!("{} {}", w.subscription, w.start))
-}
-
-/// A period by its name in the ledger.
-pub(super) fn window(period: &str) -> Option<Window> {
-    let (subscription, start) = period.rsplit_once(' ')?;
-    Some(Window {
-        subscription: SubscriptionId::new(subscription),
-        start: start.parse().ok()?,
-    })
-}
-
-/// A line of the ledger, and whose.
+/// A row to add to the ledger.
 #[derive(Debug, Clone)]
-pub struct Written<'a> {
-    /// Whose.
+pub struct NewLedgerRow<'a> {
+    /// The user.
     pub user: &'a UserId,
-    /// Of which meter.
+    /// The meter.
     pub meter: String,
     /// The line.
     pub line: LedgerLine,
 }
 
-/// Adds lines to the ledger, and to its sums.
-pub async fn enter(connection: &mut PgConnection, lines: &[Written<'_>]) -> Result<(), sqlx::Error> {
+/// Adds rows to the ledger and to its sums.
+pub async fn enter(connection: &mut PgConnection, lines: &[NewLedgerRow<'_>]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH line AS (
              SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
@@ -240,23 +217,24 @@ pub async fn enter(connection: &mut PgConnection, lines: &[Written<'_>]) -> Resu
     .map(|_| ())
 }
 
-/// Writes balances, each user and meter once.
+/// Writes balances. Each user and meter may occur once.
 pub async fn write(connection: &mut PgConnection, rows: &[(&UserId, &str, &MeterBalance)]) -> Result<(), sqlx::Error> {
     let window = |b: &MeterBalance| b.window.clone();
     sqlx::query!(
-        "INSERT INTO billing.balance (user_id, meter, subscription_id, period_start, plan_limit, lifted_limit,
-                                      lifted_until, used, rollover, purchased, reported, since)
-         SELECT user_id, meter, subscription_id, period_start, plan_limit, lifted_limit, to_timestamp(lifted_until),
-                used, rollover, purchased, reported, since
+        "INSERT INTO billing.balance (user_id, meter, subscription_id, period_start, plan_limit, grace_limit,
+                                      grace_until, used, rollover, purchased, usage_total, settled_until)
+         SELECT user_id, meter, subscription_id, period_start, plan_limit, grace_limit, to_timestamp(grace_until),
+                used, rollover, purchased, usage_total, settled_until
          FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
                      $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
-             AS t (user_id, meter, subscription_id, period_start, plan_limit, lifted_limit, lifted_until, used,
-                   rollover, purchased, reported, since)
+             AS t (user_id, meter, subscription_id, period_start, plan_limit, grace_limit, grace_until, used,
+                   rollover, purchased, usage_total, settled_until)
          ON CONFLICT (user_id, meter) DO UPDATE SET
              subscription_id = excluded.subscription_id, period_start = excluded.period_start,
-             plan_limit = excluded.plan_limit, lifted_limit = excluded.lifted_limit,
-             lifted_until = excluded.lifted_until, used = excluded.used, rollover = excluded.rollover,
-             purchased = excluded.purchased, reported = excluded.reported, since = excluded.since, changed_at = now()",
+             plan_limit = excluded.plan_limit, grace_limit = excluded.grace_limit,
+             grace_until = excluded.grace_until, used = excluded.used, rollover = excluded.rollover,
+             purchased = excluded.purchased, usage_total = excluded.usage_total,
+             settled_until = excluded.settled_until, changed_at = now()",
         &column(rows, |(user, ..)| user.as_str()) as &[&str],
         &column(rows, |(_, meter, _)| *meter) as &[&str],
         &column(rows, |(.., b)| window(b).map(|w| w.subscription.to_string())) as &[Option<String>],

@@ -3,13 +3,13 @@
 use shared::catalog::Tier;
 use sqlx::{Acquire, PgConnection};
 
-/// Makes `billing.tier` hold exactly these tiers.
+/// Makes `billing.tier` contain exactly these tiers.
 pub async fn write_tiers(connection: &mut PgConnection, tiers: &[Tier]) -> Result<(), sqlx::Error> {
     let names: Vec<&str> = tiers.iter().map(|t| t.name.as_str()).collect();
     let ranks: Vec<i32> = tiers.iter().map(|t| t.rank).collect();
     let days: Vec<i32> = tiers.iter().map(|t| t.trial_days).collect();
     let mut transaction = connection.begin().await?;
-    // Workers that start together write in turn.
+    // Workers that start at the same time write one after the other.
     sqlx::query!("LOCK TABLE billing.tier IN SHARE ROW EXCLUSIVE MODE")
         .execute(&mut *transaction)
         .await?;

@@ -1,8 +1,10 @@
-//! Claiming event ids: what makes a second delivery have no effect. What is
-//! claimed is kept, its facts too, and their accounts are locked, all in one
-//! round trip.
+//! Claims event ids, so that a second delivery of an event has no effect. One round
+//! trip claims the ids, stores bodies and facts, and locks the facts' accounts.
 
-use super::{column, dead_letter, written};
+use super::{
+    convert::{column, to_json},
+    dead_letter,
+};
 use crate::domain::{
     fact::Fact,
     ids::{AccountId, EventId},
@@ -11,48 +13,48 @@ use crate::domain::{
 use sqlx::PgConnection;
 use std::collections::HashSet;
 
-/// One event, and what is to become of it if it is new.
+/// An event to claim, and what to record if it is new.
 #[derive(Debug, Clone, Copy)]
-pub struct Claim<'a> {
+pub struct EventClaim<'a> {
     /// Its id.
     pub event: &'a EventId,
     /// Its type.
     pub kind: &'a str,
-    /// Stripe's `created`, in seconds.
+    /// The event's own `created`, in seconds since 1970.
     pub created: Option<i64>,
-    /// When it was received, in milliseconds.
+    /// When it was received, in milliseconds since 1970.
     pub received_at_ms: i64,
     /// `applied`, `ignored` or `dead`.
     pub outcome: &'static str,
-    /// Why, where it was not applied.
+    /// Why it is not applied; `None` if it is.
     pub reason: Option<&'static str>,
-    /// The raw body; none of what the ledger will hold in full.
+    /// The raw body. `None` for usage: the ledger records all of it.
     pub body: Option<&'a [u8]>,
-    /// What it says, if it is applied.
+    /// The fact, if it is one.
     pub fact: Option<&'a Fact>,
 }
 
-/// What could be claimed.
+/// The result of claiming a batch.
 #[derive(Debug, Default)]
-pub struct Claimed {
-    /// The events that are new, or that were dead and are not any more.
+pub struct ClaimedEvents {
+    /// Events that are new, or that were dead and can be applied now.
     pub new: HashSet<String>,
-    /// Those whose account somebody else holds right now; nothing was done.
+    /// Events whose account another transaction has locked. Nothing was written for them.
     pub busy: HashSet<String>,
-    /// The accounts of which nothing was known before.
+    /// Accounts that had no row before.
     pub first_seen: HashSet<String>,
 }
 
-/// A line of the answer: an event, or an account.
-struct Row {
+/// A row of the answer: an event, or an account.
+struct ClaimRow {
     id: String,
     revived: bool,
     busy: bool,
     first_seen: bool,
 }
 
-impl Claimed {
-    fn of(rows: Vec<Row>) -> Self {
+impl ClaimedEvents {
+    fn of(rows: Vec<ClaimRow>) -> Self {
         let mut claimed = Self::default();
         for row in rows {
             let set = match (row.busy, row.first_seen) {
@@ -66,11 +68,11 @@ impl Claimed {
     }
 }
 
-/// The accounts of facts, and what these say of each one's owner: if it is new,
-/// these are all facts of it.
+/// The accounts of the facts, each with its owner claim as JSON. The claim is only
+/// stored for a new account, of which these are all facts.
 fn owners<'a>(facts: &[&'a Fact]) -> Result<(Vec<&'a str>, Vec<Option<String>>), sqlx::Error> {
     let owner = |(id, own): (&'a AccountId, Vec<&Fact>)| {
-        let claim = account::best_customer_claim(&own).as_ref().map(written).transpose()?;
+        let claim = account::best_customer_claim(&own).as_ref().map(to_json).transpose()?;
         Ok((id.as_str(), claim))
     };
     let by_account = account::by_account(facts.iter().copied()).into_iter();
@@ -81,23 +83,23 @@ fn owners<'a>(facts: &[&'a Fact]) -> Result<(Vec<&'a str>, Vec<Option<String>>),
         .unzip())
 }
 
-/// Records the events, keeps their facts, and locks the accounts of these until
-/// the transaction ends; leaves out those whose account is locked. `claims` must
-/// be sorted by event id and hold each once.
-pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Result<Claimed, sqlx::Error> {
+/// Records the events and their facts, and locks the facts' accounts until the
+/// transaction ends. Events whose account is locked by another transaction are left
+/// out. `claims` must be sorted by event id, each id once.
+pub async fn claim(connection: &mut PgConnection, claims: &[EventClaim<'_>]) -> Result<ClaimedEvents, sqlx::Error> {
     let facts: Vec<&Fact> = claims.iter().filter_map(|c| c.fact).collect();
-    let said = facts.iter().map(written).collect::<Result<Vec<_>, _>>()?;
+    let bodies = facts.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
     let (accounts, owners) = owners(&facts)?;
     let rows = sqlx::query_as!(
-        Row,
+        ClaimRow,
         r#"
-        WITH said AS MATERIALIZED (
+        WITH new_fact AS MATERIALIZED (
             SELECT * FROM UNNEST($8::text[], $9::text[], $10::bigint[], $11::text[], $15::text[])
                 AS t (event_id, account, created, body, payment)
         ), free AS MATERIALIZED (
             SELECT account FROM billing.account WHERE account = ANY($9) ORDER BY account FOR UPDATE SKIP LOCKED
         ), busy AS MATERIALIZED (
-            SELECT event_id FROM said WHERE account IN (
+            SELECT event_id FROM new_fact WHERE account IN (
                 SELECT account FROM billing.account WHERE account = ANY($9) EXCEPT SELECT account FROM free)
         ), input AS (
             SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])
@@ -110,22 +112,22 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
             ON CONFLICT (event_id) DO UPDATE SET outcome = excluded.outcome, reason = excluded.reason
                 WHERE known.outcome = 'dead' AND excluded.outcome <> 'dead'
             RETURNING event_id, xmax <> 0 AS revived
-        ), stored AS (
+        ), stored_body AS (
             INSERT INTO billing.payload (event_id, received_at, body)
             SELECT event_id, to_timestamp(received_ms / 1000.0), body FROM input JOIN claimed USING (event_id)
             WHERE body IS NOT NULL
             ON CONFLICT (event_id) DO UPDATE SET body = excluded.body
-        ), told AS (
-            SELECT said.* FROM said JOIN claimed USING (event_id)
-        ), kept AS (
+        ), claimed_fact AS (
+            SELECT new_fact.* FROM new_fact JOIN claimed USING (event_id)
+        ), stored_fact AS (
             INSERT INTO billing.fact (event_id, account, created, body, payment)
-            SELECT event_id, account, to_timestamp(created), body::json, payment FROM told
+            SELECT event_id, account, to_timestamp(created), body::json, payment FROM claimed_fact
         ), locked AS (
-            INSERT INTO billing.account AS known (account, version, claim)
+            INSERT INTO billing.account AS known (account, version, owner_claim)
             SELECT account, $12::integer, claim::json FROM UNNEST($13::text[], $14::text[]) AS t (account, claim)
-            WHERE account IN (SELECT account FROM told) ORDER BY account
-            ON CONFLICT (account) DO UPDATE SET folds = known.folds + 1
-            RETURNING account, folds = 1 AS first_seen
+            WHERE account IN (SELECT account FROM claimed_fact) ORDER BY account
+            ON CONFLICT (account) DO UPDATE SET lock_count = known.lock_count + 1
+            RETURNING account, lock_count = 1 AS first_seen
         )
         SELECT event_id AS "id!", revived AS "revived!", false AS "busy!", false AS "first_seen!" FROM claimed
         UNION ALL SELECT event_id, false, true, false FROM busy
@@ -141,7 +143,7 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
         &column(&facts, |f| f.event_id.as_str()) as &[&str],
         &column(&facts, |f| f.account.as_str()) as &[&str],
         &column(&facts, |f| f.created),
-        &said,
+        &bodies,
         VERSION,
         &accounts as &[&str],
         &owners as &[Option<String>],
@@ -150,10 +152,10 @@ pub async fn claim(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Resul
     .fetch_all(&mut *connection)
     .await?;
     let revived: Vec<&str> = rows.iter().filter(|r| r.revived).map(|r| r.id.as_str()).collect();
-    // A statement of its own: what another transaction wrote while this one
-    // waited for its row is not visible to the statement that waited.
+    // A separate statement: the one above does not see the rows that another
+    // transaction wrote while it waited for a lock.
     if !revived.is_empty() {
         dead_letter::resolve(connection, &revived).await?;
     }
-    Ok(Claimed::of(rows))
+    Ok(ClaimedEvents::of(rows))
 }

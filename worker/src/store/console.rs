@@ -1,11 +1,11 @@
-//! What the console shows beyond what commands print: look-ups by key, on a
-//! transaction that only reads.
+//! Queries of the console alone. Each looks rows up by key, in a read-only
+//! transaction.
 
-use super::dead_letter_queries::{DeadLetter, Filter};
+use super::dead_letter_queries::{DeadLetter, DeadLetterFilter};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-/// Lets no statement of the transaction take longer than people wait for a page.
+/// Limits each statement of the transaction to two seconds: nobody waits longer for a page.
 pub async fn limit(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!("SET LOCAL statement_timeout = '2s'")
         .execute(connection)
@@ -13,25 +13,25 @@ pub async fn limit(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         .map(|_| ())
 }
 
-/// The open dead letters that failed last.
-pub async fn latest_letters(connection: &mut PgConnection, most: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
+/// The open dead letters, latest failure first.
+pub async fn latest_letters(connection: &mut PgConnection, limit: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
     sqlx::query_as!(
         DeadLetter,
         "SELECT event_id AS id, event_type AS kind, reason, detail, attempts, first_failed, last_failed,
                 source, customer, queued, resolved_at, resolution
          FROM billing.dead_letter WHERE resolved_at IS NULL ORDER BY last_failed DESC LIMIT $1",
-        most,
+        limit,
     )
     .fetch_all(connection)
     .await
 }
 
-/// The dead letters of these customers, or users of usage, open or not; the open
-/// ones first, of both those that failed last.
+/// All dead letters of these Stripe customers or users of usage: open ones first,
+/// then by latest failure.
 pub async fn letters_of(
     connection: &mut PgConnection,
     owners: &[String],
-    most: i64,
+    limit: i64,
 ) -> Result<Vec<DeadLetter>, sqlx::Error> {
     sqlx::query_as!(
         DeadLetter,
@@ -40,14 +40,14 @@ pub async fn letters_of(
          FROM billing.dead_letter WHERE customer = ANY($1)
          ORDER BY resolved_at IS NOT NULL, last_failed DESC, event_id LIMIT $2",
         owners,
-        most,
+        limit,
     )
     .fetch_all(connection)
     .await
 }
 
-/// How many open dead letters the filter lets through, its limit at the most.
-pub async fn count(connection: &mut PgConnection, filter: &Filter) -> Result<i64, sqlx::Error> {
+/// How many open dead letters match the filter, at most its limit.
+pub async fn count(connection: &mut PgConnection, filter: &DeadLetterFilter) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM (
                SELECT FROM billing.dead_letter
@@ -70,12 +70,12 @@ pub async fn count(connection: &mut PgConnection, filter: &Filter) -> Result<i64
     .await
 }
 
-/// A dead letter that an action touched, as it stands now.
+/// A dead letter of an action, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Touched {
+pub struct TouchedLetter {
     /// Its id.
     pub id: String,
-    /// Its type; empty where it has none.
+    /// Its type; empty if it has none.
     pub kind: String,
     /// Whether its message is in the dead-letter queue.
     pub queued: bool,
@@ -83,43 +83,47 @@ pub struct Touched {
     pub resolution: Option<String>,
 }
 
-/// The dead letters that an action touched.
-pub async fn touched(connection: &mut PgConnection, action: i64, most: i64) -> Result<Vec<Touched>, sqlx::Error> {
+/// The dead letters of an action.
+pub async fn touched(
+    connection: &mut PgConnection,
+    action: i64,
+    limit: i64,
+) -> Result<Vec<TouchedLetter>, sqlx::Error> {
     sqlx::query_as!(
-        Touched,
+        TouchedLetter,
         "SELECT event_id AS id, event_type AS kind, queued, resolution
          FROM billing.operator_action_event JOIN billing.dead_letter USING (event_id)
          WHERE action_id = $1 ORDER BY event_id LIMIT $2",
         action,
-        most,
+        limit,
     )
     .fetch_all(connection)
     .await
 }
 
-/// An event that was received.
+/// A row of `billing.event`, and the account of its fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct StoredEvent {
     /// Its id.
     pub id: String,
-    /// Its type; empty where it has none.
+    /// Its type; empty if it has none.
     pub kind: String,
-    /// When Stripe made it, if it says so.
+    /// Its own `created`, if it has one.
     pub created: Option<OffsetDateTime>,
-    /// When it came.
+    /// When it was first received.
     pub received_at: OffsetDateTime,
     /// `applied`, `ignored` or `dead`.
     pub outcome: String,
-    /// Why, where it was not applied.
+    /// Why it was not applied; `None` if it was.
     pub reason: Option<String>,
     /// The account of its fact, if it is one.
     pub account: Option<String>,
 }
 
 /// An event by its id.
-pub async fn event(connection: &mut PgConnection, id: &str) -> Result<Option<Event>, sqlx::Error> {
+pub async fn event(connection: &mut PgConnection, id: &str) -> Result<Option<StoredEvent>, sqlx::Error> {
     sqlx::query_as!(
-        Event,
+        StoredEvent,
         r#"SELECT e.event_id AS id, e.event_type AS kind, e.created, e.received_at, e.outcome, e.reason,
                   f.account AS "account?"
            FROM billing.event e LEFT JOIN billing.fact f USING (event_id) WHERE e.event_id = $1"#,
@@ -129,10 +133,14 @@ pub async fn event(connection: &mut PgConnection, id: &str) -> Result<Option<Eve
     .await
 }
 
-/// The latest events of an account.
-pub async fn events_of(connection: &mut PgConnection, account: &str, most: i64) -> Result<Vec<Event>, sqlx::Error> {
+/// The events of an account, newest first.
+pub async fn events_of(
+    connection: &mut PgConnection,
+    account: &str,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, sqlx::Error> {
     sqlx::query_as!(
-        Event,
+        StoredEvent,
         r#"SELECT e.event_id AS id, e.event_type AS kind, e.created, e.received_at, e.outcome, e.reason,
                   f.account AS "account?"
            FROM (
@@ -140,49 +148,50 @@ pub async fn events_of(connection: &mut PgConnection, account: &str, most: i64) 
                ORDER BY created DESC, event_id LIMIT $2
            ) AS f JOIN billing.event e USING (event_id) ORDER BY f.created DESC, event_id"#,
         account,
-        most,
+        limit,
     )
     .fetch_all(connection)
     .await
 }
 
-/// Whose an account is, or parts of it; a few of them.
-pub async fn users_of(connection: &mut PgConnection, account: &str, most: i64) -> Result<Vec<String>, sqlx::Error> {
+/// The users of an account and of what it owns, at most `limit`.
+pub async fn users_of(connection: &mut PgConnection, account: &str, limit: i64) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT user_id AS "user!" FROM billing.subscription WHERE account = $1 AND user_id IS NOT NULL
            UNION SELECT user_id FROM billing.pack WHERE account = $1 AND user_id IS NOT NULL
-           UNION SELECT claim ->> 'user' FROM billing.account WHERE account = $1 AND claim ->> 'user' IS NOT NULL
+           UNION SELECT owner_claim ->> 'user' FROM billing.account
+                 WHERE account = $1 AND owner_claim ->> 'user' IS NOT NULL
            ORDER BY 1 LIMIT $2"#,
         account,
-        most,
+        limit,
     )
     .fetch_all(connection)
     .await
 }
 
-/// A line of the ledger that a report of use caused.
+/// A row of the ledger that a usage report caused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Used {
-    /// Whose use it was.
+pub struct UsageLine {
+    /// The user.
     pub user: String,
-    /// Of which meter.
+    /// The meter.
     pub meter: String,
-    /// Where in time it counts, in seconds.
+    /// When it counts, in seconds since 1970.
     pub at: i64,
-    /// Units.
+    /// Units reported.
     pub amount: i64,
-    /// Added to what the period has used.
+    /// Units added to the period's use.
     pub used: i64,
-    /// Added to the rollover.
+    /// Units added to the rollover.
     pub rollover: i64,
-    /// Added to what was purchased.
+    /// Units added to the purchased ones.
     pub purchased: i64,
 }
 
-/// What a report of use came to.
-pub async fn used_by(connection: &mut PgConnection, event: &str) -> Result<Vec<Used>, sqlx::Error> {
+/// The rows of the ledger that a usage report caused.
+pub async fn used_by(connection: &mut PgConnection, event: &str) -> Result<Vec<UsageLine>, sqlx::Error> {
     sqlx::query_as!(
-        Used,
+        UsageLine,
         r#"SELECT user_id AS "user", meter, at, amount, used, rollover, purchased
            FROM billing.ledger WHERE kind = 'usage' AND cause = $1 ORDER BY user_id, meter, period"#,
         event,
@@ -191,28 +200,28 @@ pub async fn used_by(connection: &mut PgConnection, event: &str) -> Result<Vec<U
     .await
 }
 
-/// What an id may be the id of.
+/// The tables that contain an id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each table knows the id or does not")]
-pub struct Found {
-    /// A user is known by it.
+#[expect(clippy::struct_excessive_bools, reason = "each table contains the id or does not")]
+pub struct IdMatches {
+    /// A user has it.
     pub is_user: bool,
-    /// A customer is known by it.
+    /// An account has it.
     pub is_customer: bool,
-    /// An event is known by it.
+    /// An event has it.
     pub is_event: bool,
-    /// A dead letter, open or not, is known by it.
+    /// A dead letter has it, open or not.
     pub is_letter: bool,
-    /// The customer and the user of the subscription or the session with this id.
+    /// The account and the user of the subscription or session that has it.
     pub of: Option<(String, Option<String>)>,
 }
 
-/// Looks an id up.
-pub async fn find(connection: &mut PgConnection, id: &str) -> Result<Found, sqlx::Error> {
+/// Looks an id up in every table that may contain it.
+pub async fn find(connection: &mut PgConnection, id: &str) -> Result<IdMatches, sqlx::Error> {
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT FROM billing.entitlement WHERE user_id = $1)
                   OR EXISTS (SELECT FROM billing.app_user WHERE user_id = $1)
-                  OR EXISTS (SELECT FROM billing.account WHERE claim ->> 'user' = $1) AS "is_user!",
+                  OR EXISTS (SELECT FROM billing.account WHERE owner_claim ->> 'user' = $1) AS "is_user!",
                   EXISTS (SELECT FROM billing.account WHERE account = $1) AS "is_customer!",
                   EXISTS (SELECT FROM billing.event WHERE event_id = $1) AS "is_event!",
                   EXISTS (SELECT FROM billing.dead_letter WHERE event_id = $1) AS "is_letter!""#,
@@ -227,7 +236,7 @@ pub async fn find(connection: &mut PgConnection, id: &str) -> Result<Found, sqlx
     )
     .fetch_optional(connection)
     .await?;
-    Ok(Found {
+    Ok(IdMatches {
         is_user: row.is_user,
         is_customer: row.is_customer,
         is_event: row.is_event,
@@ -238,8 +247,8 @@ pub async fn find(connection: &mut PgConnection, id: &str) -> Result<Found, sqlx
 
 /// A user's row of `billing.balances`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns are described in the README")]
-pub struct Balance {
+#[expect(missing_docs, reason = "docs/integrate.md describes the columns")]
+pub struct BalanceView {
     pub meter: String,
     pub plan_limit: Option<i64>,
     pub used: i64,
@@ -248,10 +257,10 @@ pub struct Balance {
     pub available: Option<i64>,
 }
 
-/// What applications see of a user's balances.
-pub async fn balances(connection: &mut PgConnection, user: &str) -> Result<Vec<Balance>, sqlx::Error> {
+/// The rows of `billing.balances` of a user.
+pub async fn balances(connection: &mut PgConnection, user: &str) -> Result<Vec<BalanceView>, sqlx::Error> {
     sqlx::query_as!(
-        Balance,
+        BalanceView,
         r#"SELECT meter AS "meter!", plan_limit, used AS "used!", rollover AS "rollover!", purchased AS "purchased!",
                   available
            FROM billing.balances WHERE user_id = $1 ORDER BY meter"#,
@@ -261,8 +270,8 @@ pub async fn balances(connection: &mut PgConnection, user: &str) -> Result<Vec<B
     .await
 }
 
-/// What applications see of a user: the columns of `billing.entitlements` that
-/// have a value, as text, by their names and in their order.
+/// The row of `billing.entitlements` of a user: name and text of each column that
+/// is not NULL, in the order of the columns.
 pub async fn entitlement(connection: &mut PgConnection, user: &str) -> Result<Vec<(String, String)>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT column_name AS "name!", value AS "value!"

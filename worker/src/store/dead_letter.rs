@@ -1,34 +1,34 @@
-//! The record of dead letters, as the workers keep it.
+//! The record of dead letters: what workers write.
 
-use super::column;
+use super::convert::column;
 use crate::domain::ids::EventId;
 use sqlx::PgConnection;
 
 /// A dead letter to record.
 #[derive(Debug, Clone)]
-pub struct DeadLetter<'a> {
-    /// The event's id, or the hash of its body.
+pub struct NewDeadLetter<'a> {
+    /// The event's id, or a hash of a body that has none.
     pub event: &'a EventId,
-    /// Its type; empty where it has none.
+    /// Its type; empty if it has none.
     pub kind: &'a str,
-    /// One of the closed list.
+    /// One of `failure::Permanent`.
     pub reason: &'static str,
-    /// What, where, and what to do.
+    /// What is wrong, where, and what to do.
     pub detail: &'a str,
-    /// Failed tries in all.
+    /// Failed attempts in all.
     pub attempts: i64,
-    /// When the first try failed, in milliseconds.
+    /// When the first attempt failed, in milliseconds since 1970.
     pub first_failed_ms: i64,
-    /// When the last try failed, in milliseconds.
+    /// When the last attempt failed, in milliseconds since 1970.
     pub last_failed_ms: i64,
     /// Where the message came from.
     pub source: &'static str,
-    /// The Stripe customer, or the user of usage, as far as it can be told.
+    /// The Stripe customer, or the user of usage, if the body names one.
     pub customer: Option<String>,
 }
 
-/// Records dead letters that were not known.
-pub async fn insert(connection: &mut PgConnection, letters: &[DeadLetter<'_>]) -> Result<(), sqlx::Error> {
+/// Records dead letters. Those that are already recorded are left as they are.
+pub async fn insert(connection: &mut PgConnection, letters: &[NewDeadLetter<'_>]) -> Result<(), sqlx::Error> {
     if letters.is_empty() {
         return Ok(());
     }
@@ -39,13 +39,13 @@ pub async fn insert(connection: &mut PgConnection, letters: &[DeadLetter<'_>]) -
              FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
                          $8::text[], $9::text[])
                  AS t (event_id, event_type, reason, detail, attempts, first_ms, last_ms, source, customer)
-         ), buried AS (
+         ), recorded AS (
              INSERT INTO billing.dead_letter
                  (event_id, event_type, reason, detail, attempts, first_failed, last_failed, source, customer)
              SELECT * FROM input ON CONFLICT (event_id) DO NOTHING RETURNING event_id
          )
-         INSERT INTO billing.failure (event_id, at, reason, detail, attempts)
-         SELECT event_id, last_failed, reason, detail, attempts FROM input JOIN buried USING (event_id)",
+         INSERT INTO billing.dead_letter_failure (event_id, at, reason, detail, attempts)
+         SELECT event_id, last_failed, reason, detail, attempts FROM input JOIN recorded USING (event_id)",
         &column(letters, |b| b.event.as_str()) as &[&str],
         &column(letters, |b| b.kind) as &[&str],
         &column(letters, |b| b.reason) as &[&str],
@@ -61,8 +61,8 @@ pub async fn insert(connection: &mut PgConnection, letters: &[DeadLetter<'_>]) -
     .map(|_| ())
 }
 
-/// Of these events, those that are recorded as dead and whose message has not
-/// reached the dead-letter queue.
+/// The open dead letters among these events whose message is not in the dead-letter
+/// queue.
 pub async fn unqueued(connection: &mut PgConnection, events: &[String]) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         "SELECT event_id FROM billing.dead_letter
@@ -73,10 +73,10 @@ pub async fn unqueued(connection: &mut PgConnection, events: &[String]) -> Resul
     .await
 }
 
-/// The messages of these events were taken from the dead-letter queue, and have
-/// failed again, perhaps for another reason: they have to go back. The time is
-/// the database's, as that of the replay before it, whatever the workers' clocks.
-pub async fn return_to_queue(connection: &mut PgConnection, letters: &[DeadLetter<'_>]) -> Result<(), sqlx::Error> {
+/// Records that replayed messages failed again, perhaps for another reason, and must
+/// return to the dead-letter queue. The time of the failure is the database's, not a
+/// worker's: [`mark_queued`] compares it with the database's time of the replay.
+pub async fn return_to_queue(connection: &mut PgConnection, letters: &[NewDeadLetter<'_>]) -> Result<(), sqlx::Error> {
     if letters.is_empty() {
         return Ok(());
     }
@@ -92,7 +92,7 @@ pub async fn return_to_queue(connection: &mut PgConnection, letters: &[DeadLette
              UPDATE billing.event SET reason = back.reason FROM back
              WHERE event.event_id = back.event_id AND outcome = 'dead'
          )
-         INSERT INTO billing.failure (event_id, at, reason, detail, attempts) SELECT * FROM back",
+         INSERT INTO billing.dead_letter_failure (event_id, at, reason, detail, attempts) SELECT * FROM back",
         &column(letters, |b| b.event.as_str()) as &[&str],
         &column(letters, |b| b.reason) as &[&str],
         &column(letters, |b| b.detail) as &[&str],
@@ -102,8 +102,8 @@ pub async fn return_to_queue(connection: &mut PgConnection, letters: &[DeadLette
     .map(|_| ())
 }
 
-/// These events have taken effect after all, perhaps after they were discarded,
-/// or were none of our business.
+/// Resolves the dead letters of events that are now applied or ignored, even if an
+/// operator had discarded them.
 pub async fn resolve(connection: &mut PgConnection, events: &[&str]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE billing.dead_letter AS known SET resolved_at = now(), resolution = event.outcome
@@ -116,8 +116,8 @@ pub async fn resolve(connection: &mut PgConnection, events: &[&str]) -> Result<(
     .map(|_| ())
 }
 
-/// The messages of these events are in the dead-letter queue, if no operator has
-/// taken them out again meanwhile.
+/// Records that the messages of these events are in the dead-letter queue, unless an
+/// operator has taken them out again since they failed.
 pub async fn mark_queued(connection: &mut PgConnection, events: &[&str]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE billing.dead_letter AS d SET queued = true

@@ -1,49 +1,49 @@
-//! What operators see of dead letters. Nothing here is on an event's path.
+//! The record of dead letters: what operators read. No delivery needs any of it.
 
-use super::users_as_text;
+use super::convert::users_as_text;
 use crate::domain::{fact::Fact, ids::UserId};
 use serde::Serialize;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-/// A dead letter, as operators see it.
+/// A row of `billing.dead_letter`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeadLetter {
-    /// The event's id, or the hash of its body.
+    /// The event's id, or a hash of a body that has none.
     pub id: String,
-    /// The event's type; empty where it has none.
+    /// The event's type; empty if it has none.
     #[serde(rename = "type")]
     pub kind: String,
-    /// One of the closed list.
+    /// One of `failure::Permanent`.
     pub reason: String,
-    /// What, where, and what to do.
+    /// What is wrong, where, and what to do.
     pub detail: String,
-    /// Failed tries in all.
+    /// Failed attempts in all.
     pub attempts: i64,
-    /// When the first try failed.
+    /// When the first attempt failed.
     #[serde(with = "time::serde::rfc3339")]
     pub first_failed: OffsetDateTime,
-    /// When the last try failed.
+    /// When the last attempt failed.
     #[serde(with = "time::serde::rfc3339")]
     pub last_failed: OffsetDateTime,
     /// Where the message came from: `webhook`, `usage` or `direct`.
     pub source: String,
-    /// The Stripe customer, or the user of usage, as far as it can be told.
+    /// The Stripe customer, or the user of usage, if the body names one.
     pub customer: Option<String>,
-    /// Whether its message is in the dead-letter queue; else it is on its way
-    /// there, or was replayed and waits for a worker or a retry.
+    /// Whether its message is in the dead-letter queue. Otherwise the message is on
+    /// its way there, or was replayed and waits for a worker or a retry.
     pub queued: bool,
-    /// When it was resolved; not while it waits for an operator.
+    /// When it was resolved; `None` while it is open.
     #[serde(with = "time::serde::rfc3339::option")]
     pub resolved_at: Option<OffsetDateTime>,
-    /// How: `applied`, `ignored` or `discarded`.
+    /// How it was resolved: `applied`, `ignored` or `discarded`.
     pub resolution: Option<String>,
 }
 
-/// What to list.
+/// Which open dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct DeadLetterFilter {
     /// Only this event type.
     pub kind: Option<String>,
     /// Only this reason.
@@ -54,14 +54,14 @@ pub struct Filter {
     pub before: Option<OffsetDateTime>,
     /// Only those that first failed at this time or later.
     pub since: Option<OffsetDateTime>,
-    /// Only those that come after this one, by the time of its first failure and its id.
+    /// Only those after this one, in the order of first failure and id.
     pub after: Option<(OffsetDateTime, String)>,
-    /// At most so many.
+    /// At most this many.
     pub limit: Option<i64>,
 }
 
 /// The open dead letters, oldest first.
-pub async fn list(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<DeadLetter>, sqlx::Error> {
+pub async fn list(connection: &mut PgConnection, filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let (after, after_id) = filter.after.clone().unzip();
     sqlx::query_as!(
         DeadLetter,
@@ -90,8 +90,8 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<
     .await
 }
 
-/// The ids of the open dead letters that the filter lets through, oldest first.
-pub async fn ids(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<String>, sqlx::Error> {
+/// The ids of the open dead letters that match the filter, oldest first.
+pub async fn ids(connection: &mut PgConnection, filter: &DeadLetterFilter) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         "SELECT event_id FROM billing.dead_letter
          WHERE resolved_at IS NULL
@@ -113,7 +113,7 @@ pub async fn ids(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<S
     .await
 }
 
-/// These dead letters, open or resolved, in no particular order.
+/// The dead letters with these ids, open or resolved, in any order.
 pub async fn letters(connection: &mut PgConnection, ids: &[String]) -> Result<Vec<DeadLetter>, sqlx::Error> {
     sqlx::query_as!(
         DeadLetter,
@@ -126,7 +126,7 @@ pub async fn letters(connection: &mut PgConnection, ids: &[String]) -> Result<Ve
     .await
 }
 
-/// Of these, those that wait for an operator no more.
+/// Which of these dead letters are resolved.
 pub async fn resolved(connection: &mut PgConnection, ids: &[String]) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         "SELECT event_id FROM billing.dead_letter WHERE event_id = ANY($1) AND resolved_at IS NOT NULL",
@@ -136,8 +136,8 @@ pub async fn resolved(connection: &mut PgConnection, ids: &[String]) -> Result<V
     .await
 }
 
-/// How many of these have no message in the dead-letter queue: a worker or a
-/// retry queue has it.
+/// How many of these open dead letters have their message elsewhere than in the
+/// dead-letter queue: with a worker or in a retry queue.
 pub async fn elsewhere(connection: &mut PgConnection, ids: &[String]) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM billing.dead_letter
@@ -148,52 +148,53 @@ pub async fn elsewhere(connection: &mut PgConnection, ids: &[String]) -> Result<
     .await
 }
 
-/// A time at which a message was given up.
+/// A row of `billing.dead_letter_failure`: one time that a message became dead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
+pub struct RecordedFailure {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-    /// One of the closed list.
+    /// One of `failure::Permanent`.
     pub reason: String,
-    /// What, where, and what to do.
+    /// What is wrong, where, and what to do.
     pub detail: String,
-    /// Failed tries until then.
+    /// Failed attempts until then.
     pub attempts: i64,
 }
 
-/// Every time that the message of this event was given up, in order.
-pub async fn failures_of(connection: &mut PgConnection, event: &str) -> Result<Vec<Failure>, sqlx::Error> {
+/// Each time that the message of this event became dead, oldest first.
+pub async fn failures_of(connection: &mut PgConnection, event: &str) -> Result<Vec<RecordedFailure>, sqlx::Error> {
     sqlx::query_as!(
-        Failure,
-        "SELECT at, reason, detail, attempts FROM billing.failure WHERE event_id = $1 ORDER BY failure_id",
+        RecordedFailure,
+        "SELECT at, reason, detail, attempts FROM billing.dead_letter_failure WHERE event_id = $1 ORDER BY failure_id",
         event,
     )
     .fetch_all(connection)
     .await
 }
 
-/// An event, as it was received.
+/// A row of `billing.event`, with its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
-    /// Its type; empty where it has none.
+pub struct ReceivedEvent {
+    /// Its type; empty if it has none.
     pub kind: String,
     /// Its own `created`.
     pub created: Option<OffsetDateTime>,
-    /// When it was received first.
+    /// When it was first received.
     pub received_at: OffsetDateTime,
     /// `applied`, `ignored` or `dead`.
     pub outcome: String,
-    /// Why, where it was not applied.
+    /// Why it was not applied; `None` if it was.
     pub reason: Option<String>,
-    /// Its raw body, unless it was purged; of applied usage the ledger holds all.
+    /// Its raw body, unless it was deleted. Applied usage has none: the ledger records
+    /// all of it.
     pub body: Option<Vec<u8>>,
 }
 
-/// An event that was received.
-pub async fn received(connection: &mut PgConnection, event: &str) -> Result<Option<Received>, sqlx::Error> {
+/// An event by its id.
+pub async fn received(connection: &mut PgConnection, event: &str) -> Result<Option<ReceivedEvent>, sqlx::Error> {
     sqlx::query_as!(
-        Received,
+        ReceivedEvent,
         r#"SELECT event_type AS kind, created, e.received_at, outcome, reason, body AS "body?"
            FROM billing.event e LEFT JOIN billing.payload p USING (event_id) WHERE event_id = $1"#,
         event,
@@ -202,26 +203,30 @@ pub async fn received(connection: &mut PgConnection, event: &str) -> Result<Opti
     .await
 }
 
-/// A message as it can be made again from what is stored.
+/// What is needed to publish a message again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
-    /// The event's id, or the hash of the body.
+pub struct StoredMessage {
+    /// The event's id, or a hash of a body that has none.
     pub id: String,
-    /// The event's type; empty where it has none.
+    /// The event's type; empty if it has none.
     pub kind: String,
     /// Where it came from.
     pub source: String,
-    /// When it was received, in milliseconds.
+    /// When it was received, in milliseconds since 1970.
     pub received_at_ms: i64,
     /// The raw body.
     pub body: Vec<u8>,
 }
 
-/// The messages of these dead letters, as far as their bodies are stored.
-/// `queued`: only of those that should be in the dead-letter queue.
-pub async fn stored(connection: &mut PgConnection, ids: &[String], queued: bool) -> Result<Vec<Stored>, sqlx::Error> {
+/// The messages of these dead letters whose body is stored. With `queued`, only those
+/// that should be in the dead-letter queue.
+pub async fn stored(
+    connection: &mut PgConnection,
+    ids: &[String],
+    queued: bool,
+) -> Result<Vec<StoredMessage>, sqlx::Error> {
     sqlx::query_as!(
-        Stored,
+        StoredMessage,
         r#"SELECT event_id AS id, d.event_type AS kind, source, body,
                   (extract(epoch FROM e.received_at) * 1000)::bigint AS "received_at_ms!"
            FROM billing.dead_letter d JOIN billing.payload p USING (event_id) JOIN billing.event e USING (event_id)
@@ -233,15 +238,16 @@ pub async fn stored(connection: &mut PgConnection, ids: &[String], queued: bool)
     .await
 }
 
-/// Lets no statement of the transaction take long, or wait long for a lock.
-pub async fn hurry(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Limits each statement of the transaction to two seconds, and each wait for a lock
+/// to half a second.
+pub async fn limit_time(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!("SELECT set_config('statement_timeout', '2s', true) AS longest, set_config('lock_timeout', '500ms', true) AS wait")
         .fetch_one(connection)
         .await
         .map(|_| ())
 }
 
-/// The users of the accounts and payments of these facts.
+/// The users of these facts' accounts and payments.
 pub async fn users_of(connection: &mut PgConnection, facts: &[&Fact]) -> Result<Vec<UserId>, sqlx::Error> {
     let accounts: Vec<&str> = facts.iter().map(|f| f.account.as_str()).collect();
     let payments: Vec<&str> = facts.iter().filter_map(|f| f.body.payment()).collect();
@@ -257,8 +263,8 @@ pub async fn users_of(connection: &mut PgConnection, facts: &[&Fact]) -> Result<
     Ok(users.into_iter().map(UserId::new).collect())
 }
 
-/// The rows that applications read of users, as JSON objects: of
-/// `billing.entitlements` by the user, of `billing.balances` by user and meter.
+/// The users' rows of `billing.entitlements` (by user and `None`) and of
+/// `billing.balances` (by user and meter), as JSON objects.
 pub async fn rows_of(
     connection: &mut PgConnection,
     users: &[UserId],

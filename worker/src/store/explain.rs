@@ -1,6 +1,9 @@
-//! What is known of a user.
+//! What `worker explain` and the console read about a user.
 
-use super::{accounts_as_text, balance, unreadable};
+use super::{
+    convert::{accounts_as_text, unreadable},
+    ledger,
+};
 use crate::domain::{
     balance::{timeline::TimelineEntry, waterfall::BalanceChange},
     explain::{EARLIER_USAGE, LedgerRecord},
@@ -10,13 +13,13 @@ use crate::domain::{
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
-/// The accounts that have a subscription or a pack of the user, or whose
-/// customer is said to be them; sorted.
+/// The accounts of a user, sorted: those with a subscription or a pack of the user,
+/// and those whose owner claim names the user.
 pub async fn accounts_of(connection: &mut PgConnection, user: &UserId) -> Result<Vec<AccountId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
         r#"SELECT account AS "account!" FROM billing.subscription WHERE user_id = $1
            UNION SELECT account FROM billing.pack WHERE user_id = $1
-           UNION SELECT account FROM billing.account WHERE claim ->> 'user' = $1
+           UNION SELECT account FROM billing.account WHERE owner_claim ->> 'user' = $1
            ORDER BY 1"#,
         user.as_str(),
     )
@@ -25,9 +28,9 @@ pub async fn accounts_of(connection: &mut PgConnection, user: &UserId) -> Result
     Ok(rows.into_iter().map(AccountId::new).collect())
 }
 
-/// All facts of the accounts, and of the payments of these, in no particular
-/// order, and the types of their events.
-pub async fn told_of(
+/// All facts of the accounts and of the accounts' payments, in any order, and the
+/// types of their events.
+pub async fn facts_of(
     connection: &mut PgConnection,
     accounts: &[AccountId],
 ) -> Result<(Vec<Fact>, BTreeMap<EventId, String>), sqlx::Error> {
@@ -55,32 +58,32 @@ pub async fn told_of(
     Ok((facts, types))
 }
 
-/// The usage of a user, and what was corrected of their balances; in order.
+/// The ledger's usage and corrections of a user, in order of time.
 pub async fn recorded_of(connection: &mut PgConnection, user: &UserId) -> Result<Vec<LedgerRecord>, sqlx::Error> {
     let rows = sqlx::query_as!(
-        Line,
+        LedgerRow,
         r#"SELECT meter, kind, cause, at, amount, used, rollover, purchased FROM billing.ledger
            WHERE user_id = $1 AND kind IN ('usage', 'correction') ORDER BY at, recorded_at, cause, period"#,
         user.as_str(),
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().filter_map(Line::entry).collect())
+    Ok(rows.into_iter().filter_map(LedgerRow::entry).collect())
 }
 
-/// The same of a user who may have any number of usages: the newest as they are,
-/// older ones summed up between the `cuts` of their story, so that all they come
-/// to stays right; and the newest corrections. Older usage is that of the ledger's
-/// sums; of its lines those are read whose hour has a cut in it.
+/// The same in a bounded number of entries: the `newest` usage rows and corrections
+/// as they are, and older usage summed up between the `cuts` of the user's timeline,
+/// so that totals stay right. Older usage comes from `billing.ledger_sum`; single rows
+/// are read only in hours that contain a cut.
 pub async fn recorded_in_short(
     connection: &mut PgConnection,
     user: &UserId,
     cuts: &[Seconds],
     newest: i64,
 ) -> Result<Vec<LedgerRecord>, sqlx::Error> {
-    // Each LATERAL has its lines looked up by index, whatever PostgreSQL takes the tables for.
+    // LATERAL makes PostgreSQL look rows up by the index, even if its statistics are wrong.
     let rows = sqlx::query_as!(
-        Line,
+        LedgerRow,
         r#"WITH sum AS MATERIALIZED (
                SELECT *, coalesce(width_bucket(first_at, $2::bigint[]), 0) AS cell,
                       coalesce(width_bucket(last_at, $2::bigint[]), 0) AS last_cell
@@ -131,12 +134,12 @@ pub async fn recorded_in_short(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().filter_map(Line::entry).collect())
+    Ok(rows.into_iter().filter_map(LedgerRow::entry).collect())
 }
 
-/// A line of the ledger, or the sum of some: then what usage was paid from is
-/// not told, which its story tells.
-struct Line {
+/// A row of the ledger, or a sum of usage rows. A sum has zero in `used`, `rollover`
+/// and `purchased`: the timeline computes these.
+struct LedgerRow {
     meter: String,
     kind: String,
     cause: String,
@@ -147,13 +150,13 @@ struct Line {
     purchased: i64,
 }
 
-impl Line {
+impl LedgerRow {
     fn entry(self) -> Option<LedgerRecord> {
         Some(LedgerRecord {
             meter: self.meter,
             entry: TimelineEntry {
                 at: self.at,
-                kind: balance::kind(&self.kind)?,
+                kind: ledger::kind(&self.kind)?,
                 cause: self.cause,
                 amount: self.amount,
                 change: BalanceChange {

@@ -1,6 +1,6 @@
-//! Facts.
+//! Stored facts.
 
-use super::{accounts_as_text, column, unreadable, written};
+use super::convert::{accounts_as_text, column, to_json, unreadable};
 use crate::domain::{fact::Fact, ids::AccountId};
 use sqlx::PgConnection;
 
@@ -8,7 +8,7 @@ fn read(event: &str, body: &str) -> Result<Fact, sqlx::Error> {
     serde_json::from_str(body).map_err(|e| unreadable("fact", event, &e))
 }
 
-/// All facts of the accounts, in no particular order.
+/// All facts of the accounts, in any order.
 pub async fn of_accounts(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<Fact>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT event_id, body::text AS "body!" FROM billing.fact WHERE account = ANY($1)"#,
@@ -19,7 +19,7 @@ pub async fn of_accounts(connection: &mut PgConnection, accounts: &[AccountId]) 
     rows.into_iter().map(|row| read(&row.event_id, &row.body)).collect()
 }
 
-/// All facts about the payments that are not of these accounts.
+/// The facts about these payments that belong to other accounts than `but_of`.
 pub async fn of_payments(
     connection: &mut PgConnection,
     payments: &[&str],
@@ -36,9 +36,9 @@ pub async fn of_payments(
     rows.into_iter().map(|row| read(&row.event_id, &row.body)).collect()
 }
 
-/// Keeps facts that this transaction has just kept as they are here.
+/// Overwrites facts that this transaction has just stored.
 pub async fn rewrite(connection: &mut PgConnection, facts: &[Fact]) -> Result<(), sqlx::Error> {
-    let bodies = facts.iter().map(written).collect::<Result<Vec<_>, _>>()?;
+    let bodies = facts.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
     sqlx::query!(
         "UPDATE billing.fact SET body = t.body::json FROM UNNEST($1::text[], $2::text[]) AS t (event_id, body)
          WHERE fact.event_id = t.event_id",

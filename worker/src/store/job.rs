@@ -1,10 +1,11 @@
-//! The work that one worker does for all, now and then.
+//! The jobs that one worker does for all workers: backfill and reconcile.
 
-use super::{unreadable, written};
+use super::convert::{to_json, unreadable};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::PgConnection;
 
-/// Takes the right to do a job; it ends with the session. False if another has it.
+/// Takes the lead of a job. The session keeps it until the session ends. False if
+/// another session has it.
 pub async fn lead(session: &mut PgConnection, job: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT pg_try_advisory_lock(hashtextextended('tollbridge job ' || $1, 0)) AS "taken!""#,
@@ -14,19 +15,19 @@ pub async fn lead(session: &mut PgConnection, job: &str) -> Result<bool, sqlx::E
     .await
 }
 
-/// The last time that a job was begun.
+/// The latest start of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Begun {
-    /// So many seconds ago; if it failed, since then.
+pub struct LastStart {
+    /// Seconds since the start, or since the failure if it failed.
     pub ago_s: i64,
-    /// It came to its end.
+    /// The run was successful.
     pub ended: bool,
 }
 
-/// When a job was begun last; none if it never was.
-pub async fn begun(connection: &mut PgConnection, job: &str) -> Result<Option<Begun>, sqlx::Error> {
+/// The latest start of a job; `None` if it never ran.
+pub async fn begun(connection: &mut PgConnection, job: &str) -> Result<Option<LastStart>, sqlx::Error> {
     sqlx::query_as!(
-        Begun,
+        LastStart,
         r#"SELECT extract(epoch FROM now() - greatest(began_at, failed_at))::bigint AS "ago_s!", coalesce(ended_at >= began_at, false) AS "ended!"
            FROM billing.stripe_job WHERE job = $1 AND began_at IS NOT NULL"#,
         job,
@@ -35,7 +36,7 @@ pub async fn begun(connection: &mut PgConnection, job: &str) -> Result<Option<Be
     .await
 }
 
-/// It begins now.
+/// Records that a run begins.
 pub async fn begin(connection: &mut PgConnection, job: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO billing.stripe_job (job, began_at) VALUES ($1, now())
@@ -47,43 +48,43 @@ pub async fn begin(connection: &mut PgConnection, job: &str) -> Result<(), sqlx:
     .map(|_| ())
 }
 
-/// It ended well, with this report; nothing is left to resume.
+/// Records that the run was successful, with its report. Nothing is left to resume.
 pub async fn end<T: Serialize>(connection: &mut PgConnection, job: &str, report: &T) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE billing.stripe_job SET ended_at = now(), report = $2::text::json, cursor = NULL WHERE job = $1",
         job,
-        written(report)?,
+        to_json(report)?,
     )
     .execute(connection)
     .await
     .map(|_| ())
 }
 
-/// It did not come to its end, and this is what it reports; it is resumed later.
+/// Records that the run failed, with its report. The next run resumes it.
 pub async fn fail<T: Serialize>(connection: &mut PgConnection, job: &str, report: &T) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE billing.stripe_job SET failed_at = now(), report = $2::text::json WHERE job = $1",
         job,
-        written(report)?,
+        to_json(report)?,
     )
     .execute(connection)
     .await
     .map(|_| ())
 }
 
-/// Notes how far it is, to be resumed there if it is cut off.
+/// Records how far the run is. The next run resumes there if this one is cut off.
 pub async fn reach<T: Serialize>(connection: &mut PgConnection, job: &str, cursor: &T) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE billing.stripe_job SET cursor = $2::text::json WHERE job = $1",
         job,
-        written(cursor)?,
+        to_json(cursor)?,
     )
     .execute(connection)
     .await
     .map(|_| ())
 }
 
-/// What the last one reported that did.
+/// The report of the latest run.
 pub async fn report<T: DeserializeOwned>(connection: &mut PgConnection, job: &str) -> Result<Option<T>, sqlx::Error> {
     let report = sqlx::query_scalar!(
         "SELECT report::text AS report FROM billing.stripe_job WHERE job = $1",
@@ -95,7 +96,7 @@ pub async fn report<T: DeserializeOwned>(connection: &mut PgConnection, job: &st
     report.flatten().map(read).transpose()
 }
 
-/// How far one got that was cut off.
+/// How far a run came that was cut off.
 pub async fn cursor<T: DeserializeOwned>(connection: &mut PgConnection, job: &str) -> Result<Option<T>, sqlx::Error> {
     let cursor = sqlx::query_scalar!(
         "SELECT cursor::text AS cursor FROM billing.stripe_job WHERE job = $1",
@@ -107,22 +108,22 @@ pub async fn cursor<T: DeserializeOwned>(connection: &mut PgConnection, job: &st
     cursor.flatten().map(read).transpose()
 }
 
-/// What is known of a job's last run.
+/// The latest successful run of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Last {
-    /// Which job.
+pub struct JobStatus {
+    /// The job's name.
     pub job: String,
-    /// When one ended well for the last time, in seconds since 1970; if none did
-    /// yet, when the first was begun.
+    /// When it ended, in seconds since 1970. If no run was successful yet, when the
+    /// first one began.
     pub ended_at: i64,
-    /// What the last one reported that did, as JSON.
+    /// The report of the latest run, successful or not, as JSON.
     pub report: String,
 }
 
-/// The last run of each job.
-pub async fn last(connection: &mut PgConnection) -> Result<Vec<Last>, sqlx::Error> {
+/// The status of each job.
+pub async fn last(connection: &mut PgConnection) -> Result<Vec<JobStatus>, sqlx::Error> {
     sqlx::query_as!(
-        Last,
+        JobStatus,
         r#"SELECT job, extract(epoch FROM coalesce(ended_at, first_at))::bigint AS "ended_at!", coalesce(report::text, '{}') AS "report!"
            FROM billing.stripe_job"#
     )

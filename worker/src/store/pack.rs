@@ -1,15 +1,15 @@
-//! Sessions that bought credits: whose they are, and by which payment.
+//! Packs: checkout sessions that bought credits, their users and payments.
 
-use super::{column, users_as_text};
+use super::convert::{column, users_as_text};
 use crate::domain::ids::{AccountId, UserId};
 use sqlx::PgConnection;
 
-/// Locks payments, which must be sorted, until the transaction ends: a session
-/// and its refund may be told to two workers at once.
+/// Locks payments until the transaction ends, because a purchase and its refund may
+/// reach two workers at once. `payments` must be sorted.
 pub async fn lock_payments(connection: &mut PgConnection, payments: &[&str]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO billing.payment AS known (payment) SELECT * FROM UNNEST($1::text[])
-         ON CONFLICT (payment) DO UPDATE SET folds = known.folds + 1",
+         ON CONFLICT (payment) DO UPDATE SET lock_count = known.lock_count + 1",
         payments as &[&str],
     )
     .execute(connection)
@@ -17,12 +17,12 @@ pub async fn lock_payments(connection: &mut PgConnection, payments: &[&str]) -> 
     .map(|_| ())
 }
 
-/// A session that bought credits, and a user whose balances it concerns.
+/// A pack, and a user whose balances it changes.
 #[derive(Debug, Clone)]
-pub struct Concerned {
-    /// Whose it is, or was taken for.
+pub struct AffectedPack {
+    /// The user who has it, or had it before.
     pub user: String,
-    /// The session.
+    /// Its checkout session.
     pub session: String,
     /// Its payment.
     pub payment: Option<String>,
@@ -30,32 +30,33 @@ pub struct Concerned {
     pub account: String,
 }
 
-/// A session to be kept.
+/// A pack to store.
 #[derive(Debug, Clone, Copy)]
-pub struct Sold<'a> {
-    /// The session.
+pub struct NewPack<'a> {
+    /// Its checkout session.
     pub session: &'a str,
     /// Its account.
     pub account: &'a AccountId,
     /// Its payment.
     pub payment: Option<&'a str>,
-    /// Whose it is, as far as that is known.
+    /// The user who gets the credits, if one is known.
     pub user: Option<&'a UserId>,
-    /// The session itself names them.
-    pub named: bool,
+    /// Whether the session itself names the user.
+    pub names_user: bool,
 }
 
-/// Keeps sessions, each once; returns whose they were and whose they are.
-pub async fn keep(connection: &mut PgConnection, sold: &[Sold<'_>]) -> Result<Vec<Concerned>, sqlx::Error> {
+/// Stores packs. Returns each with the user who had it before and the user who has it
+/// now.
+pub async fn store(connection: &mut PgConnection, sold: &[NewPack<'_>]) -> Result<Vec<AffectedPack>, sqlx::Error> {
     sqlx::query_as!(
-        Concerned,
+        AffectedPack,
         r#"WITH sold AS (
                SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[])
-                   AS t (session_id, account, payment, user_id, named)
-           ), kept AS (
-               INSERT INTO billing.pack (session_id, account, payment, user_id, named) SELECT * FROM sold
+                   AS t (session_id, account, payment, user_id, names_user)
+           ), stored AS (
+               INSERT INTO billing.pack (session_id, account, payment, user_id, names_user) SELECT * FROM sold
                ON CONFLICT (session_id) DO UPDATE
-               SET payment = excluded.payment, user_id = excluded.user_id, named = excluded.named
+               SET payment = excluded.payment, user_id = excluded.user_id, names_user = excluded.names_user
            )
            SELECT user_id AS "user!", session_id AS "session!", payment, account AS "account!" FROM sold
            WHERE user_id IS NOT NULL
@@ -65,26 +66,25 @@ pub async fn keep(connection: &mut PgConnection, sold: &[Sold<'_>]) -> Result<Ve
         &column(sold, |s| s.account.as_str()) as &[&str],
         &column(sold, |s| s.payment) as &[Option<&str>],
         &column(sold, |s| s.user.map(UserId::as_str)) as &[Option<&str>],
-        &column(sold, |s| s.named),
+        &column(sold, |s| s.names_user),
     )
     .fetch_all(connection)
     .await
 }
 
-/// Gives the sessions that name nobody to the users of their accounts, where
-/// these are new; returns whose they were and whose they are, and the users of
-/// these payments.
-pub async fn concerned(
+/// Gives the packs that name no user to their accounts' users (`owners`). Returns each
+/// moved pack with its old and its new user, and each pack of these payments.
+pub async fn assign(
     connection: &mut PgConnection,
     owners: &[(&AccountId, Option<&UserId>)],
     payments: &[&str],
-) -> Result<Vec<Concerned>, sqlx::Error> {
+) -> Result<Vec<AffectedPack>, sqlx::Error> {
     sqlx::query_as!(
-        Concerned,
+        AffectedPack,
         r#"WITH owned AS (
                SELECT before.*, t.user_id AS owner
                FROM billing.pack AS before JOIN UNNEST($1::text[], $2::text[]) AS t (account, user_id) USING (account)
-               WHERE NOT named AND before.user_id IS DISTINCT FROM t.user_id
+               WHERE NOT names_user AND before.user_id IS DISTINCT FROM t.user_id
            ), given AS (
                UPDATE billing.pack SET user_id = owned.owner FROM owned WHERE pack.session_id = owned.session_id
            )
@@ -101,8 +101,7 @@ pub async fn concerned(
     .await
 }
 
-/// The accounts that hold something of each of these users: subscriptions or
-/// sessions that bought credits.
+/// The accounts that have a subscription or a pack of each of these users.
 pub async fn accounts_of(
     connection: &mut PgConnection,
     users: &[UserId],

@@ -57,29 +57,45 @@ pub fn open(database: &Database) -> Result<PgPool, SettingError> {
 
 /// Brings the schema up to date. Replicas that do it at the same time wait for each other.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    MIGRATIONS.run(pool).await
+    // Not from the pool: the setting below ends with this connection.
+    let mut connection = pool.acquire().await?.detach();
+    // sqlx creates its table "if not exists". PostgreSQL would report that as a notice each time.
+    sqlx::raw_sql("SET client_min_messages = warning")
+        .execute(&mut connection)
+        .await?;
+    MIGRATIONS.run(&mut connection).await
 }
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
-    /// It does not answer, or not as it should.
+    /// It does not answer, or with an error. The error is part of the message, not a
+    /// source, so that a log line that prints the whole chain names it once.
     #[error("the database does not answer: {0}")]
-    Away(#[from] sqlx::Error),
-    /// It takes no writes.
+    NoAnswer(sqlx::Error),
+    /// It accepts no writes.
     #[error("the database is read-only, perhaps a standby")]
     ReadOnly,
-    /// It is older than this program.
+    /// Its schema is older than this program.
     #[error("the schema is not up to date ({applied} of {known} migrations); run `worker migrate`")]
     Behind {
         /// Migrations that were applied.
         applied: usize,
-        /// Migrations that this build knows.
+        /// Migrations that this build contains.
         known: usize,
     },
 }
 
-/// Whether the database answers and has every migration that this build knows.
+impl From<sqlx::Error> for NotReady {
+    fn from(error: sqlx::Error) -> Self {
+        Self::NoAnswer(error)
+    }
+}
+
+/// Checks that the database answers, accepts writes, and has every migration of this build.
+///
+/// # Errors
+/// The first of these that fails.
 pub async fn ready(pool: &PgPool) -> Result<(), NotReady> {
     let known: Vec<i64> = MIGRATIONS.iter().map(|m| m.version).collect();
     let applied = match sqlx::query_scalar::<_, i64>("SELECT version FROM billing.migration WHERE success")
@@ -87,7 +103,7 @@ pub async fn ready(pool: &PgPool) -> Result<(), NotReady> {
         .await
     {
         Ok(applied) => applied,
-        // Neither the schema nor the table exist before the first migration.
+        // Before the first migration there is no table, or not even a schema.
         Err(sqlx::Error::Database(e)) if matches!(e.code().as_deref(), Some("42P01" | "3F000")) => Vec::new(),
         Err(error) => return Err(error.into()),
     };

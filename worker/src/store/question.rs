@@ -1,27 +1,27 @@
-//! Subscriptions that Stripe is to be asked about.
+//! Questions to Stripe: subscriptions whose events do not show their order.
 
-use super::column;
+use super::convert::column;
 use crate::domain::{fact::Seconds, ids::SubscriptionId};
 use sqlx::PgConnection;
 
-/// A subscription of which no evidence tells what it came to.
+/// A subscription that Stripe must be asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
-    /// Which one.
+pub struct StripeQuestion {
+    /// The subscription.
     pub subscription: SubscriptionId,
-    /// Only an answer of a later second tells.
+    /// In seconds since 1970. Only an answer of a later second counts.
     pub after: Seconds,
-    /// How often it was asked in vain.
+    /// Attempts without an answer.
     pub tries: i32,
 }
 
-/// Notes what is to be asked; of one subscription, once.
+/// Records questions. A subscription that already has one is asked about again.
 pub async fn ask(connection: &mut PgConnection, about: &[(&SubscriptionId, Seconds)]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO billing.question AS known (subscription_id, after)
+        "INSERT INTO billing.stripe_question AS known (subscription_id, answer_after)
          SELECT subscription_id, to_timestamp(after) FROM UNNEST($1::text[], $2::bigint[]) AS t (subscription_id, after)
          ON CONFLICT (subscription_id) DO UPDATE
-         SET after = greatest(known.after, excluded.after), due = now(), tries = 0",
+         SET answer_after = greatest(known.answer_after, excluded.answer_after), due_at = now(), tries = 0",
         &column(about, |(id, _)| id.as_str()) as &[&str],
         &column(about, |(_, after)| *after),
     )
@@ -30,33 +30,37 @@ pub async fn ask(connection: &mut PgConnection, about: &[(&SubscriptionId, Secon
     .map(|_| ())
 }
 
-/// Takes some that are due. Nobody else does for `lease_s` seconds, longer with
-/// each try in vain.
-pub async fn take(connection: &mut PgConnection, most: i64, lease_s: i32) -> Result<Vec<Question>, sqlx::Error> {
+/// Takes questions that are due, at most `limit`. No other worker gets them for
+/// `lease_s` seconds, and longer after each attempt without an answer.
+pub async fn take(connection: &mut PgConnection, limit: i64, lease_s: i32) -> Result<Vec<StripeQuestion>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"UPDATE billing.question
-           SET due = now() + make_interval(secs => $2::integer * 2 ^ least(tries, 4)), tries = tries + 1
+        r#"UPDATE billing.stripe_question
+           SET due_at = now() + make_interval(secs => $2::integer * 2 ^ least(tries, 4)), tries = tries + 1
            WHERE subscription_id IN (
-               SELECT subscription_id FROM billing.question WHERE due <= now()
-               ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED)
-           RETURNING subscription_id, extract(epoch FROM after)::bigint AS "after!", tries"#,
-        most,
+               SELECT subscription_id FROM billing.stripe_question WHERE due_at <= now()
+               ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+           RETURNING subscription_id, extract(epoch FROM answer_after)::bigint AS "after!", tries"#,
+        limit,
         lease_s,
     )
     .fetch_all(connection)
     .await?;
-    let question = rows.into_iter().map(|row| Question {
+    let questions = rows.into_iter().map(|row| StripeQuestion {
         subscription: SubscriptionId::new(row.subscription_id),
         after: row.after,
         tries: row.tries,
     });
-    Ok(question.collect())
+    Ok(questions.collect())
 }
 
-/// It is asked again after so many seconds.
-pub async fn postpone(connection: &mut PgConnection, question: &Question, seconds: i32) -> Result<(), sqlx::Error> {
+/// Asks the question again after `seconds`.
+pub async fn postpone(
+    connection: &mut PgConnection,
+    question: &StripeQuestion,
+    seconds: i32,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE billing.question SET due = now() + make_interval(secs => $2::integer), tries = 0
+        "UPDATE billing.stripe_question SET due_at = now() + make_interval(secs => $2::integer), tries = 0
          WHERE subscription_id = $1",
         question.subscription.as_str(),
         seconds,
@@ -66,10 +70,10 @@ pub async fn postpone(connection: &mut PgConnection, question: &Question, second
     .map(|_| ())
 }
 
-/// Strikes out what was answered, unless it has to be asked anew.
-pub async fn answered(connection: &mut PgConnection, question: &Question) -> Result<(), sqlx::Error> {
+/// Deletes an answered question, unless it was asked again meanwhile.
+pub async fn answered(connection: &mut PgConnection, question: &StripeQuestion) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "DELETE FROM billing.question WHERE subscription_id = $1 AND after <= to_timestamp($2::bigint)",
+        "DELETE FROM billing.stripe_question WHERE subscription_id = $1 AND answer_after <= to_timestamp($2::bigint)",
         question.subscription.as_str(),
         question.after,
     )
@@ -78,9 +82,9 @@ pub async fn answered(connection: &mut PgConnection, question: &Question) -> Res
     .map(|_| ())
 }
 
-/// How many wait.
+/// How many questions are open.
 pub async fn waiting(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM billing.question"#)
+    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM billing.stripe_question"#)
         .fetch_one(connection)
         .await
 }

@@ -1,4 +1,4 @@
-//! What is compared with Stripe: subscriptions by page, and those that its list lacked.
+//! What reconcile and backfill compare with Stripe's lists.
 
 use super::subscription::read;
 use crate::domain::{
@@ -8,7 +8,7 @@ use crate::domain::{
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
 
-/// These subscriptions, as far as they are known.
+/// The stored ones of these subscriptions.
 pub async fn by_ids(
     connection: &mut PgConnection,
     ids: &[&str],
@@ -26,7 +26,7 @@ pub async fn by_ids(
     known.collect()
 }
 
-/// Forgets what lists have shown.
+/// Forgets what Stripe has listed in an earlier run.
 pub async fn begin(session: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!("DELETE FROM billing.reconcile_listed")
         .execute(session)
@@ -34,7 +34,7 @@ pub async fn begin(session: &mut PgConnection) -> Result<(), sqlx::Error> {
         .map(|_| ())
 }
 
-/// Remembers what a list has shown.
+/// Records what Stripe has listed in this run.
 pub async fn listed(session: &mut PgConnection, ids: &[&str]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO billing.reconcile_listed SELECT unnest($1::text[]) ON CONFLICT DO NOTHING",
@@ -45,29 +45,29 @@ pub async fn listed(session: &mut PgConnection, ids: &[&str]) -> Result<(), sqlx
     .map(|_| ())
 }
 
-/// A step through all subscriptions.
+/// A page of the stored subscriptions.
 #[derive(Debug)]
-pub struct Step {
-    /// Where it ends; none: it was the last.
+pub struct UnlistedPage {
+    /// The last id of the page; `None` after the last page.
     pub until: Option<String>,
-    /// Those in it that have not ended and that no list has shown.
+    /// Those of the page that have not ended and that Stripe has not listed.
     pub unlisted: Vec<(SubscriptionId, Subscription)>,
 }
 
-/// The next `most` subscriptions by id after `after`, ended ones too: a bounded
-/// piece of work, however few of them are not listed.
-pub async fn unlisted(session: &mut PgConnection, after: &str, most: i64) -> Result<Step, sqlx::Error> {
+/// The next `limit` subscriptions after the id `after`. Ended and listed ones count
+/// too, so that each page is a bounded amount of work.
+pub async fn unlisted(session: &mut PgConnection, after: &str, limit: i64) -> Result<UnlistedPage, sqlx::Error> {
     let until = sqlx::query_scalar!(
         r#"SELECT max(subscription_id) AS until FROM (
                SELECT subscription_id FROM billing.subscription WHERE subscription_id > $1
-               ORDER BY subscription_id LIMIT $2) AS step"#,
+               ORDER BY subscription_id LIMIT $2) AS page"#,
         after,
-        most,
+        limit,
     )
     .fetch_one(&mut *session)
     .await?;
     let Some(until) = until else {
-        return Ok(Step {
+        return Ok(UnlistedPage {
             until: None,
             unlisted: Vec::new(),
         });
@@ -85,25 +85,25 @@ pub async fn unlisted(session: &mut PgConnection, after: &str, most: i64) -> Res
     .await?;
     let read = |id: &str, state: &str| Ok((SubscriptionId::new(id), read(id, state)?));
     let unlisted = rows.iter().map(|row| read(&row.subscription_id, &row.state));
-    Ok(Step {
+    Ok(UnlistedPage {
         until: Some(until),
         unlisted: unlisted.collect::<Result<_, sqlx::Error>>()?,
     })
 }
 
-/// Some subscriptions that have not ended.
-pub async fn some(session: &mut PgConnection, most: i64) -> Result<Vec<SubscriptionId>, sqlx::Error> {
+/// A few subscriptions that have not ended.
+pub async fn some(session: &mut PgConnection, limit: i64) -> Result<Vec<SubscriptionId>, sqlx::Error> {
     let ids = sqlx::query_scalar!(
         "SELECT subscription_id FROM billing.subscription WHERE NOT unseen AND NOT (state ->> 'ended')::boolean
          ORDER BY subscription_id LIMIT $1",
-        most,
+        limit,
     )
     .fetch_all(session)
     .await?;
     Ok(ids.into_iter().map(SubscriptionId::new).collect())
 }
 
-/// Those of the events that were received.
+/// Which of these events were received.
 pub async fn received(connection: &mut PgConnection, ids: &[&str]) -> Result<HashSet<EventId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
         "SELECT event_id FROM billing.event WHERE event_id = ANY($1)",

@@ -1,10 +1,9 @@
-//! Reading at one moment, while workers run.
+//! Reads that see the database at one moment, while workers write.
 
 use sqlx::{PgPool, Postgres, Transaction};
 
-/// Begins a transaction whose statements all see the database as it is at the
-/// first of them, and that can write nothing. Keep it short: what it sees cannot
-/// be vacuumed meanwhile.
+/// Begins a read-only transaction. All its statements see the database as it is at
+/// the first one. Keep it short: PostgreSQL cannot vacuum what it still sees.
 pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
 }

@@ -1,6 +1,6 @@
 //! The folded state of subscriptions.
 
-use super::{accounts_as_text, column, unreadable, users_as_text, written};
+use super::convert::{accounts_as_text, column, to_json, unreadable, users_as_text};
 use crate::domain::{
     ids::{AccountId, UserId},
     subscription::{
@@ -15,7 +15,7 @@ pub(super) fn read(id: &str, state: &str) -> Result<Subscription, sqlx::Error> {
     serde_json::from_str(state).map_err(|e| unreadable("subscription", id, &e))
 }
 
-/// The subscriptions of the users in other accounts than these.
+/// The users' subscriptions in other accounts than `but_of`.
 pub async fn of_users(
     connection: &mut PgConnection,
     users: &[UserId],
@@ -32,29 +32,32 @@ pub async fn of_users(
     rows.iter().map(|row| read(&row.subscription_id, &row.state)).collect()
 }
 
-/// What is to be written of accounts that were folded.
+/// What folding has changed.
 #[derive(Debug, Default)]
-pub struct Changes<'a> {
+pub struct SubscriptionChanges<'a> {
     /// Subscriptions, each with its account.
     pub subscriptions: Vec<(&'a AccountId, &'a Subscription)>,
-    /// The best word about whose an account is, where that or the rules are new.
+    /// Accounts whose owner claim or version of the rules is new, with the claim.
     pub claims: Vec<(&'a AccountId, Option<&'a OwnerClaim>)>,
-    /// The users whom that touches; sorted.
+    /// The users that this affects; sorted.
     pub users: &'a [UserId],
 }
 
-/// Writes what changed, and locks the users that it touches until the
-/// transaction ends. Returns those of them who were known before.
-pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Result<HashSet<UserId>, sqlx::Error> {
+/// Writes the changes and locks the affected users until the transaction ends.
+/// Returns the users who had a row before.
+pub async fn write(
+    connection: &mut PgConnection,
+    changes: &SubscriptionChanges<'_>,
+) -> Result<HashSet<UserId>, sqlx::Error> {
     let subscriptions = &changes.subscriptions;
     let states = subscriptions
         .iter()
-        .map(|(_, s)| written(s))
+        .map(|(_, s)| to_json(s))
         .collect::<Result<Vec<_>, _>>()?;
     let claims = changes
         .claims
         .iter()
-        .map(|(_, claim)| claim.map(written).transpose())
+        .map(|(_, claim)| claim.map(to_json).transpose())
         .collect::<Result<Vec<_>, _>>()?;
     let users = sqlx::query!(
         r#"
@@ -67,12 +70,12 @@ pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Resu
             SET account = excluded.account, user_id = excluded.user_id, state = excluded.state,
                 unseen = excluded.unseen, changed_at = now()
         ), claims AS (
-            UPDATE billing.account SET claim = t.claim::json, version = $8
+            UPDATE billing.account SET owner_claim = t.claim::json, version = $8
             FROM UNNEST($5::text[], $6::text[]) AS t (account, claim) WHERE account.account = t.account
         )
         INSERT INTO billing.app_user AS known (user_id) SELECT * FROM UNNEST($7::text[])
-        ON CONFLICT (user_id) DO UPDATE SET folds = known.folds + 1
-        RETURNING user_id, folds > 1 AS "known!"
+        ON CONFLICT (user_id) DO UPDATE SET lock_count = known.lock_count + 1
+        RETURNING user_id, lock_count > 1 AS "known!"
         "#,
         &column(subscriptions, |(_, s)| s.id.as_str()) as &[&str],
         &column(subscriptions, |(account, _)| account.as_str()) as &[&str],
@@ -93,19 +96,19 @@ pub async fn write(connection: &mut PgConnection, changes: &Changes<'_>) -> Resu
         .collect())
 }
 
-/// How many subscriptions wait, and for how many seconds the oldest of them has.
+/// What waits for a later event: how many, and the age of the oldest in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waiting {
-    /// For a link to their user; those that have ended do not count.
+pub struct WaitingCounts {
+    /// Subscriptions without a user, except those that have ended.
     pub unlinked: (i64, i64),
-    /// For their first snapshot: only an invoice or a session told of them.
+    /// Subscriptions of which only an invoice or a session is known.
     pub unseen: (i64, i64),
-    /// Sessions that bought credits, for a link to their user.
+    /// Packs without a user.
     pub packs: (i64, i64),
 }
 
-/// What waits for a missing link.
-pub async fn waiting(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
+/// Counts what waits for a later event.
+pub async fn waiting(connection: &mut PgConnection) -> Result<WaitingCounts, sqlx::Error> {
     let row = sqlx::query!(
         r#"SELECT unlinked.waiting AS "unlinked!", unlinked.oldest AS "unlinked_oldest!",
                   unseen.waiting AS "unseen!", unseen.oldest AS "unseen_oldest!",
@@ -119,7 +122,7 @@ pub async fn waiting(connection: &mut PgConnection) -> Result<Waiting, sqlx::Err
     )
     .fetch_one(connection)
     .await?;
-    Ok(Waiting {
+    Ok(WaitingCounts {
         unlinked: (row.unlinked, row.unlinked_oldest),
         unseen: (row.unseen, row.unseen_oldest),
         packs: (row.packs, row.packs_oldest),

@@ -1,12 +1,12 @@
-//! Entitlements: a row per user.
+//! Entitlements: one row per user.
 
-use super::{column, users_as_text};
+use super::convert::{column, users_as_text};
 use crate::domain::{ids::UserId, subscription::entitlement::Entitlement};
 use shared::catalog::FREE_TIER;
 use sqlx::PgConnection;
 
-/// Removes the rows of users who turned out to have no subscription; who has
-/// balances stays known by them.
+/// Removes the rows of users who have no subscription after all. A user with balances
+/// keeps a row with status `none`.
 pub async fn remove(connection: &mut PgConnection, users: &[UserId]) -> Result<(), sqlx::Error> {
     let rows = sqlx::query!(
         r#"DELETE FROM billing.entitlement WHERE user_id = ANY($1)
@@ -26,7 +26,7 @@ pub async fn remove(connection: &mut PgConnection, users: &[UserId]) -> Result<(
     known_by_balance(connection, &left).await
 }
 
-/// Writes the rows of users who have balances and, as yet, no subscription.
+/// Writes rows with status `none`, for users with balances and without a subscription.
 pub async fn known_by_balance(connection: &mut PgConnection, users: &[UserId]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO billing.entitlement (user_id, entitled, status, tier, base_tier, is_canceling, ever_paid)
@@ -40,7 +40,7 @@ pub async fn known_by_balance(connection: &mut PgConnection, users: &[UserId]) -
     .map(|_| ())
 }
 
-/// Writes entitlements, one per user.
+/// Writes entitlements. Each user may occur once.
 pub async fn write(connection: &mut PgConnection, rows: &[Entitlement]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO billing.entitlement (

@@ -214,7 +214,7 @@ async fn fill(pool: &PgPool, life: &Life) -> Result<()> {
             "evt_".len() + letter_tag.len() + 1,
             life.letter.len()
         ),
-        "INSERT INTO billing.failure (event_id, at, reason, detail, attempts)
+        "INSERT INTO billing.dead_letter_failure (event_id, at, reason, detail, attempts)
          SELECT event_id, last_failed, reason, detail, attempts FROM billing.dead_letter"
             .to_owned(),
         "INSERT INTO billing.payload SELECT event_id, received_at, convert_to('{\"id\": \"x\"}', 'UTF8')

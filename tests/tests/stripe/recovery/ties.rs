@@ -59,19 +59,19 @@ async fn an_undecided_tie_is_looked_up_at_stripe_without_delaying_other_users() 
     let others = newcomers("others", 50);
     Delivery::start(&pair.client, &others, 4).finish().await?;
     all_applied(env.pool(), &ids(&others), DEADLINE).await?;
-    let open: i64 = sqlx::query_scalar("SELECT count(*) FROM billing.question")
+    let open: i64 = sqlx::query_scalar("SELECT count(*) FROM billing.stripe_question")
         .fetch_one(env.pool())
         .await?;
     ensure!(open == 10, "{open}");
     stripe.heal();
     // Not all at the time of their next turn: that is for the test alone.
-    sqlx::query("UPDATE billing.question SET due = now()")
+    sqlx::query("UPDATE billing.stripe_question SET due_at = now()")
         .execute(env.pool())
         .await?;
     tiers(&env, &expected).await;
     snapshots_applied(&env, 10).await;
     eventually(DEADLINE, "no question is open", async || {
-        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM billing.question")
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM billing.stripe_question")
             .fetch_one(env.pool())
             .await?;
         ensure!(open == 0, "{open}");

@@ -1,17 +1,17 @@
-//! What is stored of balances, the ledger and packs, page by page.
+//! Balances, packs and rows of the ledger as they are stored.
 
-use super::StoredFact;
+use super::stored::StoredFact;
 use crate::{
     domain::{
         balance::timeline::EntryKind,
         ids::{AccountId, UserId},
         subscription::state::VERSION,
     },
-    store::{accounts_as_text, column, users_as_text},
+    store::convert::{accounts_as_text, column, users_as_text},
 };
 use sqlx::PgConnection;
 
-/// The next users who have, or should have, balances.
+/// The next users who have balances or should have some, after the user `after`.
 pub async fn users_after(connection: &mut PgConnection, after: &str, limit: i64) -> Result<Vec<UserId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
         r#"SELECT user_id AS "user!" FROM (
@@ -28,9 +28,8 @@ pub async fn users_after(connection: &mut PgConnection, after: &str, limit: i64)
     Ok(rows.into_iter().map(UserId::new).collect())
 }
 
-/// The accounts that may hold something of these users: those that the workers
-/// would look into, and those that any other row of theirs leads to, so that one
-/// row that is wrong does not make others seem so.
+/// The accounts of these users: those that a worker would read, and those that any
+/// other row of the user points to. So one wrong row does not make others look wrong.
 pub async fn accounts_of(
     connection: &mut PgConnection,
     users: &[UserId],
@@ -52,7 +51,7 @@ pub async fn accounts_of(
     Ok(rows.map(|r| (UserId::new(r.user), AccountId::new(r.account))).collect())
 }
 
-/// Those of the accounts that await a migration.
+/// Which of the accounts `worker migrate` has yet to fold again.
 pub async fn outdated(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<AccountId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
         r#"SELECT account AS "account!" FROM billing.account WHERE account = ANY($1) AND version IS DISTINCT FROM $2
@@ -66,7 +65,7 @@ pub async fn outdated(connection: &mut PgConnection, accounts: &[AccountId]) -> 
     Ok(rows.into_iter().map(AccountId::new).collect())
 }
 
-/// The facts about the payments that are not of these accounts.
+/// The facts about these payments that belong to other accounts than `but_of`.
 pub async fn facts_of_payments(
     connection: &mut PgConnection,
     payments: &[&str],
@@ -94,11 +93,11 @@ pub struct StoredPack {
     pub payment: Option<String>,
     /// `user_id`
     pub user: Option<String>,
-    /// `named`
-    pub named: bool,
+    /// `names_user`
+    pub names_user: bool,
 }
 
-/// The packs stored under these accounts or these sessions.
+/// The packs with these accounts or these sessions.
 pub async fn packs(
     connection: &mut PgConnection,
     accounts: &[AccountId],
@@ -106,7 +105,7 @@ pub async fn packs(
 ) -> Result<Vec<StoredPack>, sqlx::Error> {
     sqlx::query_as!(
         StoredPack,
-        "SELECT session_id AS session, account, payment, user_id AS user, named FROM billing.pack
+        "SELECT session_id AS session, account, payment, user_id AS user, names_user FROM billing.pack
          WHERE account = ANY($1) OR session_id = ANY($2) ORDER BY session_id",
         &accounts_as_text(accounts),
         sessions as &[&str],
@@ -115,7 +114,7 @@ pub async fn packs(
     .await
 }
 
-/// A line of the ledger that contradicts itself, or its event.
+/// A row of the ledger that contradicts itself or its event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OddLine {
     /// `user_id`
@@ -126,11 +125,11 @@ pub struct OddLine {
     pub kind: String,
     /// `cause`
     pub cause: String,
-    /// Of usage: whether its event was applied.
+    /// Whether its event was applied; true for other kinds than usage.
     pub has_event: bool,
-    /// Of usage: it is said to count before the time of its event.
+    /// Whether it counts before the time of its event; false for other kinds than usage.
     pub is_early: bool,
-    /// What it is about, in units.
+    /// `amount`
     pub amount: i64,
     /// `used`
     pub used: i64,
@@ -140,8 +139,8 @@ pub struct OddLine {
     pub purchased: i64,
 }
 
-/// Lines of the users whose numbers cannot have been entered together, whatever
-/// the balance was; and usage without its event. At most so many.
+/// The users' ledger rows that contradict themselves, whatever the balance was, and
+/// usage without its event. At most `limit`.
 pub async fn odd_lines(
     connection: &mut PgConnection,
     users: &[UserId],
@@ -176,24 +175,28 @@ pub async fn odd_lines(
     .await
 }
 
-/// An entry of the ledger that no story tells of.
+/// A row of the ledger that the timeline does not contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Untold {
-    /// Whose.
+pub struct UnexplainedEntry {
+    /// The user.
     pub user: UserId,
-    /// Of which meter.
+    /// The meter.
     pub meter: String,
-    /// Why it was entered.
+    /// Its kind.
     pub kind: EntryKind,
-    /// By what.
+    /// Its cause.
     pub cause: String,
 }
 
-/// Those of the entries that nothing accounts for. A session may turn out to be
-/// somebody else's, a refund to be included in another: then there is still the
-/// session, or the event. A subscription may turn out to be somebody else's:
-/// then a correction took back what had come in of its periods.
-pub async fn unaccounted(connection: &mut PgConnection, entries: Vec<Untold>) -> Result<Vec<Untold>, sqlx::Error> {
+/// Which of the entries really have no reason. Three kinds of entries have one although
+/// the timeline does not contain them: a pack that turned out to be another user's (the
+/// session is still stored), a refund that another refund includes (its event is still
+/// stored), and rollover of a subscription that turned out to be another user's (a
+/// correction has taken it back).
+pub async fn without_reason(
+    connection: &mut PgConnection,
+    entries: Vec<UnexplainedEntry>,
+) -> Result<Vec<UnexplainedEntry>, sqlx::Error> {
     if entries.is_empty() {
         return Ok(entries);
     }
@@ -219,11 +222,9 @@ pub async fn unaccounted(connection: &mut PgConnection, entries: Vec<Untold>) ->
     Ok(entries.filter(|(index, _)| is_one(*index)).map(|(_, e)| e).collect())
 }
 
-/// The next events of usage that were applied, but are not in the ledger. The
-/// ledger has no index that finds one by its cause, which would cost every use
-/// more than reading all of it costs an operator now and then: so this may take
-/// as long as it takes, until the transaction ends.
-pub async fn unentered_after(
+/// The next applied usage events that are not in the ledger, after the id `after`. This
+/// reads the whole ledger, so it has no time limit until the transaction ends.
+pub async fn missing_usage_after(
     connection: &mut PgConnection,
     after: &str,
     limit: i64,
@@ -231,13 +232,13 @@ pub async fn unentered_after(
     sqlx::query!("SELECT set_config('statement_timeout', '0', true)")
         .fetch_one(&mut *connection)
         .await?;
-    // EXCEPT is never planned as one search through the ledger for each event.
+    // EXCEPT is never planned as one search of the ledger per event.
     sqlx::query_scalar!(
         r#"SELECT event_id AS "event_id!" FROM (
                SELECT event_id FROM billing.event
                WHERE event_type = 'usage' AND outcome = 'applied' AND event_id > $1
                EXCEPT SELECT cause FROM billing.ledger WHERE kind = 'usage'
-           ) AS unentered ORDER BY event_id LIMIT $2"#,
+           ) AS missing ORDER BY event_id LIMIT $2"#,
         after,
         limit,
     )
@@ -245,7 +246,7 @@ pub async fn unentered_after(
     .await
 }
 
-/// Those of the users who have balances.
+/// Which of the users have balances.
 pub async fn holders(connection: &mut PgConnection, users: &[UserId]) -> Result<Vec<UserId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
         "SELECT DISTINCT user_id FROM billing.balance WHERE user_id = ANY($1)",
@@ -256,21 +257,24 @@ pub async fn holders(connection: &mut PgConnection, users: &[UserId]) -> Result<
     Ok(rows.into_iter().map(UserId::new).collect())
 }
 
-/// A user without a stored subscription, and which rows there are of them.
+/// A user without a stored subscription, and which rows the user has.
 #[derive(Debug, Clone)]
-pub struct Bare {
-    /// Whose.
+pub struct UserWithoutSubscription {
+    /// The user.
     pub user: String,
-    /// Whether there is an entitlement.
+    /// Whether there is a row in `billing.entitlement`.
     pub has_entitlement: bool,
-    /// Whether there is a row to lock.
+    /// Whether there is a row in `billing.app_user`.
     pub has_lock: bool,
 }
 
-/// Those of the users who have no stored subscription.
-pub async fn bare(connection: &mut PgConnection, users: &[UserId]) -> Result<Vec<Bare>, sqlx::Error> {
+/// Which of the users have no stored subscription.
+pub async fn without_subscription(
+    connection: &mut PgConnection,
+    users: &[UserId],
+) -> Result<Vec<UserWithoutSubscription>, sqlx::Error> {
     sqlx::query_as!(
-        Bare,
+        UserWithoutSubscription,
         r#"SELECT user_id AS "user!",
                   EXISTS (SELECT FROM billing.entitlement e WHERE e.user_id = t.user_id) AS "has_entitlement!",
                   EXISTS (SELECT FROM billing.app_user a WHERE a.user_id = t.user_id) AS "has_lock!"

@@ -1,4 +1,4 @@
-//! The ledger line by line, and the sums that are kept of it.
+//! The ledger row by row, and `billing.ledger_sum`.
 
 use crate::{
     domain::{
@@ -11,16 +11,17 @@ use crate::{
         ids::UserId,
     },
     store::{
-        balance::{self, ByMeter},
-        column, users_as_text,
+        balance::ByMeter,
+        convert::{column, users_as_text},
+        ledger::{kind, window},
     },
 };
 use sqlx::PgConnection;
 
-/// What the ledger itself holds of users, whatever its sums say: by period, its
-/// causes, and usage summed up between the cuts of each user's story, which must
-/// be sorted.
-pub async fn held(
+/// What the rows of the ledger record of these users, without `billing.ledger_sum`: sums
+/// by period, causes, and usage summed up between the cuts of each user's timeline.
+/// `cuts` must be sorted.
+pub async fn lines(
     connection: &mut PgConnection,
     users: &[UserId],
     cuts: &[(&UserId, Seconds)],
@@ -47,8 +48,12 @@ pub async fn held(
     .await?;
     let mut by_meter = ByMeter::<RecordedLines>::new();
     for row in rows {
-        let held = balance::of_meter(&mut by_meter, row.user, row.meter);
-        let sum = held.sums.entry(balance::window(&row.period)).or_default();
+        let lines = by_meter
+            .entry(UserId::new(row.user))
+            .or_default()
+            .entry(row.meter)
+            .or_default();
+        let sum = lines.sums.entry(window(&row.period)).or_default();
         let change = BalanceChange {
             used: row.used,
             rollover: row.rollover,
@@ -56,44 +61,45 @@ pub async fn held(
         };
         *sum = sum.plus(change).map_err(|e| sqlx::Error::Decode(e.into()))?;
         if row.cell.is_some() {
-            held.usage.push(UsageSum {
+            lines.usage.push(UsageSum {
                 at: row.at,
                 amount: row.amount,
             });
         }
-        let causes = row.kinds.iter().filter_map(|k| balance::kind(k)).zip(row.causes);
-        held.causes
+        let causes = row.kinds.iter().filter_map(|k| kind(k)).zip(row.causes);
+        lines
+            .causes
             .extend(causes.filter(|(kind, _)| *kind != EntryKind::Correction));
     }
     Ok(by_meter)
 }
 
-/// A sum that is not that of its lines.
+/// A row of `billing.ledger_sum` that is not the sum of its ledger rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OddSum {
     /// `user_id`
     pub user: String,
     /// `meter`
     pub meter: String,
-    /// Its first second.
+    /// The first second of its hour, since 1970.
     pub hour: Seconds,
     /// `period`
     pub period: String,
-    /// What is kept, if there is a row.
-    pub kept: Option<String>,
-    /// What the lines say, if there are any.
-    pub said: Option<String>,
+    /// Its columns, if there is a row.
+    pub stored: Option<String>,
+    /// What its columns should be, if there are ledger rows.
+    pub expected: Option<String>,
 }
 
-/// The sums of users that are not those of their lines, at most so many.
+/// The users' sums that are not those of their ledger rows. At most `limit`.
 pub async fn odd_sums(connection: &mut PgConnection, users: &[UserId], limit: i64) -> Result<Vec<OddSum>, sqlx::Error> {
     sqlx::query_as!(
         OddSum,
-        r#"WITH kept AS (
+        r#"WITH stored AS (
                SELECT user_id, meter, hour, period,
                       concat_ws(' ', first_at, last_at, amount, used, rollover, purchased) AS sum
                FROM billing.ledger_sum WHERE user_id = ANY($1)
-           ), said AS (
+           ), expected AS (
                SELECT user_id, meter, at / 3600 AS hour, period,
                       concat_ws(' ', min(at) FILTER (WHERE kind = 'usage'), max(at) FILTER (WHERE kind = 'usage'),
                                 coalesce(sum(amount) FILTER (WHERE kind = 'usage'), 0),
@@ -101,9 +107,9 @@ pub async fn odd_sums(connection: &mut PgConnection, users: &[UserId], limit: i6
                FROM billing.ledger WHERE user_id = ANY($1) GROUP BY 1, 2, 3, 4
            )
            SELECT user_id AS "user!", meter AS "meter!", hour * 3600 AS "hour!", period AS "period!",
-                  kept.sum AS kept, said.sum AS said
-           FROM kept FULL JOIN said USING (user_id, meter, hour, period)
-           WHERE kept.sum IS DISTINCT FROM said.sum ORDER BY 1, 2, 3, 4 LIMIT $2"#,
+                  stored.sum AS stored, expected.sum AS expected
+           FROM stored FULL JOIN expected USING (user_id, meter, hour, period)
+           WHERE stored.sum IS DISTINCT FROM expected.sum ORDER BY 1, 2, 3, 4 LIMIT $2"#,
         &users_as_text(users),
         limit,
     )

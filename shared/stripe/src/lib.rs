@@ -19,7 +19,7 @@ mod write;
 pub use client::{Api, KeyMode};
 pub use error::{ApiError, ErrorBody};
 pub use form::Form;
-pub use handled::HANDLED;
+pub use handled::{HANDLED, HandledType};
 pub use limits::TIME_LIMIT;
 pub use line_items::{LineItem, LineItemPrice};
 pub use path::is_id;

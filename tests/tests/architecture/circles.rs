@@ -33,15 +33,19 @@ fn no_files_of_a_crate_need_each_other_in_a_circle() {
     assert!(found.is_empty(), "{} circles\n\n{}", found.len(), found.join("\n\n"));
 }
 
-/// A folder is whatever stands directly below `src`; a file there is a folder of its own.
-#[test]
-fn no_folders_of_the_worker_need_each_other_in_a_circle() {
+/// The folders of the worker. A file directly below `src` is a folder of its own.
+fn worker_folders() -> Needs {
     let folder = |file: &str| {
         let below = file.trim_start_matches("worker/src/");
         let name = below.split('/').next().unwrap_or(below);
         name.trim_end_matches(".rs").to_owned()
     };
-    let folders = grouped(&needs_of("worker/src/lib.rs"), folder);
+    grouped(&needs_of("worker/src/lib.rs"), folder)
+}
+
+#[test]
+fn no_folders_of_the_worker_need_each_other_in_a_circle() {
+    let folders = worker_folders();
     let found = circles(&folders);
     assert!(
         found.is_empty(),
@@ -50,4 +54,31 @@ fn no_folders_of_the_worker_need_each_other_in_a_circle() {
         found.join("\n\n"),
         layers(&folders)
     );
+}
+
+/// `consume → apply → {read, store} → domain`, as ARCHITECTURE.md draws it.
+#[test]
+fn the_folders_on_the_way_of_an_event_need_only_those_below_them() {
+    let folders = worker_folders();
+    for (folder, allowed) in [
+        ("domain", &[][..]),
+        ("failure", &[]),
+        ("read", &["domain", "failure"]),
+        ("store", &["domain"]),
+        ("apply", &["domain", "failure", "read", "store"]),
+        (
+            "consume",
+            &["apply", "domain", "failure", "metrics", "read", "recent", "store"],
+        ),
+    ] {
+        let Some(needed) = folders.get(folder) else {
+            panic!("the worker has no {folder}")
+        };
+        for (other, names) in needed {
+            assert!(
+                allowed.contains(&other.as_str()),
+                "{folder} takes {names:?} from {other}; it may take from {allowed:?} alone"
+            );
+        }
+    }
 }

@@ -2,37 +2,6 @@
 
 use super::*;
 use crate::domain::ids::EventId;
-use stripe_api::HANDLED;
-
-#[test]
-fn the_handled_types_are_exactly_the_domains_closed_list() {
-    let mut expected = [
-        "checkout.session.completed",
-        "checkout.session.async_payment_succeeded",
-        "checkout.session.async_payment_failed",
-        "checkout.session.expired",
-        "customer.subscription.created",
-        "customer.subscription.updated",
-        "customer.subscription.deleted",
-        "customer.subscription.paused",
-        "customer.subscription.resumed",
-        "customer.subscription.pending_update_applied",
-        "customer.subscription.pending_update_expired",
-        "invoice.paid",
-        "invoice.payment_succeeded",
-        "invoice.payment_failed",
-        "invoice.payment_action_required",
-        "invoiceitem.created",
-        "charge.refunded",
-        "refund.failed",
-        "charge.dispute.funds_withdrawn",
-        "charge.dispute.funds_reinstated",
-    ];
-    let mut handled = HANDLED;
-    expected.sort_unstable();
-    handled.sort_unstable();
-    assert_eq!(handled, expected);
-}
 
 #[test]
 fn a_type_that_is_not_handled_is_ignored_whatever_its_fields() {

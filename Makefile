@@ -32,7 +32,7 @@ stop: ## stop everything that was left running; the data stays
 test: install-tests build ## run every test
 	$(SERVERS) run --name test -- python3 deploy/local/test_report.py cargo test --workspace --no-fail-fast
 
-bench: install-bench ## measure throughput and latency (BENCH=--pages: the console; BENCH='--reconcile 100000'): a table, and target/bench/report.json
+bench: install-bench ## measure the pair: a table, and target/bench/report.json (BENCH=--pages: the console, pages.json; BENCH='--reconcile 100000': reconcile.json)
 	cargo build --release -p ingest -p worker -p tests --bins
 	$(SERVERS) run --name bench -- cargo run --release --quiet -p tests --bin bench -- $(BENCH)
 

@@ -1,6 +1,6 @@
-//! Reads id, type and creation time of a Stripe event: nothing else, so that any API version
-//! and any type passes, also thin events (Stripe's page "Event destinations"). The worker
-//! reads the rest.
+//! Reads id, type and creation time of a Stripe event. It reads nothing else, so that any API
+//! version and any type passes, also thin events (Stripe's page "Event destinations"). The
+//! worker reads the rest.
 
 use serde::{Deserialize, Deserializer, de};
 use std::{borrow::Cow, fmt};

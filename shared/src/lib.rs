@@ -1,4 +1,4 @@
-//! What ingest and worker must agree on, and nothing else.
+//! Code that several programs share.
 //!
 //! Begin reading at [`message`], the message that ingest publishes and a worker
 //! consumes, and [`topology`], the queues that it passes. [`publisher`] and [`broker`]

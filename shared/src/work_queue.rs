@@ -1,5 +1,5 @@
 //! Puts messages on the work queue. Events and subscriptions that were fetched from
-//! Stripe pass the same queue as webhooks.
+//! Stripe go through the same queue as webhooks.
 
 use crate::{
     broker::Broker,

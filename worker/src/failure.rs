@@ -1,5 +1,5 @@
-//! The kinds of failure: permanent ones, whose event becomes a dead letter at once;
-//! retryable ones; and those of the database, which no event causes.
+//! Kinds of failure. Permanent: the event becomes a dead letter at once. Retryable: the event
+//! is tried again later. Database outage: no event is the cause.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal. `detail` must say how an operator can mend it.
+    /// A refusal. `detail` must say how an operator can fix it.
     pub fn new(reason: Permanent, detail: impl Into<String>) -> Self {
         Self {
             reason,

@@ -105,10 +105,10 @@ shared::metrics! {
         "1 while this worker consumes from RabbitMQ.";
 
     OLDEST_UNAPPLIED: IntGauge = "tollbridge_worker_oldest_unapplied_seconds",
-        "Seconds since ingest received the oldest event that this worker has in hand and has not settled; 0 if it has none. While it does not consume, the oldest that it gave back.";
+        "Seconds since ingest received the oldest delivered event that this worker has not settled; 0 if it has none. While it does not consume, the oldest that it gave back.";
 
     QUEUED: IntGaugeVec = "tollbridge_queue_messages",
-        "Messages that wait in RabbitMQ, without those that workers have in hand. No series while RabbitMQ cannot be asked.",
+        "Messages that wait in RabbitMQ, without those that workers have not acknowledged. No series while RabbitMQ cannot be asked.",
         labels: &[Label::of("queue", QUEUES)], start: Start::Known;
 
     POOL: IntGaugeVec = "tollbridge_worker_pool_connections",

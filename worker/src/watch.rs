@@ -1,5 +1,5 @@
-//! Reads the values of gauges every few seconds: from the database, from RabbitMQ, and
-//! from the deliveries in hand.
+//! Reads the values of gauges every few seconds: from the database, from RabbitMQ, and from
+//! the unacknowledged deliveries. Also writes the catalog's tiers to the database, once.
 
 use crate::{
     consume::acks::InFlight,
@@ -38,7 +38,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const INTERVAL_WHILE_UNKNOWN: Duration = Duration::from_millis(500);
 /// A database that does not answer within this time is down.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long reading the deliveries in hand waits for an acknowledgement under way.
+/// How long reading the unacknowledged deliveries waits for an acknowledgement under way.
 const IN_FLIGHT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Keeps the gauges that are read from the database. Writes the catalog's tiers there, as
@@ -174,7 +174,7 @@ fn by_purpose(topology: &Topology, depths: &BTreeMap<String, u32>) -> BTreeMap<P
     sums
 }
 
-/// Keeps the age of the oldest delivery in hand. When consuming ends, that delivery goes
+/// Keeps the age of the oldest unsettled delivery. When consuming ends, that delivery goes
 /// back to the queue; its age goes on until deliveries come again.
 pub async fn age(in_flight: InFlight, consuming: Arc<AtomicBool>, stop: CancellationToken) {
     let mut oldest_ms = None;

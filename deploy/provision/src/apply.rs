@@ -1,6 +1,6 @@
 //! Writes a plan to Stripe until Stripe agrees with the catalog.
 //!
-//! Each write has its own idempotency key, which its repetitions keep (Stripe's API
+//! Each write has its own idempotency key. A repeated write keeps its key (Stripe's API
 //! reference, "Idempotent requests"). A write is in doubt if its outcome is unknown, for
 //! example after a lost answer. Then everything is read and compared again, and a write
 //! that is still missing gets a new key. The comparison after the last write proves that

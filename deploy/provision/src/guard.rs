@@ -1,5 +1,5 @@
-//! Keeps a command away from the wrong account: the operator states the mode, the key must be of that mode
-//! before any request, and live mode needs a confirmation.
+//! Keeps a command away from the wrong account. The operator states the mode. Before any
+//! request, the key must be of that mode. Live mode needs a confirmation.
 
 use serde::Deserialize;
 use shared::settings::{SettingError, Settings};

@@ -1,8 +1,9 @@
 //! Makes Stripe agree with `deploy/catalog.toml`.
 //!
 //! Begin reading at [`desired`] (the catalog as Stripe's objects), [`actual`] (Stripe's
-//! objects, loaded) and [`diff`](diff::diff) (pure: both in, a [`plan`] out). Then [`apply`]
-//! writes the plan. There is no state file: each object is found by its own key.
+//! objects, loaded) and [`diff`](diff::diff), a pure function that compares both and returns
+//! a [`plan`]. Then [`apply`] writes the plan. There is no state file: each object is found
+//! by its own key.
 
 pub mod actual;
 pub mod apply;

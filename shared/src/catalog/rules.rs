@@ -1,4 +1,4 @@
-//! Helpers of the checks: a rule that does not hold returns a fault with its place.
+//! Helpers of the checks: a broken rule returns a fault with its place.
 
 use super::place::FilePlace;
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! Metrics: the table they are declared in, and those of every process.
 //!
 //! [`metrics!`](crate::metrics!) declares a table. A row has a static's name, a
-//! kind, the metric's name, its meaning, and where it has them labels and buckets.
-//! A process shows its tables as 0 at its start by [`init`], and
+//! kind, the metric's name and its meaning. It may have labels and buckets.
+//! At its start a process sets its tables to 0 with [`init`].
 //! `docs/metrics.md` is printed from the same tables. A metric's name ends in its
 //! unit; `_total` only grows.
 

@@ -1,4 +1,4 @@
-//! Why a message is not known to be stored.
+//! Why a publish was not confirmed.
 
 /// Why a message is not known to be stored. The message may still arrive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -95,7 +95,7 @@ impl Publisher {
     }
 
     /// The number of messages that wait in each queue, by the queue's name. Messages
-    /// that workers have in hand are not counted. Declares nothing and touches no message.
+    /// that workers have not acknowledged are not counted. Declares nothing and touches no message.
     ///
     /// # Errors
     /// If the broker does not answer in time, or a queue does not exist.

@@ -1,4 +1,4 @@
-//! The life of one connection, and what it tells the publishers.
+//! Keeps one connection open, and shows publishers its state.
 
 use super::channels::Channels;
 use crate::{

@@ -2,9 +2,8 @@
 //!
 //! A [`Setting`] is one row of the table: its name, its default, what it allows
 //! and what it means. It stands beside the code that reads it. A [`Program`] lists
-//! its rows; `--help` and `docs/configure.md` are printed from that list. Nothing
-//! is read without a row, and in a debug build not without a row in the program's
-//! list, so no setting is left out of the documents.
+//! its rows; `--help` and `docs/configure.md` are printed from that list. Each read
+//! needs a row. A debug build also checks that the row is in the program's list.
 
 mod environment;
 mod error;

@@ -39,14 +39,14 @@ async fn every_alert_has_tests_of_when_it_fires_and_a_page_in_the_runbook() -> R
     let names = after(&alerts, "- alert: ");
     ensure!(names.len() > 20, "{names:?}");
     let pages: Vec<&str> = after(&runbook, "## ");
-    let told: Vec<&str> = pages.iter().copied().filter(|p| p.starts_with("Tollbridge")).collect();
+    let described: Vec<&str> = pages.iter().copied().filter(|p| p.starts_with("Tollbridge")).collect();
     ensure!(
-        names.iter().all(|name| told.contains(name)),
-        "no page: {names:?} {told:?}"
+        names.iter().all(|name| described.contains(name)),
+        "no page: {names:?} {described:?}"
     );
     ensure!(
-        told.iter().all(|page| names.contains(page)),
-        "no alert: {names:?} {told:?}"
+        described.iter().all(|page| names.contains(page)),
+        "no alert: {names:?} {described:?}"
     );
     for page in runbook.split("\n## Tollbridge").skip(1) {
         for part in ["\n- **See more**", "\n- **Do**", "\n- **Over when**"] {

@@ -17,7 +17,7 @@ struct Audit {
     code: Option<i32>,
     differences: Vec<String>,
     summary: String,
-    said: String,
+    stderr: String,
 }
 
 async fn audit(pair: &Pair) -> Result<Audit> {
@@ -27,15 +27,17 @@ async fn audit(pair: &Pair) -> Result<Audit> {
         code: output.status.code(),
         summary: lines.pop().unwrap_or_default(),
         differences: lines,
-        said: String::from_utf8(output.stderr)?,
+        stderr: String::from_utf8(output.stderr)?,
     })
 }
 
 fn clean(audit: &Audit) -> Result<()> {
-    let Audit { differences, said, .. } = audit;
+    let Audit {
+        differences, stderr, ..
+    } = audit;
     ensure!(
         audit.code == Some(0) && differences.is_empty(),
-        "{differences:#?} {said}"
+        "{differences:#?} {stderr}"
     );
     ensure!(audit.summary.ends_with(": no difference"), "{}", audit.summary);
     Ok(())
@@ -178,9 +180,9 @@ async fn an_audit_finds_each_row_that_was_changed_by_hand() -> Result<()> {
         let change = filled(change);
         execute(pool, &change).await?;
         let found = audit(&pair).await?;
-        let context = format!("{change}\n{:#?}\n{}", found.differences, found.said);
+        let context = format!("{change}\n{:#?}\n{}", found.differences, found.stderr);
         ensure!(found.code == Some(1), "{context}");
-        ensure!(found.said.contains("nothing was changed"), "{context}");
+        ensure!(found.stderr.contains("nothing was changed"), "{context}");
         for line in expected.iter().map(|line| filled(line)) {
             ensure!(
                 found.differences.iter().any(|l| l.starts_with(&line)),
@@ -303,7 +305,7 @@ async fn an_audit_finds_each_row_of_credits_that_was_changed_by_hand() -> Result
         let (change, expected) = (filled(change), filled(expected));
         execute(pool, &change).await?;
         let found = audit(&pair).await?;
-        let context = format!("{change}\n{:#?}\n{}", found.differences, found.said);
+        let context = format!("{change}\n{:#?}\n{}", found.differences, found.stderr);
         ensure!(found.code == Some(1), "{context}");
         let is_found = found.differences.iter().any(|line| line.starts_with(&expected));
         ensure!(is_found, "no '{expected}': {context}");

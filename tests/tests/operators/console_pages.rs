@@ -122,10 +122,10 @@ async fn discarding_a_letter_that_may_still_be_applied_warns_and_the_warning_is_
         .await?;
     let page = operator.opens(&question).await?;
     ensure!(page.contains(warning), "{page}");
-    let said = pair
+    let output = pair
         .operate(&["dead-letters", "discard", &event.id, "--why", "a test"])
         .await?;
-    ensure!(said.contains(warning), "{said}");
+    ensure!(output.contains(warning), "{output}");
     let outcome: String = sqlx::query_scalar("SELECT outcome FROM billing.operator_action")
         .fetch_one(env.pool())
         .await?;

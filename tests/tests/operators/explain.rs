@@ -96,8 +96,8 @@ async fn the_story_is_explained_at_each_of_its_steps() -> Result<()> {
 
     for step in story.steps.iter().filter(|step| step.copies == 1) {
         let last = step.events.iter().map(|s| s.event.created).max().context("no event")?;
-        let told = explained(&pair, USER, Some(&last.to_string())).await?;
-        let row = row(&told)?.context("no row")?;
+        let explanation = explained(&pair, USER, Some(&last.to_string())).await?;
+        let row = row(&explanation)?.context("no row")?;
         let differences = row.differences(&step.expected_row);
         ensure!(differences.is_empty(), "{}: {}", step.title, differences.join("; "));
     }
@@ -119,14 +119,15 @@ async fn the_story_is_explained_at_each_of_its_steps() -> Result<()> {
     );
 
     let now = explained(&pair, USER, None).await?;
-    let told = entries(&now);
+    let listed = entries(&now);
     let applied = story.steps.iter().filter(|s| s.copies == 1).flat_map(|s| &s.events);
     for sending in applied.filter(|s| s.expected == tests::scenario::ExpectedOutcome::Applied) {
-        let times = told.iter().filter(|(id, _)| *id == Some(&sending.event.id)).count();
-        ensure!(times == 1, "{} is told {times} times", sending.event.kind);
+        let times = listed.iter().filter(|(id, _)| *id == Some(&sending.event.id)).count();
+        ensure!(times == 1, "{} is listed {times} times", sending.event.kind);
     }
     let of = |id: &str| {
-        told.iter()
+        listed
+            .iter()
             .find(|(event, _)| *event == Some(id))
             .map(|(_, words)| words.as_str())
     };
@@ -136,11 +137,12 @@ async fn the_story_is_explained_at_each_of_its_steps() -> Result<()> {
         "{grace}"
     );
     ensure!(
-        told.iter()
+        listed
+            .iter()
             .any(|(_, words)| words.contains("grace of max ends: a new period began")),
-        "{told:?}"
+        "{listed:?}"
     );
-    let (_, last) = told.last().context("nothing")?;
+    let (_, last) = listed.last().context("nothing")?;
     ensure!(
         last.starts_with("status active -> canceled; it is over for good"),
         "{last}"
@@ -173,18 +175,18 @@ async fn an_unknown_user_and_a_wrong_time_are_refused_in_one_line() -> Result<()
     let env = TestEnv::new("explain_refuses").await?;
     let pair = Pair::start(&env, Setup::default()).await?;
     let output = run(&pair, &[USER_WITHOUT_ROW]).await?;
-    let said = String::from_utf8(output.stderr)?;
-    ensure!(output.status.code() == Some(1) && output.stdout.is_empty(), "{said}");
-    ensure!(said.lines().count() == 1, "{said}");
+    let stderr = String::from_utf8(output.stderr)?;
+    ensure!(output.status.code() == Some(1) && output.stdout.is_empty(), "{stderr}");
+    ensure!(stderr.lines().count() == 1, "{stderr}");
     ensure!(
-        said.starts_with("worker: no event names user 'user_stranger'; check "),
-        "{said}"
+        stderr.starts_with("worker: no event names user 'user_stranger'; check "),
+        "{stderr}"
     );
     for wrong in ["yesterday", "2026-13-01T00:00:00Z", "2026-11-23", "99999999999999999"] {
         let output = run(&pair, &[USER, "--at", wrong]).await?;
-        let said = String::from_utf8(output.stderr)?;
-        ensure!(output.status.code() == Some(2), "{wrong}: {said}");
-        ensure!(said.contains(wrong) && said.contains("RFC 3339"), "{said}");
+        let stderr = String::from_utf8(output.stderr)?;
+        ensure!(output.status.code() == Some(2), "{wrong}: {stderr}");
+        ensure!(stderr.contains(wrong) && stderr.contains("RFC 3339"), "{stderr}");
     }
     ensure!(run(&pair, &[]).await?.status.code() == Some(2), "no user");
     Ok(())
@@ -208,19 +210,19 @@ async fn the_explanation_of_any_life_ends_with_the_row_that_applications_see() -
         let Some(shown) = Entitlement::load(env.pool(), &life.user_id).await? else {
             continue;
         };
-        let told = explained(&pair, &life.user_id, None).await?;
-        let row = row(&told)?.with_context(|| format!("seed {seed}: no row; {}", life.description()))?;
+        let explanation = explained(&pair, &life.user_id, None).await?;
+        let row = row(&explanation)?.with_context(|| format!("seed {seed}: no row; {}", life.description()))?;
         let differences = row.differences(&shown);
         ensure!(
             differences.is_empty(),
             "seed {seed}: {differences:?}; {}",
             life.description()
         );
-        let entries = entries(&told);
+        let entries = entries(&explanation);
         for (event, words) in &entries {
             ensure!(
                 !words.is_empty(),
-                "seed {seed}: {event:?} is told without words; {}",
+                "seed {seed}: {event:?} has no words; {}",
                 life.description()
             );
         }
@@ -254,16 +256,16 @@ async fn balances_are_explained_by_every_use_and_pack_at_any_moment() -> Result<
     let shown = Balance::load(env.pool(), "ada").await?;
     let now = explained(&pair, "ada", None).await?;
     for (meter, balance) in &shown {
-        let told = of_meter(&now, meter).with_context(|| meter.clone())?;
-        let number = |column: &str| told[column].as_i64();
+        let shown = of_meter(&now, meter).with_context(|| meter.clone())?;
+        let number = |column: &str| shown[column].as_i64();
         let counted = (number("used"), number("rollover"), number("purchased"));
         ensure!(
             counted == (Some(balance.used), Some(balance.rollover), Some(balance.purchased)),
-            "{told:#}"
+            "{shown:#}"
         );
         ensure!(
             (number("plan_limit"), number("available")) == (balance.plan_limit, balance.available),
-            "{told:#}"
+            "{shown:#}"
         );
     }
     let tokens = of_meter(&now, "tokens").context("no tokens")?;
@@ -332,14 +334,14 @@ fn every_event_of_a_life_is_explained_once_and_each_change_follows_from_the_last
             free_tier: FREE_TIER,
             types: &BTreeMap::new(),
         };
-        let Some(told) = explain(&facts, &[], &question) else {
+        let Some(explanation) = explain(&facts, &[], &question) else {
             ensure!(life.entitlement.is_none(), context());
             continue;
         };
-        let effective = told.entitlement.as_ref().map(|row| row.effective_tier.as_str());
+        let effective = explanation.entitlement.as_ref().map(|row| row.effective_tier.as_str());
         let expected = life.entitlement.as_ref().map(|row| row.effective_tier.as_str());
         ensure!(effective == expected, "{effective:?}, not {expected:?}: {}", context());
-        for chapter in &told.subscriptions {
+        for chapter in &explanation.subscriptions {
             // Another event of its customer may name the user.
             let links = |e: &&HistoryEntry| e.changes.len() == 1 && e.changes[0].kind == ChangeKind::Linked;
             let own: BTreeSet<&EventId> = facts

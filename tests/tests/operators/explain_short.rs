@@ -72,8 +72,8 @@ async fn summed_usage_equals_the_sum_of_all_its_ledger_lines() -> Result<()> {
         cuts.sort_unstable();
         let short = recorded_in_short(&mut connection, &user, &cuts, newest).await?;
         let (found, expected) = (
-            told(&short, &cuts),
-            told(&in_short(&all, usize::try_from(newest)?), &cuts),
+            amounts(&short, &cuts),
+            amounts(&in_short(&all, usize::try_from(newest)?), &cuts),
         );
         ensure!(
             found == expected,
@@ -84,17 +84,17 @@ async fn summed_usage_equals_the_sum_of_all_its_ledger_lines() -> Result<()> {
 }
 
 /// What counts: single lines by their causes, and earlier usage by its meter and its place between cuts.
-fn told(recorded: &[LedgerRecord], cuts: &[i64]) -> BTreeMap<(String, String, i64), i64> {
-    let mut told = BTreeMap::new();
+fn amounts(recorded: &[LedgerRecord], cuts: &[i64]) -> BTreeMap<(String, String, i64), i64> {
+    let mut sums = BTreeMap::new();
     for LedgerRecord { meter, entry } in recorded {
         let place = if entry.cause == EARLIER_USAGE {
             i64::try_from(cuts.partition_point(|cut| *cut <= entry.at)).unwrap_or_default()
         } else {
             entry.at
         };
-        *told.entry((meter.clone(), entry.cause.clone(), place)).or_default() += entry.amount;
+        *sums.entry((meter.clone(), entry.cause.clone(), place)).or_default() += entry.amount;
     }
-    told
+    sums
 }
 
 /// The same lines with the cause of sums on all but the newest.

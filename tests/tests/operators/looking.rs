@@ -37,8 +37,8 @@ async fn listing_and_showing_dead_letters_hundreds_of_times_changes_nothing() ->
             &["show", id, "--raw", "--json"],
             &["replay", "--all", "--dry-run"],
         ] {
-            let told = pair.operate(&[&["dead-letters"], arguments].concat()).await?;
-            ensure!(told.contains(id), "{arguments:?}: {told}");
+            let stdout = pair.operate(&[&["dead-letters"], arguments].concat()).await?;
+            ensure!(stdout.contains(id), "{arguments:?}: {stdout}");
             looks += 1;
         }
         for path in [

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tests::crowd::{all_applied, ids};
 use tests::harness::{Pair, Setup, TestEnv, eventually};
 use tests::test_catalog::{MISSING_PRICE, TestCatalog, all_dead, missing_price_events, open, restart};
-use worker::store::action::{Deed, Intent, Operator, Via, begin_action, take_turn};
+use worker::store::action::{ActionKind, Intent, Operator, Via, begin_action, try_lock};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -24,8 +24,8 @@ async fn json(pair: &Pair, arguments: &[&str]) -> Result<Value> {
 async fn refused(pair: &Pair, arguments: &[&str]) -> Result<(i32, String)> {
     let output = pair.workers[0].command(arguments)?.output().await?;
     ensure!(!output.status.success(), "{arguments:?} did not fail");
-    let told = String::from_utf8(output.stderr)?;
-    Ok((output.status.code().context("no exit code")?, told))
+    let stderr = String::from_utf8(output.stderr)?;
+    Ok((output.status.code().context("no exit code")?, stderr))
 }
 
 #[tokio::test]
@@ -113,20 +113,20 @@ async fn an_operator_sees_the_reason_and_a_dry_run_then_replays_and_the_action_i
         "{action}"
     );
 
-    let (code, told) = refused(&pair, &["dead-letters", "replay", id, "evt_of_nobody"]).await?;
+    let (code, stderr) = refused(&pair, &["dead-letters", "replay", id, "evt_of_nobody"]).await?;
     ensure!(
-        code == 1 && told.contains(&format!("{id}: is no dead letter any more: applied")),
-        "{told}"
+        code == 1 && stderr.contains(&format!("{id}: is no dead letter any more: applied")),
+        "{stderr}"
     );
-    ensure!(told.contains("evt_of_nobody: no dead letter has this id"), "{told}");
+    ensure!(stderr.contains("evt_of_nobody: no dead letter has this id"), "{stderr}");
     for wrong in [
         &["dead-letters", "replay"][..],
         &["dead-letters", "replay", id, "--reason", "malformed"],
     ] {
-        let (code, told) = refused(&pair, wrong).await?;
+        let (code, stderr) = refused(&pair, wrong).await?;
         ensure!(
-            code == 2 && told.contains("Usage: worker dead-letters replay"),
-            "{wrong:?}: {told}"
+            code == 2 && stderr.contains("Usage: worker dead-letters replay"),
+            "{wrong:?}: {stderr}"
         );
     }
     let rest = pair
@@ -145,8 +145,8 @@ async fn a_replay_before_the_cause_is_repaired_fails_and_the_letter_shows_its_wh
     let queues = env.queues().await?;
     let events = missing_price_events(env.namespace(), 1);
     all_dead(&env, &queues, &events).await?;
-    let (code, told) = refused(&pair, &["dead-letters", "replay", "--all"]).await?;
-    ensure!(code == 1 && told.contains("1 is dead again"), "{told}");
+    let (code, stderr) = refused(&pair, &["dead-letters", "replay", "--all"]).await?;
+    ensure!(code == 1 && stderr.contains("1 is dead again"), "{stderr}");
     let shown = json(&pair, &["dead-letters", "show", &events[0].id, "--json"]).await?;
     ensure!(
         shown["dead_letter"]["attempts"] == 2 && shown["dead_letter"]["queued"] == true,
@@ -170,8 +170,8 @@ async fn a_discarded_letter_is_recorded_and_applied_if_it_is_delivered_again() -
     let events = missing_price_events(env.namespace(), 3);
     all_dead(&env, &queues, &events).await?;
     let gone = events[1].id.as_str();
-    let (code, told) = refused(&pair, &["dead-letters", "discard", gone]).await?;
-    ensure!(code == 2 && told.contains("--why"), "{told}");
+    let (code, stderr) = refused(&pair, &["dead-letters", "discard", gone]).await?;
+    ensure!(code == 2 && stderr.contains("--why"), "{stderr}");
     pair.operate(&["dead-letters", "discard", gone, "--why", "a test of ours"])
         .await?;
     let listed = pair.dead_letters(&[]).await?;
@@ -236,15 +236,15 @@ async fn one_operator_at_a_time_moves_dead_letters() -> Result<()> {
     let queues = env.queues().await?;
     all_dead(&env, &queues, &missing_price_events(env.namespace(), 1)).await?;
     let mut other = env.pool().acquire().await?;
-    ensure!(take_turn(&mut other).await?);
+    ensure!(try_lock(&mut other).await?);
     for command in [
         &["dead-letters", "replay", "--all"][..],
         &["dead-letters", "discard", "x", "--why", "y"],
     ] {
-        let (code, told) = refused(&pair, command).await?;
+        let (code, stderr) = refused(&pair, command).await?;
         ensure!(
-            code == 1 && told.contains("another replay or discard is under way"),
-            "{told}"
+            code == 1 && stderr.contains("another replay or discard is under way"),
+            "{stderr}"
         );
     }
     ensure!(scalar(&env, "SELECT count(*) FROM billing.operator_action").await? == 0);
@@ -257,17 +257,17 @@ async fn an_operator_with_another_namespace_and_the_same_database_does_not_inter
     let pair = Pair::start(&env, Setup::default()).await?;
     all_dead(&env, &env.queues().await?, &missing_price_events(env.namespace(), 1)).await?;
     let mut session = env.pool().acquire().await?.detach();
-    ensure!(take_turn(&mut session).await?);
+    ensure!(try_lock(&mut session).await?);
     let operator = Operator {
         name: "Ada".to_owned(),
         via: Via::Command,
     };
     let intent = Intent {
         operator: &operator,
-        deed: Deed::Replay,
+        kind: ActionKind::Replay,
         selection: "all",
         why: None,
-        letters: 1,
+        dead_letters: 1,
     };
     let action = begin_action(&mut session, &intent).await?;
     let elsewhere = async |arguments: &[&str]| -> Result<String> {
@@ -276,8 +276,8 @@ async fn an_operator_with_another_namespace_and_the_same_database_does_not_inter
         let output = command.env("QUEUE_NAMESPACE", namespace).output().await?;
         Ok(String::from_utf8(output.stderr)?)
     };
-    let told = elsewhere(&["dead-letters", "replay", "--all"]).await?;
-    ensure!(told.contains("another replay or discard is under way"), "{told}");
+    let stderr = elsewhere(&["dead-letters", "replay", "--all"]).await?;
+    ensure!(stderr.contains("another replay or discard is under way"), "{stderr}");
     let cut_off = "SELECT count(*) FROM billing.operator_action WHERE finished_at IS NOT NULL";
     ensure!(
         scalar(&env, cut_off).await? == 0,
@@ -286,8 +286,8 @@ async fn an_operator_with_another_namespace_and_the_same_database_does_not_inter
 
     // Once its session is gone the action was cut off, and the next operator's command records that.
     session.close().await?;
-    let told = elsewhere(&["dead-letters", "discard", "evt_nobody", "--why", "x"]).await?;
-    ensure!(told.contains("no dead letter has this id"), "{told}");
+    let stderr = elsewhere(&["dead-letters", "discard", "evt_nobody", "--why", "x"]).await?;
+    ensure!(stderr.contains("no dead letter has this id"), "{stderr}");
     let outcome = sqlx::query_scalar("SELECT outcome FROM billing.operator_action WHERE action_id = $1");
     let outcome: String = outcome.bind(action).fetch_one(env.pool()).await?;
     ensure!(outcome == "cut off", "{outcome}");

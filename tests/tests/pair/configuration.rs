@@ -55,10 +55,10 @@ async fn refused(binary: &'static str, changes: &[(&str, Option<&str>)], culprit
         _ => &[],
     };
     let output = run(binary, arguments, changes).await?;
-    let (said, printed) = (text(&output.stderr), text(&output.stdout));
-    let context = format!("{binary} with {changes:?}: {:?}, {said}", output.status.code());
+    let (stderr, printed) = (text(&output.stderr), text(&output.stdout));
+    let context = format!("{binary} with {changes:?}: {:?}, {stderr}", output.status.code());
     ensure!(output.status.code() == Some(2), "{context}");
-    let about: Vec<&str> = said
+    let about: Vec<&str> = stderr
         .lines()
         .filter(|line| !line.contains("\"level\"") && !line.contains(" INFO "))
         .collect();
@@ -66,7 +66,7 @@ async fn refused(binary: &'static str, changes: &[(&str, Option<&str>)], culprit
         about.len() == 1 && about[0].starts_with(&format!("{binary}: ")),
         "{context}"
     );
-    ensure!(about[0].contains(culprit) && !said.contains("hush"), "{context}");
+    ensure!(about[0].contains(culprit) && !stderr.contains("hush"), "{context}");
     ensure!(printed.is_empty(), "{context}: {printed}");
     Ok(())
 }
@@ -114,15 +114,15 @@ async fn wrong_arguments_exit_with_2_and_print_the_usage() -> Result<()> {
         ("provision", &["test-clock", "delete", "clock_1", "--live"]),
     ] {
         let output = run(binary, arguments, &[]).await?;
-        let said = text(&output.stderr);
+        let stderr = text(&output.stderr);
         ensure!(
             output.status.code() == Some(2),
             "{binary} {arguments:?}: {:?}",
             output.status
         );
         ensure!(
-            said.contains("Usage: ") || said.contains("try '--help'"),
-            "{binary} {arguments:?}: {said}"
+            stderr.contains("Usage: ") || stderr.contains("try '--help'"),
+            "{binary} {arguments:?}: {stderr}"
         );
     }
     Ok(())

@@ -27,7 +27,7 @@ fn shuffle<T>(seed: u64, things: &mut [T], name: impl Fn(&T) -> String) {
 
 /// How much of the story happens: all of it, or all but its last acts.
 #[derive(Clone, Copy)]
-enum Told {
+enum StoryPart {
     /// To the end: the dispute is won, the subscription canceled.
     All,
     /// Until the bank withdrew the money of two packs.
@@ -36,7 +36,7 @@ enum Told {
     Refunded,
 }
 
-impl Told {
+impl StoryPart {
     const EACH: [Self; 3] = [Self::All, Self::Withdrawn, Self::Refunded];
 
     const fn acts(self) -> usize {
@@ -76,11 +76,11 @@ async fn thirty_orders_of_the_story_each_event_twice_end_in_the_same_balances() 
     let pair = Pair::start(&env, setup).await?;
     let mut orders = Vec::new();
     for number in 0..30 {
-        let (told, version) = (Told::EACH[number % 3], ApiVersion::ALL[number % 4]);
+        let (part, version) = (StoryPart::EACH[number % 3], ApiVersion::ALL[number % 4]);
         let user = format!("user_{number}");
         let mut customer = Customer::new(version, &user, start, BASIC_MONTHLY, number % 2 == 0);
         let acts = customer.credit_history(number % 5 < 2);
-        let mut events: Vec<Event> = acts[..told.acts()].concat();
+        let mut events: Vec<Event> = acts[..part.acts()].concat();
         match number {
             0..3 => {}
             // Disputes and refunds before their session, invoices before their subscription.
@@ -92,7 +92,7 @@ async fn thirty_orders_of_the_story_each_event_twice_end_in_the_same_balances() 
         if number % 2 == 1 {
             shuffle(seed, &mut events, |event| event.id.clone());
         }
-        orders.push((user, told, events));
+        orders.push((user, part, events));
     }
     let rounds = orders.iter().map(|(.., events)| events.len()).max().unwrap_or_default();
     let mut posted = 0;
@@ -108,8 +108,8 @@ async fn thirty_orders_of_the_story_each_event_twice_end_in_the_same_balances() 
         Ok(())
     })
     .await;
-    for (user, told, events) in &orders {
-        let shown = Balance::expect(env.pool(), user, &told.rows()).await;
+    for (user, part, events) in &orders {
+        let shown = Balance::expect(env.pool(), user, &part.rows()).await;
         shown.with_context(|| {
             let order: Vec<String> = events.iter().map(|e| format!("{} {}", e.kind, e.created)).collect();
             format!("seed {seed}, in the order\n{}", order.join("\n"))
@@ -121,14 +121,14 @@ async fn thirty_orders_of_the_story_each_event_twice_end_in_the_same_balances() 
 }
 
 /// A message, and the id under which it will be on record.
-struct Letter {
+struct TestMessage {
     id: String,
     properties: BasicProperties,
     body: Vec<u8>,
 }
 
 /// What one user is about to do in the two periods of a basic subscription.
-struct Books {
+struct ExpectedUse {
     user: String,
     /// Units of packs, less those taken back.
     bought: i64,
@@ -141,8 +141,8 @@ const USERS: usize = 300;
 const USAGES: usize = 6_000;
 
 /// Everybody subscribes, buys, is renewed once; some are refunded, half of it or all.
-fn busy_users(seed: u64, start: i64) -> Result<(Vec<Books>, Vec<Letter>)> {
-    let (mut books, mut letters) = (Vec::new(), Vec::new());
+fn busy_users(seed: u64, start: i64) -> Result<(Vec<ExpectedUse>, Vec<TestMessage>)> {
+    let (mut expected, mut messages) = (Vec::new(), Vec::new());
     for number in 0..USERS {
         let user = format!("user_{seed}_{number}");
         let version = ApiVersion::ALL[number % 4];
@@ -164,12 +164,12 @@ fn busy_users(seed: u64, start: i64) -> Result<(Vec<Books>, Vec<Letter>)> {
                 bought -= 2_500_000 * quantity;
             }
         }
-        letters.extend(events.into_iter().map(|event| Letter {
+        messages.extend(events.into_iter().map(|event| TestMessage {
             properties: properties(&event.id, &event.kind, Meta::received(now_ms()).headers()),
             body: event.body.into_bytes(),
             id: event.id,
         }));
-        books.push(Books {
+        expected.push(ExpectedUse {
             user,
             bought,
             sessions: i64::from(quantity > 0),
@@ -177,7 +177,7 @@ fn busy_users(seed: u64, start: i64) -> Result<(Vec<Books>, Vec<Letter>)> {
         });
     }
     for number in 0..USAGES {
-        let user = &mut books[number * 7 % USERS];
+        let user = &mut expected[number * 7 % USERS];
         let which = usize::from(number % 10 == 0);
         let amount = i64::try_from(number * 7_919 % 900_000)?;
         user.used[which] += amount;
@@ -185,22 +185,22 @@ fn busy_users(seed: u64, start: i64) -> Result<(Vec<Books>, Vec<Letter>)> {
         let meter = ["tokens", "basic_chars"][which];
         let report = report(&number.to_string(), &user.user, meter, amount, time)?;
         let id = report_key(&report)?;
-        letters.push(Letter {
+        messages.push(TestMessage {
             properties: properties(&id, "usage", Meta::usage(now_ms()).headers()),
             body: report.to_string().into_bytes(),
             id,
         });
     }
-    Ok((books, letters))
+    Ok((expected, messages))
 }
 
 #[tokio::test]
 async fn three_hundred_users_are_billed_to_the_unit_under_fifteen_kills() -> Result<()> {
     const KILLS: usize = 15;
     let (seed, start) = (random::seed()?, unix_now() - 61 * DAY);
-    let (books, letters) = busy_users(seed, start)?;
-    let ids: Vec<String> = letters.iter().map(|letter| letter.id.clone()).collect();
-    let mut order: Vec<usize> = (0..letters.len()).chain(0..letters.len()).collect();
+    let (expected, messages) = busy_users(seed, start)?;
+    let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
+    let mut order: Vec<usize> = (0..messages.len()).chain(0..messages.len()).collect();
     let mut copy = 0_usize;
     order.sort_by_cached_key(|place| {
         copy += 1;
@@ -214,8 +214,8 @@ async fn three_hundred_users_are_billed_to_the_unit_under_fifteen_kills() -> Res
     let mut pair = Pair::start(&env, setup).await?;
     let (queues, work, begin) = (env.queues().await?, env.topology().work(), Instant::now());
     for some in order.chunks(1_000) {
-        let messages = some.iter().map(|place| &letters[*place]);
-        let messages = messages.map(|letter| (letter.properties.clone(), letter.body.as_slice()));
+        let messages = some.iter().map(|place| &messages[*place]);
+        let messages = messages.map(|message| (message.properties.clone(), message.body.as_slice()));
         queues.publish_all(&work, messages).await?;
     }
     for kill in 1..=KILLS {
@@ -236,9 +236,9 @@ async fn three_hundred_users_are_billed_to_the_unit_under_fifteen_kills() -> Res
     }
     ensure!(pair.dead_letters(&[]).await?.is_empty(), "something is dead");
     every_balance_is_the_sum_of_its_ledger(env.pool()).await?;
-    let proved = prove(env.pool(), &books).await;
+    let proved = prove(env.pool(), &expected).await;
     proved.with_context(|| format!("seed {seed}"))?;
-    pair.operate(&["audit"]).await.map(|told| note(&told))
+    pair.operate(&["audit"]).await.map(|output| note(&output))
 }
 
 /// Waits until no more than `left` wait in the queue.
@@ -255,40 +255,40 @@ async fn taken(queues: &Queues, work: &str, left: usize) -> Result<()> {
 
 /// What the ledger holds of a user and meter.
 #[derive(Debug, Default)]
-struct Held {
+struct StoredBalance {
     reported: i64,
     /// What all periods have used together.
     used: i64,
     grants: i64,
 }
 
-async fn held(pool: &PgPool) -> Result<BTreeMap<(String, String), Held>> {
+async fn stored_balances(pool: &PgPool) -> Result<BTreeMap<(String, String), StoredBalance>> {
     let rows = sqlx::query(
         "SELECT user_id, meter, coalesce(sum(amount) FILTER (WHERE kind = 'usage'), 0)::bigint, sum(used)::bigint,
                 count(*) FILTER (WHERE kind = 'grant') FROM billing.ledger GROUP BY 1, 2",
     );
     let rows = rows.fetch_all(pool).await?;
     let row = |row: &sqlx::postgres::PgRow| {
-        let held = Held {
+        let stored = StoredBalance {
             reported: row.try_get(2)?,
             used: row.try_get(3)?,
             grants: row.try_get(4)?,
         };
-        Ok(((row.try_get(0)?, row.try_get(1)?), held))
+        Ok(((row.try_get(0)?, row.try_get(1)?), stored))
     };
     rows.iter().map(row).collect()
 }
 
 /// What came in is what was consumed and what is left: of the first period 5 million, either used
 /// or rolled over; what was bought; of the second what it has used.
-async fn prove(pool: &PgPool, books: &[Books]) -> Result<()> {
-    let (balances, held) = (Balance::load_all(pool).await?, held(pool).await?);
-    ensure!(balances.len() == books.len(), "{} users", balances.len());
-    for own in books {
+async fn prove(pool: &PgPool, expected: &[ExpectedUse]) -> Result<()> {
+    let (balances, stored) = (Balance::load_all(pool).await?, stored_balances(pool).await?);
+    ensure!(balances.len() == expected.len(), "{} users", balances.len());
+    for own in expected {
         let rows = &balances[&own.user];
-        let of = |meter: &str| held.get(&(own.user.clone(), meter.to_owned()));
+        let of = |meter: &str| stored.get(&(own.user.clone(), meter.to_owned()));
         let (tokens, basic) = (&rows["tokens"], &rows["basic_chars"]);
-        let told = || {
+        let context = || {
             format!(
                 "{}: {tokens:?} {basic:?} {:?} {:?}",
                 own.user,
@@ -296,27 +296,27 @@ async fn prove(pool: &PgPool, books: &[Books]) -> Result<()> {
                 of("basic_chars")
             )
         };
-        let ledger = of("tokens").with_context(told)?;
+        let ledger = of("tokens").with_context(context)?;
         ensure!(
             ledger.reported == own.used[0] && ledger.grants == own.sessions,
             "{}",
-            told()
+            context()
         );
         let left = tokens.rollover + tokens.purchased - tokens.used;
-        ensure!(left == 5_000_000 + own.bought - own.used[0], "{}", told());
+        ensure!(left == 5_000_000 + own.bought - own.used[0], "{}", context());
         ensure!(
             tokens.purchased >= 0 && (0..=5_000_000).contains(&tokens.used),
             "{}",
-            told()
+            context()
         );
         ensure!(
             tokens.rollover <= 10_000_000 && tokens.plan_limit == Some(5_000_000),
             "{}",
-            told()
+            context()
         );
-        let unlimited = of("basic_chars").map_or((0, 0), |held| (held.reported, held.used));
-        ensure!(unlimited == (own.used[1], own.used[1]), "{}", told());
-        ensure!(*basic == Balance::unlimited(basic.used), "{}", told());
+        let unlimited = of("basic_chars").map_or((0, 0), |stored| (stored.reported, stored.used));
+        ensure!(unlimited == (own.used[1], own.used[1]), "{}", context());
+        ensure!(*basic == Balance::unlimited(basic.used), "{}", context());
     }
     Ok(())
 }

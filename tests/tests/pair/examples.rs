@@ -99,9 +99,12 @@ async fn run(language: &str, command: &[PathBuf]) -> Result<()> {
     sends_again_until_it_is_accepted(&program, &env, &mut pair).await?;
 
     let refused = program.run("somebody else's token", &["user_2", "req_3"]).await?;
-    let said = String::from_utf8(refused.stderr)?;
-    ensure!(!refused.status.success() && refused.stdout.is_empty() && said.contains("a defect: 401"));
-    ensure!(!said.contains("not reported yet"), "a defect is not repeated: {said}");
+    let stderr = String::from_utf8(refused.stderr)?;
+    ensure!(!refused.status.success() && refused.stdout.is_empty() && stderr.contains("a defect: 401"));
+    ensure!(
+        !stderr.contains("not reported yet"),
+        "a defect is not repeated: {stderr}"
+    );
     expect(&env, "user_2", UNITS).await
 }
 
@@ -125,16 +128,19 @@ async fn fails_well_without_arguments(program: &Program<'_>) -> Result<()> {
 
 async fn asks_and_reports(program: &Program<'_>, language: &str, env: &TestEnv, pair: &Pair) -> Result<()> {
     subscribed(env, pair, "user_1").await?;
-    let said = program.says(&["user_1"]).await?;
-    let id = said.strip_prefix("user_1 used 600 + 100 tokens, reported as ");
-    let id = id.with_context(|| said.clone())?;
-    ensure!(id.len() == 36, "an id of its own: {said}");
+    let printed = program.says(&["user_1"]).await?;
+    let id = printed.strip_prefix("user_1 used 600 + 100 tokens, reported as ");
+    let id = id.with_context(|| printed.clone())?;
+    ensure!(id.len() == 36, "an id of its own: {printed}");
     all_recorded(env.pool(), &[format!("/{language} {id}")], DEADLINE).await?;
     expect(env, "user_1", UNITS).await?;
 
     for _ in 0..2 {
-        let said = program.says(&["user_1", "req_1"]).await?;
-        ensure!(said == "user_1 used 600 + 100 tokens, reported as req_1", "{said}");
+        let printed = program.says(&["user_1", "req_1"]).await?;
+        ensure!(
+            printed == "user_1 used 600 + 100 tokens, reported as req_1",
+            "{printed}"
+        );
     }
     pair.settles(3 + 3).await;
     expect(env, "user_1", 2 * UNITS).await?;
@@ -146,8 +152,8 @@ async fn asks_and_reports(program: &Program<'_>, language: &str, env: &TestEnv, 
     let seen = Balance::load(env.pool(), "user_1").await?;
     ensure!(seen.get("tokens") == Some(&debt), "{seen:?}");
     for user in ["user_1", "stranger"] {
-        let said = program.says(&[user]).await?;
-        ensure!(said == format!("{user} may not use tokens"), "{said}");
+        let printed = program.says(&[user]).await?;
+        ensure!(printed == format!("{user} may not use tokens"), "{printed}");
     }
     let metrics = pair.ingest.metrics().await?;
     let reported = metrics.get("tollbridge_ingest_usage_events_total");
@@ -168,20 +174,23 @@ async fn sends_again_until_it_is_accepted(program: &Program<'_>, env: &TestEnv, 
 
     pair.ingest.kill_9().await?;
     let mut running = program.start(USAGE_TOKEN, &["user_2", "req_2"]).spawn()?;
-    let mut said = BufReader::new(running.stderr.take().context("no standard error")?);
-    heard(&mut said, &["not reported yet"]).await?;
+    let mut stderr = BufReader::new(running.stderr.take().context("no standard error")?);
+    heard(&mut stderr, &["not reported yet"]).await?;
     answers(&pair.client.server().to_string(), ["408 Too Slow", "429 Too Many"]).await?;
-    heard(&mut said, &["(408", "Error 408"]).await?;
-    heard(&mut said, &["(429", "Error 429"]).await?;
+    heard(&mut stderr, &["(408", "Error 408"]).await?;
+    heard(&mut stderr, &["(429", "Error 429"]).await?;
     alone.spawn()?;
     // As Node and Rust say it, and as Python does; a bare 503 may be a part of the port.
-    heard(&mut said, &["(503", "Error 503"]).await?;
+    heard(&mut stderr, &["(503", "Error 503"]).await?;
     alone.kill_9().await?;
     pair.ingest.start().await?;
     let output = tokio::time::timeout(DEADLINE, running.wait_with_output()).await??;
     ensure!(output.status.success(), "{}", output.status);
-    let said = String::from_utf8(output.stdout)?;
-    ensure!(said == "user_2 used 600 + 100 tokens, reported as req_2\n", "{said}");
+    let printed = String::from_utf8(output.stdout)?;
+    ensure!(
+        printed == "user_2 used 600 + 100 tokens, reported as req_2\n",
+        "{printed}"
+    );
     eventually(DEADLINE, "it counts", async || expect(env, "user_2", UNITS).await).await;
     Ok(())
 }
@@ -243,18 +252,18 @@ impl Program<'_> {
             "{}: {complaint}",
             output.status
         );
-        let said = String::from_utf8(output.stdout)?;
-        let line = said.strip_suffix('\n').filter(|line| !line.contains('\n'));
-        Ok(line.with_context(|| format!("not one line: {said}"))?.to_owned())
+        let printed = String::from_utf8(output.stdout)?;
+        let line = printed.strip_suffix('\n').filter(|line| !line.contains('\n'));
+        Ok(line.with_context(|| format!("not one line: {printed}"))?.to_owned())
     }
 }
 
 /// Reads on until a line that holds one of `words`.
-async fn heard(said: &mut (impl AsyncBufReadExt + Unpin), words: &[&str]) -> Result<()> {
+async fn heard(stderr: &mut (impl AsyncBufReadExt + Unpin), words: &[&str]) -> Result<()> {
     let hearing = async {
         loop {
             let mut line = String::new();
-            ensure!(said.read_line(&mut line).await? > 0, "it ended without {words:?}");
+            ensure!(stderr.read_line(&mut line).await? > 0, "it ended without {words:?}");
             if words.iter().any(|word| line.contains(word)) {
                 return Ok(());
             }

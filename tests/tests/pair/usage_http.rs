@@ -211,7 +211,7 @@ async fn refuse_events(pair: &Pair) -> Result<()> {
         check(&pair.client.post_usage(&batch).await?, 400, "[1].data.amount: ")?;
     }
     let good = report("good");
-    for (content_type, body, said) in [
+    for (content_type, body, expected) in [
         (ONE, String::new(), "not JSON"),
         (ONE, MARKER.to_owned(), "not JSON"),
         (ONE, json!([good]).to_string(), "must be a JSON object"),
@@ -224,17 +224,17 @@ async fn refuse_events(pair: &Pair) -> Result<()> {
         ),
     ] {
         let answer = pair.client.post_usage_raw(content_type, body.clone()).await?;
-        check(&answer, 400, said).context(body)?;
+        check(&answer, 400, expected).context(body)?;
     }
     Ok(())
 }
 
-/// Checks the status, and that the body is one short JSON object that contains `said` and repeats no input.
-fn check(answer: &Answer, status: u16, said: &str) -> Result<()> {
+/// Checks the status, and that the body is one short JSON object that contains `expected` and repeats no input.
+fn check(answer: &Answer, status: u16, expected: &str) -> Result<()> {
     ensure!(answer.status == status, "{} {}", answer.status, answer.body);
     let object: Value = serde_json::from_str(&answer.body).context("not JSON")?;
     let error = object["error"].as_str().context("no error")?;
-    ensure!(error.contains(said) && answer.body.len() < 200, "{error}");
+    ensure!(error.contains(expected) && answer.body.len() < 200, "{error}");
     ensure!(!answer.body.contains("marker"), "{}", answer.body);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Settles balances under lock: takes usage from them, and replays the timeline of a user
+//! Settles balances under lock: subtracts usage, and replays the timeline of a user
 //! whose grants Stripe's events changed.
 
 use crate::{
@@ -77,14 +77,14 @@ pub async fn settle(connection: &mut PgConnection, changes: &BalanceChanges<'_>)
         caused_by.entry(usage.user.clone()).or_insert_with(|| usage.key.clone());
     }
     settlement.timelines = timelines(connection, &caused_by, changes).await?;
-    settlement.spend(&changes.usage).map_err(refused)?;
+    settlement.spend(&changes.usage).map_err(overflow_error)?;
     if !caused_by.is_empty() {
         settlement.replay_users(connection, &caused_by, changes).await?;
     }
     settlement.write(connection).await
 }
 
-fn refused(overflow: Overflow) -> sqlx::Error {
+fn overflow_error(overflow: Overflow) -> sqlx::Error {
     sqlx::Error::Encode(overflow.into())
 }
 
@@ -227,11 +227,11 @@ impl<'a> Settlement<'a> {
                 .entry(written.meter.clone())
                 .or_default()
                 .add(&written.line)
-                .map_err(refused)?;
+                .map_err(overflow_error)?;
         }
         for (user, cause) in caused_by {
             let recorded = recorded.remove(user).unwrap_or_default();
-            self.replay_user(user, cause, recorded).map_err(refused)?;
+            self.replay_user(user, cause, recorded).map_err(overflow_error)?;
         }
         Ok(())
     }

@@ -168,7 +168,7 @@ impl FoldedAccounts<'_> {
     fn changed(&self) -> Vec<(&AccountId, &Subscription)> {
         let mut changed = Vec::new();
         for (id, account) in &self.after {
-            let before = self.known(id);
+            let before = self.subscriptions_before(id);
             let new = account.subscriptions.iter().filter(|s| !before.contains(s));
             changed.extend(new.map(|s| (id, s)));
         }
@@ -192,7 +192,7 @@ impl FoldedAccounts<'_> {
     }
 
     /// The subscriptions of an account before this batch.
-    fn known(&self, id: &AccountId) -> &[Subscription] {
+    fn subscriptions_before(&self, id: &AccountId) -> &[Subscription] {
         self.before.get(id).map_or(&[][..], |b| &b.subscriptions)
     }
 
@@ -233,7 +233,7 @@ impl FoldedAccounts<'_> {
     /// its newest change.
     fn questions(&self) -> Vec<(&SubscriptionId, Seconds)> {
         let all = self.after.iter().flat_map(|(id, account)| {
-            let before = self.known(id);
+            let before = self.subscriptions_before(id);
             account.subscriptions.iter().map(move |now| (before, now))
         });
         let more = all.filter(|(before, now)| {

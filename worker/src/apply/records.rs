@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashSet};
 
 /// The row of `billing.event` that claims the event id of a message.
-pub(super) fn claim(message: &ParsedMessage, now_ms: i64) -> EventClaim<'_> {
+pub(super) fn event_claim(message: &ParsedMessage, now_ms: i64) -> EventClaim<'_> {
     let (outcome, reason, fact) = match &message.meaning {
         Ok(Meaning::Fact(fact)) => ("applied", None, Some(fact.as_ref())),
         Ok(Meaning::Usage(_)) => ("applied", None, None),

@@ -1,5 +1,5 @@
-//! Sessions that bought credits. They are stored under lock, and the users whose balances
-//! change are found.
+//! Sessions that bought credits. Stores them under lock, and finds the users whose balances
+//! change.
 
 use crate::{
     domain::{

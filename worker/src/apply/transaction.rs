@@ -74,21 +74,24 @@ pub async fn apply(
         transaction.rollback().await?;
         transaction = pool.begin().await?;
     }
-    let mut applied = within(&mut transaction, batch, options.repeated, now_ms).await?;
+    let mut applied = apply_within(&mut transaction, batch, options.repeated, now_ms).await?;
     transaction.commit().await?;
     applied.wait_timed_out = wait_timed_out;
     Ok(applied)
 }
 
 /// Applies a batch within the caller's transaction.
-async fn within(
+async fn apply_within(
     connection: &mut PgConnection,
     batch: &[&ParsedMessage],
     repeated: bool,
     now_ms: i64,
 ) -> Result<Applied, sqlx::Error> {
     let by_id = records::one_per_id(batch);
-    let claims: Vec<EventClaim<'_>> = by_id.values().map(|i| records::claim(batch[*i], now_ms)).collect();
+    let claims: Vec<EventClaim<'_>> = by_id
+        .values()
+        .map(|i| records::event_claim(batch[*i], now_ms))
+        .collect();
     let ClaimedEvents {
         new: claimed,
         busy,
@@ -169,7 +172,7 @@ pub async fn rehearse(pool: &PgPool, batch: &[&ParsedMessage], now_ms: i64) -> R
     store::dead_letter_queries::limit_time(&mut transaction).await?;
     // The users before and after: a batch can move a subscription from one user to another.
     let mut users = store::dead_letter_queries::users_of(&mut transaction, &facts).await?;
-    let applied = within(&mut transaction, batch, false, now_ms).await?;
+    let applied = apply_within(&mut transaction, batch, false, now_ms).await?;
     users.extend(store::dead_letter_queries::users_of(&mut transaction, &facts).await?);
     users.extend(used);
     users.sort();
@@ -189,7 +192,7 @@ pub async fn rehearse(pool: &PgPool, batch: &[&ParsedMessage], now_ms: i64) -> R
 ///
 /// # Errors
 /// An error of PostgreSQL's or the network's. The accounts folded before it are kept.
-pub async fn bring_up_to_date(pool: &PgPool) -> Result<usize, sqlx::Error> {
+pub async fn refold_outdated(pool: &PgPool) -> Result<usize, sqlx::Error> {
     const ACCOUNTS_MAX: i64 = 200;
     let mut done = 0;
     let mut after = String::new();

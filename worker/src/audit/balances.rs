@@ -1,4 +1,4 @@
-//! Balances and ledgers, beside the timelines of their users.
+//! Compares balances and ledgers with the timelines of their users.
 
 use super::{
     auditor::{Auditor, PAGE},

@@ -1,4 +1,4 @@
-//! Events beside what they leave behind: a fact, or usage in the ledger.
+//! Compares events with what they leave behind: a fact, or usage in the ledger.
 
 use super::{auditor::Auditor, difference::Difference};
 use crate::store::{

@@ -1,4 +1,4 @@
-//! The rows of `billing.ledger_sum` beside the rows of the ledger.
+//! Compares the rows of `billing.ledger_sum` with the rows of the ledger.
 
 use super::difference::Difference;
 use crate::{domain::moment::Moment, store::audit::ledger::OddSum};

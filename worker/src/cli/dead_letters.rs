@@ -31,7 +31,7 @@ use std::{
 use time::OffsetDateTime;
 
 /// How long a replay waits while the workers settle none of its messages.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const REPLAY_HELP: &str = "\
 Each message is published to the work queue. Once the broker has confirmed that, the message is removed from
@@ -259,15 +259,15 @@ async fn replay_now(
     };
     let done = replay::replay(tools, selection, operator, why, progress).await?;
     writeln!(stdout(), "{}, on record as action {}.", done.words(), done.action)?;
-    let standing = replay::settled(&tools.pool, done.action, PATIENCE)
+    let progress = replay::settled(&tools.pool, done.action, SETTLE_TIMEOUT)
         .await
         .context("the dead letters were put back to work, but their outcome cannot be read")?;
-    writeln!(stdout(), "{}", in_words(standing))?;
-    let verb = if standing.dead == 1 { "is" } else { "are" };
+    writeln!(stdout(), "{}", in_words(progress))?;
+    let verb = if progress.dead == 1 { "is" } else { "are" };
     ensure!(
-        standing.dead == 0,
+        progress.dead == 0,
         "{} {verb} dead again; `worker dead-letters list` says why",
-        standing.dead
+        progress.dead
     );
     Ok(())
 }
@@ -288,12 +288,12 @@ async fn discard_now(tools: &MoveTools, selection: &Selection, operator: &Operat
     Ok(())
 }
 
-fn in_words(standing: ReplayProgress) -> String {
+fn in_words(progress: ReplayProgress) -> String {
     let ReplayProgress {
         resolved,
         dead,
         pending,
-    } = standing;
+    } = progress;
     let waiting = if pending > 0 {
         " (in the work queue, with a worker or in a retry queue)"
     } else {

@@ -24,7 +24,7 @@ pub(super) async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     catalog::write_tiers(&mut *database.acquire().await?, catalog.tiers())
         .await
         .context("cannot write the catalog's tiers")?;
-    let accounts = transaction::bring_up_to_date(&database)
+    let accounts = transaction::refold_outdated(&database)
         .await
         .context("cannot fold the states of an older version again")?;
     tracing::info!(accounts, "the schema is up to date");

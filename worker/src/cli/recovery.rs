@@ -132,8 +132,8 @@ pub(super) async fn reconcile(settings: &Settings, dry_run: bool, json: bool, en
         }
         let (mut progress, began) = (Progress::new(), Instant::now());
         let mut report = ReconcileReport::default();
-        let manner = ReconcileOptions { settle, end_gone };
-        let run = reconcile::reconcile(&tools, &mut session, manner, &mut report, |told| match told {
+        let options = ReconcileOptions { settle, end_gone };
+        let run = reconcile::reconcile(&tools, &mut session, options, &mut report, |step| match step {
             ReconcileProgress::Listed(count) => progress.print(|| format!("{count} subscriptions compared")),
             ReconcileProgress::Differs(found) => show(found, json),
         });

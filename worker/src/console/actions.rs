@@ -12,7 +12,7 @@ use super::{
 use crate::store::{
     self,
     action::{self, OperatorAction, ReplayProgress},
-    console::TouchedLetter,
+    console::ActionDeadLetter,
 };
 use axum::{
     Extension,
@@ -161,13 +161,13 @@ fn progress(action: &OperatorAction, standing: ReplayProgress, is_running: bool)
     }
 }
 
-fn touched(dead_letters: &[TouchedLetter], all: i64) -> Markup {
-    let state = |dead_letter: &TouchedLetter| match &dead_letter.resolution {
+fn touched(dead_letters: &[ActionDeadLetter], all: i64) -> Markup {
+    let state = |dead_letter: &ActionDeadLetter| match &dead_letter.resolution {
         Some(how) => how.clone(),
         None if dead_letter.queued => "dead".to_owned(),
         None => "on the way".to_owned(),
     };
-    let row = |dead_letter: &TouchedLetter| {
+    let row = |dead_letter: &ActionDeadLetter| {
         vec![
             DetailPage::DeadLetter.link(&dead_letter.id),
             word(&dead_letter.kind),

@@ -18,7 +18,7 @@ use crate::{
         rehearse::{self, Rehearsal, RehearsedDeadLetter, RowChange, rehearse, value_in_words},
         selection::Selection,
     },
-    store::{action::Deed, dead_letter_queries},
+    store::{action::ActionKind, dead_letter_queries},
 };
 use axum::{Extension, extract::State};
 use maud::{Markup, html};
@@ -49,7 +49,7 @@ pub(super) async fn replay(
         }
         (outlook(&rehearsal, ids.len()))
     };
-    Ok(confirmation(&visitor, Deed::Replay, &selection, &ids, &effects))
+    Ok(confirmation(&visitor, ActionKind::Replay, &selection, &ids, &effects))
 }
 
 /// `GET /console/discard`
@@ -71,7 +71,7 @@ pub(super) async fn discard(
         }
         (id_list(&ids))
     };
-    Ok(confirmation(&visitor, Deed::Discard, &selection, &ids, &effects))
+    Ok(confirmation(&visitor, ActionKind::Discard, &selection, &ids, &effects))
 }
 
 /// The selection of a form, and the ids of its open dead letters.
@@ -116,10 +116,16 @@ pub(super) fn page_error(error: MoveError) -> PageError {
     }
 }
 
-fn confirmation(visitor: &Visitor, deed: Deed, selection: &Selection, ids: &[String], effects: &Markup) -> Markup {
-    let (path, verb, needs_why) = match deed {
-        Deed::Replay => ("/console/replay", "Replay", false),
-        Deed::Discard => ("/console/discard", "Discard", true),
+fn confirmation(
+    visitor: &Visitor,
+    kind: ActionKind,
+    selection: &Selection,
+    ids: &[String],
+    effects: &Markup,
+) -> Markup {
+    let (path, verb, needs_why) = match kind {
+        ActionKind::Replay => ("/console/replay", "Replay", false),
+        ActionKind::Discard => ("/console/discard", "Discard", true),
     };
     let count = count_in_words(ids.len());
     let content = html! {

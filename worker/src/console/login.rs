@@ -86,8 +86,8 @@ enum LoginAttempt {
     Throttled(Duration),
 }
 
-/// One try at the token. The lock is held until it is counted, so that no
-/// concurrent try passes the limit.
+/// Checks a token. Keeps the lock until the try is counted, so that concurrent tries
+/// cannot exceed the limit.
 fn try_token(console: &Console, source: IpAddr, token: &str) -> LoginAttempt {
     let mut throttle = console.throttle.lock().unwrap_or_else(PoisonError::into_inner);
     let now = Instant::now();

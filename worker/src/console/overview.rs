@@ -54,7 +54,7 @@ async fn open_dead_letters(console: &Console) -> Result<OpenDeadLetters, PageErr
     let mut snapshot = console.database.snapshot().await?;
     let mut by_reason = store::dead_letter::count_open(&mut snapshot).await?;
     by_reason.sort();
-    let latest = store::console::latest_letters(&mut snapshot, DEAD_LETTERS_MAX).await?;
+    let latest = store::console::latest_dead_letters(&mut snapshot, DEAD_LETTERS_MAX).await?;
     snapshot.end().await?;
     Ok(OpenDeadLetters { by_reason, latest })
 }

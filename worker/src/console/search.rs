@@ -51,7 +51,7 @@ pub(super) async fn show(
         None => Default::default(),
     };
     let owner = account.unwrap_or(query).to_owned();
-    let dead_letters = store::console::letters_of(&mut snapshot, &[owner], DEAD_LETTERS_MAX).await?;
+    let dead_letters = store::console::dead_letters_of(&mut snapshot, &[owner], DEAD_LETTERS_MAX).await?;
     snapshot.end().await?;
     if let Some(path) = only_match(&found, &dead_letters, query) {
         return Ok(Redirect::to(&path).into_response());

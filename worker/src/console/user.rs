@@ -83,7 +83,7 @@ async fn dead_letters_of(snapshot: &mut PageSnapshot, user: &UserId) -> Result<V
     let accounts = store::explain::accounts_of(snapshot, user).await?;
     let owners = accounts.iter().map(AccountId::as_str).chain([user.as_str()]);
     let owners: Vec<String> = owners.map(str::to_owned).collect();
-    Ok(store::console::letters_of(snapshot, &owners, DEAD_LETTERS_MAX).await?)
+    Ok(store::console::dead_letters_of(snapshot, &owners, DEAD_LETTERS_MAX).await?)
 }
 
 /// What the user has now, in words and as applications see it.

@@ -16,8 +16,8 @@ pub(crate) struct AckTracker(Mutex<Outstanding<Acker>>);
 impl AckTracker {
     /// Adds a delivery. `since_ms` is when the message was received, in milliseconds since
     /// 1970.
-    pub(crate) async fn delivered(&self, tag: DeliveryTag, acker: Acker, since_ms: i64) {
-        self.0.lock().await.delivered(tag, acker, since_ms);
+    pub(crate) async fn add(&self, tag: DeliveryTag, acker: Acker, since_ms: i64) {
+        self.0.lock().await.add(tag, acker, since_ms);
     }
 
     /// A tracker for a channel with at most `prefetch` deliveries.
@@ -27,7 +27,11 @@ impl AckTracker {
 
     /// Marks these deliveries as settled, and acknowledges as many as possible. False if the
     /// channel is closed.
-    pub(crate) async fn settled(&self, tags: &[DeliveryTag], lost: &CancellationToken) -> Result<bool, BrokerError> {
+    pub(crate) async fn acknowledge_settled(
+        &self,
+        tags: &[DeliveryTag],
+        lost: &CancellationToken,
+    ) -> Result<bool, BrokerError> {
         let settle = |outstanding: &mut Outstanding<Acker>| outstanding.settle(tags);
         self.acknowledge(settle, lost).await
     }
@@ -112,7 +116,7 @@ impl<A> Outstanding<A> {
         }
     }
 
-    fn delivered(&mut self, tag: DeliveryTag, acker: A, since_ms: i64) {
+    fn add(&mut self, tag: DeliveryTag, acker: A, since_ms: i64) {
         self.deliveries.push_back(Unacknowledged {
             tag,
             acker,
@@ -168,7 +172,7 @@ mod tests {
 
     fn outstanding(behind_max: usize, tags: std::ops::RangeInclusive<u64>) -> Outstanding<u64> {
         let mut outstanding = Outstanding::new(behind_max);
-        tags.for_each(|tag| outstanding.delivered(tag, tag, 1_000));
+        tags.for_each(|tag| outstanding.add(tag, tag, 1_000));
         outstanding
     }
 
@@ -177,7 +181,7 @@ mod tests {
         let mut outstanding = Outstanding::new(10);
         assert_eq!(outstanding.oldest_ms(), None);
         for (tag, since_ms) in [(1, 300), (2, 100), (3, 200)] {
-            outstanding.delivered(tag, tag, since_ms);
+            outstanding.add(tag, tag, since_ms);
         }
         assert_eq!(outstanding.oldest_ms(), Some(100));
         assert_eq!(outstanding.settle(&[2]), []);

@@ -123,7 +123,7 @@ impl Context {
         stop: &CancellationToken,
     ) -> Result<Result<Applied, sqlx::Error>, Interrupted> {
         let mut conflicts = 0;
-        let mut pauses = Reconnect::new(Some(database::HOLD_MAX));
+        let mut pauses = Reconnect::new(Some(database::WAIT_MAX));
         loop {
             let under_way = self.watchdog.watch();
             let error = match transaction::apply(&self.pool, batch, options, now_ms()).await {
@@ -161,13 +161,13 @@ impl Context {
                 error: error.to_string(),
             },
             Retry::Exhausted => Disposition::Exhausted(format!(
-                "every retry failed; the last error was: {error}; see the worker's logs for this event id, mend the cause, then replay"
+                "every retry failed; the last error was: {error}; see the worker's logs for this event id, fix the cause, then replay"
             )),
         }
     }
 
     pub(crate) async fn wait_for_database(&self, stop: &CancellationToken) -> Result<(), Interrupted> {
-        database::wait(&self.pool, stop, Some(database::HOLD_MAX)).await
+        database::wait(&self.pool, stop, Some(database::WAIT_MAX)).await
     }
 }
 

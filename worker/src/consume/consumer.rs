@@ -65,7 +65,7 @@ async fn session(
         error = &mut lost => return Err(error),
     }
     status.established();
-    // Without a database the worker could only keep the deliveries in hand.
+    // Without a database the worker could only keep its deliveries unacknowledged.
     if let Err(Interrupted) = database::wait(&context.pool, stop, None).await {
         return Ok(());
     }

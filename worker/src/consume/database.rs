@@ -7,10 +7,10 @@ use sqlx::PgPool;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest wait with deliveries in hand; after it they go back to the queue. RabbitMQ
+/// The longest wait with unacknowledged deliveries; after it they go back to the queue. RabbitMQ
 /// closes a channel with a delivery that was not acknowledged for 30 minutes (its page
 /// "Consumers", "Delivery Acknowledgement Timeout").
-pub(crate) const HOLD_MAX: Duration = Duration::from_mins(20);
+pub(crate) const WAIT_MAX: Duration = Duration::from_mins(20);
 
 /// Waits until the database answers and has the schema of this version.
 ///

@@ -1,5 +1,5 @@
-//! Gives the deliveries of one consumer to the lanes. All deliveries of a customer go to
-//! the same lane. If each lane had a consumer, RabbitMQ would spread one customer's events
+//! Gives deliveries to the lanes. One consumer serves all lanes. All deliveries of a customer
+//! go to the same lane. With one consumer per lane, RabbitMQ would spread one customer's events
 //! over all lanes. The lanes would wait for each other's locks, and overtake each other.
 
 use crate::consume::{
@@ -41,7 +41,7 @@ pub(crate) async fn deal(
         let (tag, acker) = (message.delivery_tag, message.acker.clone());
         let delivery = Delivery::read(message, from, &context.reader);
         let since_ms = delivery.message.meta.received_at_ms.unwrap_or_else(now_ms);
-        acks.delivered(tag, acker, since_ms).await;
+        acks.add(tag, acker, since_ms).await;
         let lane = lane_of(&delivery, lanes.len());
         if lanes.get(lane).is_none_or(|lane| lane.send(delivery).is_err()) {
             return Err(BrokerError::Unusable("a lane ended".to_owned()));

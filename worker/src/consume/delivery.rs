@@ -1,4 +1,4 @@
-//! A delivery that the worker has in hand, and the next step for it.
+//! An unacknowledged delivery, and the next step for it.
 
 use crate::{
     apply::transaction::ApplyOutcome,
@@ -44,7 +44,7 @@ impl Delivery {
         if from == SourceQueue::OverLimit {
             message.meaning = Err(Refusal::new(
                 Permanent::DeliveryLimit,
-                "RabbitMQ delivered it too often without an acknowledgement: workers crashed or lost their connection while they had it in hand, perhaps because of another message; replay it once the workers are stable",
+                "RabbitMQ delivered it too often without an acknowledgement: workers crashed or lost their connection before they acknowledged it, perhaps because of another message; replay it once the workers are stable",
             ));
         }
         Self {

@@ -47,13 +47,13 @@ impl Context {
         acks: Arc<AckTracker>,
         shutdown: Shutdown,
     ) -> Result<(), BrokerError> {
-        let ended = self.work_on(&mut dealt, &acks, &shutdown).await;
+        let ended = self.run_batches(&mut dealt, &acks, &shutdown).await;
         // A settled delivery must not come again because an earlier one goes back to the queue.
         acks.end(&shutdown.lost).await?;
         ended
     }
 
-    async fn work_on(
+    async fn run_batches(
         &self,
         dealt: &mut mpsc::UnboundedReceiver<Delivery>,
         acks: &AckTracker,
@@ -85,16 +85,16 @@ impl Context {
                 None => {}
             }
             for part in lookup::parts(batch) {
-                let worked = match self.work(part, has_new, stop).await {
-                    Ok(worked) => worked,
+                let batch_result = match self.process_batch(part, has_new, stop).await {
+                    Ok(batch_result) => batch_result,
                     Err(Interrupted) if stop.is_cancelled() => return Ok(()),
                     Err(Interrupted) => {
                         let why = "a batch took too long; its deliveries go back to the queue";
                         return Err(BrokerError::Unusable(why.to_owned()));
                     }
                 };
-                set_aside.extend(worked.set_aside);
-                if !acks.settled(&worked.settled, &shutdown.lost).await? {
+                set_aside.extend(batch_result.set_aside);
+                if !acks.acknowledge_settled(&batch_result.settled, &shutdown.lost).await? {
                     return Err(BrokerError::Unusable(
                         "the channel closed before the acknowledgement".to_owned(),
                     ));
@@ -105,7 +105,7 @@ impl Context {
 
     /// Looks up what a batch lacks, applies it and settles it. `has_new` is true if some
     /// deliveries of the batch have just come.
-    async fn work(
+    async fn process_batch(
         &self,
         batch: Vec<Delivery>,
         has_new: bool,
@@ -119,7 +119,7 @@ impl Context {
             .filter(|d| !matches!(d, Disposition::SetAside { .. }))
             .count();
         metrics::applied(settled, started.elapsed());
-        let mut worked = SettledBatch {
+        let mut batch_result = SettledBatch {
             settled: Vec::with_capacity(batch.len() + failed.len()),
             set_aside: Vec::new(),
         };
@@ -128,22 +128,22 @@ impl Context {
             if let Disposition::SetAside { waited } = disposition {
                 delivery.locked_since.get_or_insert(started);
                 delivery.lock_waited += waited;
-                worked.set_aside.push(delivery);
+                batch_result.set_aside.push(delivery);
                 continue;
             }
-            let disposition = self.settle(&mut delivery, disposition, stop).await?;
+            let disposition = self.publish_next(&mut delivery, disposition, stop).await?;
             report::settled(&delivery, &disposition, self);
-            worked.settled.push(delivery.tag);
+            batch_result.settled.push(delivery.tag);
             if let Disposition::Settled(ApplyOutcome::Dead) | Disposition::Exhausted(_) = disposition {
                 queued.push(delivery.message.envelope.id);
             }
         }
         self.mark_queued(&queued, stop).await?;
-        Ok(worked)
+        Ok(batch_result)
     }
 
     /// Publishes a message to its next queue, if it has one. Returns the final disposition.
-    async fn settle(
+    async fn publish_next(
         &self,
         delivery: &mut Delivery,
         disposition: Disposition,
@@ -159,7 +159,7 @@ impl Context {
             Disposition::Exhausted(ref detail) => {
                 let refusal = Refusal::new(Permanent::RetriesExhausted, detail.clone());
                 delivery.message.meaning = Err(refusal.brief());
-                return self.record_dead(&delivery.message, disposition, stop).await;
+                return self.record_exhausted(&delivery.message, disposition, stop).await;
             }
         }
         Ok(disposition)
@@ -167,7 +167,7 @@ impl Context {
 
     /// Records a message without retries left as a dead letter, and publishes it to the
     /// dead-letter queue. It is a duplicate if another delivery has done so before.
-    async fn record_dead(
+    async fn record_exhausted(
         &self,
         message: &ParsedMessage,
         exhausted: Disposition,
@@ -198,12 +198,12 @@ impl Context {
         self.publish(to, &message.body, stop).await
     }
 
-    /// Publishes until the broker confirms. The delivery stays in hand meanwhile.
+    /// Publishes until the broker confirms. The delivery stays unacknowledged meanwhile.
     async fn publish(&self, to: Outgoing, body: &[u8], stop: &CancellationToken) -> Result<(), Interrupted> {
         let started = Instant::now();
         while let Err(error) = self.publisher.publish(&to.queue, to.properties.clone(), body).await {
             tracing::warn!(%error, queue = to.queue, "a message cannot be put on its next queue yet");
-            if started.elapsed() > database::HOLD_MAX {
+            if started.elapsed() > database::WAIT_MAX {
                 return Err(Interrupted);
             }
             pause(RETRY_PAUSE, stop).await?;

@@ -23,7 +23,7 @@ pub static BATCH_WAIT: Setting<Length> = Setting {
     default: Fallback::Value("2ms"),
     meaning: "How long a batch that is not full waits for more events, at most.",
 };
-/// Most deliveries in hand for each lane.
+/// Most unacknowledged deliveries for each lane.
 pub static PREFETCH: Setting<Number> = Setting {
     name: "PREFETCH",
     group: Group::Work,
@@ -42,7 +42,7 @@ pub struct Tuning {
     pub batch_wait: Duration,
     /// The number of batches side by side.
     pub lanes: u32,
-    /// Most deliveries in hand for each lane.
+    /// Most unacknowledged deliveries for each lane.
     pub prefetch: u16,
     /// How long work under way may take after the stop.
     pub drain_timeout: Duration,

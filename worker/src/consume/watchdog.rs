@@ -1,6 +1,6 @@
-//! Finds a transaction that does not end. Its connection is half open: no error will come,
-//! and no time limit of PostgreSQL's reaches the worker. The transaction must not be dropped
-//! in the middle, so the process ends and its service manager starts it again.
+//! Finds a transaction that does not end. Its connection is half open: no error will come, and
+//! PostgreSQL's time limits do not reach the worker. The transaction must not be dropped in the
+//! middle. So the process ends, and its service manager starts it again.
 
 use std::{
     collections::BTreeMap,

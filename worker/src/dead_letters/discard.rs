@@ -4,7 +4,7 @@ use super::{error::MoveError, lock::MoveLock, queue::DeadLetterQueue, selection:
 use crate::{
     plural::counted,
     store::{
-        action::{self, Deed, Operator},
+        action::{self, ActionKind, Operator},
         dead_letter_queries,
     },
 };
@@ -39,7 +39,7 @@ pub async fn discard(
     let ids = selection.open_ids(&mut lock.session).await?;
     let mut queue = DeadLetterQueue::open(&tools.broker, &tools.topology).await?;
     let action = lock
-        .begin(operator, Deed::Discard, selection, Some(why), ids.len())
+        .begin(operator, ActionKind::Discard, selection, Some(why), ids.len())
         .await?;
     // The record comes first. If this process dies before it removes a message, the
     // next replay or discard removes it, because its dead letter is resolved.

@@ -1,7 +1,7 @@
 //! The lock for replays and discards.
 
 use super::{error::MoveError, selection::Selection, tools::MoveTools};
-use crate::store::action::{self, Deed, Intent, Operator};
+use crate::store::action::{self, ActionKind, Intent, Operator};
 use sqlx::PgConnection;
 
 /// The lock on the messages of the dead-letter queue. One replay or discard has
@@ -21,7 +21,7 @@ impl MoveLock {
     pub(super) async fn take(tools: &MoveTools) -> Result<Self, MoveError> {
         // Detached from the pool: the session must end with the lock.
         let mut session = tools.pool.acquire().await?.detach();
-        if !action::take_turn(&mut session).await? {
+        if !action::try_lock(&mut session).await? {
             return Err(MoveError::Busy);
         }
         action::end_cut_off(&mut session).await?;
@@ -32,7 +32,7 @@ impl MoveLock {
     pub(super) async fn begin(
         &mut self,
         operator: &Operator,
-        deed: Deed,
+        kind: ActionKind,
         selection: &Selection,
         why: Option<&str>,
         dead_letters: usize,
@@ -40,10 +40,10 @@ impl MoveLock {
         let selection = selection.words();
         let intent = Intent {
             operator,
-            deed,
+            kind,
             selection: &selection,
             why,
-            letters: dead_letters,
+            dead_letters,
         };
         action::begin_action(&mut self.session, &intent).await
     }

@@ -6,7 +6,7 @@ use super::{error::MoveError, lock::MoveLock, queue::DeadLetterQueue, selection:
 use crate::{
     plural::counted,
     store::{
-        action::{self, Deed, Operator, ReplayProgress},
+        action::{self, ActionKind, Operator, ReplayProgress},
         dead_letter_queries,
     },
 };
@@ -122,7 +122,9 @@ pub async fn replay(
     let mut lock = MoveLock::take(tools).await?;
     let wanted = selection.open_ids(&mut lock.session).await?;
     let queue = DeadLetterQueue::open(&tools.broker, &tools.topology).await?;
-    let action = lock.begin(operator, Deed::Replay, selection, why, wanted.len()).await?;
+    let action = lock
+        .begin(operator, ActionKind::Replay, selection, why, wanted.len())
+        .await?;
     let mut run = ReplayRun {
         tools,
         lock,

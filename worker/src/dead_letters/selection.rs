@@ -40,7 +40,7 @@ impl Selection {
             Self::Matching(filter) => return Ok(dead_letter_queries::ids(connection, filter).await?),
             Self::Ids(ids) | Self::Seen(_, ids) => ids,
         };
-        let mut found = dead_letter_queries::letters(connection, ids).await?;
+        let mut found = dead_letter_queries::by_ids(connection, ids).await?;
         if matches!(self, Self::Seen(..)) {
             found.retain(|dead_letter| dead_letter.resolved_at.is_none());
             return Ok(oldest_first(found));

@@ -50,7 +50,7 @@ impl DeadLetterStep<'_> {
 /// # Errors
 /// PostgreSQL's or the network's.
 pub async fn history_of(connection: &mut PgConnection, id: &str) -> Result<Option<DeadLetterHistory>, sqlx::Error> {
-    let found = dead_letter_queries::letters(&mut *connection, &[id.to_owned()]).await?;
+    let found = dead_letter_queries::by_ids(&mut *connection, &[id.to_owned()]).await?;
     let Some(dead_letter) = found.into_iter().next() else {
         return Ok(None);
     };

@@ -113,7 +113,7 @@ struct ReconcileRun<'t, 's> {
 }
 
 /// Compares all subscriptions. `session` must have the lead of the job. `report` is
-/// filled in also if an error ends the run; `tell` is called as it goes on.
+/// filled in also if an error ends the run; `on_progress` is called as it goes on.
 ///
 /// # Errors
 /// Stripe's, PostgreSQL's or RabbitMQ's, that the key seems to be of another account,
@@ -123,7 +123,7 @@ pub async fn reconcile(
     session: &mut PgConnection,
     options: ReconcileOptions,
     report: &mut ReconcileReport,
-    mut tell: impl FnMut(ReconcileProgress<'_>) + Send,
+    mut on_progress: impl FnMut(ReconcileProgress<'_>) + Send,
 ) -> Result<(), RecoveryError> {
     store::begin(session).await?;
     let mut run = ReconcileRun {
@@ -137,10 +137,10 @@ pub async fn reconcile(
         at: 0,
     };
     run.prove().await?;
-    run.list(&mut tell).await?;
-    run.ask(&mut tell).await?;
+    run.list(&mut on_progress).await?;
+    run.ask(&mut on_progress).await?;
     run.end_gone()?;
-    run.settle_all(&mut tell).await
+    run.settle_all(&mut on_progress).await
 }
 
 impl ReconcileRun<'_, '_> {
@@ -167,7 +167,10 @@ impl ReconcileRun<'_, '_> {
     }
 
     /// Compares all that Stripe lists.
-    async fn list(&mut self, tell: &mut (impl FnMut(ReconcileProgress<'_>) + Send)) -> Result<(), RecoveryError> {
+    async fn list(
+        &mut self,
+        on_progress: &mut (impl FnMut(ReconcileProgress<'_>) + Send),
+    ) -> Result<(), RecoveryError> {
         let all = Form::new().with("status", "all");
         let mut filter = all.clone();
         loop {
@@ -177,8 +180,8 @@ impl ReconcileRun<'_, '_> {
             self.at = answer.at;
             let page = StripePage::of(&answer)?;
             self.compare(&page.data).await?;
-            self.settle_due(tell).await?;
-            tell(ReconcileProgress::Listed(self.report.listed));
+            self.settle_due(on_progress).await?;
+            on_progress(ReconcileProgress::Listed(self.report.listed));
             match page.last_id()? {
                 Some(last) if page.has_more => filter = all.clone().with("starting_after", &last),
                 _ => return Ok(()),
@@ -222,14 +225,14 @@ impl ReconcileRun<'_, '_> {
 
     /// Asks by id for the stored subscriptions that were not listed. Stripe's list leaves
     /// out those on test clocks.
-    async fn ask(&mut self, tell: &mut (impl FnMut(ReconcileProgress<'_>) + Send)) -> Result<(), RecoveryError> {
+    async fn ask(&mut self, on_progress: &mut (impl FnMut(ReconcileProgress<'_>) + Send)) -> Result<(), RecoveryError> {
         let mut after = String::new();
         loop {
             let page = store::unlisted(self.session, &after, PAGE).await?;
             for (id, ours) in page.unlisted {
                 self.tools.check_stop()?;
                 self.ask_for(id, &ours).await?;
-                self.settle_due(tell).await?;
+                self.settle_due(on_progress).await?;
             }
             match page.until {
                 Some(until) => after = until,
@@ -289,7 +292,10 @@ impl ReconcileRun<'_, '_> {
         Ok(())
     }
 
-    async fn settle_due(&mut self, tell: &mut (impl FnMut(ReconcileProgress<'_>) + Send)) -> Result<(), RecoveryError> {
+    async fn settle_due(
+        &mut self,
+        on_progress: &mut (impl FnMut(ReconcileProgress<'_>) + Send),
+    ) -> Result<(), RecoveryError> {
         loop {
             if self.waiting.is_full()
                 && let Some(due) = self.waiting.due()
@@ -300,17 +306,20 @@ impl ReconcileRun<'_, '_> {
             if due.is_empty() {
                 return Ok(());
             }
-            self.settle(due, tell).await?;
+            self.settle(due, on_progress).await?;
         }
     }
 
-    async fn settle_all(&mut self, tell: &mut (impl FnMut(ReconcileProgress<'_>) + Send)) -> Result<(), RecoveryError> {
+    async fn settle_all(
+        &mut self,
+        on_progress: &mut (impl FnMut(ReconcileProgress<'_>) + Send),
+    ) -> Result<(), RecoveryError> {
         while let Some(due) = self.waiting.due() {
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
                 () = self.tools.stop.cancelled() => return Err(RecoveryError::Stopped),
             }
-            self.settle_due(tell).await?;
+            self.settle_due(on_progress).await?;
         }
         Ok(())
     }
@@ -320,7 +329,7 @@ impl ReconcileRun<'_, '_> {
     async fn settle(
         &mut self,
         candidates: Vec<Candidate>,
-        tell: &mut (impl FnMut(ReconcileProgress<'_>) + Send),
+        on_progress: &mut (impl FnMut(ReconcileProgress<'_>) + Send),
     ) -> Result<(), RecoveryError> {
         let ids: Vec<&str> = candidates.iter().map(|c| c.shown.id.as_str()).collect();
         let known = store::by_ids(self.session, &ids).await?;
@@ -341,7 +350,7 @@ impl ReconcileRun<'_, '_> {
             for field in &drift {
                 *self.report.drift.entry(field.field.to_owned()).or_default() += 1;
             }
-            tell(ReconcileProgress::Differs(&DriftFound {
+            on_progress(ReconcileProgress::Differs(&DriftFound {
                 user: user(ours),
                 subscription: shown.id,
                 drift,

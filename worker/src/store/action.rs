@@ -24,14 +24,14 @@ pub enum Via {
 
 /// What an operator can do with dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum ActionKind {
     /// Put them back on the work queue.
     Replay,
     /// Remove them for good.
     Discard,
 }
 
-impl Deed {
+impl ActionKind {
     /// The word in the record.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -48,13 +48,13 @@ pub struct Intent<'a> {
     /// The person who acts.
     pub operator: &'a Operator,
     /// What they do.
-    pub deed: Deed,
+    pub kind: ActionKind,
     /// Which dead letters, in words.
     pub selection: &'a str,
     /// The operator's reason, in their own words.
     pub why: Option<&'a str>,
     /// How many dead letters.
-    pub letters: usize,
+    pub dead_letters: usize,
 }
 
 /// Records an action before it begins. Returns its number.
@@ -67,10 +67,10 @@ pub async fn begin_action(connection: &mut PgConnection, intent: &Intent<'_>) ->
             Via::Command => "command",
             Via::Console => "console",
         },
-        intent.deed.as_str(),
+        intent.kind.as_str(),
         intent.selection,
         intent.why,
-        i64::try_from(intent.letters).unwrap_or(i64::MAX),
+        i64::try_from(intent.dead_letters).unwrap_or(i64::MAX),
     )
     .fetch_one(connection)
     .await
@@ -122,8 +122,8 @@ pub async fn discard(connection: &mut PgConnection, action: i64, ids: &[String])
     .map(|done| done.rows_affected())
 }
 
-/// Ends the actions that were cut off. Only the session that has the turn (see
-/// [`take_turn`]) may call this: no other action can be running then. The letters
+/// Ends the actions that were cut off. Only the session that has the lock (see
+/// [`try_lock`]) may call this: no other action can be running then. The letters
 /// that such an action did not reach count as queued again. Either their message is
 /// still in the dead-letter queue, or a replay makes it again from the stored body;
 /// a second copy has no second effect.
@@ -238,11 +238,11 @@ pub async fn actions(
     .await
 }
 
-/// Takes the turn to move messages out of the dead-letter queue. The session of
+/// Tries to take the lock for moving messages out of the dead-letter queue. The session of
 /// `connection` keeps it until the session ends. False if another session has it.
-/// There is one turn per database, even if several queue namespaces share it, so
+/// There is one lock per database, even if several queue namespaces share it, so
 /// that [`end_cut_off`] never ends an action that still runs.
-pub async fn take_turn(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+pub async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtextextended('tollbridge dead letters', 0)) AS "taken!""#)
         .fetch_one(connection)
         .await

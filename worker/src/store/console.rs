@@ -14,7 +14,7 @@ pub async fn limit(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
 }
 
 /// The open dead letters, latest failure first.
-pub async fn latest_letters(connection: &mut PgConnection, limit: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
+pub async fn latest_dead_letters(connection: &mut PgConnection, limit: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
     sqlx::query_as!(
         DeadLetter,
         "SELECT event_id AS id, event_type AS kind, reason, detail, attempts, first_failed, last_failed,
@@ -28,7 +28,7 @@ pub async fn latest_letters(connection: &mut PgConnection, limit: i64) -> Result
 
 /// All dead letters of these Stripe customers or users of usage: open ones first,
 /// then by latest failure.
-pub async fn letters_of(
+pub async fn dead_letters_of(
     connection: &mut PgConnection,
     owners: &[String],
     limit: i64,
@@ -72,7 +72,7 @@ pub async fn count(connection: &mut PgConnection, filter: &DeadLetterFilter) -> 
 
 /// A dead letter of an action, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TouchedLetter {
+pub struct ActionDeadLetter {
     /// Its id.
     pub id: String,
     /// Its type; empty if it has none.
@@ -88,9 +88,9 @@ pub async fn touched(
     connection: &mut PgConnection,
     action: i64,
     limit: i64,
-) -> Result<Vec<TouchedLetter>, sqlx::Error> {
+) -> Result<Vec<ActionDeadLetter>, sqlx::Error> {
     sqlx::query_as!(
-        TouchedLetter,
+        ActionDeadLetter,
         "SELECT event_id AS id, event_type AS kind, queued, resolution
          FROM billing.operator_action_event JOIN billing.dead_letter USING (event_id)
          WHERE action_id = $1 ORDER BY event_id LIMIT $2",

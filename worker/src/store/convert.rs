@@ -1,4 +1,4 @@
-//! Between the values of this program and the columns of the database.
+//! Converts between the values of this program and the columns of the database.
 
 use crate::domain::ids::{AccountId, UserId};
 

@@ -1,4 +1,4 @@
-//! The record of dead letters: what workers write.
+//! Writes the record of dead letters, for workers.
 
 use super::convert::column;
 use crate::domain::ids::EventId;

@@ -1,4 +1,4 @@
-//! The record of dead letters: what operators read. No delivery needs any of it.
+//! Reads the record of dead letters, for operators. No delivery needs any of it.
 
 use super::convert::users_as_text;
 use crate::domain::{fact::Fact, ids::UserId};
@@ -114,7 +114,7 @@ pub async fn ids(connection: &mut PgConnection, filter: &DeadLetterFilter) -> Re
 }
 
 /// The dead letters with these ids, open or resolved, in any order.
-pub async fn letters(connection: &mut PgConnection, ids: &[String]) -> Result<Vec<DeadLetter>, sqlx::Error> {
+pub async fn by_ids(connection: &mut PgConnection, ids: &[String]) -> Result<Vec<DeadLetter>, sqlx::Error> {
     sqlx::query_as!(
         DeadLetter,
         "SELECT event_id AS id, event_type AS kind, reason, detail, attempts, first_failed, last_failed,

@@ -1,4 +1,4 @@
-//! What `worker explain` and the console read about a user.
+//! Reads what `worker explain` and the console show about a user.
 
 use super::{
     convert::{accounts_as_text, unreadable},

@@ -1,4 +1,4 @@
-//! What reconcile and backfill compare with Stripe's lists.
+//! Reads what reconcile and backfill compare with Stripe's lists.
 
 use super::subscription::read;
 use crate::domain::{

@@ -1,4 +1,4 @@
-//! Random edits of Stripe's objects: one plan either refuses everything or repairs everything.
+//! After random edits of Stripe's objects, one plan either refuses everything or repairs everything.
 
 use super::play::{applied, carry_out, plan, set, wanted};
 use crate::kind::ObjectKind;

@@ -1,3 +1,5 @@
+//! Tests of the catalog: the shipped one, edits of it, and wrong ones.
+
 mod wrong;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! Wrong catalogs.
+//! Catalogs that the checks refuse.
 
 /// Edits that make the shipped catalog wrong: a text, its replacement, and a part of the error.
 pub(super) const WRONG: &[(&str, &str, &str)] = &[

@@ -20,7 +20,7 @@ async fn a_customer_lives_on_a_clock_that_is_moved_on_and_deleted() -> Result<()
         .with(1)?;
     ensure!(
         early
-            .said
+            .stderr
             .contains("no active price with the lookup key plus_monthly; run apply first"),
         "{early:#?}"
     );
@@ -55,14 +55,14 @@ async fn a_customer_lives_on_a_clock_that_is_moved_on_and_deleted() -> Result<()
         "{moved:#?}"
     );
     ensure!(
-        moved.said.contains("advancing to 2026-03-04T12:00:00Z"),
+        moved.stderr.contains("advancing to 2026-03-04T12:00:00Z"),
         "no progress: {moved:#?}"
     );
     let back = operator
         .run(&["test-clock", "advance", &clock, "--to", AT])
         .await?
         .with(1)?;
-    ensure!(back.said.contains("a clock cannot go back"), "{back:#?}");
+    ensure!(back.stderr.contains("a clock cannot go back"), "{back:#?}");
     operator
         .run(&["test-clock", "advance", "../account", "--by", "1d"])
         .await?
@@ -158,7 +158,7 @@ async fn a_clock_whose_answer_was_lost_is_looked_up_or_named() -> Result<()> {
     let failed = operator.run(&create).await?.with(1)?;
     ensure!(
         failed
-            .said
+            .stderr
             .contains("one named 'tollbridge plus_monthly of user_1' may exist"),
         "{failed:#?}"
     );
@@ -176,7 +176,7 @@ async fn a_clock_whose_answer_was_lost_is_looked_up_or_named() -> Result<()> {
         .inject(Fault::FailsBefore(500), When::to("POST", clocks).times(1));
     let failed = operator.run(&advance).await?.with(1)?;
     ensure!(
-        failed.said.contains("is at 2026-02-01T12:00:00Z; advance it again"),
+        failed.stderr.contains("is at 2026-02-01T12:00:00Z; advance it again"),
         "{failed:#?}"
     );
 

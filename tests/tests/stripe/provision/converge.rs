@@ -35,7 +35,7 @@ async fn an_empty_account_gets_everything_once() -> Result<()> {
         "{applied:#?}"
     );
     ensure!(
-        applied.said.contains("create    price basic_monthly"),
+        applied.stderr.contains("create    price basic_monthly"),
         "no progress: {applied:#?}"
     );
     let keys: Vec<_> = operator
@@ -53,11 +53,11 @@ async fn an_empty_account_gets_everything_once() -> Result<()> {
     // The account's default portal is another one, or none.
     let portal = operator.stripe.objects("billing_portal/configurations").remove(0);
     let id = portal["id"].as_str().unwrap_or_default();
-    let told = format!("! portal_configuration portal: portal sessions must name configuration {id}");
+    let expected = format!("! portal_configuration portal: portal sessions must name configuration {id}");
     let planned = operator.run(&["plan", "--test"]).await?.with(0)?;
     let inspected = operator.run(&["inspect", "--test"]).await?.with(0)?;
     for ran in [&applied, &planned, &inspected] {
-        ensure!(ran.printed.matches(&told).count() == 1, "{ran:#?}");
+        ensure!(ran.printed.matches(&expected).count() == 1, "{ran:#?}");
     }
 
     let product = operator.find("products", "id", "prod_basic")?;

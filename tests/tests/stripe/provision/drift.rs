@@ -157,13 +157,13 @@ async fn changes_that_stripe_never_allows_are_refused_together_and_nothing_is_wr
     let operator = Operator::new().await?;
     operator.apply().await?;
     let before = operator.stripe.writes().len();
-    for (collection, field, value, pointer, to, told) in DRIFTS {
+    for (collection, field, value, pointer, to, expected) in DRIFTS {
         let was = operator.find(collection, field, value)?;
         operator.meddle(collection, field, value, pointer, serde_json::from_str(to)?)?;
         let refused = operator.run(&["apply", "--test", "--yes"]).await?.with(1)?;
         ensure!(
-            refused.printed.contains(told) && refused.lines('x').len() == 1,
-            "{told}: {refused:#?}"
+            refused.printed.contains(expected) && refused.lines('x').len() == 1,
+            "{expected}: {refused:#?}"
         );
         operator
             .run(&["plan", "--test", "--detailed-exitcode"])
@@ -180,7 +180,7 @@ async fn changes_that_stripe_never_allows_are_refused_together_and_nothing_is_wr
     ensure!(refused.lines('x').len() == DRIFTS.len(), "{refused:#?}");
     ensure!(
         refused
-            .said
+            .stderr
             .contains(&format!("Stripe would refuse {} of the objects", DRIFTS.len())),
         "{refused:#?}"
     );
@@ -330,11 +330,12 @@ async fn objects_that_leave_the_catalog_are_deactivated_and_those_that_stripe_en
     operator.meddle("promotion_codes", "code", "LAUNCH", "/active", json!(false))?;
     operator.meddle("promotion_codes", "code", "LAUNCH", "/times_redeemed", json!(300))?;
     let before = operator.stripe.writes().len();
-    let told = operator.apply().await?;
+    let applied = operator.apply().await?;
     ensure!(
-        told.printed
+        applied
+            .printed
             .contains("! promotion_code LAUNCH: inactive: it has been redeemed 300 times"),
-        "{told:#?}"
+        "{applied:#?}"
     );
     ensure!(operator.stripe.writes().len() == before);
     operator.obeys()

@@ -20,7 +20,7 @@ async fn a_key_of_another_mode_is_refused_before_any_request() -> Result<()> {
                 .filter(|a| *a != "--yes" || command[0] == "apply")
                 .collect();
             let refused = operator.run(&command).await?.with(2)?;
-            ensure!(refused.said.contains("STRIPE_SECRET_KEY: is a key"), "{refused:#?}");
+            ensure!(refused.stderr.contains("STRIPE_SECRET_KEY: is a key"), "{refused:#?}");
         }
     }
     operator
@@ -29,13 +29,13 @@ async fn a_key_of_another_mode_is_refused_before_any_request() -> Result<()> {
     let refused = operator.run(&["test-clock", "delete", "clock_1"]).await?.with(2)?;
     ensure!(
         refused
-            .said
+            .stderr
             .contains("a key of live mode, but test clocks exist only in test mode"),
         "{refused:#?}"
     );
     // Live mode is confirmed, by somebody or by a word.
     let refused = operator.run(&["apply", "--live"]).await?.with(2)?;
-    ensure!(refused.said.contains("write --yes"), "{refused:#?}");
+    ensure!(refused.stderr.contains("write --yes"), "{refused:#?}");
     ensure!(
         operator.stripe.requests().is_empty(),
         "{:?}",
@@ -64,7 +64,7 @@ async fn check_sends_no_request_and_plan_writes_nothing() -> Result<()> {
     operator.write(&[("coupon = \"LAUNCH\"", "coupon = \"LUNCH\"")])?;
     let wrong = operator.run(&["check"]).await?.with(2)?;
     ensure!(
-        wrong.said.contains("catalog.toml: line ") && wrong.said.contains("no [[coupon]] with the id LUNCH"),
+        wrong.stderr.contains("catalog.toml: line ") && wrong.stderr.contains("no [[coupon]] with the id LUNCH"),
         "{wrong:#?}"
     );
     ensure!(operator.stripe.requests().len() == before);
@@ -95,12 +95,12 @@ async fn the_missing_permission_of_a_restricted_key_is_named() -> Result<()> {
     let denied = operator.run(&["apply", "--test"]).await?.with(1)?;
     ensure!(
         denied
-            .said
+            .stderr
             .contains("create    product prod_basic (after 0 of 27 writes"),
         "{denied:#?}"
     );
     ensure!(
-        denied.said.contains("'rak_product_write'") && operator.stripe.objects("products").is_empty(),
+        denied.stderr.contains("'rak_product_write'") && operator.stripe.objects("products").is_empty(),
         "{denied:#?}"
     );
     operator.obeys()

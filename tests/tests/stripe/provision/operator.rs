@@ -20,7 +20,7 @@ pub(crate) const KEY: &str = "sk_test_tollbridge_hush_0123456789";
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) printed: String,
-    pub(crate) said: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
@@ -92,11 +92,11 @@ impl Operator {
         let ran = Ran {
             code: output.status.code(),
             printed: String::from_utf8(output.stdout)?,
-            said: String::from_utf8(output.stderr)?,
+            stderr: String::from_utf8(output.stderr)?,
         };
-        let both = format!("{}{}", ran.printed, ran.said);
+        let both = format!("{}{}", ran.printed, ran.stderr);
         let key = self.settings.get("STRIPE_SECRET_KEY").map_or(KEY, String::as_str);
-        ensure!(!both.contains(key), "the key is told: {both}");
+        ensure!(!both.contains(key), "the key is printed: {both}");
         Ok(ran)
     }
 

@@ -60,7 +60,7 @@ async fn a_price_is_replaced_when_it_is_asked_for() -> Result<()> {
         .await?
         .with(2)?;
     ensure!(
-        unknown.said.contains("the catalog has no price with this lookup key"),
+        unknown.stderr.contains("the catalog has no price with this lookup key"),
         "{unknown:#?}"
     );
     Ok(())

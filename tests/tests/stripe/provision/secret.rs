@@ -23,7 +23,7 @@ async fn a_secret_is_shown_once_or_goes_to_a_file_that_only_its_owner_reads() ->
         .await?
         .with(1)?;
     ensure!(
-        refused.said.contains("the file is not empty") && operator.stripe.writes().is_empty(),
+        refused.stderr.contains("the file is not empty") && operator.stripe.writes().is_empty(),
         "{refused:#?}"
     );
 
@@ -38,7 +38,7 @@ async fn a_secret_is_shown_once_or_goes_to_a_file_that_only_its_owner_reads() ->
         "no secret in the file"
     );
     ensure!(fs::metadata(&path)?.permissions().mode() & 0o777 == 0o600);
-    let both = format!("{}{}", applied.printed, applied.said);
+    let both = format!("{}{}", applied.printed, applied.stderr);
     ensure!(
         !both.contains("whsec_") && both.contains("is in the file"),
         "{applied:#?}"
@@ -53,7 +53,7 @@ async fn a_secret_is_shown_once_or_goes_to_a_file_that_only_its_owner_reads() ->
     let other = Operator::new().await?;
     let shown = other.apply().await?;
     ensure!(
-        shown.printed.matches("whsec_").count() == 1 && !shown.said.contains("whsec_"),
+        shown.printed.matches("whsec_").count() == 1 && !shown.stderr.contains("whsec_"),
         "{shown:#?}"
     );
     Ok(())
@@ -85,7 +85,7 @@ async fn a_lost_secret_is_reported_even_if_a_later_attempt_is_refused() -> Resul
     let (applied, ()) = tokio::join!(operator.apply(), denied);
     let applied = applied?;
     ensure!(
-        applied.said.contains("an attempt before that may have taken effect"),
+        applied.stderr.contains("an attempt before that may have taken effect"),
         "{applied:#?}"
     );
     is_lost(&operator, &applied)
@@ -112,7 +112,7 @@ async fn an_endpoint_that_may_have_been_made_is_reported_however_the_apply_ends(
     operator.stripe.inject(Fault::FailsBefore(401), second);
     let failed = operator.run(&["apply", "--test"]).await?.with(1)?;
     ensure!(failed.printed.contains(MAY_BE), "{failed:#?}");
-    ensure!(failed.said.contains("cannot read back"), "{failed:#?}");
+    ensure!(failed.stderr.contains("cannot read back"), "{failed:#?}");
 
     // Always the same doubt, until there is no patience left.
     let other = Operator::new().await?;
@@ -121,7 +121,7 @@ async fn an_endpoint_that_may_have_been_made_is_reported_however_the_apply_ends(
         .inject(Fault::FailsBefore(500), When::to("POST", ENDPOINTS));
     let failed = other.run(&["apply", "--test"]).await?.with(1)?;
     ensure!(failed.printed.contains(MAY_BE), "{failed:#?}");
-    ensure!(failed.said.contains("apply again later"), "{failed:#?}");
+    ensure!(failed.stderr.contains("apply again later"), "{failed:#?}");
     Ok(())
 }
 
@@ -131,7 +131,7 @@ async fn an_unused_secret_file_is_reported() -> Result<()> {
     operator.apply().await?;
     let path = operator.folder.join("secret");
     let place = path.display().to_string();
-    for (held, told, changes) in [
+    for (held, expected, changes) in [
         (None, "no file is created", false),
         (Some(""), "the file stays empty", false),
         (Some("old"), "the file keeps its old content", false),
@@ -148,7 +148,7 @@ async fn an_unused_secret_file_is_reported() -> Result<()> {
             .await?
             .with(0)?;
         let expected =
-            format!("! --secret-file {place}: the plan creates no endpoint, so there is no secret, and {told}");
+            format!("! --secret-file {place}: the plan creates no endpoint, so there is no secret, and {expected}");
         ensure!(applied.printed.contains(&expected), "{applied:#?}");
         ensure!(applied.printed.contains("Nothing to do.") != changes, "{applied:#?}");
         ensure!(

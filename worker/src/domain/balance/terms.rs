@@ -77,7 +77,11 @@ impl Term {
         let (BaseState { plan, period, status }, latest) = (state.base_state()?, state.latest.as_ref()?);
         let entitled = state.entitled();
         // A period that begins during a grace has the limits of its own tier.
-        let grace = state.grace.as_ref().filter(|_| grace_began_in == Some(period.start));
+        let grace = if grace_began_in == Some(period.start) {
+            state.grace.as_ref()
+        } else {
+            None
+        };
         let limits = |(meter, own): (&String, &UnitLimit)| {
             let lifted = grace.and_then(|g| Some((*g.plan.limits.get(meter)?, g.until)));
             let limits = MeterLimits {

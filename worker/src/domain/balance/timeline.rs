@@ -11,9 +11,9 @@
 //! period have rolled over. Example: March is closed on 1 April at 01:00. A report that arrives
 //! on 2 April for 20 March counts on 1 April at 01:00.
 //!
-//! [`replay`](super::replay) applies timeline and usage in the order of time.
-//! [`MeterBalance::spend`] is the fast way for usage that is newer than all else,
-//! with the same result.
+//! [`replay`](super::replay) applies the timeline and the usage in the order of time.
+//! [`MeterBalance::spend`] is the fast way for usage that is newer than
+//! everything else. Its result is the same.
 
 use super::{
     closing::{self, Closing},

@@ -1,4 +1,4 @@
-//! The user of a subscription. Several events may name one; the best source wins,
+//! Finds the user of a subscription. Several events may name one; the best source wins,
 //! and of equal sources the earliest event. The result does not depend on the order
 //! of arrival, because it is the least of all claims.
 //!

@@ -1,4 +1,4 @@
-//! Subscriptions: from the facts of an account to the entitlement of its user.
+//! Computes the entitlement of a user from the facts of their accounts.
 //!
 //! Read the files in this order: [`order`] sorts facts, [`invoices`] says which
 //! changes were paid, [`state`] and [`grace`] hold the state of one subscription,

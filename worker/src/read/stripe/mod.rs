@@ -15,8 +15,8 @@ use crate::{
         fact::{Fact, FactBody, Phase, Seconds},
         ids::{AccountId, EventId},
     },
-    failure::Refusal,
-    read::meaning::{Envelope, Meaning, Mode, hash_id},
+    failure::{Permanent, Refusal},
+    read::meaning::{Envelope, Lookup, Meaning, Mode, hash_id},
 };
 use json::JsonObject;
 pub use kind::EventKind;
@@ -97,10 +97,27 @@ fn read_into(
         account,
         body,
     };
-    Ok(session::meaning_of(fact))
+    Ok(meaning_of(fact))
 }
 
-/// Reads the object of an event. This match is the list of all events that we react to.
+/// The meaning of a fact. A paid session that names no pack needs a look-up: its line items
+/// show what it sold, and they are not in the event.
+fn meaning_of(fact: Fact) -> Meaning {
+    let names_no_pack = match &fact.body {
+        FactBody::Session(s) => s.grant.is_none() && session::sells(s.step, &s.mode, &s.payment_status),
+        _ => false,
+    };
+    if !names_no_pack {
+        return Meaning::Fact(Box::new(fact));
+    }
+    let unanswered = Refusal::new(
+        Permanent::UnknownPack,
+        "the session was paid, but does not name its pack; set STRIPE_SECRET_KEY and restart the workers, so that its line items are read (or set metadata.pack of your sessions), then replay",
+    );
+    Meaning::NeedsLookup(Box::new(Lookup { fact, unanswered }))
+}
+
+/// Reads the object of an event. One arm for each kind. The event types are in `kind.rs`.
 fn read_object(
     kind: EventKind,
     event: JsonObject<'_>,

@@ -3,11 +3,10 @@
 use super::json::JsonObject;
 use crate::{
     domain::{
-        fact::{Fact, FactBody, Grant, SessionFact, SessionStep},
+        fact::{Grant, SessionFact, SessionStep},
         ids::SubscriptionId,
     },
     failure::{Permanent, Refusal},
-    read::meaning::{Lookup, Meaning},
 };
 use shared::catalog::Catalog;
 
@@ -33,30 +32,13 @@ pub(super) fn read(step: SessionStep, object: JsonObject<'_>, catalog: &Catalog)
 }
 
 /// Whether a session sold credits: it is a paid one-time payment.
-fn sells(step: SessionStep, mode: &str, payment_status: &str) -> bool {
+pub(super) fn sells(step: SessionStep, mode: &str, payment_status: &str) -> bool {
     let paid = match step {
         SessionStep::Completed => matches!(payment_status, "paid" | "no_payment_required"),
         SessionStep::PaymentSucceeded => true,
         SessionStep::PaymentFailed | SessionStep::Expired => false,
     };
     paid && mode == "payment"
-}
-
-/// The meaning of a fact. A paid session that names no pack needs a look-up: its line items
-/// show what it sold, and they are not in the event.
-pub(super) fn meaning_of(fact: Fact) -> Meaning {
-    let names_no_pack = match &fact.body {
-        FactBody::Session(s) => s.grant.is_none() && sells(s.step, &s.mode, &s.payment_status),
-        _ => false,
-    };
-    if !names_no_pack {
-        return Meaning::Fact(Box::new(fact));
-    }
-    let unanswered = Refusal::new(
-        Permanent::UnknownPack,
-        "the session was paid, but does not name its pack; set STRIPE_SECRET_KEY and restart the workers, so that its line items are read (or set metadata.pack of your sessions), then replay",
-    );
-    Meaning::NeedsLookup(Box::new(Lookup { fact, unanswered }))
 }
 
 /// The credits of a paid session: the pack `metadata.pack`, times `metadata.quantity`. `None`

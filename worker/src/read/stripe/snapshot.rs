@@ -1,5 +1,6 @@
 //! A subscription that a worker read from Stripe's API, and the message that carries it to
-//! the work queue. Its body has the shape of an event; its source says that it is none.
+//! the work queue. Its body has the shape of an event. Its source header
+//! marks it as a snapshot, not an event.
 
 use super::{json::JsonObject, subscription, tree::Json};
 use crate::{

@@ -267,7 +267,7 @@ async fn without_a_token_or_a_broker_no_report_is_accepted() -> Result<()> {
     for batch in [report("req_1"), reports(1_000)] {
         let start = Instant::now();
         let answer = client.post_usage(&batch).await?;
-        check(&answer, 503, "send it again")?;
+        check(&answer, 503, "send the request again")?;
         answer.refused_for_now()?;
         ensure!(start.elapsed() < REFUSED_WITHIN, "a 503 took {:?}", start.elapsed());
     }

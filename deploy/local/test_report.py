@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-# "Running tests/alerts.rs (target/debug/deps/alerts-0123456789abcdef)", "Doc-tests shared"
+# "Running tests/operators/main.rs (target/debug/deps/operators-0123456789abcdef)", "Doc-tests shared"
 PROGRAM = re.compile(r"\s+(?:Running .*\(.*?/?(\w+)-[0-9a-f]{16}(?:\.exe)?\)|Doc-tests (\w+))\s*$")
 FAILED = re.compile(r"test (.*) \.\.\. FAILED\s*$")
 

@@ -1,5 +1,7 @@
 //! Shared by the tests, the demo and the benchmark. Nothing here imitates `ingest` or `worker`.
 //!
+//! Begin reading at [`harness`], then at a test such as `tests/tests/pair/story.rs`.
+//!
 //! - [`harness`]: real processes on real servers.
 //! - [`fixtures`]: makers of Stripe events.
 //! - [`scenario`]: the demo's step-by-step scenario of one user; [`runner`] runs it.

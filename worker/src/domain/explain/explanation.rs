@@ -47,7 +47,7 @@ pub struct Explanation {
 
 /// A row of `billing.entitlements`, with the names of its columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the columns are described in the README")]
+#[expect(missing_docs, reason = "the columns are described in docs/integrate.md")]
 pub struct EntitlementRow {
     pub entitled: bool,
     pub status: String,

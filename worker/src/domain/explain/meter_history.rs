@@ -20,7 +20,7 @@ pub struct LedgerRecord {
 
 /// A meter; columns have the names that they have in `billing.balances`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the columns are described in the README")]
+#[expect(missing_docs, reason = "the columns are described in docs/integrate.md")]
 pub struct MeterHistory {
     pub meter: String,
     /// What is left, in words.

@@ -3,17 +3,14 @@
 //! worker reads the rest.
 
 use serde::{Deserialize, Deserializer, de};
+use shared::message::NAME_BYTES_MAX;
 use std::{borrow::Cow, fmt};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-/// Most bytes of an id: it becomes the AMQP property `message_id`, a short string (AMQP 0-9-1,
-/// "shortstr").
-const ID_BYTES_MAX: usize = 255;
 
 /// The id and type of an event, borrowed from its body where possible.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EventHead<'a> {
-    /// The id, such as `evt_…`: 1 to 255 bytes without control characters.
+    /// The id, such as `evt_…`: 1 to [`NAME_BYTES_MAX`] bytes without control characters.
     pub id: Cow<'a, str>,
     /// The type, such as `invoice.paid`; not empty.
     pub kind: Cow<'a, str>,
@@ -29,7 +26,7 @@ pub enum NotAnEvent {
     #[error("the body is not an event: an object with id, type and created")]
     Fields,
     /// The id is empty, too long, or has control characters.
-    #[error("the event's id must be 1 to 255 bytes without control characters")]
+    #[error("the event's id must be 1 to {NAME_BYTES_MAX} bytes without control characters")]
     Id,
     /// The type is empty.
     #[error("the event's type is empty")]
@@ -66,7 +63,7 @@ impl<'a> EventHead<'a> {
             serde_json::error::Category::Data => NotAnEvent::Fields,
             _ => NotAnEvent::NotJson,
         })?;
-        if id.is_empty() || id.len() > ID_BYTES_MAX || id.contains(char::is_control) {
+        if id.is_empty() || id.len() > NAME_BYTES_MAX || id.contains(char::is_control) {
             return Err(NotAnEvent::Id);
         }
         if kind.is_empty() {

@@ -8,6 +8,9 @@ use lapin::{
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+/// Most bytes of an id, a type or another name from outside. A message's properties are short
+/// strings of at most so many bytes (AMQP 0-9-1, "shortstr"), and each of these becomes one.
+pub const NAME_BYTES_MAX: usize = 255;
 /// Header: where the message came from, as [`Source::as_str`] writes it.
 pub const SOURCE: &str = "tollbridge-source";
 /// Header: when ingest received it, in milliseconds since 1970.
@@ -188,7 +191,7 @@ impl Meta {
 }
 
 /// Properties of a persistent message about the event `id` of type `kind`. Properties
-/// are short strings of at most 255 bytes (AMQP 0-9-1, "shortstr"). A longer value is
+/// are short strings of at most [`NAME_BYTES_MAX`] bytes. A longer value is
 /// left out, because the body has it.
 #[must_use]
 pub fn properties(id: &str, kind: &str, headers: FieldTable) -> BasicProperties {
@@ -197,10 +200,10 @@ pub fn properties(id: &str, kind: &str, headers: FieldTable) -> BasicProperties 
         .with_delivery_mode(PERSISTENT)
         .with_content_type("application/json".into())
         .with_headers(headers);
-    if id.len() <= 255 {
+    if id.len() <= NAME_BYTES_MAX {
         properties = properties.with_message_id(id.into());
     }
-    if kind.len() <= 255 {
+    if kind.len() <= NAME_BYTES_MAX {
         properties = properties.with_type(kind.into());
     }
     properties

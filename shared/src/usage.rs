@@ -5,6 +5,7 @@
 //! Ingest and worker read it by the same pure code, so the worker can read every
 //! report that ingest accepts.
 
+use crate::message::NAME_BYTES_MAX;
 use serde::{
     Deserializer,
     de::{MapAccess, Visitor},
@@ -15,8 +16,6 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// The `type` of these events, also in a message's properties.
 pub const USAGE_TYPE: &str = "usage";
-/// Ids, users and names are keys in PostgreSQL, and the size of a key is limited.
-const TEXT_BYTES_MAX: usize = 255;
 /// Kinds of quantities in one event, at most.
 const QUANTITIES_MAX: usize = 32;
 
@@ -189,7 +188,7 @@ fn by_kind(raw: &RawValue) -> Result<BTreeMap<String, i64>, UsageError> {
     let mut quantities = BTreeMap::new();
     for (kind, value) in kinds {
         if !is_name(&kind) {
-            return Err(wrong(format!("has a name that is not {NAME}")));
+            return Err(wrong(format!("has a name that is not {}", name_form())));
         }
         let quantity = whole_number(value, &shown(FIELD, &kind))?;
         quantities.insert(kind, quantity);
@@ -208,17 +207,19 @@ fn shown(field: &str, kind: &str) -> String {
     }
 }
 
-const NAME: &str = "1 to 255 bytes of text without control characters";
+fn name_form() -> String {
+    format!("1 to {NAME_BYTES_MAX} bytes of text without control characters")
+}
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= TEXT_BYTES_MAX && !text.contains(char::is_control)
+    !text.is_empty() && text.len() <= NAME_BYTES_MAX && !text.contains(char::is_control)
 }
 
 fn name(raw: Option<&RawValue>, field: &str) -> Result<String, UsageError> {
     let raw = raw.ok_or_else(|| UsageError::new(field, "is missing"))?;
     text(raw)
         .filter(|text| is_name(text))
-        .ok_or_else(|| UsageError::new(field, format!("must be {NAME}")))
+        .ok_or_else(|| UsageError::new(field, format!("must be {}", name_form())))
 }
 
 fn exactly(raw: Option<&RawValue>, field: &str, word: &str) -> Result<(), UsageError> {

@@ -3,6 +3,7 @@
 //! personal. Everything else is hidden.
 
 use serde_json::Value;
+use shared::message::NAME_BYTES_MAX;
 use std::net::IpAddr;
 
 /// The text that replaces a hidden value.
@@ -140,7 +141,7 @@ fn is_harmless(text: &str) -> bool {
         .iter()
         .any(|start| text.starts_with(start));
     let is_ip_address = text.parse::<IpAddr>().is_ok();
-    text.len() <= 255
+    text.len() <= NAME_BYTES_MAX
         && !is_secret_key
         && !is_ip_address
         && text.chars().all(|c| c.is_ascii_alphanumeric() || is_separator(c))

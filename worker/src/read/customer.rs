@@ -1,10 +1,7 @@
 //! Finds the customer of a refused message, so that dead letters can be found by customer.
 
 use serde_json::Value;
-use shared::message::Source;
-
-/// Most bytes of an id.
-const ID_BYTES_MAX: usize = 255;
+use shared::message::{NAME_BYTES_MAX, Source};
 
 /// The Stripe customer of an event, or the user of a usage report. `None` if the body names
 /// none, or cannot be read.
@@ -22,7 +19,7 @@ pub fn customer_of(body: &[u8], source: Source) -> Option<String> {
             }
         }
     };
-    let usable = !id.is_empty() && id.len() <= ID_BYTES_MAX && !id.contains('\0');
+    let usable = !id.is_empty() && id.len() <= NAME_BYTES_MAX && !id.contains('\0');
     usable.then(|| id.to_owned())
 }
 

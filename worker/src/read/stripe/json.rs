@@ -7,12 +7,11 @@ use crate::{
     failure::Refusal,
 };
 use sha2::{Digest, Sha256};
+use shared::message::NAME_BYTES_MAX;
 
 /// The greatest time in seconds since 1970, the end of the year 9999. RFC 3339 cannot write a
 /// later one.
 const SECONDS_MAX: i64 = 253_402_300_799;
-/// Most bytes of an id, of Stripe's or of a user.
-const ID_BYTES_MAX: usize = 255;
 
 /// A JSON object, with its name for errors.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +111,10 @@ impl<'a> JsonObject<'a> {
         Refusal::malformed(format!("{}.{key} {problem}", self.name))
     }
 
+    fn too_long(self, key: &str) -> Refusal {
+        self.wrong(key, &format!("is longer than {NAME_BYTES_MAX} bytes"))
+    }
+
     pub(super) fn text(self, key: &str) -> Result<Option<&'a str>, Refusal> {
         match self.get(key).map(|v| v.json) {
             None => Ok(None),
@@ -196,17 +199,17 @@ impl<'a> JsonObject<'a> {
             },
             _ => match self.text(key)? {
                 // A longer one is no id, and too long for a key in PostgreSQL.
-                Some(id) if id.len() > ID_BYTES_MAX => Err(self.wrong(key, "is longer than 255 bytes")),
+                Some(id) if id.len() > NAME_BYTES_MAX => Err(self.too_long(key)),
                 id => Ok(id),
             },
         }
     }
 
-    /// The application's id of a user: not empty, at most 255 bytes.
+    /// The application's id of a user: not empty, at most [`NAME_BYTES_MAX`] bytes.
     pub(super) fn user(self, key: &str) -> Result<Option<UserId>, Refusal> {
         match self.text(key)? {
             None | Some("") => Ok(None),
-            Some(id) if id.len() > ID_BYTES_MAX => Err(self.wrong(key, "is longer than 255 bytes")),
+            Some(id) if id.len() > NAME_BYTES_MAX => Err(self.too_long(key)),
             Some(id) => Ok(Some(UserId::new(id))),
         }
     }

@@ -20,7 +20,7 @@ use crate::{
 };
 use json::JsonObject;
 pub use kind::EventKind;
-use shared::catalog::Catalog;
+use shared::{catalog::Catalog, message::NAME_BYTES_MAX};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tree::Json;
 
@@ -66,19 +66,11 @@ fn read_into(
     let event = JsonObject::of(&value, "the event")?;
     // An id that cannot be a key counts as missing, and the hash is the id.
     let id = event.required_text("id")?;
-    if id.len() > 255 || id.chars().any(char::is_control) {
-        return Err(Refusal::malformed(
-            "the event.id is longer than 255 bytes or has control characters",
-        ));
-    }
+    check_name(id, "id")?;
     envelope.id = EventId::new(id);
     let kind = event.required_text("type")?;
     // The type goes into headers and logs.
-    if kind.len() > 255 || kind.chars().any(char::is_control) {
-        return Err(Refusal::malformed(
-            "the event.type is longer than 255 bytes or has control characters",
-        ));
-    }
+    check_name(kind, "type")?;
     kind.clone_into(&mut envelope.kind);
     envelope.created = Some(created(event)?);
     let Some(kind) = kind_of(&envelope.kind) else {
@@ -115,6 +107,16 @@ fn meaning_of(fact: Fact) -> Meaning {
         "the session was paid, but does not name its pack; set STRIPE_SECRET_KEY and restart the workers, so that its line items are read (or set metadata.pack of your sessions), then replay",
     );
     Meaning::NeedsLookup(Box::new(Lookup { fact, unanswered }))
+}
+
+/// Refuses an id or a type that cannot be a property of a message.
+fn check_name(text: &str, field: &str) -> Result<(), Refusal> {
+    if text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(Refusal::malformed(format!(
+            "the event.{field} is longer than {NAME_BYTES_MAX} bytes or has control characters"
+        )));
+    }
+    Ok(())
 }
 
 /// Reads the object of an event. One arm for each kind. The event types are in `kind.rs`.

@@ -1,5 +1,5 @@
 //! The metrics of ingest. Metrics about the broker are in
-//! [`shared::metrics`].
+//! [`mod@shared::metrics`].
 
 use crate::error::RequestRefusal;
 use prometheus::{Histogram, IntCounter, IntCounterVec};

@@ -1,4 +1,4 @@
-//! The metrics of the worker. Metrics about the broker are in [`shared::metrics`].
+//! The metrics of the worker. Metrics about the broker are in [`mod@shared::metrics`].
 
 use crate::{domain::subscription::drift::FIELDS, failure::Permanent};
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};

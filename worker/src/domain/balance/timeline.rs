@@ -1,10 +1,10 @@
 //! The timeline of a user: everything in Stripe's events that concerns their
 //! balances, sorted by the time at which it counts.
 //!
-//! It has [terms](super::terms) (limits over time), [closings](super::closing)
-//! (paid renewals, after which unused units roll over) and
-//! [purchases](super::grants). It is a function of the set of facts: the order in
-//! which they arrive, and facts that arrive twice, change nothing.
+//! It has terms ([limits over time](super::terms)), closings ([paid renewals](super::closing),
+//! after which unused units roll over) and purchases ([packs](super::grants)). It is a function
+//! of the set of facts: the order in which they arrive, and facts that arrive twice, change
+//! nothing.
 //!
 //! Usage is placed at its own time. But usage that is reported after its period
 //! was closed counts in the current period, because the unused units of its own

@@ -276,13 +276,6 @@ fn without_a_charge_a_dispute_is_in_proportion_to_the_price() {
 }
 
 #[test]
-fn a_refund_that_is_earlier_than_its_session_waits_for_it() {
-    let early = (-500, refunded("cs", 250));
-    assert_eq!(purchases(std::slice::from_ref(&early)), []);
-    check(&[early, paid()], &[(-500, 250)]);
-}
-
-#[test]
 fn a_refund_of_another_payment_takes_nothing_back() {
     let others = [
         (5, refunded("cs_2", 250)),

@@ -146,26 +146,6 @@ fn a_grace_lifts_the_limit_only_in_the_period_in_which_it_began() {
 }
 
 #[test]
-fn a_month_that_begins_during_the_grace_of_a_year_has_its_own_limit() {
-    let month = |start| days(start, start + 30);
-    let events = [
-        on(0, created(has("max_yearly", days(0, 365)))),
-        on(40, changed(has("basic_monthly", month(40)))),
-        on(70, changed(has("basic_monthly", month(70)))),
-    ];
-    check(
-        &events,
-        &[(0, 0, 180, None), (40 * DAY, 40, 5, None), (70 * DAY, 70, 5, None)],
-    );
-    // A downgrade within the year lifts the limit for the rest of the year.
-    let events = [
-        on(0, created(has("max_yearly", days(0, 365)))),
-        on(40, changed(has("basic_yearly", days(0, 365)))),
-    ];
-    check(&events, &[(0, 0, 180, None), (40 * DAY, 0, 60, Some((180, 365)))]);
-}
-
-#[test]
 fn after_several_downgrades_the_highest_limit_is_lifted_even_after_a_smaller_upgrade() {
     let falls = [starts("max_monthly"), to("plus_monthly", 5), to("basic_monthly", 10)];
     let lifted = Some((15, 30));

@@ -89,15 +89,6 @@ fn of_two_parallel_subscriptions_usage_takes_from_the_one_that_counts() {
 }
 
 #[test]
-fn an_unpaid_upgrade_begins_no_new_counting_period() {
-    let mut year = has("max_yearly", days(10, 375));
-    year.latest_invoice = Some("in_up".to_owned());
-    let fails = FactBody::Invoice(invoice("in_up", Failed, "subscription_update", days(10, 375)));
-    let events = [starts("basic_monthly"), on(10, changed(year)), (10 * DAY + 1, fails)];
-    check(&events, &[(5, 5 * M), (15, M)], (5 * M, 5 * M, -M, 0));
-}
-
-#[test]
 fn late_usage_counts_in_the_current_period_once_its_own_is_closed() {
     let events = all(&[&[starts("basic_monthly")], &renews("basic_monthly", 1, Paid)]);
     let at = |events: &[TimedFact], time| timeline_of(&facts(events)).counts_at(T0 + time) - T0;

@@ -7,7 +7,7 @@ use crate::domain::{
     },
     fact::{FactBody, Seconds},
     ids::UserId,
-    testkit::{DAY, T0, TimedFact, created, disputed, facts, has, month, pack, refund_failed, refunded},
+    testkit::{DAY, T0, TimedFact, disputed, facts, pack, refund_failed, refunded},
 };
 
 const M: i64 = 1_000_000;
@@ -188,12 +188,4 @@ fn a_refund_that_is_earlier_than_its_session_comes_after_the_grant() {
         (0, EntryKind::TakenBack, "#1", 0, -1),
     ];
     check(&events, &[], &lines, (0, 3));
-}
-
-#[test]
-fn a_purchase_stays_after_the_subscription_ended() {
-    let mut over = has("basic_monthly", month(0));
-    "canceled".clone_into(&mut over.status);
-    let events = [on(0, created(over)), buys(0, "cs")];
-    check(&events, &[(3, 2)], &[GRANT], (0, 3));
 }

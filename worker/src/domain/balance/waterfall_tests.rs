@@ -1,6 +1,6 @@
 //! The waterfall in tables: the carried units, what happens, and the change.
 
-use super::{BalanceChange, CarriedBalance, MeterLimits, Overflow, UnitLimit};
+use super::{BalanceChange, CarriedBalance, Overflow, UnitLimit};
 use crate::domain::testkit::random;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -55,32 +55,10 @@ fn a_limit_below_the_usage_pays_nothing() {
     spends(M, (Some(0), 9 * M), carried(0, 2 * M), changes(0, 0, -M));
 }
 
-#[test]
-fn without_a_limit_usage_is_only_counted() {
-    spends(90 * M, (None, 5 * M), carried(2 * M, 3 * M), changes(90 * M, 0, 0));
-    spends(M, (None, 0), carried(-2 * M, 0), changes(M, 0, 0));
-}
-
 #[track_caller]
 fn rolls_over(unused: i64, rollover: i64, into: i64) {
     let change = carried(rollover, 7).roll_over(unused, CAP).expect("in range");
     assert_eq!(change, changes(0, into - rollover, 0));
-}
-
-#[test]
-fn unused_units_roll_over_up_to_the_cap() {
-    rolls_over(5 * M, 0, 5 * M);
-    rolls_over(5 * M, 5 * M, CAP);
-    rolls_over(5 * M + 1, 5 * M, CAP);
-    rolls_over(5 * M, 8 * M, CAP);
-    rolls_over(0, 3 * M, 3 * M);
-}
-
-#[test]
-fn a_rollover_above_the_cap_stays_as_it_is() {
-    rolls_over(5 * M, 12 * M, 12 * M);
-    rolls_over(0, 12 * M, 12 * M);
-    rolls_over(5 * M, CAP, CAP);
 }
 
 #[test]
@@ -90,38 +68,6 @@ fn rollover_pays_a_debt_first() {
     rolls_over(9 * M, -5 * M, 4 * M);
     // The cap limits the rollover that results.
     rolls_over(20 * M, -5 * M, CAP);
-}
-
-#[test]
-fn credits_pay_a_debt_first_and_the_rest_is_purchased() {
-    assert_eq!(carried(0, M).grant(5 * M), Ok(changes(0, 0, 5 * M)));
-    assert_eq!(carried(2 * M, 0).grant(5 * M), Ok(changes(0, 0, 5 * M)));
-    assert_eq!(carried(-2 * M, 0).grant(5 * M), Ok(changes(0, 2 * M, 3 * M)));
-    assert_eq!(carried(-5 * M, 0).grant(5 * M), Ok(changes(0, 5 * M, 0)));
-    assert_eq!(carried(-9 * M, 0).grant(5 * M), Ok(changes(0, 5 * M, 0)));
-}
-
-#[test]
-fn purchased_credits_have_no_cap() {
-    assert_eq!(carried(CAP, 90 * CAP).grant(CAP), Ok(changes(0, 0, CAP)));
-}
-
-#[test]
-fn taking_back_spent_credits_makes_debt() {
-    assert_eq!(carried(M, 9 * M).take_back(5 * M), Ok(changes(0, 0, -5 * M)));
-    assert_eq!(carried(0, 5 * M).take_back(5 * M), Ok(changes(0, 0, -5 * M)));
-    assert_eq!(carried(0, 2 * M).take_back(5 * M), Ok(changes(0, -3 * M, -2 * M)));
-    assert_eq!(carried(-M, 0).take_back(5 * M), Ok(changes(0, -5 * M, 0)));
-}
-
-#[test]
-fn a_lifted_limit_ends_at_its_second() {
-    let limits = MeterLimits {
-        own: Some(5),
-        lifted: Some((Some(15), 100)),
-    };
-    assert_eq!((limits.at(99), limits.at(100)), (Some(15), Some(5)));
-    assert_eq!(MeterLimits::NONE.at(0), Some(0));
 }
 
 #[test]

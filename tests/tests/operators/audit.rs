@@ -378,11 +378,8 @@ const TABLES: [&str; 10] = [
 
 async fn keep(pool: &PgPool) -> Result<()> {
     for table in TABLES {
-        execute(
-            pool,
-            &format!("CREATE TABLE kept_{table} AS SELECT * FROM billing.{table}"),
-        )
-        .await?;
+        let copy = format!("CREATE TABLE kept_{table} AS SELECT * FROM billing.{table}");
+        execute(pool, &copy).await?;
     }
     Ok(())
 }

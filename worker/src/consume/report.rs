@@ -48,7 +48,7 @@ pub(crate) fn settled(delivery: &Delivery, disposition: &Disposition, context: &
         // It is not settled yet.
         Disposition::SetAside { .. } | Disposition::Settled(ApplyOutcome::Busy) => return,
     }
-    traced::export_span(message, disposition, &context.topology.work(), delivery.delivered_at);
+    traced::export_span(message, disposition, &context.topology, delivery.delivered_at);
 }
 
 fn applied(message: &ParsedMessage, outcome: ApplyOutcome, context: &Context) {

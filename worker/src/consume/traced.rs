@@ -6,11 +6,19 @@ use crate::{
     consume::delivery::Disposition,
     read::{meaning::Meaning, message::ParsedMessage},
 };
-use shared::trace::{Role, Span, exporting};
+use shared::{
+    topology::Topology,
+    trace::{Role, Span, exporting},
+};
 use std::time::SystemTime;
 
 /// Exports the span of a delivery, with its outcome. It ends now.
-pub(crate) fn export_span(message: &ParsedMessage, disposition: &Disposition, queue: &str, delivered: SystemTime) {
+pub(crate) fn export_span(
+    message: &ParsedMessage,
+    disposition: &Disposition,
+    topology: &Topology,
+    delivered: SystemTime,
+) {
     if !exporting() {
         return;
     }
@@ -18,14 +26,14 @@ pub(crate) fn export_span(message: &ParsedMessage, disposition: &Disposition, qu
         return;
     };
     let mut span = Span::begin(
-        format!("process {queue}"),
+        format!("process {}", topology.work()),
         Role::Consumer,
         message.meta.trace,
         delivered,
     );
     span.set("messaging.system", "rabbitmq");
     span.set("messaging.operation.type", "process");
-    span.set("messaging.destination.name", queue.to_owned());
+    span.set("messaging.destination.name", topology.work());
     span.set("messaging.message.id", message.envelope.id.to_string());
     span.set("tollbridge.event.type", message.envelope.kind.clone());
     span.set("tollbridge.outcome", outcome);

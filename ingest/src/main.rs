@@ -10,6 +10,9 @@ use shared::{
 };
 use std::{io::Write, process::ExitCode};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Takes Stripe's webhooks and applications' usage reports: verifies each,
 /// publishes it to RabbitMQ, and accepts it once the broker has confirmed it.
 #[derive(Debug, Parser)]

@@ -5,18 +5,16 @@
 //! limits of Max.
 
 use crate::domain::{
-    fact::{Fact, FactBody, Period, Plan, Seconds, Snapshot},
+    fact::{Fact, FactBody, Period, Plan, Seconds},
     ids::{EventId, SubscriptionId},
     subscription::{
-        invoices::InvoiceEvidence,
+        entitlement::precedence,
+        invoices::{InvoiceEvidence, NEAR_S_MAX, same_plan},
         order::in_order,
         state::{BaseState, Subscription},
     },
 };
 use std::collections::BTreeMap;
-
-/// An end that nobody told of counts once it has passed by this time.
-const UNTOLD_END_S: Seconds = 3_600;
 
 /// What one subscription is from a moment on, until its next stage begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +66,11 @@ impl Stage {
             period,
             entitled,
             trial: status == "trialing",
-            canceling: latest.cancel_at_period_end || latest.cancel_at.is_some(),
+            canceling: !precedence(state, latest, Seconds::MIN).goes_on,
             plan,
             kept: grace.map(|g| g.plan.clone()),
             subscribed_at: latest.subscribed_at,
-            ends_at: entitled.then(|| ends_at(latest, period)).flatten(),
+            ends_at: state.ends_untold_at(),
             beginning: None,
         })
     }
@@ -87,13 +85,6 @@ impl Stage {
                 ..other.clone()
             }
     }
-}
-
-/// The first second after the end that a snapshot announces.
-fn ends_at(latest: &Snapshot, period: Period) -> Option<Seconds> {
-    let with_period = latest.cancel_at_period_end.then_some(period.end);
-    let end = latest.cancel_at.into_iter().chain(with_period).min()?;
-    Some(end.saturating_add(UNTOLD_END_S + 1))
 }
 
 /// The state before an event, by the event's own `previous_attributes`.
@@ -161,7 +152,7 @@ fn raised(plan: Plan, known: &Plan) -> Plan {
 #[must_use]
 pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Stage> {
     let ordered = in_order(facts.iter().copied(), None);
-    let evidence = InvoiceEvidence::from_facts(&ordered.facts);
+    let evidence = InvoiceEvidence::from_facts(id, &ordered.facts);
     let mut builder = StageBuilder {
         stages: Vec::new(),
         sold: SoldPlans::default(),
@@ -171,11 +162,29 @@ pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Stage> {
     let mut folded = ordered.facts.iter().enumerate();
     Subscription::fold_with(id.clone(), &ordered, |at, state| {
         if let Some((index, fact)) = folded.next() {
-            let credited = evidence.for_fact(index).credited;
+            let credited = || evidence.for_fact(index).credited || resets_with_credit(fact, &ordered.facts);
             builder.visit(fact, at, state, credited);
         }
     });
     builder.stages
+}
+
+/// Whether a change that leaves the plan as it is, such as a new day of billing, gave money
+/// back: a credit of the subscription comes within a minute of it.
+fn resets_with_credit(change: &Fact, facts: &[&Fact]) -> bool {
+    let FactBody::Subscription(s) = &change.body else {
+        return false;
+    };
+    let plan = s.now.plan.as_ref();
+    let before = s.before.as_ref().and_then(|b| b.plan.as_ref());
+    let keeps_plan = plan.zip(before).is_none_or(|(now, before)| same_plan(now, before));
+    let credits = |fact: &&Fact| match &fact.body {
+        FactBody::Invoice(invoice) => invoice.credits(),
+        FactBody::InvoiceItem(item) => item.credits(),
+        _ => false,
+    };
+    let is_near = |fact: &&Fact| (fact.created - change.created).abs() <= NEAR_S_MAX;
+    keeps_plan && facts.iter().copied().filter(is_near).any(|f| credits(&f))
 }
 
 struct StageBuilder {
@@ -189,7 +198,7 @@ struct StageBuilder {
 
 impl StageBuilder {
     /// Takes in the state after a fact.
-    fn visit(&mut self, fact: &Fact, at: Seconds, state: &Subscription, credited: bool) {
+    fn visit(&mut self, fact: &Fact, at: Seconds, state: &Subscription, credited: impl FnOnce() -> bool) {
         let before = state_before(&state.id, fact);
         self.note_grace(state, before.as_ref());
         let was_incomplete = self.last.latest.as_ref().is_some_and(|l| l.status == "incomplete");
@@ -215,7 +224,7 @@ impl StageBuilder {
         }
         stage.since = stage.since.max(previous.since);
         if begins {
-            let event = fact.event_id.clone();
+            let (event, credited) = (fact.event_id.clone(), credited());
             stage.beginning = Some(Beginning { event, credited });
         }
         if stage.is_same(previous) {

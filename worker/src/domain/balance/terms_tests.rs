@@ -117,9 +117,9 @@ fn an_end_that_nobody_told_of_counts_an_hour_after_it() {
         let limits = terms[1].limits_of("tokens");
         let end = T0 + end * DAY;
         assert_eq!(terms[0].ends_at, None);
-        assert_eq!((limits.at(end), limits.at(end + 3_600)), (Some(5 * M), Some(5 * M)));
-        assert_eq!(limits.at(end + 3_601), Some(0));
-        assert_eq!(terms[1].limits_of("basic_chars").at(end + 3_601), Some(0));
+        assert_eq!((limits.at(end), limits.at(end + 3_599)), (Some(5 * M), Some(5 * M)));
+        assert_eq!(limits.at(end + 3_600), Some(0));
+        assert_eq!(terms[1].limits_of("basic_chars").at(end + 3_600), Some(0));
     }
 }
 

@@ -27,7 +27,10 @@ use super::{
 use crate::domain::{
     fact::{Fact, Seconds},
     ids::{AccountId, UserId},
-    subscription::{account::Account, billed},
+    subscription::{
+        account::{self, Account},
+        billed,
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,21 +176,17 @@ impl Timeline {
     #[must_use]
     pub fn of<'a>(user: &UserId, facts: impl IntoIterator<Item = &'a Fact>) -> Self {
         let facts: Vec<&Fact> = facts.into_iter().collect();
-        let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
-        for fact in &facts {
-            by_account.entry(&fact.account).or_default().push(fact);
-        }
+        let by_account = account::by_account(facts.iter().copied());
         let accounts: BTreeMap<&AccountId, Account> =
             by_account.iter().map(|(id, f)| (*id, Account::fold(f))).collect();
         let mut terms_by_subscription = Vec::new();
         let (mut closings, mut cuts) = (Vec::new(), Vec::new());
         for (id, account) in &accounts {
+            let own = account::by_subscription(&by_account[id]);
             for subscription in account.subscriptions.iter().filter(|s| s.user.as_ref() == Some(user)) {
-                let is_own = |f: &&&Fact| f.body.subscription() == Some(&subscription.id);
-                let own: Vec<&Fact> = by_account[id].iter().filter(is_own).copied().collect();
-                let id = &subscription.id;
-                let invoices = billed::of_subscription(id, &facts);
-                let stages = stages::of_subscription(id, &own);
+                let (id, own) = (&subscription.id, &own[&subscription.id]);
+                let invoices = billed::of_subscription(id, own);
+                let stages = stages::of_subscription(id, own);
                 let periods = periods::of_subscription(&stages, &invoices);
                 closings.extend(closing::of_subscription(id, &invoices, &stages, &periods));
                 cuts.extend(cuts::of_subscription(id, &stages, &periods));
@@ -196,7 +195,7 @@ impl Timeline {
         }
         cuts.sort_by(|a, b| (a.at, &a.event).cmp(&(b.at, &b.event)));
         closings.sort_by(|a, b| (a.at, &a.invoice).cmp(&(b.at, &b.invoice)));
-        let customer = |fact: &Fact| Some(&accounts.get(&fact.account)?.claim.as_ref()?.user);
+        let customer = |fact: &Fact| Some(accounts.get(&fact.account)?.claim.as_ref()?.user_at(fact.created));
         let purchases = grants::of_user(user, &facts, customer);
         Self {
             terms: terms::of_user(&terms_by_subscription),

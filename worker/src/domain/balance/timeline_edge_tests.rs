@@ -176,7 +176,7 @@ fn nothing_is_included_once_an_end_has_passed_untold() {
     let mut canceling = has("basic_monthly", month(0));
     canceling.cancel_at_period_end = true;
     let events = [starts("basic_monthly"), on(10, changed(canceling))];
-    let end = month(0).end + HOUR + 1;
+    let end = month(0).end + HOUR;
     // Usage is not summed up across the end.
     assert_eq!(timeline_of(&facts(&events)).boundaries(), [T0, T0 + 10 * DAY, end]);
     check(&events, &[(29, 2 * M), (30, M)], (5 * M, 3 * M, 0, 0));

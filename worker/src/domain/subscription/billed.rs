@@ -28,6 +28,9 @@ pub struct BilledInvoice {
     /// The invoice's own `period_start` and `period_end`: for a renewal, the period that
     /// ended.
     pub ended: Option<Period>,
+    /// The start of the time that it bills: of [`pays_for`](Self::pays_for), else of its
+    /// latest line; `None` if no line names one.
+    pub bills_from: Option<Seconds>,
     /// The total, in minor units.
     pub total: i64,
     /// The time of the first failed payment, or of the first request to confirm one.
@@ -52,6 +55,13 @@ impl BilledInvoice {
     #[must_use]
     pub fn settles_change(&self) -> bool {
         self.billing_reason.as_deref() == Some("subscription_update")
+    }
+
+    /// Whether it begins a period of the plan: a renewal, or a change that began a new
+    /// period.
+    #[must_use]
+    pub fn begins_period(&self) -> bool {
+        self.pays_for.is_some() && (self.renews() || self.settles_change())
     }
 
     /// Whether it was paid, and the money was not returned.
@@ -160,10 +170,13 @@ fn one_invoice(
         let mut steps = events.iter().filter(|(_, i)| (i.step == InvoiceStep::Paid) == paid);
         steps.next().map(|(fact, _)| fact.created)
     };
+    let pays_for = events.iter().rev().find_map(|(_, i)| plan_item.paid_by(i));
+    let line_starts = latest.lines.iter().filter_map(|l| l.period).map(|p| p.start);
     let invoice = BilledInvoice {
         invoice: latest.invoice.clone(),
         billing_reason: latest.billing_reason.clone(),
-        pays_for: events.iter().rev().find_map(|(_, i)| plan_item.paid_by(i)),
+        pays_for,
+        bills_from: pays_for.map(|p| p.start).or(line_starts.max()),
         ended: latest.period,
         total: latest.total,
         first_failed_at: first(false),

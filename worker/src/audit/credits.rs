@@ -201,7 +201,7 @@ pub fn packs(
 ) -> Vec<Difference> {
     let mut found = Vec::new();
     let facts: Vec<&Fact> = facts.iter().collect();
-    let mut expected: BTreeMap<&str, PackSale<'_>> = sales(&facts).into_iter().map(|s| (s.session, s)).collect();
+    let mut expected: BTreeMap<&str, PackSale<'_>> = sales(&facts).into_iter().map(|s| (s.sale, s)).collect();
     for row in rows {
         let sale = expected.remove(row.session.as_str());
         if outdated.contains(row.account.as_str()) {

@@ -6,10 +6,11 @@ use crate::{
     domain::{
         balance::{
             closing::Closing,
-            grants::{Purchase, TakenBackTotal},
+            grants::Purchase,
             ledger::RecordedLines,
             period_limit::PeriodLimit,
             replay::replay,
+            returns::TakenBackTotal,
             terms::Term,
             timeline::{EntryKind, MeterBalance, Timeline, UsageSum},
             waterfall::BalanceChange,
@@ -70,7 +71,7 @@ fn timeline() -> Timeline {
         }],
         cuts: Vec::new(),
         purchases: vec![Purchase {
-            session: "cs_1".to_owned(),
+            sale: "cs_1".to_owned(),
             at: 20,
             pack: "small".to_owned(),
             meter: "tokens".to_owned(),

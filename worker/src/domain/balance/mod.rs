@@ -4,7 +4,7 @@
 //! billing [`periods`], whose limits are weighted by time ([`period_limit`]). They give the
 //! limits over time ([`terms`]), what rolls over when a renewal is paid ([`closing`]), and
 //! what is left when a change cuts a period short ([`cuts`]). [`grants`] are the purchased
-//! credits. [`replay`] goes through all of it together with the reported usage. The
+//! credits, of which [`returns`] take some back. [`replay`] goes through all of it together with the reported usage. The
 //! [`waterfall`] decides which bucket pays for each unit. [`ledger`] compares the result
 //! with what is recorded and says which lines are missing.
 
@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod period_limit;
 pub mod periods;
 pub mod replay;
+pub mod returns;
 pub mod stages;
 pub mod terms;
 pub mod timeline;

@@ -135,7 +135,7 @@ impl MeterReplay<'_> {
             }
             ReplayStep::Grant(purchase) => {
                 let change = carried.grant(purchase.credits)?;
-                (EntryKind::Grant, purchase.session.as_str(), purchase.credits, change)
+                (EntryKind::Grant, purchase.sale.as_str(), purchase.credits, change)
             }
             ReplayStep::TakeBack(event, more) if more < 0 => (EntryKind::Returned, event, -more, carried.grant(-more)?),
             ReplayStep::TakeBack(event, more) => (EntryKind::TakenBack, event, more, carried.take_back(more)?),

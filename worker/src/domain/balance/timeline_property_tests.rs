@@ -289,7 +289,7 @@ proptest! {
         for purchase in &timeline.purchases {
             let takes_back = |id: &str| purchase.taken_back.iter().any(|t| t.event.as_str() == id);
             let sum = |kind| -> i64 {
-                let own = |e: &&TimelineEntry| e.kind == kind && (e.cause == purchase.session || takes_back(&e.cause));
+                let own = |e: &&TimelineEntry| e.kind == kind && (e.cause == purchase.sale || takes_back(&e.cause));
                 replayed.entries.iter().filter(own).map(|e| e.amount).sum()
             };
             prop_assert_eq!(sum(EntryKind::Grant), purchase.credits);

@@ -81,7 +81,11 @@ impl MeterContext<'_> {
                 "{amount} were used beyond the part that was paid of the period that {cause} cut short: they become debt"
             ),
             EntryKind::Grant => {
-                let purchase = self.timeline.purchases.iter().find(|p| p.session == *cause);
+                let purchase = self
+                    .timeline
+                    .purchases
+                    .iter()
+                    .find(|p| p.sale == *cause && p.meter == self.meter);
                 let pack = purchase.map_or(String::new(), |p| format!(", pack {}", p.pack));
                 format!("grant of {cause}{pack}: {}", added(rollover, purchased))
             }

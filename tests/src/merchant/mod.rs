@@ -10,6 +10,7 @@
 //! has no such limits.
 
 mod acts;
+pub mod books;
 mod checkout;
 mod downgrade;
 mod ending;

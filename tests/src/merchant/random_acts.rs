@@ -320,7 +320,7 @@ impl LifeGenerator {
 
 const fn other(interval: Interval) -> Interval {
     match interval {
-        Interval::Month => Interval::Year,
         Interval::Year => Interval::Month,
+        _ => Interval::Year,
     }
 }

@@ -153,7 +153,7 @@ impl Script {
     pub fn resume(&mut self, which: usize) {
         let mut new = self.shown(which).clone();
         new.status = "active";
-        new.period = new.price.interval.period_from(self.clock);
+        new.period = new.price.period_from(self.clock);
         let lines = vec![Line::plan(&mut self.mint, new.price, new.period)];
         let invoice = self.update_invoice(&new, lines);
         new.latest_invoice = Some(invoice.id.clone());

@@ -71,7 +71,7 @@ pub(super) fn repriced(old: &Subscription, price: Price, now: i64) -> Subscripti
     let mut new = old.clone();
     new.price = price;
     if price.interval != old.price.interval {
-        new.period = price.interval.period_from(now);
+        new.period = price.period_from(now);
     }
     new
 }
@@ -125,7 +125,7 @@ impl Script {
         let mut new = self.shown(which).clone();
         new.price = price;
         new.status = "active";
-        new.period = price.interval.period_from(self.clock);
+        new.period = price.period_from(self.clock);
         if let Some(trial) = &mut new.trial {
             trial.end = self.clock;
         }

@@ -24,6 +24,8 @@ pub struct Books {
     pub usages: Vec<Usage>,
     /// The user that each subscription names itself, by its number.
     named: BTreeMap<usize, String>,
+    /// When each subscription changed hands, by its number (Unix time).
+    handed_over: BTreeMap<usize, i64>,
     /// The user of each customer, where another thing than the subscription names one.
     customers: BTreeMap<String, String>,
     /// Every user that was named at any time.
@@ -103,9 +105,12 @@ impl Books {
         }
     }
 
-    /// The subscription `which` itself names `user_id`, from now on.
-    pub fn name(&mut self, which: usize, user_id: &str) {
-        self.named.insert(which, user_id.to_owned());
+    /// The subscription `which` itself names `user_id`, from `at` (Unix time) on.
+    pub fn name(&mut self, which: usize, user_id: &str, at: i64) {
+        let before = self.named.insert(which, user_id.to_owned());
+        if before.is_some_and(|before| before != user_id) {
+            self.handed_over.insert(which, at);
+        }
         self.users.insert(user_id.to_owned());
     }
 
@@ -129,6 +134,27 @@ impl Books {
             self.customers.get(customer).or(same.map(|(_, user)| user))
         };
         self.named.get(&which).or_else(of_customer).map(String::as_str)
+    }
+
+    /// Whether the subscription `which` is in its first period, of one plan, and names its user itself.
+    #[must_use]
+    pub fn is_untouched(&self, which: usize) -> bool {
+        let snapshots = &self.records[which].snapshots;
+        let is_first = |shown: &super::Snapshot| (shown.period, shown.plan) == (snapshots[0].period, snapshots[0].plan);
+        self.named.contains_key(&which) && snapshots.iter().all(is_first)
+    }
+
+    /// Since when the subscriptions of `user_id` are theirs: their beginning, or the hand-over.
+    #[must_use]
+    pub fn owned_since(&self, user_id: &str) -> Option<i64> {
+        let own = (0..self.records.len()).filter(|which| self.owner(*which) == Some(user_id));
+        let since = own.map(|which| {
+            self.handed_over
+                .get(&which)
+                .copied()
+                .unwrap_or(self.records[which].created)
+        });
+        since.min()
     }
 
     /// The subscriptions of `user_id`, as they were at `now`.
@@ -233,6 +259,15 @@ impl Books {
             reading,
         };
         replay.balances(now)
+    }
+
+    /// When each requested end that was ever shown counts as one, if nobody tells of it (Unix time).
+    #[must_use]
+    pub fn untold_ends(&self) -> Vec<i64> {
+        let snapshots = self.records.iter().flat_map(|record| &record.snapshots);
+        let ends =
+            snapshots.flat_map(|shown| [shown.cancel_at, shown.cancel_at_period_end.then_some(shown.period.end)]);
+        ends.flatten().map(|end| end + UNTOLD_END_SECONDS).collect()
     }
 
     /// Whether each user's current subscription is the same with each meaning of "the higher tier".

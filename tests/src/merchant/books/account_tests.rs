@@ -70,7 +70,7 @@ fn an_entitled_subscription_comes_first_then_the_higher_tier_then_the_one_that_s
 #[test]
 fn a_hand_over_moves_the_subscription_and_leaves_packs() {
     let mut hand = Hand::bought(BASIC_MONTHLY);
-    hand.books.name(0, "bob");
+    hand.books.name(0, "bob", START);
     assert_eq!(hand.books.entitlement(USER, day(1)), None);
     assert_eq!(hand.books.entitlement("bob", day(1)).expect("a row").tier, "basic");
     hand.pack(1);

@@ -71,7 +71,7 @@ impl Hand {
             list: self.books.lists.len() - 1,
         });
         self.books.records.push(record);
-        self.books.name(number, USER);
+        self.books.name(number, USER, START);
     }
 
     pub(super) fn record(&mut self) -> &mut Record {

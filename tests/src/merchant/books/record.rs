@@ -1,6 +1,7 @@
 //! What the merchant writes down of one subscription, and which of the shown changes count.
 
-use super::Plan;
+use super::walk::Walk;
+use super::{Grace, Plan};
 use crate::fixtures::Period;
 
 /// The subscription as Stripe shows it from a time on.
@@ -128,16 +129,43 @@ impl Record {
         }
     }
 
+    /// The record without what was shown after `then` (Unix time), and with all payments.
+    pub(super) fn shown_until(&self, then: i64) -> Self {
+        let mut past = self.clone();
+        past.snapshots.retain(|snapshot| snapshot.at <= then);
+        past
+    }
+
     /// The record as it was at `then` (Unix time). That money went back counts at any time: the period then
     /// was never paid.
     pub(super) fn as_of(&self, then: i64) -> Self {
-        let mut past = self.clone();
-        past.snapshots.retain(|snapshot| snapshot.at <= then);
+        let mut past = self.shown_until(then);
         for invoice in &mut past.invoices {
             invoice.paid_at = invoice.paid_at.filter(|at| *at <= then);
             invoice.failed_at = invoice.failed_at.filter(|at| *at <= then);
         }
         past
+    }
+
+    /// The grace that runs at `now` (Unix time), if any.
+    #[must_use]
+    pub fn grace(&self, now: i64) -> Option<Grace> {
+        Walk::of(self).grace(now)
+    }
+
+    /// The plan that counts, if an unpaid change shows another one or another period.
+    #[must_use]
+    pub fn held_back(&self) -> Option<Plan> {
+        let (shown, step) = (self.shown()?, self.steps().pop()?);
+        let is_held = (step.plan, step.period) != (shown.plan, shown.period);
+        is_held.then_some(step.plan)
+    }
+
+    /// Whether an unpaid change shows another period than counts.
+    #[must_use]
+    pub fn is_period_held(&self) -> bool {
+        let counted = self.steps().pop().map(|step| step.period);
+        counted != self.shown().map(|shown| shown.period)
     }
 
     /// The last snapshot.

@@ -35,15 +35,18 @@ pub enum Reading {
     OveruseSpends,
     /// A change of the tier within a trial gives the whole new limit.
     TrialsAreWhole,
+    /// Usage is decided by what is known of payments now, not at its time.
+    PaymentsInHindsight,
 }
 
 impl Reading {
     /// The others than the one that the books take.
-    pub(super) const OTHERS: [Self; 4] = [
+    pub(super) const OTHERS: [Self; 5] = [
         Self::GapsCount,
         Self::TakesAreNetted,
         Self::OveruseSpends,
         Self::TrialsAreWhole,
+        Self::PaymentsInHindsight,
     ];
 }
 
@@ -202,7 +205,14 @@ impl Replay<'_> {
 
     /// The counter and the limits at `at`, if the user has a subscription then.
     fn current(&self, at: i64) -> Option<Current> {
-        let past: Vec<Record> = self.records.iter().map(|record| record.as_of(at)).collect();
+        let past = self.records.iter().map(|record| {
+            if self.reading == Reading::PaymentsInHindsight {
+                record.shown_until(at)
+            } else {
+                record.as_of(at)
+            }
+        });
+        let past: Vec<Record> = past.collect();
         let number = super::account::current(&past, at, super::account::TierOf::Counted)?;
         let record = &past[number];
         let walk = Walk::of(record);

@@ -96,6 +96,12 @@ impl Kinds {
         Self(BTreeSet::new())
     }
 
+    /// Usage alone.
+    #[must_use]
+    pub fn usage() -> Self {
+        Self(BTreeSet::from([Kind::Usage]))
+    }
+
     /// Every kind.
     #[must_use]
     pub fn all() -> Self {
@@ -124,6 +130,13 @@ impl Kinds {
     pub fn names(&self) -> String {
         let names: Vec<&str> = self.0.iter().map(|kind| kind.name()).collect();
         names.join(",")
+    }
+
+    /// The set without `kind`.
+    #[must_use]
+    pub fn without(mut self, kind: Kind) -> Self {
+        self.0.remove(&kind);
+        self
     }
 
     /// Whether `kind` is in it.

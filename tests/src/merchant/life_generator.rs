@@ -73,6 +73,8 @@ pub(super) struct LifeGenerator {
     pub(super) is_account_deleted: bool,
     /// The kinds that this life is about, beside what every life has.
     pub(super) kinds: Kinds,
+    /// The price list that comes into force at some time.
+    next_list: Option<PriceList>,
     pace: Pace,
     pub(super) now: i64,
     /// The latest time of a random act.
@@ -102,11 +104,19 @@ impl LifeGenerator {
             },
             is_account_deleted: false,
             kinds: own,
+            next_list: None,
             pace,
             now,
             last: now - random.between(120, 90 * 60),
             random,
         }
+    }
+
+    /// Has the catalog change once.
+    pub(super) fn under_two_catalogs(mut self) -> Self {
+        let list = PriceList::shipped().with_tokens(PaidTier::Basic, 6_000_000);
+        self.next_list = Some(list.with_tokens(PaidTier::Plus, 8_000_000));
+        self
     }
 
     pub(super) fn generate(mut self) -> Life {
@@ -115,6 +125,9 @@ impl LifeGenerator {
         let mut is_abandoned = self.is_abandoned();
         while !is_abandoned && self.script.len() < EVENTS_MAX && self.step() {
             is_abandoned = self.is_abandoned();
+            if self.random_list_change() {
+                self.change_list();
+            }
         }
         if !is_abandoned && self.script.len() < EVENTS_MAX {
             self.last_act();
@@ -123,10 +136,22 @@ impl LifeGenerator {
             self.script.wait(1);
             self.script.add_card(0);
         }
+        self.change_list();
         if self.kinds.has(Kind::Usage) {
             self.report_usage();
         }
         self.script.life(self.now)
+    }
+
+    fn random_list_change(&mut self) -> bool {
+        self.next_list.is_some() && self.random.chance(30)
+    }
+
+    fn change_list(&mut self) {
+        if let Some(list) = self.next_list.take() {
+            self.script.wait(1);
+            self.script.change_list(list);
+        }
     }
 
     /// Adds the act that is due, or a random one. Returns whether there is time for more.

@@ -83,12 +83,38 @@ pub fn lives_of(kinds: &Kinds, seed: u64, count: usize, now: i64) -> Vec<Life> {
         .collect()
 }
 
+/// Lives with usage in which the catalog changes once: Basic has 6 million tokens from then on, and Plus 8. What
+/// happened before and after is told by [`Life::list_ends`].
+#[must_use]
+pub fn lives_under_two_catalogs(seed: u64, count: usize, now: i64) -> Vec<Life> {
+    let kinds = Kinds::usage();
+    let all = (0..).map(|number| {
+        LifeGenerator::new(&kinds, seed, number, now)
+            .under_two_catalogs()
+            .generate()
+    });
+    all.filter(|life| life.is_stable_until(now + 3_600))
+        .take(count)
+        .collect()
+}
+
 /// All events of `lives` in random order, and `duplicate_percent` of them twice.
 #[must_use]
 pub fn delivered(lives: &[Life], seed: u64, duplicate_percent: u32) -> Vec<Event> {
+    let events: Vec<Event> = lives.iter().flat_map(|life| life.events.clone()).collect();
     let mut random = SeededRandom::new(seed, lives.len());
+    mixed(&events, &mut random, duplicate_percent)
+}
+
+/// `events` in random order, and `duplicate_percent` of them twice.
+#[must_use]
+pub fn shuffled(events: &[Event], seed: u64, duplicate_percent: u32) -> Vec<Event> {
+    mixed(events, &mut SeededRandom::new(seed, events.len()), duplicate_percent)
+}
+
+fn mixed(events: &[Event], random: &mut SeededRandom, duplicate_percent: u32) -> Vec<Event> {
     let mut delivered = Vec::new();
-    for event in lives.iter().flat_map(|life| &life.events) {
+    for event in events {
         delivered.push(event.clone());
         if random.chance(duplicate_percent.into()) {
             delivered.push(event.clone());

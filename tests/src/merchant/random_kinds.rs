@@ -135,8 +135,8 @@ impl LifeGenerator {
         let (price, quantity) = (self.random.pick(&PACKS), self.random.between(1, 3));
         let room = self.script.shown(which).period.end.min(self.now) - self.script.clock();
         let is_slow = room > 3 * DAY && self.random.chance(25);
-        if is_slow && self.random.chance(25) {
-            let is_expired = self.random.chance(50);
+        if self.random.chance(15) {
+            let is_expired = !is_slow || self.random.chance(50);
             return self.script.buy_nothing(price, is_expired);
         }
         let naming = if quantity > 1 && self.random.chance(40) {

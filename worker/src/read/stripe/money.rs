@@ -1,4 +1,4 @@
-//! Reads `charge.refunded`, `refund.failed` and `charge.dispute.funds_*`.
+//! Reads `charge.refunded`, `refund.failed` and its equals, and `charge.dispute.funds_*`.
 
 use super::json::JsonObject;
 use crate::{
@@ -20,6 +20,8 @@ pub(super) fn charge_refunded(object: JsonObject<'_>) -> Result<ChargeRefundedFa
         payment_intent: payment_intent(object)?,
         amount: object.required_number("amount")?,
         amount_refunded: object.required_number("amount_refunded")?,
+        currency: object.text("currency")?.map(str::to_owned),
+        invoice: object.id("invoice")?.map(str::to_owned),
     })
 }
 
@@ -32,12 +34,18 @@ pub(super) fn refund_failed(object: JsonObject<'_>) -> Result<RefundFailedFact, 
     })
 }
 
+/// Whether a refund gives no money back any more.
+pub(super) fn refund_ended(object: JsonObject<'_>) -> Result<bool, Refusal> {
+    Ok(matches!(object.text("status")?, Some("failed" | "canceled")))
+}
+
 pub(super) fn dispute(object: JsonObject<'_>, withdrawn: bool) -> Result<DisputeFact, Refusal> {
     Ok(DisputeFact {
         dispute: object.own_id()?.to_owned(),
         charge: charge(object)?,
         payment_intent: payment_intent(object)?,
         amount: object.required_number("amount")?,
+        currency: object.text("currency")?.map(str::to_owned),
         withdrawn,
     })
 }

@@ -70,7 +70,8 @@ fn an_event_of_the_other_mode_is_ignored() {
         (Mode::Live, json!(null), false),
         (Mode::Test, json!(null), true),
     ] {
-        let meaning = read(event(live.clone()).as_bytes(), &catalog(), mode).1;
+        let scope = EventScope { mode, account: None };
+        let meaning = read(event(live.clone()).as_bytes(), Source::Webhook, &catalog(), &scope).1;
         match meaning {
             Ok(Meaning::Fact(_)) => assert!(taken, "{mode:?} {live}"),
             other => assert_eq!(
@@ -144,6 +145,8 @@ fn a_refund_or_dispute_names_its_charge_or_payment_intent() {
         payment_intent: Some("pi_1".to_owned()),
         amount: 1_000,
         amount_refunded: 250,
+        currency: None,
+        invoice: None,
     };
     assert_eq!(refunded.body, FactBody::ChargeRefunded(expected));
 
@@ -168,6 +171,7 @@ fn a_refund_or_dispute_names_its_charge_or_payment_intent() {
             charge: Some("ch_1".to_owned()),
             payment_intent: Some("pi_1".to_owned()),
             amount: 1_000,
+            currency: None,
             withdrawn,
         };
         assert_eq!(body_of(&event(kind, &dispute)), FactBody::Dispute(expected));

@@ -10,6 +10,7 @@ mod explanation;
 mod grace;
 mod history;
 mod meter_history;
+mod money;
 mod summary;
 mod transition;
 mod words;
@@ -19,3 +20,6 @@ pub use explain_user::explain;
 pub use explanation::{EntitlementRow, ExplainRequest, Explanation, HistoryEntry, SubscriptionHistory};
 pub use meter_history::{BalanceLine, EARLIER_USAGE, LedgerRecord, LineKind, MeterHistory, PaidFrom};
 pub use transition::{ChangeKind, ChangeNote};
+
+#[cfg(test)]
+mod rules_tests;

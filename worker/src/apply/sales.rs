@@ -66,7 +66,7 @@ async fn keep(
         let account = &sale.first.account;
         let owner = folded.get(account).and_then(|a| a.claim.as_ref());
         NewPack {
-            session: sale.session,
+            session: sale.sale,
             account,
             payment: sale.payment,
             user: sale.named.or(owner.map(|claim| &claim.user)),

@@ -62,7 +62,7 @@ impl<W: Write> Auditor<'_, W> {
         let awaiting = outdated.iter().map(|r| r.account.as_str()).collect();
         found.extend(compare::accounts(&folded, &accounts, &awaiting));
         let all: Vec<&Fact> = facts.iter().collect();
-        let sessions: Vec<&str> = sales(&all).iter().map(|sale| sale.session).collect();
+        let sessions: Vec<&str> = sales(&all).iter().map(|sale| sale.sale).collect();
         let packs = stored_credits::packs(moment, page, &sessions).await?;
         found.extend(credits::packs(&folded, &facts, &packs, &awaiting));
         found.extend(compare::subscriptions(&folded, &rows));

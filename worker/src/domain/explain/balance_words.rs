@@ -42,13 +42,12 @@ impl MeterContext<'_> {
         )
     }
 
-    /// The limit once a grace is over.
-    pub(super) fn grace_end(&self, term: &Term) -> String {
-        let limits = MeterLimits {
-            lifted: None,
-            ..term.limits_of(self.meter)
-        };
-        format!("the grace is over: from here on {}", included(limits))
+    /// The end of a subscription that no event told of.
+    pub(super) fn untold_end(&self, term: &Term) -> String {
+        format!(
+            "{} should have ended more than an hour ago, and no event says that it goes on: nothing is included",
+            term.subscription
+        )
     }
 
     /// Why nothing of a closed period rolled over; none for a meter that never rolls over.
@@ -68,9 +67,7 @@ impl MeterContext<'_> {
 
     /// The cap of rollover in the plan of a closed period, in units.
     fn cap(&self, closing: &Closing) -> Option<i64> {
-        let own = |t: &&Term| t.subscription == closing.subscription && t.since < closing.ended.end;
-        let term = self.timeline.terms.iter().rev().find(own)?;
-        term.caps.get(self.meter).copied()
+        closing.caps.get(self.meter).copied()
     }
 
     /// An entry other than usage; `before` are the carried units before it.
@@ -79,8 +76,16 @@ impl MeterContext<'_> {
         let (rollover, purchased) = (entry.change.rollover, entry.change.purchased);
         match entry.kind {
             EntryKind::Rollover => self.rollover(entry, before),
+            EntryKind::Carried => format!("{amount} were left of the period that {cause} cut short: they are kept"),
+            EntryKind::Overused => format!(
+                "{amount} were used beyond the part that was paid of the period that {cause} cut short: they become debt"
+            ),
             EntryKind::Grant => {
-                let purchase = self.timeline.purchases.iter().find(|p| p.session == *cause);
+                let purchase = self
+                    .timeline
+                    .purchases
+                    .iter()
+                    .find(|p| p.sale == *cause && p.meter == self.meter);
                 let pack = purchase.map_or(String::new(), |p| format!(", pack {}", p.pack));
                 format!("grant of {cause}{pack}: {}", added(rollover, purchased))
             }
@@ -151,19 +156,10 @@ impl MeterContext<'_> {
 }
 
 fn included(limits: MeterLimits) -> String {
-    let words = |limit: UnitLimit| match limit {
+    match limits.own {
         None => "usage is unlimited".to_owned(),
         Some(0) => "nothing is included".to_owned(),
         Some(limit) => format!("{} are included", units(limit)),
-    };
-    match limits.lifted {
-        Some((lifted, until)) => format!(
-            "{} until {} (grace), then {}",
-            words(lifted),
-            Moment(until),
-            words(limits.own)
-        ),
-        None => words(limits.own),
     }
 }
 

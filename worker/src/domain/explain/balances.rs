@@ -51,6 +51,7 @@ pub(super) fn meters(facts: &[Fact], recorded: &[LedgerRecord], request: &Explai
 fn remove_later(timeline: &mut Timeline, at: Seconds) {
     timeline.terms.retain(|t| t.since <= at);
     timeline.closings.retain(|c| c.at <= at);
+    timeline.cuts.retain(|c| c.at <= at);
     timeline.purchases.retain(|p| p.at <= at);
     for purchase in &mut timeline.purchases {
         purchase.taken_back.retain(|t| t.at <= at);
@@ -61,8 +62,8 @@ fn remove_later(timeline: &mut Timeline, at: Seconds) {
 #[derive(Debug, Clone, Copy)]
 enum MeterStep<'a> {
     Term(&'a Term),
-    /// The end of the grace that lifted a limit.
-    GraceEnd(&'a Term),
+    /// The end of a subscription that no event told of.
+    UntoldEnd(&'a Term),
     /// A closing after which nothing rolled over.
     NoRollover(&'a Closing),
     /// An entry of the replay.
@@ -75,13 +76,14 @@ impl MeterStep<'_> {
     fn rank(&self) -> u8 {
         match self {
             Self::Term(_) => 0,
-            Self::GraceEnd(_) | Self::NoRollover(_) => 1,
+            Self::UntoldEnd(_) | Self::NoRollover(_) => 2,
             Self::Entry(entry) => match entry.kind {
-                EntryKind::Rollover => 1,
-                EntryKind::Grant => 2,
-                _ => 3,
+                EntryKind::Carried | EntryKind::Overused => 1,
+                EntryKind::Rollover => 2,
+                EntryKind::Grant => 3,
+                _ => 4,
             },
-            Self::Usage(_) => 4,
+            Self::Usage(_) => 5,
         }
     }
 }
@@ -135,11 +137,8 @@ fn steps<'a>(
     for (place, term) in timeline.terms.iter().enumerate() {
         steps.push((term.since, MeterStep::Term(term)));
         let next = timeline.terms.get(place + 1).map_or(Seconds::MAX, |t| t.since);
-        if let Some((_, until)) = term.limits_of(context.meter).lifted
-            && until < next
-            && until <= at
-        {
-            steps.push((until, MeterStep::GraceEnd(term)));
+        if let Some(end) = term.ends_at.filter(|end| *end < next && *end <= at) {
+            steps.push((end, MeterStep::UntoldEnd(term)));
         }
     }
     let rolled_over: BTreeSet<&str> = entries
@@ -168,8 +167,8 @@ impl LineBuilder<'_, '_> {
     fn apply(&mut self, at: Seconds, step: MeterStep<'_>) -> Result<(), Overflow> {
         let line = match step {
             MeterStep::Term(term) => self.begin(term),
-            MeterStep::GraceEnd(term) => {
-                let words = self.context.grace_end(term);
+            MeterStep::UntoldEnd(term) => {
+                let words = self.context.untold_end(term);
                 let cause = term.subscription.as_str();
                 Some(BalanceLine::without_change(at, LineKind::Limit, cause, words))
             }
@@ -230,6 +229,8 @@ impl LineBuilder<'_, '_> {
 fn kind(of: EntryKind) -> LineKind {
     match of {
         EntryKind::Rollover => LineKind::Rollover,
+        EntryKind::Carried => LineKind::Carried,
+        EntryKind::Overused => LineKind::Overused,
         EntryKind::Grant => LineKind::Grant,
         EntryKind::TakenBack => LineKind::TakenBack,
         EntryKind::Returned => LineKind::Returned,

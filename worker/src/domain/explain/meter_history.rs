@@ -43,6 +43,8 @@ pub struct MeterHistory {
 pub enum LineKind {
     Usage,
     Rollover,
+    Carried,
+    Overused,
     Grant,
     TakenBack,
     Returned,

@@ -163,6 +163,7 @@ pub async fn odd_lines(
                WHEN 'rollover' THEN used = 0 AND purchased = 0 AND rollover BETWEEN 0 AND amount AND period = ''
                WHEN 'taken_back' THEN used = 0 AND rollover <= 0 AND purchased <= 0
                    AND rollover::numeric + purchased = -amount::numeric AND period = ''
+               WHEN 'overused' THEN used = 0 AND purchased = 0 AND rollover = -amount AND amount > 0 AND period = ''
                WHEN 'correction' THEN amount = 0
                ELSE used = 0 AND rollover >= 0 AND purchased >= 0 AND rollover::numeric + purchased = amount
                    AND period = ''

@@ -9,8 +9,10 @@ mod explain_user;
 mod explanation;
 mod grace;
 mod history;
+mod limit_words;
 mod meter_history;
 mod money;
+mod sold;
 mod summary;
 mod transition;
 mod words;
@@ -21,5 +23,7 @@ pub use explanation::{EntitlementRow, ExplainRequest, Explanation, HistoryEntry,
 pub use meter_history::{BalanceLine, EARLIER_USAGE, LedgerRecord, LineKind, MeterHistory, PaidFrom};
 pub use transition::{ChangeKind, ChangeNote};
 
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod rules_tests;

@@ -19,16 +19,23 @@ use std::collections::{BTreeMap, BTreeSet};
 fn fact() -> Fact {
     let plan = Plan {
         price: "price_plus".to_owned(),
+        item: None,
+        quantity: 1,
+        interval: None,
         tier: "plus".to_owned(),
         rank: 2,
         limits: BTreeMap::new(),
+        month_limits: None,
+        trial_limits: None,
         caps: BTreeMap::new(),
+        unprorated: BTreeSet::new(),
     };
     let now = Snapshot {
         customer: Some("cus_1".to_owned()),
         user: Some(UserId::new("u1")),
         status: "active".to_owned(),
         plan: Some(plan),
+        items: Vec::new(),
         period: Some(Period { start: 0, end: 86_400 }),
         cancel_at_period_end: false,
         cancel_at: None,

@@ -319,7 +319,7 @@ fn a_row_that_contradicts_itself_is_reported() {
 
 /// The sessions `cs_0` and `cs_1` of `cus_1`. `cs_0` names `u1`; `cs_1` buys a pack and names `user`.
 fn bought(user: Option<&str>) -> [Fact; 2] {
-    let fact = |id: &str, session: &str, user: Option<&str>, grant| Fact {
+    let fact = |id: &str, session: &str, user: Option<&str>, grant: Option<Grant>| Fact {
         event_id: EventId::new(id),
         created: 0,
         account: AccountId::new("cus_1"),
@@ -333,7 +333,9 @@ fn bought(user: Option<&str>) -> [Fact; 2] {
             reference: None,
             payment_intent: Some("pi_1".to_owned()),
             amount_total: Some(1_000),
-            grant,
+            currency: None,
+            invoice: None,
+            grants: grant.into_iter().collect(),
         }),
     };
     let grant = Grant {

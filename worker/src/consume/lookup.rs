@@ -97,7 +97,7 @@ impl Context {
 /// The fact of a session with the grant that its line items show.
 fn complete(mut fact: Fact, grant: Grant) -> Meaning {
     if let FactBody::Session(session) = &mut fact.body {
-        session.grant = Some(grant);
+        session.grants = vec![grant];
     }
     Meaning::Fact(Box::new(fact))
 }

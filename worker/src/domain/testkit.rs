@@ -17,7 +17,7 @@ use super::{
 };
 use proptest::{prelude::ProptestConfig, test_runner::RngSeed};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::{BuildHasher, RandomState},
 };
 
@@ -34,10 +34,16 @@ pub(super) fn plan(tier: &str) -> Plan {
     let rank = ranks.iter().position(|t| *t == tier).expect("a shipped tier");
     Plan {
         price: format!("price_{tier}"),
+        item: None,
+        quantity: 1,
+        interval: None,
         tier: tier.to_owned(),
         rank: i32::try_from(rank).expect("a small rank"),
         limits: BTreeMap::from([("tokens".to_owned(), Some(1_000))]),
+        month_limits: None,
+        trial_limits: None,
         caps: BTreeMap::from([("tokens".to_owned(), 2_000)]),
+        unprorated: BTreeSet::new(),
     }
 }
 
@@ -61,6 +67,7 @@ pub(super) fn sub(status: &str, tier: &str) -> Snapshot {
         user: None,
         status: status.to_owned(),
         plan: Some(plan(tier)),
+        items: Vec::new(),
         period: Some(month(0)),
         cancel_at_period_end: false,
         cancel_at: None,
@@ -127,7 +134,11 @@ pub(super) fn of(id: &str, mut body: FactBody) -> FactBody {
         FactBody::Session(s) => s.subscription = Some(id),
         FactBody::Invoice(s) => s.subscription = Some(id),
         FactBody::InvoiceItem(s) => s.subscription = Some(id),
-        FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => {
+        FactBody::ChargeRefunded(_)
+        | FactBody::RefundFailed(_)
+        | FactBody::Dispute(_)
+        | FactBody::Customer(_)
+        | FactBody::InvoicePayment(_) => {
             panic!("it names no subscription")
         }
     }
@@ -144,10 +155,16 @@ pub(super) fn invoice(id: &str, step: InvoiceStep, reason: &str, pays_for: Perio
         total: 1_000,
         period: None,
         lines: vec![InvoiceLine {
+            item: None,
+            price: None,
             amount: 1_000,
             proration: false,
             period: Some(pays_for),
+            grant: None,
         }],
+        lines_cut: false,
+        payment_intent: None,
+        charge: None,
         issued_by_self: false,
         request: None,
     }
@@ -196,7 +213,9 @@ pub(super) fn session(user: Option<UserId>, reference: Option<UserId>) -> FactBo
         reference,
         payment_intent: None,
         amount_total: None,
-        grant: None,
+        currency: None,
+        invoice: None,
+        grants: Vec::new(),
     })
 }
 
@@ -326,11 +345,11 @@ pub(super) fn pack(session: &str, meter: &str, credits: i64) -> SessionFact {
         session: session.to_owned(),
         payment_intent: Some(format!("pi_{session}")),
         amount_total: Some(1_000),
-        grant: Some(Grant {
+        grants: vec![Grant {
             pack: "a_pack".to_owned(),
             meter: meter.to_owned(),
             credits,
-        }),
+        }],
         ..other
     }
 }
@@ -342,6 +361,8 @@ pub(super) fn refunded(session: &str, amount_refunded: i64) -> FactBody {
         payment_intent: Some(format!("pi_{session}")),
         amount: 1_000,
         amount_refunded,
+        currency: None,
+        invoice: None,
     })
 }
 
@@ -361,6 +382,7 @@ pub(super) fn disputed(session: &str, dispute: &str, amount: i64, withdrawn: boo
         charge: None,
         payment_intent: Some(format!("pi_{session}")),
         amount,
+        currency: None,
         withdrawn,
     })
 }

@@ -43,7 +43,7 @@ impl FactBody {
     /// Whether it reports a paid session that sold credits.
     #[must_use]
     pub fn buys_credits(&self) -> bool {
-        matches!(self, Self::Session(session) if session.grant.is_some())
+        matches!(self, Self::Session(session) if !session.grants.is_empty())
     }
 
     /// The payment intent of a purchase, refund or dispute. Refunds and disputes
@@ -51,7 +51,7 @@ impl FactBody {
     #[must_use]
     pub fn payment(&self) -> Option<&str> {
         match self {
-            Self::Session(fact) if fact.grant.is_some() => fact.payment_intent.as_deref(),
+            Self::Session(fact) if !fact.grants.is_empty() => fact.payment_intent.as_deref(),
             Self::ChargeRefunded(fact) => fact.payment_intent.as_deref(),
             Self::RefundFailed(fact) => fact.payment_intent.as_deref(),
             Self::Dispute(fact) => fact.payment_intent.as_deref(),
@@ -83,7 +83,7 @@ pub fn sales<'a>(facts: &[&'a Fact]) -> Vec<PackSale<'a>> {
     let mut sessions: BTreeMap<&str, Vec<(&Fact, &SessionFact, &Grant)>> = BTreeMap::new();
     for fact in facts {
         if let FactBody::Session(session) = &fact.body
-            && let Some(grant) = &session.grant
+            && let Some(grant) = session.grants.first()
         {
             let events = sessions.entry(&session.session).or_default();
             events.push((fact, session, grant));
@@ -116,11 +116,11 @@ pub fn keep_first_grants(facts: &[&Fact], new: &BTreeSet<&EventId>) -> Vec<Fact>
     for fact in new {
         let mut fact = fact.clone();
         if let FactBody::Session(session) = &mut fact.body
-            && session.grant.is_some()
+            && !session.grants.is_empty()
             && let Some(before) = granted.get(session.session.as_str()).copied()
-            && session.grant.as_ref() != Some(before)
+            && session.grants.first() != Some(before)
         {
-            session.grant = Some(before.clone());
+            session.grants = vec![before.clone()];
             corrected.push(fact);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Purchase, of_user};
 use crate::domain::{
-    fact::{Fact, FactBody, Grant, Seconds, SessionFact},
+    fact::{Fact, FactBody, Seconds, SessionFact},
     ids::{EventId, UserId},
     testkit::{T0, TimedFact, disputed, facts, pack, refund_failed, refunded},
 };
@@ -70,17 +70,14 @@ fn several_events_of_a_session_are_one_purchase() {
 #[test]
 fn a_session_grants_the_credits_of_its_first_event() {
     let mut later = session();
-    later.grant = Some(Grant {
-        credits: 2_000,
-        ..later.grant.expect("a grant")
-    });
+    later.grants[0].credits = 2_000;
     assert_eq!(purchases(&[paid(), (9, FactBody::Session(later))])[0].credits, 1_000);
 }
 
 #[test]
 fn an_unpaid_session_grants_nothing_until_it_is_paid() {
     let unpaid = SessionFact {
-        grant: None,
+        grants: Vec::new(),
         ..session()
     };
     assert_eq!(purchases(&[(0, FactBody::Session(unpaid.clone()))]), []);

@@ -56,11 +56,11 @@ fn pack() -> FactBody {
         FactBody::Session(mut session) => {
             session.payment_intent = Some("pi_1".to_owned());
             session.amount_total = Some(1_000);
-            session.grant = Some(Grant {
+            session.grants = vec![Grant {
                 pack: "small".to_owned(),
                 meter: "tokens".to_owned(),
                 credits: 500,
-            });
+            }];
             FactBody::Session(session)
         }
         other => other,
@@ -73,6 +73,8 @@ fn refunded(amount_refunded: i64) -> FactBody {
         payment_intent: Some("pi_1".to_owned()),
         amount: 1_000,
         amount_refunded,
+        currency: None,
+        invoice: None,
     })
 }
 

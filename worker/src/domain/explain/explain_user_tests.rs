@@ -214,6 +214,8 @@ fn refunds_and_purchases_are_listed_beside_the_subscriptions() {
         payment_intent: None,
         amount: 1_000,
         amount_refunded: 400,
+        currency: None,
+        invoice: None,
     });
     let events = facts(&[
         (0, other_session(user("u1"), None)),

@@ -30,13 +30,22 @@ pub(super) fn detail(fact: &Fact) -> Option<String> {
         FactBody::ChargeRefunded(refund) => Some(of_refund(refund)),
         FactBody::RefundFailed(refund) => Some(of_failed_refund(refund)),
         FactBody::Dispute(dispute) => Some(of_dispute(dispute)),
+        FactBody::Customer(customer) => customer
+            .user
+            .as_ref()
+            .map(|u| format!("the customer's metadata names user {u}")),
+        FactBody::InvoicePayment(payment) => Some(format!("invoice {} was paid by a payment", payment.invoice)),
     }
 }
 
 fn of_session(session: &SessionFact) -> String {
-    let what = match &session.grant {
-        Some(grant) => format!(" for {} {} (pack {})", grant.credits, grant.meter, grant.pack),
-        None => String::new(),
+    let bought = session
+        .grants
+        .iter()
+        .map(|g| format!("{} {} (pack {})", g.credits, g.meter, g.pack));
+    let what = match bought.collect::<Vec<_>>().join(" and ") {
+        bought if bought.is_empty() => bought,
+        bought => format!(" for {bought}"),
     };
     let id = &session.session;
     match session.step {

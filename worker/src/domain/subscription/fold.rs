@@ -82,9 +82,12 @@ impl Subscription {
             FactBody::Subscription(s) => is_newer && self.snapshot_only_adds(s, fact.created),
             FactBody::Invoice(i) => self.invoice_only_adds(i, fact.created, newest),
             FactBody::InvoiceItem(i) => !i.credits() || is_newer && is_apart(fact.created, self.last_change),
-            FactBody::Session(_) | FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => {
-                true
-            }
+            FactBody::Session(_)
+            | FactBody::ChargeRefunded(_)
+            | FactBody::RefundFailed(_)
+            | FactBody::Dispute(_)
+            | FactBody::Customer(_)
+            | FactBody::InvoicePayment(_) => true,
         }
     }
 

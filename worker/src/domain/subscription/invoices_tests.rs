@@ -52,9 +52,12 @@ fn settles(id: &str, step: InvoiceStep, day: i64) -> TimedFact {
 
 fn settling(id: &str, step: InvoiceStep, rest: Period) -> InvoiceFact {
     let line = |amount| InvoiceLine {
+        item: None,
+        price: None,
         amount,
         proration: true,
         period: Some(rest),
+        grant: None,
     };
     InvoiceFact {
         lines: vec![line(-300), line(1_300)],

@@ -117,7 +117,7 @@ fn without_duplicates<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> Vec<&'a 
 /// The order of facts within one second, by what they report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
-    /// A checkout session.
+    /// A checkout session, or the customer.
     Session,
     /// A failed payment. It comes before a payment, because a paid invoice does
     /// not fail again.
@@ -153,6 +153,8 @@ impl Class {
                 Phase::Changed => Self::Changed,
                 Phase::Deleted => Self::Deleted,
             },
+            FactBody::Customer(_) => Self::Session,
+            FactBody::InvoicePayment(_) => Self::InvoicePaid,
             FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => Self::Money,
         }
     }

@@ -23,7 +23,9 @@ impl Subscription {
             | FactBody::Session(_)
             | FactBody::ChargeRefunded(_)
             | FactBody::RefundFailed(_)
-            | FactBody::Dispute(_) => {}
+            | FactBody::Dispute(_)
+            | FactBody::Customer(_)
+            | FactBody::InvoicePayment(_) => {}
         }
         if !matches!(fact.body, FactBody::Session(_)) {
             self.newest = self.newest.max(Some(at));

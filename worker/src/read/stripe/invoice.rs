@@ -21,6 +21,9 @@ pub(super) fn read(step: InvoiceStep, event: JsonObject<'_>, object: JsonObject<
         total: object.number("total")?.unwrap_or_default(),
         period: period(object, "period_start", "period_end")?,
         lines: lines.into_iter().map(line).collect::<Result<_, _>>()?,
+        lines_cut: false,
+        payment_intent: object.id("payment_intent")?.map(str::to_owned),
+        charge: object.id("charge")?.map(str::to_owned),
         issued_by_self: issuer.map_or(Ok(None), |i| i.text("type"))? == Some("self"),
         request: request(event)?,
     })
@@ -53,6 +56,9 @@ fn subscription(object: JsonObject<'_>) -> Result<Option<SubscriptionId>, Refusa
 fn line(line: JsonObject<'_>) -> Result<InvoiceLine, Refusal> {
     let span = line.object("period", "data.object.lines.data[].period")?;
     Ok(InvoiceLine {
+        item: None,
+        price: None,
+        grant: None,
         amount: line.number("amount")?.unwrap_or_default(),
         proration: line.flag("proration")? || parent_proration(line)?,
         period: span.map_or(Ok(None), |s| period(s, "start", "end"))?,

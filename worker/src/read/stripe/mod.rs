@@ -96,7 +96,7 @@ fn read_into(
 /// show what it sold, and they are not in the event.
 fn meaning_of(fact: Fact) -> Meaning {
     let names_no_pack = match &fact.body {
-        FactBody::Session(s) => s.grant.is_none() && session::sells(s.step, &s.mode, &s.payment_status),
+        FactBody::Session(s) => s.grants.is_empty() && session::sells(s.step, &s.mode, &s.payment_status),
         _ => false,
     };
     if !names_no_pack {

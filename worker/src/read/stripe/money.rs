@@ -20,6 +20,8 @@ pub(super) fn charge_refunded(object: JsonObject<'_>) -> Result<ChargeRefundedFa
         payment_intent: payment_intent(object)?,
         amount: object.required_number("amount")?,
         amount_refunded: object.required_number("amount_refunded")?,
+        currency: object.text("currency")?.map(str::to_owned),
+        invoice: object.id("invoice")?.map(str::to_owned),
     })
 }
 
@@ -38,6 +40,7 @@ pub(super) fn dispute(object: JsonObject<'_>, withdrawn: bool) -> Result<Dispute
         charge: charge(object)?,
         payment_intent: payment_intent(object)?,
         amount: object.required_number("amount")?,
+        currency: object.text("currency")?.map(str::to_owned),
         withdrawn,
     })
 }

@@ -16,10 +16,10 @@ pub(super) fn read(step: SessionStep, object: JsonObject<'_>, catalog: &Catalog)
     Ok(SessionFact {
         session: object.own_id()?.to_owned(),
         step,
-        grant: if sells(step, &mode, &payment_status) {
-            grant(object, catalog)?
+        grants: if sells(step, &mode, &payment_status) {
+            grant(object, catalog)?.into_iter().collect()
         } else {
-            None
+            Vec::new()
         },
         mode,
         payment_status,
@@ -28,6 +28,8 @@ pub(super) fn read(step: SessionStep, object: JsonObject<'_>, catalog: &Catalog)
         reference: object.user("client_reference_id")?,
         payment_intent: object.id("payment_intent")?.map(str::to_owned),
         amount_total: object.number("amount_total")?,
+        currency: object.text("currency")?.map(str::to_owned),
+        invoice: object.id("invoice")?.map(str::to_owned),
     })
 }
 

@@ -9,6 +9,7 @@ use crate::{
     failure::{Permanent, Refusal},
 };
 use shared::catalog::{Catalog, Limit, PriceClues};
+use std::collections::BTreeSet;
 
 pub(super) fn read(
     phase: Phase,
@@ -56,6 +57,7 @@ pub(super) fn snapshot(object: JsonObject<'_>, phase: Phase, catalog: &Catalog) 
         user: object.metadata_user()?,
         status: status.to_owned(),
         plan,
+        items: Vec::new(),
         period: period(object, &items)?,
         cancel_at_period_end: object.flag("cancel_at_period_end")?,
         cancel_at: object.seconds("cancel_at")?,
@@ -107,10 +109,16 @@ fn resolve(price: JsonObject<'_>, catalog: &Catalog) -> Result<Option<Plan>, Ref
     let id = price.own_id()?;
     Ok(catalog.resolve(clues).map(|(tier, limits)| Plan {
         price: id.to_owned(),
+        item: None,
+        quantity: 1,
+        interval: None,
         tier: tier.name.clone(),
         rank: tier.rank,
         limits: limits.into_iter().map(|(meter, limit)| (meter, units(limit))).collect(),
+        month_limits: None,
+        trial_limits: None,
         caps: catalog.rollover_caps(),
+        unprorated: BTreeSet::new(),
     }))
 }
 

@@ -144,6 +144,8 @@ fn a_refund_or_dispute_names_its_charge_or_payment_intent() {
         payment_intent: Some("pi_1".to_owned()),
         amount: 1_000,
         amount_refunded: 250,
+        currency: None,
+        invoice: None,
     };
     assert_eq!(refunded.body, FactBody::ChargeRefunded(expected));
 
@@ -168,6 +170,7 @@ fn a_refund_or_dispute_names_its_charge_or_payment_intent() {
             charge: Some("ch_1".to_owned()),
             payment_intent: Some("pi_1".to_owned()),
             amount: 1_000,
+            currency: None,
             withdrawn,
         };
         assert_eq!(body_of(&event(kind, &dispute)), FactBody::Dispute(expected));

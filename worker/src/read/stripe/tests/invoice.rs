@@ -44,9 +44,12 @@ fn invoice(object: &Value) -> InvoiceFact {
 
 fn line(amount: i64, proration: bool, start: i64, end: i64) -> InvoiceLine {
     InvoiceLine {
+        item: None,
+        price: None,
         amount,
         proration,
         period: Some(Period { start, end }),
+        grant: None,
     }
 }
 
@@ -60,6 +63,9 @@ fn both_shapes_are_read_alike() {
         total: 1_250,
         period: Some(Period { start: 100, end: 200 }),
         lines: vec![line(-750, true, 150, 200), line(2_000, false, 200, 300)],
+        lines_cut: false,
+        payment_intent: None,
+        charge: None,
         issued_by_self: true,
         request: Some("req_1".to_owned()),
     };

@@ -40,7 +40,9 @@ fn a_session_of_a_subscription_links_it_to_its_user() {
         reference: Some(UserId::new("u2")),
         payment_intent: None,
         amount_total: None,
-        grant: None,
+        currency: None,
+        invoice: None,
+        grants: Vec::new(),
     };
     assert_eq!(session("completed", &of_subscription()), expected);
     let expanded = with(
@@ -86,7 +88,7 @@ fn a_user_id_has_at_most_255_bytes() {
 /// What a pack's session grants, in units.
 #[track_caller]
 fn check_grant(kind: &str, object: &Value, expected: Option<i64>) {
-    let grant = session(kind, object).grant;
+    let grant = session(kind, object).grants.pop();
     assert_eq!(grant.map(|g| g.credits), expected, "{kind} {object}");
 }
 
@@ -129,7 +131,7 @@ fn the_quantity_multiplies_the_credits() {
             meter: expected.0.to_owned(),
             credits: expected.1,
         };
-        assert_eq!(session("completed", &object).grant, Some(expected));
+        assert_eq!(session("completed", &object).grants, [expected]);
     }
 }
 

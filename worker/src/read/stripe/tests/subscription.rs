@@ -76,6 +76,7 @@ fn both_shapes_are_read_alike() {
         user: Some(UserId::new("u1")),
         status: "active".to_owned(),
         plan: snapshot.plan.clone(),
+        items: Vec::new(),
         period: Some(Period { start: START, end: END }),
         cancel_at_period_end: false,
         cancel_at: None,

@@ -89,7 +89,11 @@ impl Buyer {
 
     /// An invoice at `at` for the whole current period.
     pub fn bill(&mut self, billing_reason: &'static str, at: i64) -> Invoice {
-        let lines = vec![Line::plan(&mut self.mint, self.subscription.price, self.subscription.period)];
+        let lines = vec![Line::plan(
+            &mut self.mint,
+            self.subscription.price,
+            self.subscription.period,
+        )];
         self.invoice(billing_reason, at, lines)
     }
 

@@ -5,9 +5,7 @@ use crate::stage::{M, Stage};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tests::fixtures::price::{self, BASIC_MONTHLY, MAX_MONTHLY, MAX_YEARLY, PLUS_MONTHLY};
-use tests::fixtures::{
-    ApiVersion, DAY, Event, Mint, Pack, Period, Resource, Subscription, previous_attributes,
-};
+use tests::fixtures::{ApiVersion, DAY, Event, Mint, Pack, Period, Resource, Subscription, previous_attributes};
 use tests::harness::{Balance, Pair, Setup, TestEnv, repository, unix_now};
 use tests::test_catalog::{TestCatalog, restart};
 
@@ -229,7 +227,9 @@ async fn another_product_on_the_same_stripe_account_is_ignored_and_no_dead_lette
             crate::buyer::add_item(rendered, "si_gold", price::UNKNOWN, period, true);
         };
         let shown = Shaped::new(&both.subscription, &shape);
-        let created = both.mint.event("customer.subscription.created", start + 20 * DAY, &shown);
+        let created = both
+            .mint
+            .event("customer.subscription.created", start + 20 * DAY, &shown);
         stage.told(&[created]).await?;
         stage.has(&user, "plus", None).await?;
     }

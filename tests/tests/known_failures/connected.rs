@@ -50,10 +50,7 @@ async fn with_an_account_set_only_the_events_of_that_account_are_applied() -> Re
     const OURS: &str = "acct_1QbTbrOurs";
     let env = TestEnv::new("known_account").await?;
     let pair = Pair::start(&env, Setup::default().worker("STRIPE_ACCOUNT", OURS)).await?;
-    let stage = Stage {
-        env: &env,
-        pair: &pair,
-    };
+    let stage = Stage { env: &env, pair: &pair };
     let start = unix_now() - 10 * DAY;
     let events = |user: &str| Buyer::new(ApiVersion::Y2026, user, BASIC_MONTHLY, start).created();
     let ours = of_account(&events("user_ours"), "account", OURS);

@@ -31,6 +31,9 @@ fn the_page_lists_every_story_and_no_other() -> Result<()> {
     ensure!(told.remove("listed::the_page_lists_every_story_and_no_other"));
     let missing: Vec<&String> = told.difference(&listed).collect();
     let unknown: Vec<&String> = listed.difference(&told).collect();
-    ensure!(missing.is_empty() && unknown.is_empty(), "not listed: {missing:?}\nno story: {unknown:?}");
+    ensure!(
+        missing.is_empty() && unknown.is_empty(),
+        "not listed: {missing:?}\nno story: {unknown:?}"
+    );
     Ok(())
 }

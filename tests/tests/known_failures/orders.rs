@@ -59,7 +59,10 @@ async fn is_active_once(stage: &Stage<'_>, user: &str) -> Result<()> {
     let row = stage.row(user).await?;
     ensure!(row.status == "active" && row.effective_tier == "plus", "{row:?}");
     let rows = sqlx::query_scalar("SELECT count(*) FROM billing.entitlements WHERE stripe_subscription_id = $1");
-    let rows: i64 = rows.bind(&row.stripe_subscription_id).fetch_one(stage.env.pool()).await?;
+    let rows: i64 = rows
+        .bind(&row.stripe_subscription_id)
+        .fetch_one(stage.env.pool())
+        .await?;
     ensure!(rows == 1, "{rows} rows of one subscription");
     stage.tokens(user, Balance::new(10 * M, 0, 0, 0, 10 * M)).await
 }
@@ -160,7 +163,11 @@ async fn many_workers_on_the_same_users_lose_no_event_to_a_deadlock() -> Result<
         buyer.subscription = buyer.subscription.of_user(&format!("user_shared_{user}"));
         events.extend(buyer.subscribed());
         events.extend(buyer.renewed());
-        let price = if customer == user % 4 { MAX_MONTHLY } else { BASIC_MONTHLY };
+        let price = if customer == user % 4 {
+            MAX_MONTHLY
+        } else {
+            BASIC_MONTHLY
+        };
         events.push(buyer.switched(price, start + 32 * DAY));
     }
     // Neighbours are of different users.
@@ -189,7 +196,12 @@ fn an_upgrade_through_a_new_checkout_leaves_one_row() -> Result<()> {
             buyer.subscription = upgraded;
             let session = buyer.checkout();
             let completed = buyer.mint.event("checkout.session.completed", at + 5, &session);
-            vec![created, ended, buyer.mint.event(CREATED, at, &buyer.subscription), completed]
+            vec![
+                created,
+                ended,
+                buyer.mint.event(CREATED, at, &buyer.subscription),
+                completed,
+            ]
         };
         let check = async |user: &str| {
             let row = stage.row(user).await?;
@@ -266,7 +278,9 @@ fn an_upgrade_takes_no_credits_in_whatever_order_its_events_come() -> Result<()>
         let limit = (15 * 5 * M + 15 * 15 * M) / 30;
         let check = async |user: &str| {
             stage.has(user, "max", None).await?;
-            stage.tokens(user, Balance::new(limit, 0, 0, 5 * M, limit + 5 * M)).await
+            stage
+                .tokens(user, Balance::new(limit, 0, 0, 5 * M, limit + 5 * M))
+                .await
         };
         stage.in_every_order("user_upgrades", life, check).await
     })

@@ -108,7 +108,9 @@ async fn an_event_that_failed_is_tried_again_in_seconds_without_stripe() -> Resu
         Ok(())
     })
     .await;
-    sqlx::raw_sql("DROP TRIGGER refuse ON billing.fact").execute(env.pool()).await?;
+    sqlx::raw_sql("DROP TRIGGER refuse ON billing.fact")
+        .execute(env.pool())
+        .await?;
     all_applied(env.pool(), &ids(&events), DEADLINE).await?;
     ensure!(pair.dead_letters(&[]).await?.is_empty());
     Ok(())
@@ -137,7 +139,10 @@ async fn a_cancellation_that_comes_while_the_customer_is_locked_is_applied_after
     Senders::start(&pair.client, &others, 4).finish().await?;
     all_applied(env.pool(), &ids(&others), DEADLINE).await?;
     let waiting = outcomes(env.pool(), std::slice::from_ref(&canceled.id)).await?;
-    ensure!(waiting.get("lost") == Some(&1), "applied in spite of the lock: {waiting:?}");
+    ensure!(
+        waiting.get("lost") == Some(&1),
+        "applied in spite of the lock: {waiting:?}"
+    );
 
     lock.rollback().await?;
     all_applied(env.pool(), std::slice::from_ref(&canceled.id), DEADLINE).await?;

@@ -39,7 +39,9 @@ fn a_newer_subscription_that_gives_nothing_is_shown_before_an_old_canceled_one()
                 ensure!(row.highest_tier_subscribed.as_deref() == Some("max"), "{row:?}");
                 Ok(())
             };
-            stage.in_every_order(&format!("user_newer_{status}"), life, check).await?;
+            stage
+                .in_every_order(&format!("user_newer_{status}"), life, check)
+                .await?;
         }
         Ok(())
     })

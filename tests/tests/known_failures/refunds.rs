@@ -173,7 +173,9 @@ fn a_refund_that_failed_returns_the_pack_under_each_name_of_the_event() -> Resul
                 vec![completed, refunded, Event { kind, ..failed }]
             };
             let check = async |user: &str| stage.tokens(user, Balance::new(0, 0, 0, 5 * M, 5 * M)).await;
-            stage.in_every_order(&format!("user_refund_{name}"), life, check).await?;
+            stage
+                .in_every_order(&format!("user_refund_{name}"), life, check)
+                .await?;
         }
         Ok(())
     })

@@ -36,7 +36,10 @@ const CREATED: &str = "customer.subscription.created";
 fn a_yearly_add_on_beside_a_monthly_plan_changes_no_period_usage_or_grace() -> Result<()> {
     tell(async |stage| {
         let start = unix_now() - 40 * DAY;
-        for (version, is_first) in SHAPES.into_iter().flat_map(|version| [(version, true), (version, false)]) {
+        for (version, is_first) in SHAPES
+            .into_iter()
+            .flat_map(|version| [(version, true), (version, false)])
+        {
             let user = format!("user_add_on_{}_{is_first}", version.date());
             let mut buyer = Buyer::new(version, &user, MAX_MONTHLY, start);
             let add_on = buyer.mint.id("si");

@@ -179,7 +179,9 @@ impl Stage<'_> {
         });
         let told: Vec<(String, Vec<Event>)> = told.collect();
         for round in 0..length {
-            let events = told.iter().flat_map(|(_, events)| [events[round].clone(), events[round].clone()]);
+            let events = told
+                .iter()
+                .flat_map(|(_, events)| [events[round].clone(), events[round].clone()]);
             let events: Vec<Event> = events.collect();
             Senders::start(&self.pair.client, &events, 4).finish().await?;
             all_recorded(self.env.pool(), &ids(&events), DEADLINE).await?;

@@ -86,7 +86,9 @@ fn credited_switches_from_month_to_year_to_month_leave_their_overuse_as_debt() -
         // 10 of 30 days of 10,000,000 were sold: 3,333,333.
         let month = 10 * M - 10 * M * 10 / 30;
         let year = 120 * M;
-        stage.tokens(user, Balance::new(year, 0, -month, 0, year - month)).await?;
+        stage
+            .tokens(user, Balance::new(year, 0, -month, 0, year - month))
+            .await?;
 
         stage.used(user, 30 * M, start + 11 * DAY).await?;
         let expected = Balance::new(year, 30 * M, -month, 0, year - 30 * M - month);

@@ -85,11 +85,15 @@ fn an_upgrade_in_the_last_hour_buys_an_hour_of_the_higher_limit_and_not_a_month(
         stage.tokens(user, Balance::new(limit, 5 * M, 0, 0, left)).await?;
         // Basic has no voice characters: 1 of 720 hours of 3,000,000.
         let voice = 3 * M / 720;
-        stage.meter(user, "voice_chars", Balance::new(voice, 0, 0, 0, voice)).await?;
+        stage
+            .meter(user, "voice_chars", Balance::new(voice, 0, 0, 0, voice))
+            .await?;
 
         // The same number is the allowance of rollover.
         stage.told(&buyer.renewed()).await?;
-        stage.tokens(user, Balance::new(15 * M, 0, left, 0, 15 * M + left)).await?;
+        stage
+            .tokens(user, Balance::new(15 * M, 0, left, 0, 15 * M + left))
+            .await?;
         stage.audited(user).await
     })
 }

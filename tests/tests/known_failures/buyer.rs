@@ -6,22 +6,22 @@ use tests::fixtures::{ApiVersion, Event, Invoice, Line, Mint, Period, Price, Res
 const UPDATED: &str = "customer.subscription.updated";
 
 /// A customer with one subscription.
-pub struct Buyer {
-    pub mint: Mint,
-    pub user: String,
-    pub subscription: Subscription,
+pub(crate) struct Buyer {
+    pub(crate) mint: Mint,
+    pub(crate) user: String,
+    pub(crate) subscription: Subscription,
 }
 
 impl Buyer {
     /// `user` subscribes to `price` at `start`; the subscription's own metadata names the user.
-    pub fn new(version: ApiVersion, user: &str, price: Price, start: i64) -> Self {
+    pub(crate) fn new(version: ApiVersion, user: &str, price: Price, start: i64) -> Self {
         let mut buyer = Self::unnamed(version, user, price, start);
         buyer.subscription = buyer.subscription.of_user(user);
         buyer
     }
 
     /// The same, but nothing names the user yet.
-    pub fn unnamed(version: ApiVersion, user: &str, price: Price, start: i64) -> Self {
+    pub(crate) fn unnamed(version: ApiVersion, user: &str, price: Price, start: i64) -> Self {
         let mut mint = Mint::new(version, user);
         let customer = mint.id("cus");
         let subscription = Subscription::new(&mut mint, &customer, price, start);
@@ -33,38 +33,38 @@ impl Buyer {
     }
 
     /// `customer.subscription.created`.
-    pub fn created(&mut self) -> Event {
+    pub(crate) fn created(&mut self) -> Event {
         let kind = "customer.subscription.created";
         self.mint.event(kind, self.subscription.created, &self.subscription)
     }
 
     /// The first invoice, paid.
-    pub fn paid_first(&mut self) -> Event {
+    pub(crate) fn paid_first(&mut self) -> Event {
         let invoice = self.bill("subscription_create", self.subscription.created);
         self.paid(&invoice, self.subscription.created)
     }
 
     /// The subscription begins, and its first invoice is paid.
-    pub fn subscribed(&mut self) -> Vec<Event> {
+    pub(crate) fn subscribed(&mut self) -> Vec<Event> {
         vec![self.created(), self.paid_first()]
     }
 
     /// The session of its checkout, which names the user as reference.
-    pub fn checkout(&mut self) -> Session {
+    pub(crate) fn checkout(&mut self) -> Session {
         let mut session = Session::of_subscription(&mut self.mint, &self.subscription);
         session.client_reference_id = Some(self.user.clone());
         session
     }
 
     /// `change` happens at `at`.
-    pub fn updated(&mut self, at: i64, change: impl FnOnce(&mut Subscription)) -> Event {
+    pub(crate) fn updated(&mut self, at: i64, change: impl FnOnce(&mut Subscription)) -> Event {
         let old = self.subscription.clone();
         change(&mut self.subscription);
         self.mint.update(UPDATED, at, &old, &self.subscription)
     }
 
     /// The same, of a subscription in a shape of its own.
-    pub fn updated_as<F>(&mut self, shape: &F, at: i64, change: impl FnOnce(&mut Subscription)) -> Event
+    pub(crate) fn updated_as<F>(&mut self, shape: &F, at: i64, change: impl FnOnce(&mut Subscription)) -> Event
     where
         F: Fn(&Subscription, &mut Value),
     {
@@ -75,12 +75,12 @@ impl Buyer {
     }
 
     /// Another price at `at` in the same period.
-    pub fn switched(&mut self, price: Price, at: i64) -> Event {
+    pub(crate) fn switched(&mut self, price: Price, at: i64) -> Event {
         self.updated(at, |subscription| subscription.price = price)
     }
 
     /// Another price at `at`, with which a new period begins.
-    pub fn restarted(&mut self, price: Price, at: i64) -> Event {
+    pub(crate) fn restarted(&mut self, price: Price, at: i64) -> Event {
         self.updated(at, |subscription| {
             subscription.price = price;
             subscription.period = price.interval.period_from(at);
@@ -88,7 +88,7 @@ impl Buyer {
     }
 
     /// An invoice at `at` for the whole current period.
-    pub fn bill(&mut self, billing_reason: &'static str, at: i64) -> Invoice {
+    pub(crate) fn bill(&mut self, billing_reason: &'static str, at: i64) -> Invoice {
         let lines = vec![Line::plan(
             &mut self.mint,
             self.subscription.price,
@@ -98,12 +98,12 @@ impl Buyer {
     }
 
     /// An invoice at `at` over `lines`.
-    pub fn invoice(&mut self, billing_reason: &'static str, at: i64, lines: Vec<Line>) -> Invoice {
+    pub(crate) fn invoice(&mut self, billing_reason: &'static str, at: i64, lines: Vec<Line>) -> Invoice {
         Invoice::new(&mut self.mint, &self.subscription, billing_reason, at, lines)
     }
 
     /// A share of `price` from `at` to the end of `period`, charged or (below zero) credited.
-    pub fn share(&mut self, price: Price, at: i64, period: Period, amount: i64) -> Line {
+    pub(crate) fn share(&mut self, price: Price, at: i64, period: Period, amount: i64) -> Line {
         let rest = Period {
             start: at,
             end: period.end,
@@ -112,12 +112,12 @@ impl Buyer {
     }
 
     /// The invoice is paid at `at`.
-    pub fn paid(&mut self, invoice: &Invoice, at: i64) -> Event {
+    pub(crate) fn paid(&mut self, invoice: &Invoice, at: i64) -> Event {
         self.mint.event("invoice.paid", at, invoice)
     }
 
     /// The payment of the invoice fails at `at`.
-    pub fn failed(&mut self, invoice: &Invoice, at: i64) -> Event {
+    pub(crate) fn failed(&mut self, invoice: &Invoice, at: i64) -> Event {
         let open = Invoice {
             status: "open",
             ..invoice.clone()
@@ -126,14 +126,14 @@ impl Buyer {
     }
 
     /// The next period begins, and its invoice is paid an hour later.
-    pub fn renewed(&mut self) -> Vec<Event> {
+    pub(crate) fn renewed(&mut self) -> Vec<Event> {
         let (updated, invoice) = self.begins_next();
         let at = self.subscription.period.start + 3_600;
         vec![updated, self.paid(&invoice, at)]
     }
 
     /// The next period begins; its invoice is still open.
-    pub fn begins_next(&mut self) -> (Event, Invoice) {
+    pub(crate) fn begins_next(&mut self) -> (Event, Invoice) {
         let past = self.subscription.period;
         let updated = self.updated(past.end, Subscription::renew);
         let mut invoice = self.bill("subscription_cycle", past.end);
@@ -142,7 +142,7 @@ impl Buyer {
     }
 
     /// The end, at `at`.
-    pub fn ended(&mut self, at: i64) -> Event {
+    pub(crate) fn ended(&mut self, at: i64) -> Event {
         self.subscription.end(at);
         let kind = "customer.subscription.deleted";
         self.mint.event(kind, at, &self.subscription)
@@ -150,13 +150,13 @@ impl Buyer {
 }
 
 /// An object that is rendered, then changed.
-pub struct Shaped<'a, R, F> {
+pub(crate) struct Shaped<'a, R, F> {
     object: R,
     shape: &'a F,
 }
 
 impl<'a, R: Clone, F> Shaped<'a, R, F> {
-    pub fn new(object: &R, shape: &'a F) -> Self {
+    pub(crate) fn new(object: &R, shape: &'a F) -> Self {
         Self {
             object: object.clone(),
             shape,
@@ -173,7 +173,7 @@ impl<R: Resource, F: Fn(&R, &mut Value)> Resource for Shaped<'_, R, F> {
 }
 
 /// The event, changed by `edit`.
-pub fn edited(event: &Event, edit: impl FnOnce(&mut Value)) -> Event {
+pub(crate) fn edited(event: &Event, edit: impl FnOnce(&mut Value)) -> Event {
     let mut body: Value = serde_json::from_str(&event.body).expect("an event is JSON");
     edit(&mut body);
     Event {
@@ -183,7 +183,7 @@ pub fn edited(event: &Event, edit: impl FnOnce(&mut Value)) -> Event {
 }
 
 /// Adds an item of `price` to a rendered subscription, before or behind the item that it has.
-pub fn add_item(subscription: &mut Value, id: &str, price: Price, period: Period, is_first: bool) {
+pub(crate) fn add_item(subscription: &mut Value, id: &str, price: Price, period: Period, is_first: bool) {
     let version = if subscription["current_period_start"].is_null() {
         ApiVersion::Y2026
     } else {
@@ -204,7 +204,7 @@ pub fn add_item(subscription: &mut Value, id: &str, price: Price, period: Period
 }
 
 /// Says of which item a line of a rendered invoice is.
-pub fn set_item(line: &mut Value, item: &str) {
+pub(crate) fn set_item(line: &mut Value, item: &str) {
     let place = if line["parent"].is_object() {
         &mut line["parent"]["subscription_item_details"]["subscription_item"]
     } else {

@@ -11,14 +11,14 @@ use tests::harness::{Balance, Entitlement, Pair, Recorded, Setup, TestEnv, recor
 use tokio::runtime::{Builder, Runtime};
 
 /// How long a worker may take for what a story waits for.
-pub const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 /// A million units.
-pub const M: i64 = 1_000_000;
+pub(crate) const M: i64 = 1_000_000;
 /// An hour in seconds.
-pub const HOUR: i64 = 3_600;
+pub(crate) const HOUR: i64 = 3_600;
 
 /// A shape with one period for all items, and a shape with a period of each item.
-pub const SHAPES: [ApiVersion; 2] = [ApiVersion::V2024, ApiVersion::Y2026];
+pub(crate) const SHAPES: [ApiVersion; 2] = [ApiVersion::V2024, ApiVersion::Y2026];
 
 /// The pair that stories share, on a runtime of its own: that of a test ends with the test.
 struct SharedPair {
@@ -68,27 +68,27 @@ impl Drop for SharedPair {
 ///
 /// # Errors
 /// When the pair does not start, or the story fails.
-pub fn tell(story: impl AsyncFnOnce(&Stage<'_>) -> Result<()>) -> Result<()> {
+pub(crate) fn tell(story: impl AsyncFnOnce(&Stage<'_>) -> Result<()>) -> Result<()> {
     let shared = SharedPair::join()?;
     let (env, pair) = shared.running.as_ref().context("it runs until it is dropped")?;
     shared.runtime.block_on(story(&Stage { env, pair }))
 }
 
 /// A running pair and its database.
-pub struct Stage<'a> {
-    pub env: &'a TestEnv,
-    pub pair: &'a Pair,
+pub(crate) struct Stage<'a> {
+    pub(crate) env: &'a TestEnv,
+    pub(crate) pair: &'a Pair,
 }
 
 impl Stage<'_> {
     /// Posts `events` in their order, and waits until they are on record.
-    pub async fn told(&self, events: &[Event]) -> Result<()> {
+    pub(crate) async fn told(&self, events: &[Event]) -> Result<()> {
         Senders::start(&self.pair.client, events, 1).finish().await?;
         all_recorded(self.env.pool(), &ids(events), DEADLINE).await
     }
 
     /// Reports that `user` used `amount` tokens at `time` (Unix time), and waits until it is on record.
-    pub async fn used(&self, user: &str, amount: i64, time: i64) -> Result<()> {
+    pub(crate) async fn used(&self, user: &str, amount: i64, time: i64) -> Result<()> {
         let report = report(&format!("{user} {amount} {time}"), user, "tokens", amount, time)?;
         let answer = self.pair.client.post_usage(&report).await?;
         ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
@@ -96,17 +96,17 @@ impl Stage<'_> {
     }
 
     /// The row of `user` in `billing.entitlements`, if there is one.
-    pub async fn found(&self, user: &str) -> Result<Option<Entitlement>> {
+    pub(crate) async fn found(&self, user: &str) -> Result<Option<Entitlement>> {
         Entitlement::load(self.env.pool(), user).await
     }
 
     /// The row of `user` in `billing.entitlements`.
-    pub async fn row(&self, user: &str) -> Result<Entitlement> {
+    pub(crate) async fn row(&self, user: &str) -> Result<Entitlement> {
         self.found(user).await?.with_context(|| format!("{user} has no row"))
     }
 
     /// Checks the balance of `meter`.
-    pub async fn meter(&self, user: &str, meter: &str, expected: Balance) -> Result<()> {
+    pub(crate) async fn meter(&self, user: &str, meter: &str, expected: Balance) -> Result<()> {
         let seen = Balance::load(self.env.pool(), user).await?;
         let seen = seen.get(meter).copied();
         ensure!(seen == Some(expected), "{user}, {meter}: {seen:?}\nnot {expected:?}");
@@ -114,12 +114,12 @@ impl Stage<'_> {
     }
 
     /// Checks the balance of tokens.
-    pub async fn tokens(&self, user: &str, expected: Balance) -> Result<()> {
+    pub(crate) async fn tokens(&self, user: &str, expected: Balance) -> Result<()> {
         self.meter(user, "tokens", expected).await
     }
 
     /// Checks the effective tier, and the grace.
-    pub async fn has(&self, user: &str, effective_tier: &str, grace: Option<(&str, i64)>) -> Result<()> {
+    pub(crate) async fn has(&self, user: &str, effective_tier: &str, grace: Option<(&str, i64)>) -> Result<()> {
         let row = self.row(user).await?;
         let seen = row.grace_tier.as_deref().zip(row.grace_until);
         ensure!(
@@ -130,14 +130,14 @@ impl Stage<'_> {
     }
 
     /// What is on record of an event.
-    pub async fn outcome(&self, event: &Event) -> Result<Recorded> {
+    pub(crate) async fn outcome(&self, event: &Event) -> Result<Recorded> {
         let found = recorded(self.env.pool(), std::slice::from_ref(&event.id)).await?;
         let found = found.into_iter().next().flatten();
         found.with_context(|| format!("{} {} is not on record", event.kind, event.id))
     }
 
     /// Checks that an event is ignored for `reason`.
-    pub async fn ignored(&self, event: &Event, reason: &str) -> Result<()> {
+    pub(crate) async fn ignored(&self, event: &Event, reason: &str) -> Result<()> {
         let seen = self.outcome(event).await?;
         let expected = seen.outcome == "ignored" && seen.reason.as_deref() == Some(reason);
         ensure!(expected, "{} is {seen:?}, not ignored: {reason}", event.kind);
@@ -145,7 +145,7 @@ impl Stage<'_> {
     }
 
     /// Checks that all events are applied.
-    pub async fn applied(&self, events: &[Event]) -> Result<()> {
+    pub(crate) async fn applied(&self, events: &[Event]) -> Result<()> {
         for event in events {
             let seen = self.outcome(event).await?;
             ensure!(seen.outcome == "applied", "{} is {seen:?}, not applied", event.kind);
@@ -154,7 +154,7 @@ impl Stage<'_> {
     }
 
     /// Checks that `worker audit` finds nothing wrong with the users whose names contain `name`.
-    pub async fn audited(&self, name: &str) -> Result<()> {
+    pub(crate) async fn audited(&self, name: &str) -> Result<()> {
         let printed = self.pair.workers[0].command(&["audit"])?.output().await?;
         let printed = String::from_utf8(printed.stdout)?;
         let about: Vec<&str> = printed.lines().filter(|line| line.contains(name)).collect();
@@ -164,7 +164,7 @@ impl Stage<'_> {
 
     /// Tells the events of `life` in every order, each order to a user of its own, and each event twice. The
     /// events of each order come one after the other. In the end `check` sees every user.
-    pub async fn in_every_order(
+    pub(crate) async fn in_every_order(
         &self,
         name: &str,
         life: impl Fn(&str) -> Vec<Event>,

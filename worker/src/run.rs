@@ -40,7 +40,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let topology = Arc::new(config.topology.clone());
     let reader = EventReader {
         catalog: Arc::clone(&config.catalog),
-        mode: config.mode,
+        scope: config.scope.clone(),
     };
     let (publisher, publishing) = Publisher::start(
         config.broker.clone(),

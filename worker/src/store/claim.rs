@@ -8,7 +8,7 @@ use super::{
 use crate::domain::{
     fact::Fact,
     ids::{AccountId, EventId},
-    subscription::{account, state::VERSION},
+    subscription::{account, link, state::VERSION},
 };
 use sqlx::PgConnection;
 use std::collections::HashSet;
@@ -72,7 +72,7 @@ impl ClaimedEvents {
 /// stored for a new account, of which these are all facts.
 fn owners<'a>(facts: &[&'a Fact]) -> Result<(Vec<&'a str>, Vec<Option<String>>), sqlx::Error> {
     let owner = |(id, own): (&'a AccountId, Vec<&Fact>)| {
-        let claim = account::best_customer_claim(&own).as_ref().map(to_json).transpose()?;
+        let claim = link::customer_owner(&own).as_ref().map(to_json).transpose()?;
         Ok((id.as_str(), claim))
     };
     let by_account = account::by_account(facts.iter().copied()).into_iter();

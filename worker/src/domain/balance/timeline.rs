@@ -24,7 +24,7 @@ use super::{
 use crate::domain::{
     fact::{Fact, Seconds},
     ids::{AccountId, UserId},
-    subscription::account::Account,
+    subscription::account::{self, Account},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,25 +160,22 @@ impl Timeline {
     #[must_use]
     pub fn of<'a>(user: &UserId, facts: impl IntoIterator<Item = &'a Fact>) -> Self {
         let facts: Vec<&Fact> = facts.into_iter().collect();
-        let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
-        for fact in &facts {
-            by_account.entry(&fact.account).or_default().push(fact);
-        }
+        let by_account = account::by_account(facts.iter().copied());
         let accounts: BTreeMap<&AccountId, Account> =
             by_account.iter().map(|(id, f)| (*id, Account::fold(f))).collect();
         let mut terms_by_subscription = Vec::new();
         let mut closings = Vec::new();
         for (id, account) in &accounts {
+            let own = account::by_subscription(&by_account[id]);
             for subscription in account.subscriptions.iter().filter(|s| s.user.as_ref() == Some(user)) {
-                let is_own = |f: &&&Fact| f.body.subscription() == Some(&subscription.id);
-                let own: Vec<&Fact> = by_account[id].iter().filter(is_own).copied().collect();
-                let terms = terms::of_subscription(&subscription.id, &own);
-                closings.extend(closing::of_subscription(subscription, &own, &terms));
+                let own = &own[&subscription.id];
+                let terms = terms::of_subscription(&subscription.id, own);
+                closings.extend(closing::of_subscription(subscription, own, &terms));
                 terms_by_subscription.push(terms);
             }
         }
         closings.sort_by(|a, b| (a.at, &a.invoice).cmp(&(b.at, &b.invoice)));
-        let customer = |fact: &Fact| Some(&accounts.get(&fact.account)?.claim.as_ref()?.user);
+        let customer = |fact: &Fact| Some(accounts.get(&fact.account)?.claim.as_ref()?.user_at(fact.created));
         let purchases = grants::of_user(user, &facts, customer);
         Self {
             terms: terms::of_user(&terms_by_subscription),

@@ -211,6 +211,7 @@ pub(super) fn linked(old: Option<&OwnerClaim>, new: Option<&OwnerClaim>) -> Opti
         ClaimSource::OwnMetadata => "by metadata.user_id of the subscription".to_owned(),
         ClaimSource::SessionMetadata => "by metadata.user_id of its checkout session".to_owned(),
         ClaimSource::SessionReference => "by client_reference_id of its checkout session".to_owned(),
+        ClaimSource::CustomerMetadata => "by metadata.user_id of its customer".to_owned(),
         ClaimSource::Customer => format!("as the user of its customer, whom {} names", new.event_id),
     };
     let instead = old.map_or(String::new(), |user| format!(" instead of {user}"));

@@ -46,7 +46,7 @@ pub fn explain(facts: &[Fact], recorded: &[LedgerRecord], request: &ExplainReque
         accounts.iter().flat_map(|(id, f)| histories(id, f, request)).collect();
     let is_theirs = |h: &&AccountHistory<'_>| h.history.user.as_ref() == Some(request.user);
     let subscriptions: Vec<&Subscription> = histories.iter().filter(is_theirs).map(|h| &h.history.end).collect();
-    let entitlement = entitlement::of_user(request.user, &subscriptions, request.free_tier);
+    let entitlement = entitlement::at(request.user, &subscriptions, request.free_tier, request.at);
     let current = entitlement.as_ref().and_then(|e| {
         let is_current = |s: &&&Subscription| Some(s.id.as_str()) == e.subscription.as_deref();
         subscriptions.iter().find(is_current).map(|s| (*s).clone())
@@ -84,6 +84,7 @@ fn names_user(facts: &[&Fact], user: &UserId) -> bool {
     facts.iter().any(|fact| match &fact.body {
         FactBody::Subscription(s) => is(&s.now.user),
         FactBody::Session(s) => is(&s.user) || is(&s.reference),
+        FactBody::Customer(c) => is(&c.user),
         _ => false,
     })
 }

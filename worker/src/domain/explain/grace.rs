@@ -2,7 +2,7 @@
 
 use super::transition::{ChangeKind, ChangeNote, Transition};
 use crate::domain::{
-    fact::{FactBody, InvoiceStep, Seconds, SubscriptionFact},
+    fact::{FactBody, InvoiceStep, Seconds, SubscriptionFact, entitled},
     moment::Moment,
     subscription::{
         grace::Grace,
@@ -86,11 +86,12 @@ fn no_grace(transition: &Transition<'_>, running: Option<&Grace>) -> Option<Chan
     let start = fact.now.period.map_or(transition.at(), |p| p.start);
     let why = match old.status.as_str() {
         "trialing" => "it was a trial".to_owned(),
-        "past_due" => "its payment was past due".to_owned(),
-        status if status != "active" => format!("the subscription was {status}"),
+        status if !entitled(status) => format!("the subscription was {status}"),
         _ if start >= old.period.end => "the lower tier begins with a new period".to_owned(),
         _ if transition.after.grace.is_some() => "its period is over".to_owned(),
-        _ if invoices::unpaid(&transition.after.failed, old.period) => "its period was not paid".to_owned(),
+        _ if invoices::unpaid(&transition.after.failed, &transition.after.returned, old.period) => {
+            "its period was not paid".to_owned()
+        }
         _ => "the change was credited".to_owned(),
     };
     Some(ChangeKind::NoGrace.note(format!("no grace for {}: {why}", old.plan.tier)))

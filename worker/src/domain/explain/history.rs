@@ -40,10 +40,13 @@ pub(super) fn of_subscription<'a>(
     others: &[&'a Fact],
     request: &ExplainRequest<'a>,
 ) -> FoldedHistory {
-    let claims = others.iter().filter_map(|f| Some((link::customer_owner(f)?, *f)));
+    let named_by = |claim: OwnerClaim| {
+        let fact = others.iter().find(|f| f.event_id == claim.event_id)?;
+        Some((claim, *fact))
+    };
     let builder = HistoryBuilder {
         request,
-        customer_claim: claims.min_by(|a, b| a.0.cmp(&b.0)),
+        customer_claim: link::customer_owner(others).and_then(named_by),
         undecided: 0,
         so_far: Vec::new(),
         second: Vec::new(),

@@ -107,7 +107,6 @@ fn a_downgrade_without_grace_says_why() {
     let gives = "gives basic (before: max)";
     for (status, why) in [
         ("trialing", "no grace for max: it was a trial"),
-        ("past_due", "no grace for max: its payment was past due"),
         ("unpaid", "no grace for max: the subscription was unpaid"),
     ] {
         let events = [(1, changed(sub(status, "max"))), (day, changed(sub(status, "basic")))];

@@ -3,7 +3,7 @@
 
 use super::{explanation::ExplainRequest, words::tier};
 use crate::domain::{
-    fact::{Seconds, Snapshot},
+    fact::Seconds,
     ids::UserId,
     moment::Moment,
     subscription::{
@@ -98,7 +98,7 @@ pub(super) fn notes(
         (Some(user), _) if user != request.user => {
             notes.push(format!("It belongs to {user} now, so it does not count here."));
         }
-        (Some(_), Some(current)) if !is_current => notes.push(why_not_current(subscription, current)),
+        (Some(_), Some(current)) if !is_current => notes.push(why_not_current(subscription, current, request.at)),
         _ => {}
     }
     if subscription.latest.as_ref().is_some_and(|s| s.collection_paused) {
@@ -121,21 +121,22 @@ pub(super) fn notes(
 }
 
 /// Why another subscription is the current one.
-fn why_not_current(subscription: &Subscription, current: &Subscription) -> String {
+fn why_not_current(subscription: &Subscription, current: &Subscription, at: Seconds) -> String {
     let Some(latest) = &subscription.latest else {
         return "It is not the current one: so far only its invoices or its checkout are known.".to_owned();
     };
-    let rank = |s: &Subscription, latest: &Snapshot| {
-        let (entitled, plan_rank, since, _) = precedence(s, latest);
-        (entitled, plan_rank, since)
-    };
-    let own = rank(subscription, latest);
-    let other = current.latest.as_ref().map_or(own, |latest| rank(current, latest));
-    let why = if other.0 != own.0 {
+    let own = precedence(subscription, latest, at);
+    let other = current
+        .latest
+        .as_ref()
+        .map_or(own, |latest| precedence(current, latest, at));
+    let why = if other.entitled != own.entitled {
         "gives access, this one does not"
-    } else if other.1 != own.1 {
+    } else if other.rank != own.rank {
         "has a higher tier"
-    } else if other.2 != own.2 {
+    } else if other.goes_on != own.goes_on {
+        "goes on, this one is canceling"
+    } else if other.subscribed_at != own.subscribed_at {
         "was created later"
     } else {
         "is equal otherwise, and the ids decide"

@@ -21,16 +21,30 @@ pub struct Account {
     pub version: i32,
     /// The best claim about the customer's user.
     pub claim: Option<OwnerClaim>,
+    /// Whether a refund or a dispute of one of its payments is known. Then all of its facts
+    /// say which invoice was returned.
+    pub has_returns: bool,
     /// Its subscriptions, sorted by id.
     pub subscriptions: Vec<Subscription>,
 }
 
-/// Groups facts by account.
+/// Groups facts by account. A fact about a payment that names no customer is also given to
+/// the accounts whose invoices were paid with that payment.
 #[must_use]
 pub fn by_account<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> BTreeMap<&'a AccountId, Vec<&'a Fact>> {
     let mut by_account: BTreeMap<_, Vec<&Fact>> = BTreeMap::new();
+    let mut about_payments: Vec<&Fact> = Vec::new();
     for fact in facts {
         by_account.entry(&fact.account).or_default().push(fact);
+        if is_about_payment(&fact.body) {
+            about_payments.push(fact);
+        }
+    }
+    if !about_payments.is_empty() {
+        for (id, own) in &mut by_account {
+            let linked = linked(own, &about_payments);
+            own.extend(linked.into_iter().filter(|f| f.account != **id));
+        }
     }
     by_account
 }
@@ -44,25 +58,84 @@ pub fn fold_all(facts: &[Fact]) -> BTreeMap<AccountId, Account> {
         .collect()
 }
 
-/// Groups facts by subscription; leaves out facts that name none.
-fn by_subscription<'a>(facts: &[&'a Fact]) -> BTreeMap<&'a SubscriptionId, Vec<&'a Fact>> {
+/// Whether a fact is a payment of an invoice, a refund or a dispute.
+fn is_about_payment(body: &FactBody) -> bool {
+    matches!(body, FactBody::InvoicePayment(_)) || returns_money(body)
+}
+
+/// Whether a fact may connect an invoice with a payment.
+fn pays(body: &FactBody) -> bool {
+    matches!(body, FactBody::Invoice(_) | FactBody::InvoicePayment(_))
+}
+
+/// Whether a fact is a refund, a refund that failed, or a dispute.
+#[must_use]
+pub fn returns_money(body: &FactBody) -> bool {
+    matches!(
+        body,
+        FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_)
+    )
+}
+
+/// The facts of `about_payments` that concern the invoices of subscriptions among `own`
+/// facts: their payments, and the refunds and disputes of those.
+fn linked<'a>(own: &[&'a Fact], about_payments: &[&'a Fact]) -> Vec<&'a Fact> {
+    let invoices = own.iter().filter_map(|f| match &f.body {
+        FactBody::Invoice(i) if i.subscription.is_some() => Some(i),
+        _ => None,
+    });
+    let mut ids: BTreeSet<&str> = BTreeSet::new();
+    let mut payments: BTreeSet<&str> = BTreeSet::new();
+    for invoice in invoices {
+        ids.insert(&invoice.invoice);
+        payments.extend(invoice.payment_intent.iter().chain(&invoice.charge).map(String::as_str));
+    }
+    let pays = |f: &&&Fact| match &f.body {
+        FactBody::InvoicePayment(p) => ids.contains(p.invoice.as_str()),
+        FactBody::ChargeRefunded(c) => c.invoice.as_ref().is_some_and(|i| ids.contains(i.as_str())),
+        _ => false,
+    };
+    let paid: Vec<&Fact> = about_payments.iter().filter(pays).copied().collect();
+    payments.extend(paid.iter().flat_map(|f| payment_ids(&f.body)));
+    let concerns = |f: &&&Fact| {
+        let is_paid_with = || payment_ids(&f.body).into_iter().any(|id| payments.contains(id));
+        pays(f) || returns_money(&f.body) && is_paid_with()
+    };
+    about_payments.iter().filter(concerns).copied().collect()
+}
+
+/// The payment intent and the charge that a fact about a payment names.
+fn payment_ids(body: &FactBody) -> Vec<&str> {
+    let (intent, charge) = match body {
+        FactBody::InvoicePayment(p) => (&p.payment_intent, p.charge.as_ref()),
+        FactBody::ChargeRefunded(c) => (&c.payment_intent, Some(&c.charge)),
+        FactBody::RefundFailed(r) => (&r.payment_intent, r.charge.as_ref()),
+        FactBody::Dispute(d) => (&d.payment_intent, d.charge.as_ref()),
+        _ => return Vec::new(),
+    };
+    intent.iter().chain(charge).map(String::as_str).collect()
+}
+
+/// Groups facts by subscription; leaves out facts that concern none. `facts` are those of
+/// one account.
+#[must_use]
+pub fn by_subscription<'a>(facts: &[&'a Fact]) -> BTreeMap<&'a SubscriptionId, Vec<&'a Fact>> {
     let mut by_subscription: BTreeMap<_, Vec<&Fact>> = BTreeMap::new();
+    let mut about_payments: Vec<&Fact> = Vec::new();
     for fact in facts {
         if let Some(id) = fact.body.subscription() {
             by_subscription.entry(id).or_default().push(fact);
+        } else if is_about_payment(&fact.body) {
+            about_payments.push(fact);
+        }
+    }
+    if about_payments.iter().any(|f| returns_money(&f.body)) {
+        for own in by_subscription.values_mut() {
+            let linked = linked(own, &about_payments);
+            own.extend(linked);
         }
     }
     by_subscription
-}
-
-/// The best claim of these facts about their customer's user.
-#[must_use]
-pub fn best_customer_claim(facts: &[&Fact]) -> Option<OwnerClaim> {
-    let mut best = None;
-    for fact in facts {
-        link::keep_better(&mut best, link::customer_owner(fact));
-    }
-    best
 }
 
 impl Default for Account {
@@ -71,6 +144,7 @@ impl Default for Account {
         Self {
             version: VERSION,
             claim: None,
+            has_returns: false,
             subscriptions: Vec::new(),
         }
     }
@@ -85,7 +159,8 @@ impl Account {
             .map(|(id, own)| Subscription::refold(id.clone(), &own))
             .collect();
         let mut account = Self {
-            claim: best_customer_claim(facts),
+            claim: link::customer_owner(facts),
+            has_returns: facts.iter().any(|f| returns_money(&f.body)),
             subscriptions,
             ..Self::default()
         };
@@ -94,15 +169,20 @@ impl Account {
     }
 
     /// The fast path: folds `new` facts, given in any order, on top of this state.
-    /// Returns `None` if a subscription declines ([`Subscription::advance`]) or the
-    /// state is of another version. Then all facts must be folded again.
+    /// Returns `None` if a subscription declines ([`Subscription::advance`]), if money of a
+    /// payment was returned, or if the state is of another version. Then all facts must be
+    /// folded again.
     #[must_use]
     pub fn advance(&self, new: &[&Fact]) -> Option<Self> {
         if self.version != VERSION || self.subscriptions.iter().any(|s| s.version != VERSION) {
             return None;
         }
+        let concerns_returns = |f: &&Fact| returns_money(&f.body) || self.has_returns && pays(&f.body);
+        if new.iter().any(concerns_returns) {
+            return None;
+        }
         let mut next = self.clone();
-        link::keep_better(&mut next.claim, best_customer_claim(new));
+        next.claim = link::customer_owner_after(self.claim.as_ref(), new)?;
         for (id, own) in by_subscription(new) {
             match next.subscriptions.iter_mut().find(|s| s.id == *id) {
                 Some(known) => *known = known.advance(&own)?,

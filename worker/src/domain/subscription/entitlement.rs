@@ -2,19 +2,25 @@
 //!
 //! Example: a user has a canceled Max and an active Basic. The active one is the
 //! current subscription, so the tier is Basic; the highest tier stays Max.
+//!
+//! A scheduled end is an end also if no event tells of it. So a user has one row for each
+//! span of time: the last one whose `since` has come counts.
 
 use super::{grace::Grace, state::Subscription};
 use crate::domain::{
     fact::{Period, Plan, Seconds, Snapshot},
     ids::UserId,
 };
+use std::collections::BTreeSet;
 
-/// The entitlement of a user, without the current time: the view
+/// The entitlement of a user from a moment on, if no event comes: the view
 /// `billing.entitlements` adds whether the grace runs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entitlement {
     /// The user's id.
     pub user: UserId,
+    /// The first second of it; `None` if it counts from now on.
+    pub since: Option<Seconds>,
     /// Whether the current subscription gives access.
     pub entitled: bool,
     /// Stripe's status of the current subscription; `none` without one.
@@ -52,6 +58,7 @@ impl Entitlement {
     pub fn without_subscription(user: &UserId, free_tier: &str) -> Self {
         Self {
             user: user.clone(),
+            since: None,
             entitled: false,
             status: "none".to_owned(),
             tier: free_tier.to_owned(),
@@ -70,16 +77,43 @@ impl Entitlement {
     }
 }
 
-/// The entitlement of a user with these subscriptions; `None` if none of them has a
-/// snapshot yet. An invoice or a session alone says nothing about access.
+/// The entitlement of a user with these subscriptions, as the events tell it; `None` if none
+/// of them has a snapshot yet. An invoice or a session alone says nothing about access.
 #[must_use]
 pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) -> Option<Entitlement> {
+    at(user, subscriptions, free_tier, Seconds::MIN)
+}
+
+/// The entitlements of a user over time: the one that the events tell, and one for each end
+/// that passes without an event; sorted.
+#[must_use]
+pub fn over_time(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) -> Vec<Entitlement> {
+    let ends: BTreeSet<Seconds> = subscriptions.iter().filter_map(|s| s.ends_untold_at()).collect();
+    let first = of_user(user, subscriptions, free_tier);
+    let later = ends
+        .into_iter()
+        .filter_map(|end| at(user, subscriptions, free_tier, end));
+    let mut rows: Vec<Entitlement> = Vec::new();
+    for row in first.into_iter().chain(later) {
+        let since = row.since;
+        let is_new = |last: &Entitlement| row != Entitlement { since, ..last.clone() };
+        if rows.last().is_none_or(is_new) {
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+/// The entitlement of a user at a moment; [`Seconds::MIN`] is before any end.
+#[must_use]
+pub fn at(user: &UserId, subscriptions: &[&Subscription], free_tier: &str, at: Seconds) -> Option<Entitlement> {
     let seen = || subscriptions.iter().filter_map(|s| Some((*s, s.latest.as_ref()?)));
-    let (current, latest) = seen().max_by_key(|(s, latest)| precedence(s, latest))?;
-    let entitled = current.entitled();
+    let (current, latest) = seen().max_by_key(|(s, latest)| precedence(s, latest, at))?;
+    let entitled = current.entitled_at(at);
     let tier = current.plan.as_ref().map_or(free_tier, |p| &p.tier).to_owned();
     Some(Entitlement {
         user: user.clone(),
+        since: (at > Seconds::MIN).then_some(at),
         entitled,
         status: latest.status.clone(),
         base_tier: if entitled {
@@ -88,7 +122,7 @@ pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) 
             free_tier.to_owned()
         },
         tier,
-        grace: current.grace.clone(),
+        grace: current.grace.clone().filter(|_| entitled),
         period: current.period,
         trial_end: latest.trial_end,
         is_canceling: entitled && canceling(latest, current.period),
@@ -104,25 +138,39 @@ pub fn of_user(user: &UserId, subscriptions: &[&Subscription], free_tier: &str) 
     })
 }
 
-/// The order of a user's subscriptions; the greatest is the current one. One that
-/// gives access comes before others, then the higher tier, then the newer one. The
-/// id decides last, so that the result is the same every time.
-pub(in crate::domain) fn precedence<'a>(
-    subscription: &'a Subscription,
-    latest: &Snapshot,
-) -> (bool, Option<i32>, Seconds, &'a str) {
-    let rank = subscription.base_plan().map(|p| p.rank);
-    (
-        subscription.entitled(),
-        rank,
-        latest.subscribed_at,
-        subscription.id.as_str(),
-    )
+/// The place of a subscription among those of a user; the greatest is the current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Precedence<'a> {
+    /// Whether it gives access.
+    pub entitled: bool,
+    /// The rank of the tier that counts, if it gives access.
+    pub rank: Option<i32>,
+    /// Whether it gives access and is not canceling.
+    pub goes_on: bool,
+    /// The subscription's own `created`.
+    pub subscribed_at: Seconds,
+    /// Its id decides last, so that the result is the same every time.
+    pub id: &'a str,
+}
+
+/// The place of a subscription at a moment: one that gives access comes before others; of
+/// those the higher tier, then one that is not canceling, then the newer one. Of those
+/// without access the newest.
+#[must_use]
+pub fn precedence<'a>(subscription: &'a Subscription, latest: &Snapshot, at: Seconds) -> Precedence<'a> {
+    let entitled = subscription.entitled_at(at);
+    Precedence {
+        entitled,
+        rank: subscription.base_plan().filter(|_| entitled).map(|p| p.rank),
+        goes_on: entitled && !canceling(latest, subscription.period),
+        subscribed_at: latest.subscribed_at,
+        id: subscription.id.as_str(),
+    }
 }
 
 /// Whether a cancellation is scheduled. Stripe shows it as `cancel_at_period_end`,
 /// or as `cancel_at` at or before the period's end (trials have only the date).
-fn canceling(latest: &Snapshot, period: Option<Period>) -> bool {
+pub(super) fn canceling(latest: &Snapshot, period: Option<Period>) -> bool {
     let ends_with_period = |at: Seconds| period.is_some_and(|p| at <= p.end);
     latest.cancel_at_period_end || latest.cancel_at.is_some_and(ends_with_period)
 }

@@ -6,13 +6,13 @@
 //! so [`Subscription::advance`] declines and all facts are folded again.
 
 use super::{
-    invoices::{ChangeEvidence, InvoiceEvidence, OWN_INVOICE_S_MAX},
+    invoices::{ChangeEvidence, InvoiceEvidence, OWN_INVOICE_S_MAX, same_plan},
     link,
     order::{Ordered, in_order},
     state::Subscription,
 };
 use crate::domain::{
-    fact::{Fact, FactBody, InvoiceFact, InvoiceStep, Phase, Seconds, SubscriptionFact},
+    fact::{Fact, FactBody, InvoiceFact, InvoiceStep, Phase, Plan, Seconds, SubscriptionFact},
     ids::SubscriptionId,
 };
 
@@ -21,11 +21,12 @@ impl Subscription {
     #[must_use]
     pub fn refold(id: SubscriptionId, facts: &[&Fact]) -> Self {
         let mut folded = Self::fold(id, &in_order(facts.iter().copied(), None));
-        folded.keep_best_claim(facts);
+        link::keep_best_session(&mut folded.claim, facts);
         folded
     }
 
-    /// Folds facts that are in order. It does not link the subscription to a user.
+    /// Folds facts that are in order. It does not link the subscription to a user by its
+    /// sessions or its customer.
     pub(super) fn fold(id: SubscriptionId, ordered: &Ordered<'_>) -> Self {
         Self::fold_with(id, ordered, |_, _| {})
     }
@@ -37,10 +38,12 @@ impl Subscription {
         ordered: &Ordered<'_>,
         mut visit: impl FnMut(Seconds, &Self),
     ) -> Self {
-        let evidence = InvoiceEvidence::from_facts(&ordered.facts);
+        let evidence = InvoiceEvidence::from_facts(&id, &ordered.facts);
         let mut folded = Self::unknown(id);
-        // A failure counts from the beginning, also for a downgrade before its event.
+        // A failure or a return counts from the beginning, also for a downgrade before its
+        // event.
         folded.failed.clone_from(&evidence.failed);
+        folded.returned.clone_from(&evidence.returned);
         for (index, fact) in ordered.facts.iter().enumerate() {
             folded.apply(fact, evidence.for_fact(index));
             visit(fact.created, &folded);
@@ -64,14 +67,8 @@ impl Subscription {
             next.apply(fact, ChangeEvidence::default());
         }
         next.undecided += undecided;
-        next.keep_best_claim(new);
+        link::keep_best_session(&mut next.claim, new);
         Some(next)
-    }
-
-    fn keep_best_claim(&mut self, facts: &[&Fact]) {
-        for fact in facts {
-            link::keep_better(&mut self.claim, link::subscription_owner(fact));
-        }
     }
 
     /// Whether a fact leaves the effect of all known facts as it is. `newest` is the
@@ -82,26 +79,32 @@ impl Subscription {
             FactBody::Subscription(s) => is_newer && self.snapshot_only_adds(s, fact.created),
             FactBody::Invoice(i) => self.invoice_only_adds(i, fact.created, newest),
             FactBody::InvoiceItem(i) => !i.credits() || is_newer && is_apart(fact.created, self.last_change),
-            FactBody::Session(_)
-            | FactBody::ChargeRefunded(_)
-            | FactBody::RefundFailed(_)
-            | FactBody::Dispute(_)
-            | FactBody::Customer(_)
-            | FactBody::InvoicePayment(_) => true,
+            // Without a refund or a dispute, a payment says nothing.
+            FactBody::Session(_) | FactBody::Customer(_) | FactBody::InvoicePayment(_) => true,
+            FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => false,
         }
     }
 
     fn snapshot_only_adds(&self, fact: &SubscriptionFact, at: Seconds) -> bool {
         // `created` is always the first snapshot.
         let keeps_order = fact.phase != Phase::Created || self.latest.is_none();
-        let known_price = self.plan.as_ref().map(|p| p.price.as_str());
         let snapshots = [Some(&fact.now), fact.before.as_ref()];
-        let changes_price = snapshots.into_iter().flatten().any(|s| s.price() != known_price);
+        let plans = snapshots.into_iter().flatten().map(|s| s.plan.as_ref());
+        let is_known = |plan: Option<&Plan>| match (plan, &self.plan) {
+            (Some(new), Some(known)) => same_plan(new, known) && new.item == known.item,
+            (new, known) => new.is_none() && known.is_none(),
+        };
+        let changes_plan = !plans.into_iter().all(is_known);
         // A known credit may belong to this change. The change that an answer of
         // Stripe's API shows may have happened long ago.
         let credit_is_of_another =
             is_apart(at, self.last_credit) && (fact.phase != Phase::Read || self.last_credit.is_none());
-        keeps_order && self.failed.is_empty() && (!changes_price || credit_is_of_another)
+        // A new plan item, or a new period where a page was cut, may show that a known invoice
+        // was about the plan or was not.
+        let had_effect = self.renewed_in.is_some() || !self.settled.is_empty();
+        let shows_no_invoice = !had_effect || !changes_plan && !self.lines_cut;
+        let all_paid = self.failed.is_empty() && self.returned.is_empty();
+        keeps_order && all_paid && shows_no_invoice && (!changes_plan || credit_is_of_another)
     }
 
     fn invoice_only_adds(&self, invoice: &InvoiceFact, at: Seconds, newest: Option<Seconds>) -> bool {
@@ -111,10 +114,11 @@ impl Subscription {
         }
         // A known change may have caused the credit.
         let no_known_change = !invoice.credits() || is_newer && is_apart(at, self.last_change);
-        // A paid cycle that is late may have ended a grace.
-        let ends_no_grace = is_newer || !invoice.renews() || self.grace.is_none() && newest == Some(at);
-        // The payment of an invoice that a cycle settled, or of a change, alters what
-        // counted before that cycle.
+        // A paid renewal that is late may have ended a grace. Whether it is about the plan is
+        // known only from all facts.
+        let ends_no_grace = !invoice.renews() || self.grace.is_none() && newest.is_none_or(|newest| at >= newest);
+        // The payment of an invoice that a later one settled, or of a change, alters what
+        // counted before.
         let keeps_settled =
             self.settled.is_empty() || is_newer && invoice.renews() && !self.settled.contains(&invoice.invoice);
         no_known_change && ends_no_grace && keeps_settled

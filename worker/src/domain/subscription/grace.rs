@@ -5,7 +5,7 @@
 //! user keeps Max until day 30. There is no grace if the period was a trial, its
 //! invoice failed, or the downgrade gave money back.
 
-use crate::domain::fact::{Period, Plan, Seconds, Snapshot};
+use crate::domain::fact::{Period, Plan, Seconds, Snapshot, entitled};
 use serde::{Deserialize, Serialize};
 
 /// A higher tier that is still paid for.
@@ -30,11 +30,12 @@ pub struct TierChange<'a> {
     pub old_period: Period,
     /// The snapshot after.
     pub new: &'a Snapshot,
-    /// The plan after; the old one if the upgrade is suspended.
+    /// The plan after; the old one if the change is suspended.
     pub new_plan: &'a Plan,
     /// The event's time.
     pub at: Seconds,
-    /// Whether an invoice of the period before failed and was not paid since.
+    /// Whether an invoice of the period before failed and was not paid since, or its money
+    /// was returned.
     pub unpaid: bool,
     /// Whether the change gave money back.
     pub credited: bool,
@@ -43,7 +44,7 @@ pub struct TierChange<'a> {
 /// The grace after a change, given the grace before it.
 #[must_use]
 pub fn after_change(running: Option<Grace>, change: TierChange<'_>) -> Option<Grace> {
-    let running = running.filter(|g| g.until > change.subscription_time() && g.plan.rank > change.new_plan.rank);
+    let running = running.filter(|g| change.leaves(g));
     if !change.begins_grace() {
         return running;
     }
@@ -58,13 +59,19 @@ pub fn after_change(running: Option<Grace>, change: TierChange<'_>) -> Option<Gr
 }
 
 impl TierChange<'_> {
+    /// Whether a running grace goes on after it.
+    pub(super) fn leaves(&self, running: &Grace) -> bool {
+        running.until > self.subscription_time() && running.plan.rank > self.new_plan.rank
+    }
+
     /// Whether it is a downgrade within a period that was paid and not credited.
     fn begins_grace(&self) -> bool {
         let is_downgrade = self.new_plan.rank < self.old_plan.rank;
         // A snapshot without a period lies in the latest known one.
         let start = self.new.period.map_or(self.at, |p| p.start);
         let is_within = start < self.old_period.end;
-        is_downgrade && is_within && self.old_status == "active" && !self.unpaid && !self.credited
+        let was_paid_for = entitled(self.old_status) && self.old_status != "trialing" && !self.unpaid;
+        is_downgrade && is_within && was_paid_for && !self.credited
     }
 
     /// The time of the change by the subscription's own clock: the event's time, but

@@ -77,9 +77,14 @@ fn an_upgrade_to_the_grace_tier_or_above_ends_the_grace() {
 
 #[test]
 fn a_period_that_was_not_paid_leaves_no_grace() {
-    for status in ["trialing", "past_due", "unpaid", "paused", "incomplete", "new_status"] {
+    for status in ["trialing", "unpaid", "paused", "incomplete", "new_status"] {
         check(&[on(0, created(sub(status, "max"))), to("basic", 10)], None);
     }
+    // `past_due` alone does not say which invoice failed.
+    check(
+        &[on(0, created(sub("past_due", "max"))), to("basic", 10)],
+        Some(("max", 30)),
+    );
     check(&[starts("max"), on(1, not_renewed(month(0))), to("basic", 10)], None);
     let asked = invoice("in_2", InvoiceStep::ActionRequired, "subscription_create", month(0));
     check(&[starts("max"), on(1, FactBody::Invoice(asked)), to("basic", 10)], None);

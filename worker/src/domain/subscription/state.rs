@@ -1,6 +1,11 @@
 //! The state of one subscription, as the facts so far make it.
 
-use super::{grace::Grace, invoices::FailedInvoice, link::OwnerClaim, order::LastSeen};
+use super::{
+    grace::Grace,
+    invoices::{FailedInvoice, ReturnedInvoice},
+    link::OwnerClaim,
+    order::LastSeen,
+};
 use crate::domain::{
     fact::{Period, Plan, Seconds, Snapshot},
     ids::{SubscriptionId, UserId},
@@ -10,7 +15,11 @@ use serde::{Deserialize, Serialize};
 /// The version of [`Subscription`]'s fields and of the rules that compute them.
 /// Raise it with every change of either: `worker migrate` folds states of another
 /// version again.
-pub const VERSION: i32 = 2;
+pub const VERSION: i32 = 3;
+
+/// Seconds after a scheduled end at which it counts without an event. Until then Stripe's
+/// event may be under way.
+pub const UNTOLD_END_S: Seconds = 3_600;
 
 /// The state of a subscription. It depends on the set of its facts only, not on
 /// their order of arrival.
@@ -33,7 +42,7 @@ pub struct Subscription {
     pub plan: Option<Plan>,
     /// The latest known period. It stays after the subscription ends.
     pub period: Option<Period>,
-    /// The upgrade that does not count, because its payment failed.
+    /// The change that does not count, because its payment failed.
     pub suspended: Option<SuspendedChange>,
     /// The grace after a downgrade. Its time may be over.
     pub grace: Option<Grace>,
@@ -44,13 +53,24 @@ pub struct Subscription {
     pub highest: Option<Plan>,
     /// The invoices with a failed payment that were not paid since.
     pub failed: Vec<FailedInvoice>,
-    /// The ids of failed invoices that a later cycle settled.
+    /// The ids of failed invoices that the invoice of a later period settled.
     pub settled: Vec<String>,
-    /// The time of the last change of the price.
+    /// The paid invoices of the plan whose money was returned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returned: Vec<ReturnedInvoice>,
+    /// The grace during which a renewal was paid, until that grace would be over anyway. A
+    /// plan item that is known later may show that the renewal was not about the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed_in: Option<Grace>,
+    /// Whether an event of an invoice had only the first page of its lines. Then the known
+    /// periods of the plan say what the invoice was about.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lines_cut: bool,
+    /// The time of the last change of the price or the quantity.
     pub last_change: Option<Seconds>,
     /// The time of the last proration that gave money back.
     pub last_credit: Option<Seconds>,
-    /// The `created` of the newest fact, without checkout sessions.
+    /// The `created` of the newest snapshot, invoice or invoice item.
     pub newest: Option<Seconds>,
     /// The number of seconds with several changes whose order no evidence decides.
     pub undecided: u32,
@@ -58,8 +78,8 @@ pub struct Subscription {
     pub ended: bool,
 }
 
-/// An upgrade whose payment failed. Until its invoice or a later cycle is paid, the
-/// state before the upgrade counts.
+/// A change of price or quantity whose payment failed. Until its invoice is paid, or that of
+/// a later period of the plan, the state before the change counts.
 ///
 /// Example: Basic, an upgrade to Max on day 10, whose invoice `in_1` fails. The
 /// latest snapshot shows Max; tier, grace and limits follow Basic.
@@ -67,12 +87,12 @@ pub struct Subscription {
 pub struct SuspendedChange {
     /// The id of the failed invoice.
     pub invoice: String,
-    /// The state before the upgrade.
+    /// The state before the change.
     pub base: BaseState,
 }
 
 /// The plan, period and status that decide about tier and grace. They are those of
-/// the latest snapshot, or those before a suspended upgrade.
+/// the latest snapshot, or those before a suspended change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaseState {
     /// The plan.
@@ -102,6 +122,9 @@ impl Subscription {
             highest: None,
             failed: Vec::new(),
             settled: Vec::new(),
+            returned: Vec::new(),
+            renewed_in: None,
+            lines_cut: false,
             last_change: None,
             last_credit: None,
             newest: None,
@@ -116,8 +139,24 @@ impl Subscription {
         !self.ended && self.latest.as_ref().is_some_and(Snapshot::entitled)
     }
 
+    /// When a scheduled end counts although no event told of it; `None` if no end is
+    /// scheduled.
+    #[must_use]
+    pub fn ends_untold_at(&self) -> Option<Seconds> {
+        let latest = self.latest.as_ref().filter(|_| self.entitled())?;
+        let with_period = self.period.filter(|_| latest.cancel_at_period_end).map(|p| p.end);
+        let end = with_period.into_iter().chain(latest.cancel_at).min()?;
+        Some(end + UNTOLD_END_S)
+    }
+
+    /// Whether it gives access at a moment, if no event comes until then.
+    #[must_use]
+    pub fn entitled_at(&self, at: Seconds) -> bool {
+        self.entitled() && self.ends_untold_at().is_none_or(|end| at < end)
+    }
+
     /// The plan that decides about the tier: the latest one, or the one before a
-    /// suspended upgrade.
+    /// suspended change.
     #[must_use]
     pub fn base_plan(&self) -> Option<&Plan> {
         match &self.suspended {

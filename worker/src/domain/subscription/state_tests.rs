@@ -1,14 +1,19 @@
 //! The state of one subscription: its user, its plan and status, its end.
 
 use crate::domain::{
-    fact::{Fact, FactBody, InvoiceFact, InvoiceStep, Snapshot},
-    ids::{EventId, UserId},
+    fact::{CustomerFact, Fact, FactBody, InvoiceFact, InvoiceStep, Snapshot},
+    ids::UserId,
     subscription::{account::Account, state::Subscription},
     testkit::{
-        TimedFact, changed, created, deleted, facts, fold, fold_all, invoice, item, month, not_renewed, of,
+        T0, TimedFact, changed, created, deleted, facts, fold, fold_all, invoice, item, month, not_renewed, of,
         other_session, plan, prorated, renewed, session, sub, user,
     },
 };
+
+/// The customer's metadata names this user.
+fn customer(id: &str) -> FactBody {
+    FactBody::Customer(CustomerFact { user: user(id) })
+}
 
 /// A snapshot that names a user.
 fn named(id: &str) -> Snapshot {
@@ -46,22 +51,20 @@ mod owner {
         let own = (9, changed(named("own")));
         let by_session = (8, session(user("session"), user("reference")));
         let by_reference = (7, session(None, user("reference")));
+        let by_metadata = (6, customer("metadata"));
         let by_customer = (6, of("sub_2", created(named("customer"))));
         let begin = (5, created(bare()));
-        let story = [begin, by_customer, by_reference, by_session, own];
+        let story = [begin, by_customer, by_metadata, by_reference, by_session, own];
         check(&story, Some("own"));
-        check(&story[..4], Some("session"));
-        check(&story[..3], Some("reference"));
+        check(&story[..5], Some("session"));
+        check(&story[..4], Some("reference"));
+        check(&story[..3], Some("metadata"));
         check(&story[..2], Some("customer"));
         check(&story[..1], None);
     }
 
     #[test]
-    fn of_claims_with_equal_sources_the_earliest_wins() {
-        check(
-            &[(0, created(bare())), (1, changed(named("a"))), (2, changed(named("b")))],
-            Some("a"),
-        );
+    fn of_sessions_and_other_objects_the_earliest_wins() {
         check(
             &[
                 (0, created(bare())),
@@ -99,6 +102,89 @@ mod owner {
             // Also if it comes before the subscription.
             check(&[(0, body), (1, created(bare()))], Some("u1"));
         }
+    }
+
+    #[test]
+    fn a_subscription_is_handed_over_by_its_own_metadata() {
+        let story = [
+            (0, created(named("guest"))),
+            (5, session(user("session"), None)),
+            (10, changed(named("account"))),
+            (20, changed(bare())),
+            (30, deleted(sub("canceled", "plus"))),
+        ];
+        check(&story[..2], Some("guest"));
+        check(&story[..3], Some("account"));
+        check(&story, Some("account"));
+        // Within one second `previous_attributes` decide, whatever the ids of the events.
+        let tied = [
+            (0, created(named("a"))),
+            (9, changed(named("b"))),
+            (9, changed(named("c"))),
+            (9, changed(named("a"))),
+        ];
+        check(&tied[..3], Some("c"));
+        check(&tied, Some("a"));
+        // Also after its end.
+        let ended = [
+            (0, created(named("guest"))),
+            (5, deleted(sub("canceled", "plus"))),
+            (
+                9,
+                changed(Snapshot {
+                    user: user("account"),
+                    ..sub("canceled", "plus")
+                }),
+            ),
+        ];
+        check(&ended, Some("account"));
+    }
+
+    #[test]
+    fn the_latest_word_of_the_customers_metadata_counts() {
+        let story = [
+            (0, created(bare())),
+            (5, customer("a")),
+            (10, customer("b")),
+            (15, customer("")),
+        ];
+        check(&story, Some("b"));
+        check(&story[..2], Some("a"));
+        // A word of the customer's counts before what its other objects say, also earlier ones.
+        let other = (1, other_session(user("other"), None));
+        check(&[story[0].clone(), other.clone()], Some("other"));
+        check(&[story[0].clone(), other, story[3].clone()], Some("other"));
+        check(
+            &[
+                story[0].clone(),
+                (1, other_session(user("other"), None)),
+                story[1].clone(),
+            ],
+            Some("a"),
+        );
+    }
+
+    #[test]
+    fn what_was_purchased_before_a_hand_over_of_the_customer_stays_with_the_user_of_that_time() {
+        let all = facts(&[
+            (5, customer("a")),
+            (8, customer("a")),
+            (10, customer("b")),
+            (20, customer("a")),
+        ]);
+        let claim = Account::fold(&all.iter().collect::<Vec<_>>()).claim.expect("a claim");
+        let user_at = |at: i64| claim.user_at(T0 + at).as_str();
+        assert_eq!(
+            [0, 5, 9, 10, 19, 20, 99].map(user_at),
+            ["a", "a", "a", "b", "b", "a", "a"]
+        );
+        // New facts one by one give the same.
+        let mut account = Account::default();
+        for fact in &all {
+            account = account.advance(&[fact]).expect("it is newer");
+        }
+        assert_eq!(account.claim.as_ref(), Some(&claim));
+        assert_eq!(account.advance(&[&all[1]]), None, "it may have come in between");
     }
 
     #[test]
@@ -328,14 +414,4 @@ fn facts_and_states_survive_json() {
         serde_json::from_str::<Subscription>(&text).expect("what was written"),
         folded
     );
-}
-
-#[test]
-fn of_two_claims_of_one_second_the_smaller_event_id_wins() {
-    let mut facts = facts(&[(0, created(named("a"))), (0, changed(named("b")))]);
-    facts[0].event_id = EventId::new("evt_a");
-    facts[1].event_id = EventId::new("evt_b");
-    for arrived in [[&facts[0], &facts[1]], [&facts[1], &facts[0]]] {
-        assert_eq!(Account::fold(&arrived).subscriptions[0].user, user("a"));
-    }
 }

@@ -3,12 +3,13 @@
 
 use super::{
     grace::{self, Grace, TierChange},
-    invoices::{self, ChangeEvidence},
+    invoices::{self, ChangeEvidence, same_plan, worth},
+    link,
     order::digest_after,
     state::{BaseState, Subscription, SuspendedChange},
 };
 use crate::domain::fact::{
-    Fact, FactBody, InvoiceFact, InvoiceStep, Phase, Seconds, Snapshot, SubscriptionFact, ended,
+    Fact, FactBody, InvoiceFact, InvoiceStep, Period, Phase, Seconds, Snapshot, SubscriptionFact, ended,
 };
 
 impl Subscription {
@@ -17,7 +18,7 @@ impl Subscription {
         let at = fact.created;
         match &fact.body {
             FactBody::Subscription(s) => self.apply_subscription(s, at, evidence),
-            FactBody::Invoice(invoice) => self.apply_invoice(invoice, at),
+            FactBody::Invoice(invoice) => self.apply_invoice(invoice, at, evidence),
             FactBody::InvoiceItem(item) if item.credits() => self.last_credit = self.last_credit.max(Some(at)),
             FactBody::InvoiceItem(_)
             | FactBody::Session(_)
@@ -27,8 +28,20 @@ impl Subscription {
             | FactBody::Customer(_)
             | FactBody::InvoicePayment(_) => {}
         }
-        if !matches!(fact.body, FactBody::Session(_)) {
+        if let FactBody::Subscription(s) = &fact.body {
+            self.keep_own_claim(s, fact);
+        }
+        if is_in_order(&fact.body) {
             self.newest = self.newest.max(Some(at));
+        }
+    }
+
+    /// Of the subscription's own words about its user, the latest that is not empty counts;
+    /// also after its end.
+    fn keep_own_claim(&mut self, snapshots: &SubscriptionFact, fact: &Fact) {
+        let before = snapshots.before.as_ref().and_then(|b| b.user.as_ref());
+        if let Some(user) = snapshots.now.user.as_ref().or(before) {
+            self.claim = Some(link::own_metadata(fact, user));
         }
     }
 
@@ -49,7 +62,7 @@ impl Subscription {
         self.apply_snapshot(&fact.now, at, evidence);
         self.ended |= fact.phase == Phase::Deleted || ended(&fact.now.status);
         if self.ended {
-            self.grace = None;
+            (self.grace, self.renewed_in) = (None, None);
         }
     }
 
@@ -61,7 +74,7 @@ impl Subscription {
             if !self.stayed_incomplete(new) && self.highest.as_ref().is_none_or(|h| h.rank < plan.rank) {
                 self.highest = Some(plan.clone());
             }
-            if self.plan.as_ref().is_some_and(|p| p.price != plan.price) {
+            if self.plan.as_ref().is_some_and(|p| !same_plan(p, plan)) {
                 self.last_change = self.last_change.max(Some(at));
             }
             self.plan = Some(plan.clone());
@@ -70,9 +83,9 @@ impl Subscription {
         self.latest = Some(new.clone());
     }
 
-    /// The suspended upgrade after a snapshot: this upgrade, or the known one. The
-    /// known one stays while its price stays, or after a downgrade that still is
-    /// above the paid plan and was not paid itself.
+    /// The suspended change after a snapshot: this change, or the known one. The
+    /// known one stays while its price and quantity stay, or after a change to less that
+    /// still is more than the paid plan and was not paid itself.
     fn suspended_after(
         &self,
         new: &Snapshot,
@@ -88,13 +101,13 @@ impl Subscription {
         let mut suspended = self.suspended.clone()?;
         let shown = self.plan.as_ref();
         let stays = new.plan.as_ref().is_none_or(|new| {
-            let is_between = new.rank > suspended.base.plan.rank && shown.is_some_and(|s| new.rank <= s.rank);
-            shown.is_some_and(|s| s.price == new.price) || is_between && !evidence.paid
+            let is_between = worth(new) > worth(&suspended.base.plan) && shown.is_some_and(|s| worth(new) <= worth(s));
+            shown.is_some_and(|s| same_plan(s, new)) || is_between && !evidence.paid
         });
         if !stays {
             return None;
         }
-        // The failed upgrade itself made the subscription past due. Any other status
+        // The failed change itself made the subscription past due. Any other status
         // concerns the paid plan too.
         if new.status != "past_due" {
             suspended.base.status.clone_from(&new.status);
@@ -114,25 +127,25 @@ impl Subscription {
     ) -> Option<Grace> {
         let running = self.grace.take();
         if !new.entitled() {
+            self.renewed_in = None;
             return None;
         }
         let (Some(old), Some(new_plan)) = (old_base, &new.plan) else {
             return running;
         };
-        grace::after_change(
-            running,
-            TierChange {
-                old_status: &old.status,
-                old_plan: &old.plan,
-                old_period: old.period,
-                new,
-                // A suspended upgrade changes nothing.
-                new_plan: if self.suspended.is_some() { &old.plan } else { new_plan },
-                at,
-                unpaid: invoices::unpaid(&self.failed, old.period),
-                credited: evidence.credited,
-            },
-        )
+        let change = TierChange {
+            old_status: &old.status,
+            old_plan: &old.plan,
+            old_period: old.period,
+            new,
+            // A suspended change changes nothing.
+            new_plan: if self.suspended.is_some() { &old.plan } else { new_plan },
+            at,
+            unpaid: invoices::unpaid(&self.failed, &self.returned, old.period),
+            credited: evidence.credited,
+        };
+        self.renewed_in = self.renewed_in.take().filter(|g| change.leaves(g));
+        grace::after_change(running, change)
     }
 
     /// Whether the first payment has not come, or never came before the end.
@@ -141,27 +154,29 @@ impl Subscription {
         incomplete(new) || (new.status == "canceled" && self.latest.as_ref().is_some_and(incomplete))
     }
 
-    fn apply_invoice(&mut self, invoice: &InvoiceFact, at: Seconds) {
+    fn apply_invoice(&mut self, invoice: &InvoiceFact, at: Seconds, evidence: ChangeEvidence<'_>) {
         if invoice.step == InvoiceStep::Paid {
             self.ever_paid |= invoice.total > 0;
-            if invoice.renews()
-                && let Some(paid) = invoice.pays_for()
-            {
-                self.grace = grace::after_renewal(self.grace.take(), paid.start);
+            if invoice.renews() && self.grace.is_some() {
+                self.renewed_in.clone_from(&self.grace);
+                if let Some(begins) = evidence.begins {
+                    self.grace = grace::after_renewal(self.grace.take(), begins.start);
+                }
             }
-            self.settle_failed(invoice, at);
+            self.settle_failed(evidence.begins, at);
         }
+        self.lines_cut |= invoice.lines_cut;
         if invoice.credits() {
             self.last_credit = self.last_credit.max(Some(at));
         }
     }
 
-    /// Settles the failed invoices that this paid invoice settles. A suspended
-    /// upgrade counts from now on if its failed invoice is settled.
-    fn settle_failed(&mut self, invoice: &InvoiceFact, at: Seconds) {
+    /// Settles the failed invoices that a paid invoice settles: one that `begins` this
+    /// period. A suspended change counts from now on if its failed invoice is settled.
+    fn settle_failed(&mut self, begins: Option<Period>, at: Seconds) {
         let (settled, failed) = std::mem::take(&mut self.failed)
             .into_iter()
-            .partition::<Vec<_>, _>(|f| f.settled_by(invoice, at));
+            .partition::<Vec<_>, _>(|f| f.settled_by(begins, at));
         self.failed = failed;
         self.settled.extend(settled.into_iter().map(|f| f.invoice));
         let is_unsettled = |suspended: &SuspendedChange| self.failed.iter().any(|f| f.invoice == suspended.invoice);
@@ -171,4 +186,12 @@ impl Subscription {
             self.grace = self.grace.take().filter(|g| Some(g.plan.rank) > rank);
         }
     }
+}
+
+/// Whether the order of a fact among the others matters.
+pub(super) fn is_in_order(body: &FactBody) -> bool {
+    matches!(
+        body,
+        FactBody::Subscription(_) | FactBody::Invoice(_) | FactBody::InvoiceItem(_)
+    )
 }

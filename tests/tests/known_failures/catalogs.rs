@@ -201,9 +201,8 @@ async fn a_trial_has_the_limits_that_the_catalog_gives_to_trials() -> Result<()>
 #[tokio::test]
 async fn another_product_on_the_same_stripe_account_is_ignored_and_no_dead_letter() -> Result<()> {
     let shop = TestCatalog::new("known_products")?;
-    let first = "managed_payments = true\n";
-    let ignored = format!("{first}ignored_products = [\"{}\"]\n", price::UNKNOWN.product);
-    write(&shop, &[(first, &ignored)])?;
+    let ignored = format!("ignored_products = [\"{}\"]", price::UNKNOWN.product);
+    write(&shop, &[("ignored_products = []", &ignored)])?;
     let env = TestEnv::new("known_products").await?.with("CATALOG_FILE", &shop.path());
     let pair = Pair::start(&env, Setup::default()).await?;
     let stage = Stage { env: &env, pair: &pair };

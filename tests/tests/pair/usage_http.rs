@@ -18,6 +18,13 @@ const BATCH: &str = "application/cloudevents-batch+json";
 /// Stands in bodies that are refused: no answer and no log may hold it.
 const MARKER: &str = "ada.lovelace@marker.example";
 
+/// An hour ago, with a fraction of a second.
+fn recently() -> String {
+    let time = OffsetDateTime::now_utc() - Duration::from_hours(1);
+    let time = time.replace_millisecond(500).map(|time| time.format(&Rfc3339));
+    time.ok().and_then(Result::ok).unwrap_or_default()
+}
+
 /// A report with the id `id`.
 fn report(id: &str) -> Value {
     json!({
@@ -26,7 +33,7 @@ fn report(id: &str) -> Value {
         "source": "/chat",
         "id": id,
         "subject": "user_1",
-        "time": "2026-01-31T23:59:59.5Z",
+        "time": recently(),
         "data": { "meter": "tokens", "quantities": { "input": 600, "output": 100 } },
     })
 }

@@ -3,9 +3,27 @@
 -- One row per payment that a fact is about. The worker locks this row, because
 -- a purchase and its refund may reach two workers at once.
 CREATE TABLE billing.payment (
+    -- The payment intent, or the charge if there is none.
     payment    text PRIMARY KEY,
     -- As in billing.account.
-    lock_count bigint NOT NULL DEFAULT 1
+    lock_count bigint NOT NULL DEFAULT 1,
+    -- The invoice that it paid; NULL until an event says so.
+    invoice    text,
+    -- A refund or a dispute of it is known.
+    returned   boolean NOT NULL DEFAULT false,
+    -- The account of its invoice, if it was returned. The facts about such a payment
+    -- concern this account, although they name no customer.
+    account    text
+);
+CREATE INDEX payment_invoice ON billing.payment (invoice) WHERE returned AND invoice IS NOT NULL;
+CREATE INDEX payment_account ON billing.payment (account) WHERE account IS NOT NULL;
+
+-- One row per invoice of a subscription or of a payment. It connects a payment with
+-- a customer, and is locked like billing.payment.
+CREATE TABLE billing.invoice (
+    invoice text PRIMARY KEY,
+    -- NULL until an event of the invoice itself names the customer.
+    account text
 );
 
 -- One row per checkout session that bought credits.

@@ -78,7 +78,7 @@ pub fn balances(
             &format!("balance of {name}"),
             row,
             &replayed.balance,
-            own.is_some() || expected.contains(meter),
+            own.is_some_and(|own| !own.usage.is_empty()) || expected.contains(meter),
         ));
         let Some(own) = own else {
             found.extend(ledger(&format!("ledger of {name}"), &none, &replayed));
@@ -105,8 +105,7 @@ fn balance(name: &str, stored: Option<&MeterBalance>, expected: &MeterBalance, i
     match stored {
         None if is_expected => vec![Difference::of(name, "there is no row, but there are events for it")],
         None => Vec::new(),
-        // An empty balance of a subscription that turned out to be another user's.
-        Some(stored) if stored == expected => Vec::new(),
+        // Such as that of a subscription that turned out to be another user's.
         Some(_) if !is_expected => vec![Difference::of(name, "there is a row, but no event for it")],
         Some(stored) => differing(name, "", &BalanceColumns::of(stored), &BalanceColumns::of(expected)),
     }
@@ -244,7 +243,10 @@ fn pack(name: &str, row: &StoredPack, sale: &PackSale<'_>, folded: &BTreeMap<Acc
     let expected = PackColumns {
         account: account.as_str(),
         payment: sale.payment,
-        user_id: sale.named.or(owner.map(|claim| &claim.user)).map(UserId::as_str),
+        user_id: sale
+            .named
+            .or(owner.map(|claim| claim.user_at(sale.first.created)))
+            .map(UserId::as_str),
         names_user: sale.named.is_some(),
     };
     differing(name, "", &stored, &expected)

@@ -217,6 +217,19 @@ pub async fn enter(connection: &mut PgConnection, lines: &[NewLedgerRow<'_>]) ->
     .map(|_| ())
 }
 
+/// Removes balances.
+pub async fn remove(connection: &mut PgConnection, balances: &[(&UserId, String)]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM billing.balance USING UNNEST($1::text[], $2::text[]) AS t (user_id, meter)
+         WHERE balance.user_id = t.user_id AND balance.meter = t.meter",
+        &column(balances, |(user, _)| user.as_str()) as &[&str],
+        &column(balances, |(_, meter)| meter.as_str()) as &[&str],
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
 /// Writes balances. Each user and meter may occur once.
 pub async fn write(connection: &mut PgConnection, rows: &[(&UserId, &str, &MeterBalance)]) -> Result<(), sqlx::Error> {
     let window = |b: &MeterBalance| b.window.clone();

@@ -51,13 +51,19 @@ pub async fn accounts_of(
     Ok(rows.map(|r| (UserId::new(r.user), AccountId::new(r.account))).collect())
 }
 
-/// Which of the accounts `worker migrate` has yet to fold again.
-pub async fn outdated(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<AccountId>, sqlx::Error> {
+/// Which of the accounts `worker migrate` has yet to fold again. `version` is that of the
+/// ranks in force.
+pub async fn outdated(
+    connection: &mut PgConnection,
+    accounts: &[AccountId],
+    version: i32,
+) -> Result<Vec<AccountId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
         r#"SELECT account AS "account!" FROM billing.account WHERE account = ANY($1) AND version IS DISTINCT FROM $2
            UNION SELECT account FROM billing.subscription
-                 WHERE account = ANY($1) AND (state ->> 'version')::integer IS DISTINCT FROM $2"#,
+                 WHERE account = ANY($1) AND (state ->> 'version')::integer IS DISTINCT FROM $3"#,
         &accounts_as_text(accounts),
+        version,
         VERSION,
     )
     .fetch_all(connection)

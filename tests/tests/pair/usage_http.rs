@@ -6,9 +6,11 @@ use hyper::Method;
 use lapin::message::Delivery;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use tests::figures::note;
 use tests::harness::{Answer, Pair, Process, Setup, TestEnv, USAGE_TOKEN, eventually, header};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// The bound for a `503` with `Retry-After`.
@@ -19,11 +21,11 @@ const BATCH: &str = "application/cloudevents-batch+json";
 const MARKER: &str = "ada.lovelace@marker.example";
 
 /// An hour ago, with a fraction of a second.
-fn recently() -> String {
-    let time = OffsetDateTime::now_utc() - Duration::from_hours(1);
-    let time = time.replace_millisecond(500).map(|time| time.format(&Rfc3339));
-    time.ok().and_then(Result::ok).unwrap_or_default()
-}
+static RECENTLY: LazyLock<String> = LazyLock::new(|| {
+    let time = (OffsetDateTime::now_utc() - Duration::from_hours(1)).replace_millisecond(500);
+    let text = time.map(|time| time.format(&Rfc3339));
+    text.ok().and_then(Result::ok).unwrap_or_default()
+});
 
 /// A report with the id `id`.
 fn report(id: &str) -> Value {
@@ -33,7 +35,7 @@ fn report(id: &str) -> Value {
         "source": "/chat",
         "id": id,
         "subject": "user_1",
-        "time": recently(),
+        "time": *RECENTLY,
         "data": { "meter": "tokens", "quantities": { "input": 600, "output": 100 } },
     })
 }

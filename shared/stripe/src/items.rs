@@ -1,6 +1,6 @@
-//! The line items of a checkout session: what it sold.
+//! The line items of a checkout session: what it sold. And the items of a subscription.
 
-use crate::{client::Api, error::ApiError, form::Form, path::is_id};
+use crate::{client::Api, error::ApiError, form::Form, path::is_id, read::ApiAnswer};
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -22,6 +22,8 @@ pub struct LineItemPrice {
     pub lookup_key: Option<String>,
     /// Notes of the merchant's on the price, such as `pack`.
     pub metadata: Option<HashMap<String, String>>,
+    /// The id of the product that it sells.
+    pub product: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +47,21 @@ impl Api {
     }
 }
 
+impl Api {
+    /// Sends `GET /v1/subscription_items` for a subscription once, and returns the answer as it
+    /// is: a list. A subscription has far fewer items than one page of 100.
+    ///
+    /// # Errors
+    /// See [`ApiError`]; [`ApiError::NoId`] if `subscription` is not an id.
+    pub async fn subscription_items(&self, subscription: &str) -> Result<ApiAnswer, ApiError> {
+        if !is_id(subscription) {
+            return Err(ApiError::NoId);
+        }
+        let query = Form::new().with("subscription", subscription).with("limit", &100);
+        self.get_once("/subscription_items", &query).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +79,7 @@ mod tests {
         assert_eq!(lines.len(), 4);
         let price = lines[0].price.as_ref().expect("a price");
         assert_eq!((lines[0].quantity, price.lookup_key.as_deref()), (Some(3), Some("k")));
+        assert_eq!(price.product.as_deref(), Some("prod_1"));
         assert_eq!(
             price.metadata.as_ref().and_then(|m| m.get("pack")).map(String::as_str),
             Some("p")

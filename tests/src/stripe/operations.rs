@@ -23,6 +23,7 @@ pub(super) fn serve(
     let id = found.captured.first().map_or("", String::as_str);
     match (method, found.template) {
         ("get", "/v1/checkout/sessions/{session}/line_items") => return line_items(call, id, tree),
+        ("get", "/v1/subscription_items") => return subscription_items(call, tree),
         ("post", "/v1/test_helpers/test_clocks/{test_clock}/advance") => {
             let clock = test_clock::advance(call, id)?;
             return Ok(render(call.mode, clock, &[], tree).to_string());
@@ -166,6 +167,22 @@ fn list_of(url: &str, texts: &[String], has_more: bool) -> String {
         r#"{{"object":"list","data":[{data}],"has_more":{has_more},"url":{}}}"#,
         json!(url)
     )
+}
+
+/// All items of a subscription. An event, and the subscription itself, show the first ten at
+/// most; a test that wants more puts them into the field `all_items`.
+fn subscription_items(call: &ServedRequest, tree: &ExpandTree) -> Result<String, StripeError> {
+    let id = call.text("subscription").unwrap_or_default();
+    let subscription = call.mode.find(subscription::SUBSCRIPTIONS.collection, id);
+    let subscription = subscription.ok_or_else(|| StripeError::absent("subscription", id))?;
+    let all = subscription["all_items"].as_array();
+    let shown = subscription["items"]["data"].as_array();
+    let (items, has_more) = page_of(all.or(shown).map_or(&[][..], Vec::as_slice), call.params)?;
+    let within = tree.within("data");
+    let items = items
+        .into_iter()
+        .map(|item| render(call.mode, item.clone(), &[], &within).to_string());
+    Ok(list_of("/v1/subscription_items", &items.collect::<Vec<_>>(), has_more))
 }
 
 fn line_items(call: &ServedRequest, id: &str, tree: &ExpandTree) -> Result<String, StripeError> {

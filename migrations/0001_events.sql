@@ -50,9 +50,9 @@ CREATE TABLE billing.fact (
     created  timestamptz NOT NULL,
     -- domain::fact::Fact, as JSON.
     body     json NOT NULL,
-    -- The payment intent that paid for credits, or that was refunded or
-    -- disputed. Refunds and disputes name no customer, so this connects them to
-    -- the purchase.
+    -- The payment that bought credits, paid an invoice, or was refunded or
+    -- disputed: its payment intent, or its charge if there is none. Most of these
+    -- facts name no customer, so this connects them.
     payment  text
 );
 CREATE INDEX fact_account ON billing.fact (account, created);

@@ -13,7 +13,11 @@ CREATE TABLE billing.account (
     -- The best evidence of which user the customer is: link::OwnerClaim, as JSON.
     -- Thanks to it a new event is folded without the account's old facts.
     owner_claim json,
-    -- The version of the folding rules. `worker migrate` folds older rows again.
+    -- A refund or a dispute of one of its payments is known. Then an event about a
+    -- payment needs all of the account's facts.
+    has_returns boolean NOT NULL DEFAULT false,
+    -- Ranks::version: the folding rules and the catalog's ranks. `worker migrate`
+    -- folds other rows again.
     version     integer
 ) WITH (fillfactor = 50);
 -- Finds the customers of a user for `worker explain` and the console.
@@ -47,10 +51,14 @@ CREATE TABLE billing.app_user (
     lock_count bigint NOT NULL DEFAULT 1
 ) WITH (fillfactor = 50);
 
--- What each user may use: one row per user, decided from all their
--- subscriptions. billing.entitlements shows it to applications.
+-- What each user may use, decided from all their subscriptions. A user has one row
+-- for each span of time: a scheduled end is an end also if no event tells of it.
+-- billing.entitlements shows the present one to applications.
 CREATE TABLE billing.entitlement (
-    user_id                 text PRIMARY KEY,
+    user_id                 text NOT NULL,
+    -- The row counts from `since` on, before `until`.
+    since                   timestamptz NOT NULL DEFAULT '-infinity',
+    until                   timestamptz NOT NULL DEFAULT 'infinity',
     entitled                boolean NOT NULL,
     -- Stripe's word, or 'none' for a user without a subscription.
     status                  text NOT NULL,
@@ -73,6 +81,8 @@ CREATE TABLE billing.entitlement (
     stripe_customer_id      text,
     stripe_subscription_id  text,
     changed_at              timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (user_id, since),
+    CHECK (since < until),
     CHECK ((grace_tier IS NULL) = (grace_until IS NULL))
 ) WITH (fillfactor = 70);
 

@@ -3,9 +3,27 @@
 -- One row per payment that a fact is about. The worker locks this row, because
 -- a purchase and its refund may reach two workers at once.
 CREATE TABLE billing.payment (
+    -- The payment intent, or the charge if there is none.
     payment    text PRIMARY KEY,
     -- As in billing.account.
-    lock_count bigint NOT NULL DEFAULT 1
+    lock_count bigint NOT NULL DEFAULT 1,
+    -- The invoice that it paid; NULL until an event says so.
+    invoice    text,
+    -- A refund or a dispute of it is known.
+    returned   boolean NOT NULL DEFAULT false,
+    -- The account of its invoice, if it was returned. The facts about such a payment
+    -- concern this account, although they name no customer.
+    account    text
+);
+CREATE INDEX payment_invoice ON billing.payment (invoice) WHERE returned AND invoice IS NOT NULL;
+CREATE INDEX payment_account ON billing.payment (account) WHERE account IS NOT NULL;
+
+-- One row per invoice of a subscription or of a payment. It connects a payment with
+-- a customer, and is locked like billing.payment.
+CREATE TABLE billing.invoice (
+    invoice text PRIMARY KEY,
+    -- NULL until an event of the invoice itself names the customer.
+    account text
 );
 
 -- One row per checkout session that bought credits.
@@ -38,9 +56,8 @@ CREATE TABLE billing.balance (
     period_start    bigint,
     -- Units that the period includes; NULL is unlimited.
     plan_limit      bigint,
-    -- The limit until grace_until, while a grace runs; NULL is unlimited.
-    grace_limit     bigint,
-    grace_until     timestamptz,
+    -- From then on the limit is 0: an end of the subscription that no event told of.
+    limit_ends_at   timestamptz,
     -- Units used of the period's limit.
     used            bigint NOT NULL CHECK (used >= 0),
     -- Units left of earlier periods; below zero is a debt.
@@ -62,10 +79,13 @@ CREATE TABLE billing.balance (
 CREATE TABLE billing.ledger (
     user_id     text NOT NULL,
     meter       text NOT NULL,
-    -- usage: a usage report. rollover: what a period left over. grant: a pack.
+    -- usage: a usage report. rollover: what a period left over. carried: what was left of a
+    -- period that a change cut short. overused: what was used beyond the part of such a
+    -- period that was not credited. grant: a pack.
     -- taken_back: a refund or a dispute of a pack. returned: a refund that failed,
     -- or a dispute that was won. correction: an earlier row would be different now.
-    kind        text NOT NULL CHECK (kind IN ('usage', 'rollover', 'grant', 'taken_back', 'returned', 'correction')),
+    kind        text NOT NULL CHECK (kind IN ('usage', 'rollover', 'carried', 'overused', 'grant', 'taken_back', 'returned',
+                                             'correction')),
     -- The id of the event; of a rollover the invoice, of a grant the session.
     cause       text NOT NULL,
     -- The billing period that `used` counts in: 'subscription start', or empty.

@@ -19,7 +19,8 @@ SELECT user_id,
        highest_tier_subscribed,
        stripe_customer_id,
        stripe_subscription_id
-FROM billing.entitlement;
+FROM billing.entitlement
+WHERE since <= now() AND now() < until;
 COMMENT ON VIEW billing.entitlements IS 'What each user may use, now. One row per user; effective_tier is what to enforce.';
 
 -- greatest() and least() skip NULL, so an unlimited meter needs the CASE.
@@ -36,7 +37,7 @@ SELECT user_id,
 FROM (
     SELECT user_id,
            meter,
-           CASE WHEN grace_until > now() THEN grace_limit ELSE plan_limit END AS plan_limit,
+           CASE WHEN limit_ends_at <= now() THEN 0 ELSE plan_limit END AS plan_limit,
            used,
            rollover,
            purchased
@@ -49,15 +50,17 @@ SELECT event_id, event_type, created, received_at, outcome, reason
 FROM billing.event;
 COMMENT ON VIEW billing.events IS 'One row per event received: applied, ignored or dead.';
 
--- A user who has had this tier or a higher one gets no trial. A tier that the
--- catalog does not sell has none.
+-- A user who has had this tier or a higher one, by the ranks of the catalog in force,
+-- gets no trial. A tier that the catalog does not sell has none.
 CREATE FUNCTION billing.trial_days(user_id text, tier text) RETURNS integer
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT coalesce((
-        SELECT CASE WHEN known.highest_rank >= offered.rank THEN 0 ELSE offered.trial_days END
+        SELECT CASE WHEN coalesce(highest.rank, known.highest_rank) >= offered.rank THEN 0 ELSE offered.trial_days END
         FROM billing.tier AS offered
-        LEFT JOIN billing.entitlement AS known ON known.user_id = trial_days.user_id
+        LEFT JOIN billing.entitlement AS known
+            ON known.user_id = trial_days.user_id AND known.since <= now() AND now() < known.until
+        LEFT JOIN billing.tier AS highest ON highest.name = known.highest_tier_subscribed
         WHERE offered.name = trial_days.tier
     ), 0);
 END;

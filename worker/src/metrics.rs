@@ -54,6 +54,9 @@ shared::metrics! {
     UNDECIDED: IntCounter = "tollbridge_worker_undecided_ties_total",
         "Seconds with several changes of one subscription whose order no evidence decides; the ids of their events decide it.";
 
+    RETURNED: IntCounter = "tollbridge_worker_returned_invoices_total",
+        "Paid invoices of subscriptions whose money was refunded in full or lost to a dispute. The subscriptions still give access.";
+
     SELF_ISSUED: IntCounter = "tollbridge_worker_self_issued_invoice_events_total",
         "Events of invoices that Stripe's Managed Payments did not issue (issuer.type self), while the catalog has managed_payments.";
 

@@ -11,7 +11,8 @@ use crate::{
             waterfall::Overflow,
         },
         fact::{Fact, Seconds},
-        ids::{AccountId, UserId},
+        ids::{AccountId, EventId, UserId},
+        subscription::{account, ranks::Ranks},
     },
     store::{
         self,
@@ -42,13 +43,19 @@ struct Settlement<'a> {
     timelines: BTreeMap<UserId, Timeline>,
     lines: Vec<NewLedgerRow<'a>>,
     changed: BTreeSet<(&'a UserId, String)>,
+    /// Balances that neither an event nor usage explains any more.
+    ceased: Vec<(&'a UserId, String)>,
 }
 
 /// Settles the changes.
 ///
 /// # Errors
 /// An error of PostgreSQL's or the network's, or a balance beyond 64 bits.
-pub async fn settle(connection: &mut PgConnection, changes: &BalanceChanges<'_>) -> Result<(), sqlx::Error> {
+pub async fn settle(
+    connection: &mut PgConnection,
+    changes: &BalanceChanges<'_>,
+    ranks: &Ranks,
+) -> Result<(), sqlx::Error> {
     let users: BTreeSet<&UserId> = changes
         .caused_by
         .keys()
@@ -71,12 +78,13 @@ pub async fn settle(connection: &mut PgConnection, changes: &BalanceChanges<'_>)
         timelines: BTreeMap::new(),
         lines: Vec::new(),
         changed: BTreeSet::new(),
+        ceased: Vec::new(),
     };
     let mut caused_by = changes.caused_by.clone();
     for usage in settlement.late(&changes.usage, &changes.known_users) {
         caused_by.entry(usage.user.clone()).or_insert_with(|| usage.key.clone());
     }
-    settlement.timelines = timelines(connection, &caused_by, changes).await?;
+    settlement.timelines = timelines(connection, &caused_by, changes, ranks).await?;
     settlement.spend(&changes.usage).map_err(overflow_error)?;
     if !caused_by.is_empty() {
         settlement.replay_users(connection, &caused_by, changes).await?;
@@ -93,10 +101,11 @@ async fn timelines(
     connection: &mut PgConnection,
     caused_by: &BTreeMap<UserId, String>,
     changes: &BalanceChanges<'_>,
+    ranks: &Ranks,
 ) -> Result<BTreeMap<UserId, Timeline>, sqlx::Error> {
     let is_new = |user: &&UserId| changes.new_users.contains_key(*user);
     let stored: Vec<UserId> = caused_by.keys().filter(|u| !is_new(u)).cloned().collect();
-    let mut timelines = load_timelines(connection, &stored).await?;
+    let mut timelines = load_timelines(connection, &stored, ranks).await?;
     for (user, facts) in changes
         .new_users
         .iter()
@@ -114,6 +123,7 @@ async fn timelines(
 pub async fn load_timelines(
     connection: &mut PgConnection,
     users: &[UserId],
+    ranks: &Ranks,
 ) -> Result<BTreeMap<UserId, Timeline>, sqlx::Error> {
     if users.is_empty() {
         return Ok(BTreeMap::new());
@@ -121,19 +131,16 @@ pub async fn load_timelines(
     let accounts = store::pack::accounts_of(connection, users).await?;
     let ids: BTreeSet<&AccountId> = accounts.iter().map(|(_, account)| account).collect();
     let ids: Vec<AccountId> = ids.into_iter().cloned().collect();
-    let facts = store::fact::of_accounts(connection, &ids).await?;
+    let facts = store::fact::of_accounts(connection, &ids, ranks).await?;
     let payments: BTreeSet<&str> = facts.iter().filter_map(|f| f.body.payment()).collect();
     let payments: Vec<&str> = payments.into_iter().collect();
     let elsewhere = if payments.is_empty() {
         Vec::new()
     } else {
-        store::fact::of_payments(connection, &payments, &ids).await?
+        store::fact::of_payments(connection, &payments, &ids, ranks).await?
     };
-    let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
+    let by_account = account::by_account(&facts);
     let mut by_payment: BTreeMap<&str, Vec<&Fact>> = BTreeMap::new();
-    for fact in &facts {
-        by_account.entry(&fact.account).or_default().push(fact);
-    }
     for fact in facts.iter().chain(&elsewhere) {
         if let Some(payment) = fact.body.payment() {
             by_payment.entry(payment).or_default().push(fact);
@@ -149,7 +156,8 @@ pub async fn load_timelines(
             .collect();
         let paid: BTreeSet<&str> = known.iter().filter_map(|f| f.body.payment()).collect();
         let paid = paid.into_iter().filter_map(|p| by_payment.get(p)).flatten();
-        known.extend(paid.filter(|f| !own.contains(&f.account)));
+        let ids: BTreeSet<&EventId> = known.iter().map(|f| &f.event_id).collect();
+        known.extend(paid.filter(|f| !ids.contains(&f.event_id)));
         Timeline::of(user, known)
     };
     Ok(users.iter().map(|user| (user.clone(), timeline(user))).collect())
@@ -244,15 +252,21 @@ impl<'a> Settlement<'a> {
     ) -> Result<(), Overflow> {
         let timeline = self.timelines.remove(user).unwrap_or_default();
         let balances = self.balances.entry(user.clone()).or_default();
-        let mut meters = timeline.meters();
+        let given = timeline.meters();
+        let mut meters = given.clone();
         meters.extend(recorded.keys().cloned().chain(balances.keys().cloned()));
         let at = timeline.boundaries().last().copied().unwrap_or_default();
         for meter in meters {
             let recorded = recorded.remove(&meter).unwrap_or_default();
+            let recorded_nothing = recorded.usage.is_empty();
             let replayed: ReplayedMeter = replay(&timeline, &meter, &recorded.usage)?;
             let lines = recorded.missing(&replayed, cause, at)?;
-            let known = balances.get(&meter);
-            if known != Some(&replayed.balance) {
+            // What turned out to be another user's leaves no balance behind.
+            if recorded_nothing && !given.contains(&meter) {
+                if balances.remove(&meter).is_some() {
+                    self.ceased.push((user, meter.clone()));
+                }
+            } else if balances.get(&meter) != Some(&replayed.balance) {
                 self.changed.insert((user, meter.clone()));
                 balances.insert(meter.clone(), replayed.balance);
             }
@@ -277,6 +291,12 @@ impl<'a> Settlement<'a> {
             .collect();
         if !changed.is_empty() {
             store::balance::write(connection, &changed).await?;
+        }
+        if !self.ceased.is_empty() {
+            store::balance::remove(connection, &self.ceased).await?;
+            let users: BTreeSet<&UserId> = self.ceased.iter().map(|(user, _)| *user).collect();
+            let users: Vec<UserId> = users.into_iter().cloned().collect();
+            store::user::forget_without_balance(connection, &users).await?;
         }
         let new: BTreeSet<&UserId> = self
             .changed

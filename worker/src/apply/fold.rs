@@ -14,10 +14,11 @@ use crate::{
             account::{self, Account},
             entitlement,
             link::OwnerClaim,
+            ranks::Ranks,
             state::Subscription,
         },
     },
-    store::{self, subscription::SubscriptionChanges},
+    store::{self, payment::ReturnedPayment, subscription::SubscriptionChanges},
 };
 use shared::catalog::FREE_TIER;
 use sqlx::PgConnection;
@@ -34,6 +35,8 @@ pub struct FoldCounts {
     pub slow: u64,
     /// New seconds with several changes whose order no evidence decides.
     pub undecided: u64,
+    /// Invoices of subscriptions whose money is known to be returned now.
+    pub returned: u64,
 }
 
 /// The facts and the usage of a batch that were not recorded before.
@@ -45,6 +48,10 @@ pub struct NewEvents<'a> {
     pub usage: Vec<&'a Usage>,
     /// The accounts that have no facts but these.
     pub new_accounts: HashSet<String>,
+    /// The returned payments that the facts concern. The accounts of these are locked.
+    pub returned: Vec<ReturnedPayment>,
+    /// The ranks in force. The facts have them.
+    pub ranks: Ranks,
 }
 
 /// Accounts before and after.
@@ -63,19 +70,22 @@ struct FoldedAccounts<'a> {
 ///
 /// # Errors
 /// An error of PostgreSQL's or the network's, or a balance beyond 64 bits.
-pub async fn fold_new(connection: &mut PgConnection, batch: NewEvents<'_>) -> Result<FoldCounts, sqlx::Error> {
-    sales::lock(connection, &batch.facts).await?;
-    let (folded, mut folds) = fold(connection, &batch.facts).await?;
+pub async fn fold_new(connection: &mut PgConnection, mut batch: NewEvents<'_>) -> Result<FoldCounts, sqlx::Error> {
+    let usage = std::mem::take(&mut batch.usage);
+    let (folded, mut folds) = fold(connection, &batch).await?;
     folds.undecided = folded.undecided();
+    folds.returned = folded.returned();
     let mut changes = BalanceChanges {
         caused_by: folded.affected_users(),
-        usage: batch.usage,
+        usage,
         ..BalanceChanges::default()
     };
     changes
         .usage
         .sort_by(|a, b| (&a.user, a.time, &a.key).cmp(&(&b.user, b.time, &b.key)));
-    for (user, cause) in sales::keep_new(connection, &batch.facts, &folded.after, &folded.owners()).await? {
+    for (user, cause) in
+        sales::keep_new(connection, &batch.facts, &folded.after, &folded.owners(), &batch.ranks).await?
+    {
         changes.caused_by.entry(user).or_insert(cause);
     }
     let subscriptions = folded.changed();
@@ -83,32 +93,45 @@ pub async fn fold_new(connection: &mut PgConnection, batch: NewEvents<'_>) -> Re
     if !questions.is_empty() {
         store::question::ask(connection, &questions).await?;
     }
-    changes.known_users = write(connection, &folded, &subscriptions, &changes).await?;
+    changes.known_users = write(connection, &folded, &subscriptions, &changes, &batch.ranks).await?;
     changes.new_users = folded.new_users(&batch.new_accounts, &changes.known_users);
     if !changes.caused_by.is_empty() || !changes.usage.is_empty() {
-        balances::settle(connection, &changes).await?;
+        balances::settle(connection, &changes, &batch.ranks).await?;
     }
     Ok(folds)
 }
 
 async fn fold<'a>(
     connection: &mut PgConnection,
-    facts: &[&'a Fact],
+    batch: &'a NewEvents<'_>,
 ) -> Result<(FoldedAccounts<'a>, FoldCounts), sqlx::Error> {
     let mut folds = FoldCounts::default();
-    if facts.is_empty() {
+    if batch.facts.is_empty() {
         return Ok((FoldedAccounts::default(), folds));
     }
-    let new = account::by_account(facts.iter().copied());
+    let mut new: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
+    for fact in batch.facts.iter().copied() {
+        new.entry(&fact.account).or_default().push(fact);
+    }
+    for returned in &batch.returned {
+        let concerns = |f: &&Fact| f.account != returned.account && returned.concerns(f);
+        let linked = batch.facts.iter().copied().filter(concerns);
+        new.entry(&returned.account).or_default().extend(linked);
+    }
     let ids: Vec<AccountId> = new.keys().map(|id| (*id).clone()).collect();
     let mut folded = FoldedAccounts {
         new,
-        before: store::account::load(connection, &ids).await?,
+        before: store::account::load(connection, &ids, batch.ranks.version()).await?,
         ..FoldedAccounts::default()
     };
     for (id, facts) in &folded.new {
         let (id, known) = (*id, folded.before.get(*id));
-        let next = known.map_or_else(|| Some(Account::fold(facts)), |known| known.advance(facts));
+        let has_returns = batch.returned.iter().any(|r| r.account == *id);
+        let next = match known {
+            _ if has_returns => None,
+            Some(known) => known.advance(facts),
+            None => Some(Account::fold(facts)),
+        };
         let Some(next) = next else {
             folds.slow += facts.len() as u64;
             folded.late.push(id.clone());
@@ -119,7 +142,9 @@ async fn fold<'a>(
         folded.after.insert(id.clone(), next);
     }
     if !folded.late.is_empty() {
-        folded.after.extend(refolded(connection, &folded.late).await?);
+        folded
+            .after
+            .extend(refolded(connection, &folded.late, &batch.ranks).await?);
     }
     Ok((folded, folds))
 }
@@ -129,18 +154,25 @@ async fn fold<'a>(
 ///
 /// # Errors
 /// As for [`fold_new`].
-pub async fn refold(connection: &mut PgConnection, accounts: &[AccountId], cause: &str) -> Result<(), sqlx::Error> {
+pub async fn refold(
+    connection: &mut PgConnection,
+    accounts: &[AccountId],
+    cause: &str,
+    ranks: &Ranks,
+) -> Result<(), sqlx::Error> {
     store::account::lock(connection, accounts).await?;
-    let facts = store::fact::of_accounts(connection, accounts).await?;
+    let facts = store::fact::of_accounts(connection, accounts, ranks).await?;
+    let mut after = account::fold_all(&facts);
+    // Facts about payments bring their own accounts along.
+    after.retain(|id, _| accounts.contains(id));
     let folded = FoldedAccounts {
         new: account::by_account(&facts),
-        before: store::account::load(connection, accounts).await?,
-        after: account::fold_all(&facts),
+        before: store::account::load(connection, accounts, ranks.version()).await?,
+        after,
         late: accounts.to_vec(),
     };
     let facts: Vec<&Fact> = facts.iter().collect();
-    sales::lock(connection, &facts).await?;
-    let packs = sales::keep_new(connection, &facts, &folded.after, &folded.owners()).await?;
+    let packs = sales::keep_new(connection, &facts, &folded.after, &folded.owners(), ranks).await?;
     let mut users = folded.all_users();
     users.extend(packs.into_iter().map(|(user, _)| user));
     let mut changes = BalanceChanges {
@@ -148,19 +180,21 @@ pub async fn refold(connection: &mut PgConnection, accounts: &[AccountId], cause
         ..BalanceChanges::default()
     };
     let subscriptions = folded.changed();
-    write(connection, &folded, &subscriptions, &changes).await?;
+    write(connection, &folded, &subscriptions, &changes, ranks).await?;
     // Users of an account that is folded again are known.
     changes.known_users = changes.caused_by.keys().cloned().collect();
-    balances::settle(connection, &changes).await
+    balances::settle(connection, &changes, ranks).await
 }
 
 async fn refolded(
     connection: &mut PgConnection,
     accounts: &[AccountId],
+    ranks: &Ranks,
 ) -> Result<BTreeMap<AccountId, Account>, sqlx::Error> {
-    Ok(account::fold_all(
-        &store::fact::of_accounts(connection, accounts).await?,
-    ))
+    let mut folded = account::fold_all(&store::fact::of_accounts(connection, accounts, ranks).await?);
+    // Facts about payments bring their own accounts along.
+    folded.retain(|id, _| accounts.contains(id));
+    Ok(folded)
 }
 
 impl FoldedAccounts<'_> {
@@ -175,20 +209,19 @@ impl FoldedAccounts<'_> {
         changed
     }
 
-    /// The accounts whose claim or version changed, with the claim of their owner.
-    fn claims(&self) -> Vec<(&AccountId, Option<&OwnerClaim>)> {
-        let known = |id: &AccountId| self.before.get(id).map(|b| (b.version, &b.claim));
-        let new = self
-            .after
-            .iter()
-            .filter(|(id, a)| known(id) != Some((a.version, &a.claim)));
-        new.map(|(id, a)| (id, a.claim.as_ref())).collect()
+    /// The accounts whose claim, returns or version changed.
+    fn changed_accounts(&self) -> Vec<(&AccountId, &Account)> {
+        let columns = |a: &Account| (a.is_outdated, a.has_returns, a.claim.clone());
+        let known = |id: &AccountId| self.before.get(id).map(columns);
+        let new = self.after.iter();
+        new.filter(|(id, account)| known(id) != Some(columns(account)))
+            .collect()
     }
 
-    /// The owners of the accounts in [`claims`](Self::claims).
-    fn owners(&self) -> Vec<(&AccountId, Option<&UserId>)> {
-        let claims = self.claims().into_iter();
-        claims.map(|(id, claim)| (id, claim.map(|c| &c.user))).collect()
+    /// The accounts whose owner may have changed, with the owner's claim.
+    fn owners(&self) -> Vec<(&AccountId, Option<&OwnerClaim>)> {
+        let changed = self.changed_accounts().into_iter();
+        changed.map(|(id, account)| (id, account.claim.as_ref())).collect()
     }
 
     /// The subscriptions of an account before this batch.
@@ -246,6 +279,15 @@ impl FoldedAccounts<'_> {
         more.map(|(_, now)| (&now.id, now.newest.unwrap_or_default())).collect()
     }
 
+    /// How many more invoices are returned than before.
+    fn returned(&self) -> u64 {
+        let count = |accounts: &BTreeMap<AccountId, Account>| -> usize {
+            let all = accounts.values().flat_map(|a| &a.subscriptions);
+            all.map(|s| s.returned.len()).sum()
+        };
+        count(&self.after).saturating_sub(count(&self.before)) as u64
+    }
+
     /// How many more undecided seconds there are than before.
     fn undecided(&self) -> u64 {
         let count = |accounts: &BTreeMap<AccountId, Account>| -> u64 {
@@ -265,7 +307,7 @@ impl<'a> FoldedAccounts<'a> {
             let subscriptions = self.after.get(*id).map_or(&[][..], |a| &a.subscriptions);
             let users: BTreeSet<&UserId> = subscriptions.iter().filter_map(|s| s.user.as_ref()).collect();
             // A payment may have facts in other accounts.
-            let pays = |f: &&Fact| f.body.payment().is_some() || f.body.buys_credits();
+            let pays = |f: &&Fact| f.body.returns_money() || f.body.buys_credits();
             let whole = new_accounts.contains(id.as_str()) && !facts.iter().any(pays);
             for user in users.into_iter().filter(|u| !known.contains(*u)) {
                 if whole {
@@ -288,6 +330,7 @@ async fn write(
     folded: &FoldedAccounts<'_>,
     subscriptions: &[(&AccountId, &Subscription)],
     changes: &BalanceChanges<'_>,
+    ranks: &Ranks,
 ) -> Result<HashSet<UserId>, sqlx::Error> {
     let users = folded.users(subscriptions);
     let touched = changes
@@ -297,11 +340,12 @@ async fn write(
         .chain(&users);
     let touched: Vec<UserId> = touched.collect::<BTreeSet<_>>().into_iter().cloned().collect();
     let written = SubscriptionChanges {
-        claims: folded.claims(),
+        accounts: folded.changed_accounts(),
         subscriptions: subscriptions.to_vec(),
         users: &touched,
+        version: ranks.version(),
     };
-    if written.subscriptions.is_empty() && written.claims.is_empty() && touched.is_empty() {
+    if written.subscriptions.is_empty() && written.accounts.is_empty() && touched.is_empty() {
         return Ok(HashSet::new());
     }
     let known = store::subscription::write(connection, &written).await?;
@@ -334,10 +378,11 @@ async fn write_entitlements<'a>(
     let mut rows = Vec::with_capacity(users.len());
     let mut without = Vec::new();
     for user in users {
-        match entitlement::of_user(user, by_user.get(user).map_or(&[], Vec::as_slice), FREE_TIER) {
-            Some(row) => rows.push(row),
-            None => without.push(user.clone()),
+        let over_time = entitlement::over_time(user, by_user.get(user).map_or(&[], Vec::as_slice), FREE_TIER);
+        if over_time.is_empty() {
+            without.push(user.clone());
         }
+        rows.extend(over_time);
     }
     if !without.is_empty() {
         store::user::remove(connection, &without).await?;

@@ -1,4 +1,4 @@
-//! Sessions that bought credits. Stores them under lock, and finds the users whose balances
+//! Sessions that bought credits. Stores them, and finds the users whose balances
 //! change.
 
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
         balance::grants,
         fact::{Fact, FactBody},
         ids::{AccountId, EventId, UserId},
-        subscription::account::Account,
+        subscription::{account::Account, link::OwnerClaim, ranks::Ranks},
     },
     store::{
         self,
@@ -16,32 +16,35 @@ use crate::{
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Locks the payments of these facts until the transaction ends.
-pub(super) async fn lock(connection: &mut PgConnection, facts: &[&Fact]) -> Result<(), sqlx::Error> {
-    let payments = payments(facts);
-    if payments.is_empty() {
-        return Ok(());
-    }
-    store::pack::lock_payments(connection, &payments).await
-}
-
 /// Stores the sessions of these facts, and gives the sessions of `owners`' accounts to their
 /// new owner. Returns each user whose balances change, with the event that is the cause.
 pub(super) async fn keep_new(
     connection: &mut PgConnection,
     facts: &[&Fact],
     folded: &BTreeMap<AccountId, Account>,
-    owners: &[(&AccountId, Option<&UserId>)],
+    owners: &[(&AccountId, Option<&OwnerClaim>)],
+    ranks: &Ranks,
 ) -> Result<Vec<(UserId, String)>, sqlx::Error> {
-    let (payments, buying) = (payments(facts), buying(facts));
+    let (payments, mut buying) = (payments(facts), buying(facts));
+    // Each pack of a customer that was handed over belongs to the user of its time.
+    let (handed, owners): (Vec<_>, Vec<_>) = owners
+        .iter()
+        .partition(|(_, claim)| claim.is_some_and(|c| !c.handed.is_empty()));
+    buying.extend(handed.into_iter().map(|(account, _)| account.clone()));
+    buying.sort();
+    buying.dedup();
+    let owners: Vec<_> = owners
+        .into_iter()
+        .map(|(id, claim)| (id, claim.map(|c| &c.user)))
+        .collect();
     if owners.is_empty() && payments.is_empty() && buying.is_empty() {
         return Ok(Vec::new());
     }
     let mut affected = Vec::new();
     if !buying.is_empty() {
-        affected = keep(connection, facts, &buying, folded).await?;
+        affected = keep(connection, facts, &buying, folded, ranks).await?;
     }
-    affected.extend(store::pack::assign(connection, owners, &payments).await?);
+    affected.extend(store::pack::assign(connection, &owners, &payments).await?);
     let caused = |pack: AffectedPack| Some((cause_of(&pack, facts)?, UserId::new(pack.user)));
     let caused = affected.into_iter().filter_map(caused);
     Ok(caused.map(|(cause, user)| (user, cause)).collect())
@@ -53,8 +56,9 @@ async fn keep(
     new: &[&Fact],
     accounts: &[AccountId],
     folded: &BTreeMap<AccountId, Account>,
+    ranks: &Ranks,
 ) -> Result<Vec<AffectedPack>, sqlx::Error> {
-    let facts = store::fact::of_accounts(connection, accounts).await?;
+    let facts = store::fact::of_accounts(connection, accounts, ranks).await?;
     let facts: Vec<&Fact> = facts.iter().collect();
     let ids: BTreeSet<&EventId> = new.iter().map(|f| &f.event_id).collect();
     let agreed = grants::keep_first_grants(&facts, &ids);
@@ -66,10 +70,10 @@ async fn keep(
         let account = &sale.first.account;
         let owner = folded.get(account).and_then(|a| a.claim.as_ref());
         NewPack {
-            session: sale.session,
+            session: sale.sale,
             account,
             payment: sale.payment,
-            user: sale.named.or(owner.map(|claim| &claim.user)),
+            user: sale.named.or(owner.map(|claim| claim.user_at(sale.first.created))),
             names_user: sale.named.is_some(),
         }
     });

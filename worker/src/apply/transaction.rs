@@ -6,11 +6,12 @@ use crate::{
         fold::{self, FoldCounts, NewEvents},
         records,
     },
-    domain::{ids::AccountId, subscription::state::VERSION},
+    domain::{fact::Fact, ids::AccountId, subscription::ranks::Ranks},
     read::{meaning::Meaning, message::ParsedMessage},
     store::{
         self,
         claim::{ClaimedEvents, EventClaim, claim},
+        payment::ReturnedPayment,
     },
 };
 use shared::message::{now_ms, rfc3339};
@@ -88,6 +89,7 @@ async fn apply_within(
     now_ms: i64,
 ) -> Result<Applied, sqlx::Error> {
     let by_id = records::one_per_id(batch);
+    let (ranks, returned) = linked(connection, batch).await?;
     let claims: Vec<EventClaim<'_>> = by_id
         .values()
         .map(|i| records::event_claim(batch[*i], now_ms))
@@ -96,23 +98,29 @@ async fn apply_within(
         new: claimed,
         busy,
         first_seen,
-    } = claim(connection, &claims).await?;
+    } = claim(connection, &claims, &returned, ranks.version()).await?;
     let unqueued = records::record_dead(connection, batch, &by_id, &claimed, now_ms).await?;
     let new = by_id
         .values()
         .map(|i| batch[*i])
         .filter(|message| claimed.contains(message.envelope.id.as_str()));
-    let mut new_events = NewEvents {
-        new_accounts: first_seen,
-        ..NewEvents::default()
-    };
+    let (mut facts, mut usage) = (Vec::new(), Vec::new());
     for message in new {
         match &message.meaning {
-            Ok(Meaning::Fact(fact)) => new_events.facts.push(fact),
-            Ok(Meaning::Usage(usage)) => new_events.usage.push(usage),
+            Ok(Meaning::Fact(fact)) => facts.push(ranks.in_force(fact)),
+            Ok(Meaning::Usage(reported)) => usage.push(reported.as_ref()),
             _ => {}
         }
     }
+    let facts: Vec<&Fact> = facts.iter().map(AsRef::as_ref).collect();
+    let concerns_new = |r: &ReturnedPayment| facts.iter().any(|f| r.concerns(f));
+    let new_events = NewEvents {
+        returned: returned.into_iter().filter(concerns_new).collect(),
+        facts,
+        usage,
+        new_accounts: first_seen,
+        ranks,
+    };
     let folds = if new_events.facts.is_empty() && new_events.usage.is_empty() {
         FoldCounts::default()
     } else {
@@ -140,6 +148,18 @@ async fn apply_within(
         folds,
         wait_timed_out: false,
     })
+}
+
+/// Locks the payments and invoices of a batch. Returns the ranks in force, and the returned
+/// payments that the batch concerns.
+async fn linked(
+    connection: &mut PgConnection,
+    batch: &[&ParsedMessage],
+) -> Result<(Ranks, Vec<ReturnedPayment>), sqlx::Error> {
+    let facts: Vec<&Fact> = batch.iter().filter_map(|message| message.fact()).collect();
+    let ranks = store::catalog::ranks(connection).await?;
+    let returned = store::payment::note(connection, &facts).await?;
+    Ok((ranks, returned))
 }
 
 /// What a batch would change.
@@ -187,7 +207,7 @@ pub async fn rehearse(pool: &PgPool, batch: &[&ParsedMessage], now_ms: i64) -> R
     })
 }
 
-/// Folds every account again whose state has another version. Returns the number of
+/// Folds every account again whose state other rules or ranks made. Returns the number of
 /// accounts. Workers may run at the same time.
 ///
 /// # Errors
@@ -198,11 +218,12 @@ pub async fn refold_outdated(pool: &PgPool) -> Result<usize, sqlx::Error> {
     let mut after = String::new();
     loop {
         let mut transaction = pool.begin().await?;
-        let accounts = store::account::outdated(&mut transaction, VERSION, &after, ACCOUNTS_MAX).await?;
+        let ranks = store::catalog::ranks(&mut transaction).await?;
+        let accounts = store::account::outdated(&mut transaction, ranks.version(), &after, ACCOUNTS_MAX).await?;
         let Some(last) = accounts.last() else { return Ok(done) };
         after = last.to_string();
         let cause = format!("migrate {} {after}", rfc3339(now_ms()));
-        fold::refold(&mut transaction, &accounts, &cause).await?;
+        fold::refold(&mut transaction, &accounts, &cause, &ranks).await?;
         transaction.commit().await?;
         done += accounts.len();
     }

@@ -13,13 +13,15 @@ use crate::{
         subscription::{
             account::{self, Account},
             entitlement,
+            ranks::Ranks,
             state::Subscription,
         },
     },
     store::{
+        self,
         audit::{
             credits as stored_credits,
-            stored::{self, StoredSubscription},
+            stored::{self, StoredEntitlement, StoredSubscription},
         },
         snapshot,
     },
@@ -30,6 +32,27 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
 };
+
+/// The facts that concern accounts, with the ranks in force.
+pub(super) async fn facts_of(
+    moment: &mut PgConnection,
+    accounts: &[AccountId],
+    ranks: &Ranks,
+) -> Result<(Vec<Fact>, Vec<Difference>), sqlx::Error> {
+    let (mut facts, found) = compare::read(&stored::facts(moment, accounts).await?);
+    for fact in &mut facts {
+        ranks.put_in_force(fact);
+    }
+    Ok((facts, found))
+}
+
+fn by_user(rows: &[StoredEntitlement]) -> BTreeMap<&str, Vec<&StoredEntitlement>> {
+    let mut by_user: BTreeMap<&str, Vec<&StoredEntitlement>> = BTreeMap::new();
+    for row in rows {
+        by_user.entry(&row.user_id).or_default().push(row);
+    }
+    by_user
+}
 
 impl<W: Write> Auditor<'_, W> {
     /// Compares all accounts.
@@ -49,29 +72,49 @@ impl<W: Write> Auditor<'_, W> {
 
     /// Compares accounts with their subscriptions, packs and users.
     async fn page(&mut self, moment: &mut PgConnection, page: &[AccountId]) -> Result<Vec<Difference>, sqlx::Error> {
-        let (facts, mut found) = compare::read(&stored::facts(moment, page).await?);
-        let folded = account::fold_all(&facts);
+        let ranks = store::catalog::ranks(moment).await?;
+        let (facts, mut found) = facts_of(moment, page, &ranks).await?;
+        let mut folded = account::fold_all(&facts);
+        // Facts about payments bring their own accounts along.
+        folded.retain(|id, _| page.contains(id));
         let ids: Vec<SubscriptionId> = folded
             .values()
             .flat_map(|a| &a.subscriptions)
             .map(|s| s.id.clone())
             .collect();
-        let rows = stored::subscriptions(moment, page, &ids).await?;
-        let outdated: Vec<&StoredSubscription> = rows.iter().filter(|r| compare::outdated(r)).collect();
+        let mut rows = stored::subscriptions(moment, page, &ids).await?;
         let accounts = stored::accounts(moment, page).await?;
-        let awaiting = outdated.iter().map(|r| r.account.as_str()).collect();
+        let of_other_ranks = accounts.iter().filter(|a| a.version != Some(ranks.version()));
+        let of_other_ranks: BTreeSet<String> = of_other_ranks.map(|a| a.account.clone()).collect();
+        let is_outdated = |row: &StoredSubscription| compare::outdated(row) || of_other_ranks.contains(&row.account);
+        let outdated = rows.iter().filter(|r| is_outdated(r)).map(|r| r.account.as_str());
+        let awaiting: BTreeSet<&str> = outdated.chain(of_other_ranks.iter().map(String::as_str)).collect();
         found.extend(compare::accounts(&folded, &accounts, &awaiting));
         let all: Vec<&Fact> = facts.iter().collect();
-        let sessions: Vec<&str> = sales(&all).iter().map(|sale| sale.session).collect();
+        let sessions: Vec<&str> = sales(&all).iter().map(|sale| sale.sale).collect();
         let packs = stored_credits::packs(moment, page, &sessions).await?;
         found.extend(credits::packs(&folded, &facts, &packs, &awaiting));
-        found.extend(compare::subscriptions(&folded, &rows));
         self.figures.facts += facts.len();
         self.figures.subscriptions += ids.len();
         // Folding an outdated state again may change the entitlement of its user.
-        let waiting: BTreeSet<&str> = outdated.iter().filter_map(|r| r.user.as_deref()).collect();
+        let waiting: BTreeSet<String> = rows
+            .iter()
+            .filter(|r| is_outdated(r))
+            .filter_map(|r| r.user.clone())
+            .collect();
         let mut users = compare::users(&folded, &rows);
         users.retain(|u| !waiting.contains(u.as_str()));
+        found.extend(of_other_ranks.iter().map(|id| {
+            let what = "its state was made with other ranks or rules; run `worker migrate`";
+            Difference::of(format!("account {id}"), what)
+        }));
+        rows.retain(|r| !of_other_ranks.contains(&r.account));
+        let known: BTreeMap<AccountId, Account> = folded
+            .iter()
+            .filter(|(id, _)| !of_other_ranks.contains(id.as_str()))
+            .map(|(id, account)| (id.clone(), account.clone()))
+            .collect();
+        found.extend(compare::subscriptions(&known, &rows));
         found.extend(self.users(moment, page, users, folded).await?);
         Ok(found)
     }
@@ -95,8 +138,10 @@ impl<W: Write> Auditor<'_, W> {
             .collect();
         let further: Vec<AccountId> = further.into_iter().cloned().collect();
         // A fact that cannot be read is reported with its own account's page.
-        let (facts, _) = compare::read(&stored::facts(moment, &further).await?);
-        folded.extend(account::fold_all(&facts));
+        let ranks = store::catalog::ranks(moment).await?;
+        let (facts, _) = facts_of(moment, &further, &ranks).await?;
+        let others = account::fold_all(&facts).into_iter();
+        folded.extend(others.filter(|(id, _)| further.contains(id)));
         let mut theirs: BTreeMap<&UserId, Vec<&Subscription>> = BTreeMap::new();
         for subscription in folded.values().flat_map(|a| &a.subscriptions) {
             if let Some(user) = &subscription.user {
@@ -104,18 +149,14 @@ impl<W: Write> Auditor<'_, W> {
             }
         }
         let rows = stored::entitlements(moment, &users).await?;
-        let rows: BTreeMap<&str, _> = rows.iter().map(|r| (r.user_id.as_str(), r)).collect();
+        let rows = by_user(&rows);
         let holders: BTreeSet<UserId> = stored_credits::holders(moment, &users).await?.into_iter().collect();
         let known: BTreeSet<UserId> = stored::known_users(moment, &users).await?.into_iter().collect();
         let mut found = Vec::new();
         for user in &users {
-            let expected = entitlement::of_user(user, theirs.get(user).map_or(&[], Vec::as_slice), FREE_TIER);
-            found.extend(compare::entitlement(
-                user,
-                rows.get(user.as_str()).copied(),
-                expected.as_ref(),
-                holders.contains(user),
-            ));
+            let expected = entitlement::over_time(user, theirs.get(user).map_or(&[], Vec::as_slice), FREE_TIER);
+            let stored = rows.get(user.as_str()).map_or(&[][..], Vec::as_slice);
+            found.extend(compare::entitlements(user, stored, &expected, holders.contains(user)));
             if theirs.contains_key(user) && !known.contains(user) {
                 let what = "there is no row, but the user has a subscription";
                 found.push(Difference::of(format!("app_user {user}"), what));
@@ -137,7 +178,8 @@ impl<W: Write> Auditor<'_, W> {
             let without: Vec<_> = page.iter().filter(|h| !h.has_subscription).collect();
             let customers: BTreeSet<&str> = without.iter().filter_map(|h| h.customer.as_deref()).collect();
             let customers: Vec<AccountId> = customers.into_iter().map(AccountId::new).collect();
-            let (facts, _) = compare::read(&stored::facts(&mut moment, &customers).await?);
+            let ranks = store::catalog::ranks(&mut moment).await?;
+            let (facts, _) = facts_of(&mut moment, &customers, &ranks).await?;
             let with_facts: BTreeSet<UserId> = compare::users(&account::fold_all(&facts), &[]).into_iter().collect();
             let users: Vec<UserId> = without.into_iter().map(|h| UserId::new(h.user.as_str())).collect();
             let users: Vec<UserId> = users.into_iter().filter(|u| !with_facts.contains(u)).collect();
@@ -148,10 +190,11 @@ impl<W: Write> Auditor<'_, W> {
                 .collect();
             moment.commit().await?;
             self.figures.users += users.len();
-            let of = |user: &UserId| rows.iter().find(|r| r.user_id == user.as_str());
+            let rows = by_user(&rows);
+            let of = |user: &UserId| rows.get(user.as_str()).map_or(&[][..], Vec::as_slice);
             let found = users
                 .iter()
-                .flat_map(|u| compare::entitlement(u, of(u), None, holders.contains(u)));
+                .flat_map(|u| compare::entitlements(u, of(u), &[], holders.contains(u)));
             self.report(&found.collect::<Vec<_>>())?;
         }
     }

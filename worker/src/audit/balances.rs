@@ -1,6 +1,7 @@
 //! Compares balances and ledgers with the timelines of their users.
 
 use super::{
+    accounts::facts_of,
     auditor::{Auditor, PAGE},
     compare, credits,
     difference::Difference,
@@ -11,10 +12,11 @@ use crate::{
         balance::timeline::Timeline,
         fact::{Fact, Seconds},
         ids::{AccountId, EventId, UserId},
+        subscription::account,
     },
     store::{
         self,
-        audit::{credits as rows, ledger, stored},
+        audit::{credits as rows, ledger},
         snapshot,
     },
 };
@@ -83,19 +85,20 @@ async fn timelines(moment: &mut PgConnection, users: &[UserId]) -> Result<BTreeM
     let accounts = rows::accounts_of(moment, users).await?;
     let ids: BTreeSet<&AccountId> = accounts.iter().map(|(_, account)| account).collect();
     let ids: Vec<AccountId> = ids.into_iter().cloned().collect();
-    let outdated: BTreeSet<AccountId> = rows::outdated(moment, &ids).await?.into_iter().collect();
+    let ranks = store::catalog::ranks(moment).await?;
+    let outdated = rows::outdated(moment, &ids, ranks.version()).await?;
+    let outdated: BTreeSet<AccountId> = outdated.into_iter().collect();
     // A fact that cannot be read is reported with its account's page.
-    let (mut facts, _) = compare::read(&stored::facts(moment, &ids).await?);
+    let (mut facts, _) = facts_of(moment, &ids, &ranks).await?;
     let payments: BTreeSet<&str> = facts.iter().filter_map(|f| f.body.payment()).collect();
     if !payments.is_empty() {
         let payments: Vec<&str> = payments.into_iter().collect();
         let elsewhere = rows::facts_of_payments(moment, &payments, &ids).await?;
         facts.extend(compare::read(&elsewhere).0);
     }
-    let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
+    let by_account = account::by_account(&facts);
     let mut by_payment: BTreeMap<&str, Vec<&Fact>> = BTreeMap::new();
     for fact in &facts {
-        by_account.entry(&fact.account).or_default().push(fact);
         if let Some(payment) = fact.body.payment() {
             by_payment.entry(payment).or_default().push(fact);
         }

@@ -3,7 +3,7 @@
 use super::difference::{Difference, differing, fields};
 use crate::{
     domain::{
-        fact::Fact,
+        fact::{Fact, Seconds},
         ids::{AccountId, SubscriptionId, UserId},
         moment::Moment,
         subscription::{
@@ -77,6 +77,13 @@ pub fn accounts(
         };
         if outdated.contains(row.account.as_str()) {
             continue;
+        }
+        if row.has_returns != account.has_returns {
+            let what = format!(
+                "has_returns is {}, the events say {}",
+                row.has_returns, account.has_returns
+            );
+            found.push(Difference::of(name.clone(), what));
         }
         match row.claim.as_deref().map(serde_json::from_str).transpose() {
             Ok(claim) => found.extend(differing(&name, "owner_claim", &claim, &account.claim)),
@@ -153,41 +160,63 @@ pub fn users(folded: &BTreeMap<AccountId, Account>, rows: &[StoredSubscription])
     by_facts.chain(by_rows).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Compares a user's entitlement. A user with balances and without a subscription has
-/// a row with status `none`.
+/// Compares a user's entitlements over time. A user with balances and without a subscription
+/// has a row with status `none`.
 #[must_use]
-pub fn entitlement(
+pub fn entitlements(
     user: &UserId,
-    stored: Option<&StoredEntitlement>,
-    expected: Option<&Entitlement>,
+    stored: &[&StoredEntitlement],
+    expected: &[Entitlement],
     has_balances: bool,
 ) -> Vec<Difference> {
-    let name = format!("entitlement of {user}");
-    let none = || has_balances.then(|| row(&Entitlement::without_subscription(user, FREE_TIER)));
-    match (stored, expected.map(row).or_else(none)) {
-        (None, None) => Vec::new(),
-        (Some(stored), Some(expected)) => differing(&name, "", stored, &expected),
-        (None, Some(expected)) => {
-            let what = format!(
-                "there is no row, the events say '{}' with status '{}'",
-                expected.tier, expected.status
-            );
-            vec![Difference::of(name, what)]
-        }
-        (Some(stored), None) => {
-            let what = format!(
-                "there is a row ('{}'), but no event gives this user a subscription",
-                stored.tier
-            );
-            vec![Difference::of(name, what)]
+    let mut expected = rows(expected);
+    if expected.is_empty() && has_balances {
+        expected = rows(&[Entitlement::without_subscription(user, FREE_TIER)]);
+    }
+    let name = |row: &StoredEntitlement| match row.since {
+        None => format!("entitlement of {user}"),
+        Some(since) => format!("entitlement of {user} from {since}"),
+    };
+    let mut found = Vec::new();
+    for row in &expected {
+        match stored.iter().copied().find(|s| s.since == row.since) {
+            Some(stored) => found.extend(differing(&name(row), "", stored, row)),
+            None => {
+                let what = format!(
+                    "there is no row, the events say '{}' with status '{}'",
+                    row.tier, row.status
+                );
+                found.push(Difference::of(name(row), what));
+            }
         }
     }
+    let is_unexpected = |s: &&&StoredEntitlement| !expected.iter().any(|row| row.since == s.since);
+    for row in stored.iter().filter(is_unexpected) {
+        let why = if expected.is_empty() {
+            "no event gives this user a subscription"
+        } else {
+            "nothing changes then"
+        };
+        found.push(Difference::of(
+            name(row),
+            format!("there is a row ('{}'), but {why}", row.tier),
+        ));
+    }
+    found
+}
+
+/// The rows that entitlements over time are stored as.
+fn rows(over_time: &[Entitlement]) -> Vec<StoredEntitlement> {
+    let until = over_time.iter().skip(1).map(|next| next.since).chain([None]);
+    over_time.iter().zip(until).map(|(of, until)| row(of, until)).collect()
 }
 
 /// The row that an entitlement is stored as.
-fn row(of: &Entitlement) -> StoredEntitlement {
+fn row(of: &Entitlement, until: Option<Seconds>) -> StoredEntitlement {
     StoredEntitlement {
         user_id: of.user.to_string(),
+        since: of.since.map(Moment),
+        until: until.map(Moment),
         entitled: of.entitled,
         status: of.status.clone(),
         tier: of.tier.clone(),

@@ -1,13 +1,14 @@
 //! Stored rows, events, and the differences between them.
 
-use super::{Difference, accounts, entitlement, outdated, read, row, subscriptions, users};
+use super::{Difference, accounts, entitlements, outdated, read, rows, subscriptions, users};
 use crate::{
     domain::{
         fact::{Fact, FactBody, Period, Phase, Plan, Snapshot, SubscriptionFact},
         ids::{AccountId, EventId, SubscriptionId, UserId},
+        moment::Moment,
         subscription::{
             account::{Account, fold_all},
-            entitlement::{Entitlement, of_user},
+            entitlement::{Entitlement, over_time},
             state::{Subscription, VERSION},
         },
     },
@@ -79,6 +80,8 @@ fn stored_account() -> StoredAccount {
     StoredAccount {
         account: "cus_1".to_owned(),
         claim: Some(serde_json::to_string(&account.claim).expect("a claim")),
+        has_returns: false,
+        version: None,
     }
 }
 
@@ -233,17 +236,25 @@ fn an_entitlement_is_compared_column_by_column() {
     let user = UserId::new("u1");
     let accounts = folded();
     let subscriptions: Vec<&Subscription> = accounts.values().flat_map(|a| &a.subscriptions).collect();
-    let expected = of_user(&user, &subscriptions, "free").expect("it is theirs");
-    let same = row(&expected);
-    check(&entitlement(&user, None, None, false), &[]);
-    check(&entitlement(&user, Some(&same), Some(&expected), true), &[]);
+    let expected = over_time(&user, &subscriptions, "free");
+    let same = rows(&expected).remove(0);
+    check(&entitlements(&user, &[], &[], false), &[]);
+    check(&entitlements(&user, &[&same], &expected, true), &[]);
     check(
-        &entitlement(&user, None, Some(&expected), false),
+        &entitlements(&user, &[], &expected, false),
         &["entitlement of u1: there is no row, the events say 'plus' with status 'active'"],
     );
     check(
-        &entitlement(&user, Some(&same), None, false),
+        &entitlements(&user, &[&same], &[], false),
         &["entitlement of u1: there is a row ('plus'), but no event gives this user a subscription"],
+    );
+    let later = StoredEntitlement {
+        since: Some(Moment(7)),
+        ..same.clone()
+    };
+    check(
+        &entitlements(&user, &[&same, &later], &expected, false),
+        &["entitlement of u1 from 1970-01-01T00:00:07Z: there is a row ('plus'), but nothing changes then"],
     );
     let changed = StoredEntitlement {
         tier: "max".to_owned(),
@@ -252,7 +263,7 @@ fn an_entitlement_is_compared_column_by_column() {
         ..same
     };
     check(
-        &entitlement(&user, Some(&changed), Some(&expected), false),
+        &entitlements(&user, &[&changed], &expected, false),
         &[
             "entitlement of u1: current_period_end is none, the events say '1970-01-02T00:00:00Z'",
             "entitlement of u1: highest_rank is 3, the events say 2",
@@ -264,14 +275,14 @@ fn an_entitlement_is_compared_column_by_column() {
 #[test]
 fn a_user_with_balances_alone_has_a_row_with_status_none() {
     let user = UserId::new("u1");
-    let none = row(&Entitlement::without_subscription(&user, "free"));
-    check(&entitlement(&user, Some(&none), None, true), &[]);
+    let none = rows(&[Entitlement::without_subscription(&user, "free")]).remove(0);
+    check(&entitlements(&user, &[&none], &[], true), &[]);
     check(
-        &entitlement(&user, None, None, true),
+        &entitlements(&user, &[], &[], true),
         &["entitlement of u1: there is no row, the events say 'free' with status 'none'"],
     );
     check(
-        &entitlement(&user, Some(&none), None, false),
+        &entitlements(&user, &[&none], &[], false),
         &["entitlement of u1: there is a row ('free'), but no event gives this user a subscription"],
     );
     let forged = StoredEntitlement {
@@ -280,7 +291,7 @@ fn a_user_with_balances_alone_has_a_row_with_status_none() {
         ..none
     };
     check(
-        &entitlement(&user, Some(&forged), None, true),
+        &entitlements(&user, &[&forged], &[], true),
         &[
             "entitlement of u1: base_tier is 'max', the events say 'free'",
             "entitlement of u1: entitled is true, the events say false",

@@ -28,8 +28,7 @@ struct BalanceColumns {
     subscription_id: Option<String>,
     period_start: Option<Moment>,
     plan_limit: UnitLimit,
-    grace_limit: UnitLimit,
-    grace_until: Option<Moment>,
+    limit_ends_at: Option<Moment>,
     used: i64,
     rollover: i64,
     purchased: i64,
@@ -43,8 +42,7 @@ impl BalanceColumns {
             subscription_id: balance.window.as_ref().map(|w| w.subscription.to_string()),
             period_start: balance.window.as_ref().map(|w| Moment(w.start)),
             plan_limit: balance.limits.own,
-            grace_limit: balance.limits.lifted.and_then(|l| l.0),
-            grace_until: balance.limits.lifted.map(|l| Moment(l.1)),
+            limit_ends_at: balance.limits.ends_at.map(Moment),
             used: balance.used,
             rollover: balance.carried.rollover,
             purchased: balance.carried.purchased,
@@ -80,7 +78,7 @@ pub fn balances(
             &format!("balance of {name}"),
             row,
             &replayed.balance,
-            own.is_some() || expected.contains(meter),
+            own.is_some_and(|own| !own.usage.is_empty()) || expected.contains(meter),
         ));
         let Some(own) = own else {
             found.extend(ledger(&format!("ledger of {name}"), &none, &replayed));
@@ -107,8 +105,7 @@ fn balance(name: &str, stored: Option<&MeterBalance>, expected: &MeterBalance, i
     match stored {
         None if is_expected => vec![Difference::of(name, "there is no row, but there are events for it")],
         None => Vec::new(),
-        // An empty balance of a subscription that turned out to be another user's.
-        Some(stored) if stored == expected => Vec::new(),
+        // Such as that of a subscription that turned out to be another user's.
         Some(_) if !is_expected => vec![Difference::of(name, "there is a row, but no event for it")],
         Some(stored) => differing(name, "", &BalanceColumns::of(stored), &BalanceColumns::of(expected)),
     }
@@ -203,7 +200,7 @@ pub fn packs(
 ) -> Vec<Difference> {
     let mut found = Vec::new();
     let facts: Vec<&Fact> = facts.iter().collect();
-    let mut expected: BTreeMap<&str, PackSale<'_>> = sales(&facts).into_iter().map(|s| (s.session, s)).collect();
+    let mut expected: BTreeMap<&str, PackSale<'_>> = sales(&facts).into_iter().map(|s| (s.sale, s)).collect();
     for row in rows {
         let sale = expected.remove(row.session.as_str());
         if outdated.contains(row.account.as_str()) {
@@ -246,7 +243,10 @@ fn pack(name: &str, row: &StoredPack, sale: &PackSale<'_>, folded: &BTreeMap<Acc
     let expected = PackColumns {
         account: account.as_str(),
         payment: sale.payment,
-        user_id: sale.named.or(owner.map(|claim| &claim.user)).map(UserId::as_str),
+        user_id: sale
+            .named
+            .or(owner.map(|claim| claim.user_at(sale.first.created)))
+            .map(UserId::as_str),
         names_user: sale.named.is_some(),
     };
     differing(name, "", &stored, &expected)

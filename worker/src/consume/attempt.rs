@@ -176,6 +176,7 @@ fn count_folds(folds: FoldCounts) {
         metrics::FOLDED.with_label_values(&[path]).inc_by(facts);
     }
     metrics::UNDECIDED.inc_by(folds.undecided);
+    metrics::RETURNED.inc_by(folds.returned);
 }
 
 /// The account to wait for, and how long to wait. It is the account that has been locked

@@ -4,7 +4,10 @@ use super::{
     convert::{accounts_as_text, unreadable},
     subscription,
 };
-use crate::domain::{ids::AccountId, subscription::account::Account};
+use crate::domain::{
+    ids::AccountId,
+    subscription::{account::Account, state::VERSION},
+};
 use sqlx::PgConnection;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -49,16 +52,18 @@ fn is_lock_timeout(error: &sqlx::Error) -> bool {
         .is_some_and(|e| e.code().as_deref() == Some("55P03"))
 }
 
-/// The folded state of these accounts. They must be locked.
+/// The folded state of these accounts. They must be locked. `version` is that of the ranks
+/// in force.
 pub async fn load(
     connection: &mut PgConnection,
     accounts: &[AccountId],
+    version: i32,
 ) -> Result<BTreeMap<AccountId, Account>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT account AS "account!", NULL AS subscription_id, owner_claim::text AS state, version
+        r#"SELECT account AS "account!", NULL AS subscription_id, owner_claim::text AS state, version, has_returns
            FROM billing.account WHERE account = ANY($1)
            UNION ALL
-           SELECT account, subscription_id, state::text, NULL FROM billing.subscription WHERE account = ANY($1)"#,
+           SELECT account, subscription_id, state::text, NULL, NULL FROM billing.subscription WHERE account = ANY($1)"#,
         &accounts_as_text(accounts),
     )
     .fetch_all(connection)
@@ -69,7 +74,8 @@ pub async fn load(
         let Some(id) = row.subscription_id else {
             let claim = row.state.map(|claim| serde_json::from_str(&claim)).transpose();
             account.claim = claim.map_err(|e| unreadable("owner claim", &row.account, &e))?;
-            account.version = row.version.unwrap_or_default();
+            account.is_outdated = row.version != Some(version);
+            account.has_returns = row.has_returns.unwrap_or_default();
             continue;
         };
         if let Some(state) = row.state {
@@ -82,8 +88,8 @@ pub async fn load(
     Ok(known)
 }
 
-/// The next accounts after `after` that were folded by another version's rules,
-/// or have a subscription that was.
+/// The next accounts after `after` that were folded by other rules or ranks than those of
+/// `version`, or have a subscription of another version.
 pub async fn outdated(
     connection: &mut PgConnection,
     version: i32,
@@ -94,10 +100,11 @@ pub async fn outdated(
         r#"SELECT account AS "account!" FROM billing.account WHERE account > $1 AND version IS DISTINCT FROM $2
            UNION
            SELECT account FROM billing.subscription
-           WHERE account > $1 AND (state ->> 'version')::integer IS DISTINCT FROM $2
-           ORDER BY 1 LIMIT $3"#,
+           WHERE account > $1 AND (state ->> 'version')::integer IS DISTINCT FROM $3
+           ORDER BY 1 LIMIT $4"#,
         after,
         version,
+        VERSION,
         limit,
     )
     .fetch_all(connection)

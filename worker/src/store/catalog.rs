@@ -1,7 +1,16 @@
-//! The catalog's tiers, for `billing.trial_days`.
+//! The catalog's tiers, for `billing.trial_days` and for comparing tiers.
 
+use crate::domain::subscription::ranks::Ranks;
 use shared::catalog::Tier;
 use sqlx::{Acquire, PgConnection};
+
+/// The ranks of the catalog in force: the last one that a worker started with.
+pub async fn ranks(connection: &mut PgConnection) -> Result<Ranks, sqlx::Error> {
+    let rows = sqlx::query!("SELECT name, rank FROM billing.tier")
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.rank)).collect())
+}
 
 /// Makes `billing.tier` contain exactly these tiers.
 pub async fn write_tiers(connection: &mut PgConnection, tiers: &[Tier]) -> Result<(), sqlx::Error> {

@@ -4,14 +4,15 @@
 use super::{
     convert::{column, to_json},
     dead_letter,
+    payment::ReturnedPayment,
 };
 use crate::domain::{
-    fact::Fact,
+    fact::{Fact, FactBody},
     ids::{AccountId, EventId},
-    subscription::{account, link, state::VERSION},
+    subscription::link,
 };
 use sqlx::PgConnection;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// An event to claim, and what to record if it is new.
 #[derive(Debug, Clone, Copy)]
@@ -68,39 +69,77 @@ impl ClaimedEvents {
     }
 }
 
-/// The accounts of the facts, each with its owner claim as JSON. The claim is only
-/// stored for a new account, of which these are all facts.
-fn owners<'a>(facts: &[&'a Fact]) -> Result<(Vec<&'a str>, Vec<Option<String>>), sqlx::Error> {
-    let owner = |(id, own): (&'a AccountId, Vec<&Fact>)| {
-        let claim = link::customer_owner(&own).as_ref().map(to_json).transpose()?;
-        Ok((id.as_str(), claim))
-    };
-    let by_account = account::by_account(facts.iter().copied()).into_iter();
-    Ok(by_account
-        .map(owner)
-        .collect::<Result<Vec<_>, sqlx::Error>>()?
-        .into_iter()
-        .unzip())
+/// The accounts of the facts, each with its owner claim as JSON, and whether money was
+/// returned. Both are only stored for a new account, of which these are all facts.
+struct NewAccounts<'a> {
+    ids: Vec<&'a str>,
+    claims: Vec<Option<String>>,
+    has_returns: Vec<bool>,
+}
+
+impl<'a> NewAccounts<'a> {
+    fn of(facts: &[&'a Fact]) -> Result<Self, sqlx::Error> {
+        let mut by_account: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
+        for fact in facts {
+            by_account.entry(&fact.account).or_default().push(fact);
+        }
+        let mut accounts = Self {
+            ids: Vec::with_capacity(by_account.len()),
+            claims: Vec::with_capacity(by_account.len()),
+            has_returns: Vec::with_capacity(by_account.len()),
+        };
+        for (id, own) in by_account {
+            accounts.ids.push(id.as_str());
+            let claim = link::customer_owner(&own);
+            accounts.claims.push(claim.as_ref().map(to_json).transpose()?);
+            accounts.has_returns.push(own.iter().any(|f| f.body.returns_money()));
+        }
+        Ok(accounts)
+    }
+}
+
+/// The payment under which a fact is found from other accounts. An invoice is always found
+/// by its own account.
+fn stored_payment(body: &FactBody) -> Option<&str> {
+    match body {
+        FactBody::Invoice(_) => None,
+        other => other.payment_id(),
+    }
 }
 
 /// Records the events and their facts, and locks the facts' accounts until the
-/// transaction ends. Events whose account is locked by another transaction are left
-/// out. `claims` must be sorted by event id, each id once.
-pub async fn claim(connection: &mut PgConnection, claims: &[EventClaim<'_>]) -> Result<ClaimedEvents, sqlx::Error> {
+/// transaction ends, and the accounts of the `returned` payments that the facts concern.
+/// Events whose account is locked by another transaction are left out. `claims` must be
+/// sorted by event id, each id once. `version` is that of the ranks in force.
+pub async fn claim(
+    connection: &mut PgConnection,
+    claims: &[EventClaim<'_>],
+    returned: &[ReturnedPayment],
+    version: i32,
+) -> Result<ClaimedEvents, sqlx::Error> {
     let facts: Vec<&Fact> = claims.iter().filter_map(|c| c.fact).collect();
     let bodies = facts.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
-    let (accounts, owners) = owners(&facts)?;
+    let accounts = NewAccounts::of(&facts)?;
+    // Each event with every account that must be locked for it.
+    let own = facts.iter().map(|f| (f.event_id.as_str(), f.account.as_str()));
+    let linked = facts.iter().flat_map(|f| {
+        let concerned = returned.iter().filter(|r| r.concerns(f));
+        concerned.map(|r| (f.event_id.as_str(), r.account.as_str()))
+    });
+    let needed: Vec<(&str, &str)> = own.chain(linked).collect();
     let rows = sqlx::query_as!(
         ClaimRow,
         r#"
         WITH new_fact AS MATERIALIZED (
             SELECT * FROM UNNEST($8::text[], $9::text[], $10::bigint[], $11::text[], $15::text[])
                 AS t (event_id, account, created, body, payment)
+        ), needed AS MATERIALIZED (
+            SELECT * FROM UNNEST($17::text[], $18::text[]) AS t (event_id, account)
         ), free AS MATERIALIZED (
-            SELECT account FROM billing.account WHERE account = ANY($9) ORDER BY account FOR UPDATE SKIP LOCKED
+            SELECT account FROM billing.account WHERE account = ANY($18) ORDER BY account FOR UPDATE SKIP LOCKED
         ), busy AS MATERIALIZED (
-            SELECT event_id FROM new_fact WHERE account IN (
-                SELECT account FROM billing.account WHERE account = ANY($9) EXCEPT SELECT account FROM free)
+            SELECT DISTINCT event_id FROM needed WHERE account IN (
+                SELECT account FROM billing.account WHERE account = ANY($18) EXCEPT SELECT account FROM free)
         ), input AS (
             SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])
                 AS t (event_id, event_type, created, received_ms, outcome, reason, body)
@@ -123,8 +162,9 @@ pub async fn claim(connection: &mut PgConnection, claims: &[EventClaim<'_>]) -> 
             INSERT INTO billing.fact (event_id, account, created, body, payment)
             SELECT event_id, account, to_timestamp(created), body::json, payment FROM claimed_fact
         ), locked AS (
-            INSERT INTO billing.account AS known (account, version, owner_claim)
-            SELECT account, $12::integer, claim::json FROM UNNEST($13::text[], $14::text[]) AS t (account, claim)
+            INSERT INTO billing.account AS known (account, version, owner_claim, has_returns)
+            SELECT account, $12::integer, claim::json, has_returns
+            FROM UNNEST($13::text[], $14::text[], $16::boolean[]) AS t (account, claim, has_returns)
             WHERE account IN (SELECT account FROM claimed_fact) ORDER BY account
             ON CONFLICT (account) DO UPDATE SET lock_count = known.lock_count + 1
             RETURNING account, lock_count = 1 AS first_seen
@@ -144,10 +184,13 @@ pub async fn claim(connection: &mut PgConnection, claims: &[EventClaim<'_>]) -> 
         &column(&facts, |f| f.account.as_str()) as &[&str],
         &column(&facts, |f| f.created),
         &bodies,
-        VERSION,
-        &accounts as &[&str],
-        &owners as &[Option<String>],
-        &column(&facts, |f| f.body.payment()) as &[Option<&str>],
+        version,
+        &accounts.ids as &[&str],
+        &accounts.claims as &[Option<String>],
+        &column(&facts, |f| stored_payment(&f.body)) as &[Option<&str>],
+        &accounts.has_returns,
+        &column(&needed, |(event, _)| *event) as &[&str],
+        &column(&needed, |(_, account)| *account) as &[&str],
     )
     .fetch_all(&mut *connection)
     .await?;

@@ -28,12 +28,13 @@ pub async fn accounts_of(connection: &mut PgConnection, user: &UserId) -> Result
     Ok(rows.into_iter().map(AccountId::new).collect())
 }
 
-/// All facts of the accounts and of the accounts' payments, in any order, and the
-/// types of their events.
+/// All facts of the accounts and of the accounts' payments, in any order, with the ranks in
+/// force, and the types of their events.
 pub async fn facts_of(
     connection: &mut PgConnection,
     accounts: &[AccountId],
 ) -> Result<(Vec<Fact>, BTreeMap<EventId, String>), sqlx::Error> {
+    let ranks = super::catalog::ranks(connection).await?;
     let rows = sqlx::query!(
         r#"WITH own AS (
                SELECT event_id, body, payment FROM billing.fact WHERE account = ANY($1)
@@ -43,7 +44,8 @@ pub async fn facts_of(
                SELECT event_id, body FROM own
                UNION ALL
                SELECT event_id, body FROM billing.fact
-               WHERE payment IN (SELECT payment FROM own) AND account <> ALL($1)
+               WHERE account <> ALL($1) AND payment IN (
+                   SELECT payment FROM own UNION SELECT payment FROM billing.payment WHERE account = ANY($1))
            ) AS f LEFT JOIN billing.event e USING (event_id)"#,
         &accounts_as_text(accounts),
     )
@@ -52,7 +54,9 @@ pub async fn facts_of(
     let mut facts = Vec::with_capacity(rows.len());
     let mut types = BTreeMap::new();
     for row in rows {
-        facts.push(serde_json::from_str(&row.body).map_err(|e| unreadable("fact", &row.event_id, &e))?);
+        let mut fact = serde_json::from_str(&row.body).map_err(|e| unreadable("fact", &row.event_id, &e))?;
+        ranks.put_in_force(&mut fact);
+        facts.push(fact);
         types.extend(row.event_type.map(|kind| (EventId::new(row.event_id), kind)));
     }
     Ok((facts, types))

@@ -1,22 +1,34 @@
 //! Stored facts.
 
 use super::convert::{accounts_as_text, column, to_json, unreadable};
-use crate::domain::{fact::Fact, ids::AccountId};
+use crate::domain::{fact::Fact, ids::AccountId, subscription::ranks::Ranks};
 use sqlx::PgConnection;
 
-fn read(event: &str, body: &str) -> Result<Fact, sqlx::Error> {
-    serde_json::from_str(body).map_err(|e| unreadable("fact", event, &e))
+fn read(event: &str, body: &str, ranks: &Ranks) -> Result<Fact, sqlx::Error> {
+    let mut fact: Fact = serde_json::from_str(body).map_err(|e| unreadable("fact", event, &e))?;
+    ranks.put_in_force(&mut fact);
+    Ok(fact)
 }
 
-/// All facts of the accounts, in any order.
-pub async fn of_accounts(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<Fact>, sqlx::Error> {
+/// All facts that concern the accounts, in any order: their own, and those about their
+/// returned payments. They have the ranks in force.
+pub async fn of_accounts(
+    connection: &mut PgConnection,
+    accounts: &[AccountId],
+    ranks: &Ranks,
+) -> Result<Vec<Fact>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT event_id, body::text AS "body!" FROM billing.fact WHERE account = ANY($1)"#,
+        r#"SELECT event_id AS "event_id!", body::text AS "body!" FROM billing.fact WHERE account = ANY($1)
+           UNION ALL
+           SELECT event_id, body::text FROM billing.fact
+           WHERE payment IN (SELECT payment FROM billing.payment WHERE account = ANY($1)) AND account <> ALL($1)"#,
         &accounts_as_text(accounts),
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter().map(|row| read(&row.event_id, &row.body)).collect()
+    rows.into_iter()
+        .map(|row| read(&row.event_id, &row.body, ranks))
+        .collect()
 }
 
 /// The facts about these payments that belong to other accounts than `but_of`.
@@ -24,6 +36,7 @@ pub async fn of_payments(
     connection: &mut PgConnection,
     payments: &[&str],
     but_of: &[AccountId],
+    ranks: &Ranks,
 ) -> Result<Vec<Fact>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT event_id, body::text AS "body!" FROM billing.fact
@@ -33,7 +46,9 @@ pub async fn of_payments(
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter().map(|row| read(&row.event_id, &row.body)).collect()
+    rows.into_iter()
+        .map(|row| read(&row.event_id, &row.body, ranks))
+        .collect()
 }
 
 /// Overwrites facts that this transaction has just stored.

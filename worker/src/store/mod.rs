@@ -2,8 +2,8 @@
 //! whole batches.
 //!
 //! A transaction that locks several kinds of rows always takes them in this order,
-//! each kind sorted by its key, so that two transactions cannot deadlock: accounts,
-//! events, payments, users.
+//! each kind sorted by its key, so that two transactions cannot deadlock:
+//! payments, invoices, accounts, events, users.
 
 pub mod account;
 pub mod action;
@@ -20,6 +20,7 @@ pub mod fact;
 pub mod job;
 mod ledger;
 pub mod pack;
+pub mod payment;
 pub mod pool;
 pub mod question;
 pub mod reconcile;

@@ -4,19 +4,6 @@ use super::convert::{column, users_as_text};
 use crate::domain::ids::{AccountId, UserId};
 use sqlx::PgConnection;
 
-/// Locks payments until the transaction ends, because a purchase and its refund may
-/// reach two workers at once. `payments` must be sorted.
-pub async fn lock_payments(connection: &mut PgConnection, payments: &[&str]) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO billing.payment AS known (payment) SELECT * FROM UNNEST($1::text[])
-         ON CONFLICT (payment) DO UPDATE SET lock_count = known.lock_count + 1",
-        payments as &[&str],
-    )
-    .execute(connection)
-    .await
-    .map(|_| ())
-}
-
 /// A pack, and a user whose balances it changes.
 #[derive(Debug, Clone)]
 pub struct AffectedPack {

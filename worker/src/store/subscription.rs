@@ -3,10 +3,7 @@
 use super::convert::{accounts_as_text, column, to_json, unreadable, users_as_text};
 use crate::domain::{
     ids::{AccountId, UserId},
-    subscription::{
-        link::OwnerClaim,
-        state::{Subscription, VERSION},
-    },
+    subscription::{account::Account, state::Subscription},
 };
 use sqlx::PgConnection;
 use std::collections::HashSet;
@@ -37,8 +34,10 @@ pub async fn of_users(
 pub struct SubscriptionChanges<'a> {
     /// Subscriptions, each with its account.
     pub subscriptions: Vec<(&'a AccountId, &'a Subscription)>,
-    /// Accounts whose owner claim or version of the rules is new, with the claim.
-    pub claims: Vec<(&'a AccountId, Option<&'a OwnerClaim>)>,
+    /// Accounts whose owner claim, returns or version is new.
+    pub accounts: Vec<(&'a AccountId, &'a Account)>,
+    /// The version of the ranks in force.
+    pub version: i32,
     /// The users that this affects; sorted.
     pub users: &'a [UserId],
 }
@@ -55,9 +54,9 @@ pub async fn write(
         .map(|(_, s)| to_json(s))
         .collect::<Result<Vec<_>, _>>()?;
     let claims = changes
-        .claims
+        .accounts
         .iter()
-        .map(|(_, claim)| claim.map(to_json).transpose())
+        .map(|(_, account)| account.claim.as_ref().map(to_json).transpose())
         .collect::<Result<Vec<_>, _>>()?;
     let users = sqlx::query!(
         r#"
@@ -70,8 +69,9 @@ pub async fn write(
             SET account = excluded.account, user_id = excluded.user_id, state = excluded.state,
                 unseen = excluded.unseen, changed_at = now()
         ), claims AS (
-            UPDATE billing.account SET owner_claim = t.claim::json, version = $8
-            FROM UNNEST($5::text[], $6::text[]) AS t (account, claim) WHERE account.account = t.account
+            UPDATE billing.account SET owner_claim = t.claim::json, has_returns = t.has_returns, version = $8
+            FROM UNNEST($5::text[], $6::text[], $10::boolean[]) AS t (account, claim, has_returns)
+            WHERE account.account = t.account
         )
         INSERT INTO billing.app_user AS known (user_id) SELECT * FROM UNNEST($7::text[])
         ON CONFLICT (user_id) DO UPDATE SET lock_count = known.lock_count + 1
@@ -81,11 +81,12 @@ pub async fn write(
         &column(subscriptions, |(account, _)| account.as_str()) as &[&str],
         &column(subscriptions, |(_, s)| s.user.as_ref().map(UserId::as_str)) as &[Option<&str>],
         &states,
-        &column(&changes.claims, |(account, _)| account.as_str()) as &[&str],
+        &column(&changes.accounts, |(account, _)| account.as_str()) as &[&str],
         &claims as &[Option<String>],
         &users_as_text(changes.users),
-        VERSION,
+        changes.version,
         &column(subscriptions, |(_, s)| s.latest.is_none()),
+        &column(&changes.accounts, |(_, account)| account.has_returns),
     )
     .fetch_all(connection)
     .await?;

@@ -7,6 +7,7 @@
 
 mod invoice;
 mod money;
+mod payment;
 mod sale;
 mod subscription;
 

@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The state of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// [`VERSION`] when it was folded.
-    pub version: i32,
+    /// Whether other rules or ranks than those in force made its state.
+    pub is_outdated: bool,
     /// The best claim about the customer's user.
     pub claim: Option<OwnerClaim>,
     /// Whether a refund or a dispute of one of its payments is known. Then all of its facts
@@ -60,21 +60,12 @@ pub fn fold_all(facts: &[Fact]) -> BTreeMap<AccountId, Account> {
 
 /// Whether a fact is a payment of an invoice, a refund or a dispute.
 fn is_about_payment(body: &FactBody) -> bool {
-    matches!(body, FactBody::InvoicePayment(_)) || returns_money(body)
+    matches!(body, FactBody::InvoicePayment(_)) || body.returns_money()
 }
 
 /// Whether a fact may connect an invoice with a payment.
 fn pays(body: &FactBody) -> bool {
     matches!(body, FactBody::Invoice(_) | FactBody::InvoicePayment(_))
-}
-
-/// Whether a fact is a refund, a refund that failed, or a dispute.
-#[must_use]
-pub fn returns_money(body: &FactBody) -> bool {
-    matches!(
-        body,
-        FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_)
-    )
 }
 
 /// The facts of `about_payments` that concern the invoices of subscriptions among `own`
@@ -99,7 +90,7 @@ fn linked<'a>(own: &[&'a Fact], about_payments: &[&'a Fact]) -> Vec<&'a Fact> {
     payments.extend(paid.iter().flat_map(|f| payment_ids(&f.body)));
     let concerns = |f: &&&Fact| {
         let is_paid_with = || payment_ids(&f.body).into_iter().any(|id| payments.contains(id));
-        pays(f) || returns_money(&f.body) && is_paid_with()
+        pays(f) || f.body.returns_money() && is_paid_with()
     };
     about_payments.iter().filter(concerns).copied().collect()
 }
@@ -129,7 +120,7 @@ pub fn by_subscription<'a>(facts: &[&'a Fact]) -> BTreeMap<&'a SubscriptionId, V
             about_payments.push(fact);
         }
     }
-    if about_payments.iter().any(|f| returns_money(&f.body)) {
+    if about_payments.iter().any(|f| f.body.returns_money()) {
         for own in by_subscription.values_mut() {
             let linked = linked(own, &about_payments);
             own.extend(linked);
@@ -142,7 +133,7 @@ impl Default for Account {
     /// An account without facts.
     fn default() -> Self {
         Self {
-            version: VERSION,
+            is_outdated: false,
             claim: None,
             has_returns: false,
             subscriptions: Vec::new(),
@@ -160,7 +151,7 @@ impl Account {
             .collect();
         let mut account = Self {
             claim: link::customer_owner(facts),
-            has_returns: facts.iter().any(|f| returns_money(&f.body)),
+            has_returns: facts.iter().any(|f| f.body.returns_money()),
             subscriptions,
             ..Self::default()
         };
@@ -170,14 +161,14 @@ impl Account {
 
     /// The fast path: folds `new` facts, given in any order, on top of this state.
     /// Returns `None` if a subscription declines ([`Subscription::advance`]), if money of a
-    /// payment was returned, or if the state is of another version. Then all facts must be
+    /// payment was returned, or if the state is outdated. Then all facts must be
     /// folded again.
     #[must_use]
     pub fn advance(&self, new: &[&Fact]) -> Option<Self> {
-        if self.version != VERSION || self.subscriptions.iter().any(|s| s.version != VERSION) {
+        if self.is_outdated || self.subscriptions.iter().any(|s| s.version != VERSION) {
             return None;
         }
-        let concerns_returns = |f: &&Fact| returns_money(&f.body) || self.has_returns && pays(&f.body);
+        let concerns_returns = |f: &&Fact| f.body.returns_money() || self.has_returns && pays(&f.body);
         if new.iter().any(concerns_returns) {
             return None;
         }

@@ -4,7 +4,7 @@
 //! invoice as a whole, [`invoices`] says which changes were paid, [`state`] and [`grace`] hold the state of one subscription,
 //! `transition` says how a fact changes it, `fold` folds all facts or only new
 //! ones, [`account`] folds all subscriptions of a customer and links them to users
-//! by [`link`], [`entitlement`] gives the row of a user. [`drift`] compares a state
+//! by [`link`], [`ranks`] compares tiers, [`entitlement`] gives the row of a user. [`drift`] compares a state
 //! with Stripe's answer.
 
 pub mod account;
@@ -17,6 +17,7 @@ pub mod grace;
 pub mod invoices;
 pub mod link;
 pub mod order;
+pub mod ranks;
 mod returned;
 pub mod state;
 mod transition;

@@ -1,4 +1,4 @@
-//! Mends a JSON text that serde_json refuses although it follows JSON's grammar (RFC 8259):
+//! Mends a JSON text that `serde_json` refuses although it follows JSON's grammar (RFC 8259):
 //! half a surrogate pair in a text, and numbers beyond the range of a float. Stripe passes
 //! on what people write into names and notes, and we do not read those.
 

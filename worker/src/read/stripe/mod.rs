@@ -163,12 +163,12 @@ fn read_into(envelope: &mut Envelope, event: &Json<'_>, context: ReadContext<'_>
 /// "Connect webhooks") anybody's events can arrive; they name their account. Events that a
 /// worker itself listed, and snapshots, are of the account that it asked for.
 fn is_of_account(event: JsonObject<'_>, context: ReadContext<'_>) -> Result<bool, Refusal> {
-    let names = [event.text("account")?, event.text("context")?];
-    let mut named = names.into_iter().flatten().filter(|name| !name.is_empty()).peekable();
+    let origin = [event.text("account")?, event.text("context")?];
+    let mut named = origin.into_iter().flatten().filter(|id| !id.is_empty()).peekable();
     let was_asked = matches!(context.source, Source::Snapshot | Source::Backfill);
     Ok(match &context.scope.account {
         None => named.peek().is_none(),
-        Some(ours) if named.peek().is_some() => named.all(|name| name == ours),
+        Some(ours) if named.peek().is_some() => named.all(|id| id == ours),
         Some(_) => was_asked,
     })
 }

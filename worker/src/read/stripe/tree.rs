@@ -25,7 +25,7 @@ pub(super) enum Json<'a> {
     TooDeep,
 }
 
-/// The deepest level that is read. Events have ten; serde_json refuses 128.
+/// The deepest level that is read. Events have ten; `serde_json` refuses 128.
 const DEPTH_MAX: usize = 100;
 
 /// Reads a JSON text, and gives it to `then`. What JSON's grammar allows and Rust's types

@@ -51,13 +51,19 @@ pub async fn accounts_of(
     Ok(rows.map(|r| (UserId::new(r.user), AccountId::new(r.account))).collect())
 }
 
-/// Which of the accounts `worker migrate` has yet to fold again.
-pub async fn outdated(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<AccountId>, sqlx::Error> {
+/// Which of the accounts `worker migrate` has yet to fold again. `version` is that of the
+/// ranks in force.
+pub async fn outdated(
+    connection: &mut PgConnection,
+    accounts: &[AccountId],
+    version: i32,
+) -> Result<Vec<AccountId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
         r#"SELECT account AS "account!" FROM billing.account WHERE account = ANY($1) AND version IS DISTINCT FROM $2
            UNION SELECT account FROM billing.subscription
-                 WHERE account = ANY($1) AND (state ->> 'version')::integer IS DISTINCT FROM $2"#,
+                 WHERE account = ANY($1) AND (state ->> 'version')::integer IS DISTINCT FROM $3"#,
         &accounts_as_text(accounts),
+        version,
         VERSION,
     )
     .fetch_all(connection)
@@ -163,6 +169,7 @@ pub async fn odd_lines(
                WHEN 'rollover' THEN used = 0 AND purchased = 0 AND rollover BETWEEN 0 AND amount AND period = ''
                WHEN 'taken_back' THEN used = 0 AND rollover <= 0 AND purchased <= 0
                    AND rollover::numeric + purchased = -amount::numeric AND period = ''
+               WHEN 'overused' THEN used = 0 AND purchased = 0 AND rollover = -amount AND amount > 0 AND period = ''
                WHEN 'correction' THEN amount = 0
                ELSE used = 0 AND rollover >= 0 AND purchased >= 0 AND rollover::numeric + purchased = amount
                    AND period = ''

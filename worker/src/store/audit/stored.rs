@@ -30,6 +30,10 @@ pub struct StoredAccount {
     pub account: String,
     /// `owner_claim`, JSON
     pub claim: Option<String>,
+    /// `has_returns`
+    pub has_returns: bool,
+    /// `version`
+    pub version: Option<i32>,
 }
 
 /// A row of `billing.subscription`.
@@ -50,6 +54,8 @@ pub struct StoredSubscription {
 #[expect(missing_docs, reason = "the migrations describe the columns")]
 pub struct StoredEntitlement {
     pub user_id: String,
+    pub since: Option<Moment>,
+    pub until: Option<Moment>,
     pub entitled: bool,
     pub status: String,
     pub tier: String,
@@ -89,12 +95,18 @@ pub async fn accounts_after(
     Ok(rows.into_iter().map(AccountId::new).collect())
 }
 
-/// The facts of the accounts.
+/// The facts that concern the accounts: their own, and those about their returned payments.
 pub async fn facts(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<StoredFact>, sqlx::Error> {
     sqlx::query_as!(
         StoredFact,
-        r#"SELECT event_id, account, extract(epoch FROM created)::bigint AS "created!", body::text AS "body!"
-           FROM billing.fact WHERE account = ANY($1)"#,
+        r#"SELECT event_id AS "event_id!", account AS "account!", extract(epoch FROM created)::bigint AS "created!",
+                  body::text AS "body!"
+           FROM billing.fact WHERE account = ANY($1)
+           UNION ALL
+           SELECT event_id, account, extract(epoch FROM created)::bigint, body::text FROM billing.fact
+           WHERE account <> ALL($1) AND payment IN (
+               SELECT p.payment FROM billing.payment p JOIN billing.invoice i USING (invoice)
+               WHERE p.returned AND i.account = ANY($1))"#,
         &accounts_as_text(accounts),
     )
     .fetch_all(connection)
@@ -108,7 +120,7 @@ pub async fn accounts(
 ) -> Result<Vec<StoredAccount>, sqlx::Error> {
     sqlx::query_as!(
         StoredAccount,
-        "SELECT account, owner_claim::text AS claim FROM billing.account WHERE account = ANY($1)",
+        "SELECT account, owner_claim::text AS claim, has_returns, version FROM billing.account WHERE account = ANY($1)",
         &accounts_as_text(accounts),
     )
     .fetch_all(connection)
@@ -173,21 +185,24 @@ pub async fn entitlements(
     users: &[UserId],
 ) -> Result<Vec<StoredEntitlement>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT user_id, entitled, status, tier, base_tier, grace_tier,
-                  extract(epoch FROM grace_until)::bigint AS grace_until,
+        r#"SELECT user_id, CASE WHEN isfinite(since) THEN extract(epoch FROM since)::bigint END AS since,
+                  CASE WHEN isfinite(until) THEN extract(epoch FROM until)::bigint END AS until,
+                  entitled, status, tier, base_tier, grace_tier, extract(epoch FROM grace_until)::bigint AS grace_until,
                   extract(epoch FROM current_period_start)::bigint AS current_period_start,
                   extract(epoch FROM current_period_end)::bigint AS current_period_end,
                   extract(epoch FROM trial_end)::bigint AS trial_end, is_canceling,
                   extract(epoch FROM cancel_at)::bigint AS cancel_at,
                   extract(epoch FROM canceled_at)::bigint AS canceled_at, ever_paid, highest_tier_subscribed,
                   highest_rank, stripe_customer_id, stripe_subscription_id
-           FROM billing.entitlement WHERE user_id = ANY($1)"#,
+           FROM billing.entitlement e WHERE user_id = ANY($1) ORDER BY user_id, e.since"#,
         &users_as_text(users),
     )
     .fetch_all(connection)
     .await?;
     let stored = rows.into_iter().map(|r| StoredEntitlement {
         user_id: r.user_id,
+        since: r.since.map(Moment),
+        until: r.until.map(Moment),
         entitled: r.entitled,
         status: r.status,
         tier: r.tier,
@@ -228,9 +243,9 @@ pub async fn entitled_users_after(
 ) -> Result<Vec<EntitledUser>, sqlx::Error> {
     sqlx::query_as!(
         EntitledUser,
-        r#"SELECT user_id AS user, stripe_customer_id AS customer,
+        r#"SELECT DISTINCT ON (user_id) user_id AS user, stripe_customer_id AS customer,
                   EXISTS (SELECT FROM billing.subscription s WHERE s.user_id = e.user_id) AS "has_subscription!"
-           FROM billing.entitlement e WHERE user_id > $1 ORDER BY user_id LIMIT $2"#,
+           FROM billing.entitlement e WHERE user_id > $1 ORDER BY user_id, since LIMIT $2"#,
         after,
         limit,
     )

@@ -12,7 +12,6 @@ use crate::domain::{
     ids::{SubscriptionId, UserId},
     moment::Moment,
     subscription::{
-        account,
         grace::Grace,
         link::{self, OwnerClaim},
         order::in_order,
@@ -183,7 +182,7 @@ impl<'a> HistoryBuilder<'_, 'a> {
         self.so_far.push(fact);
         self.now = self.now.max(fact.created);
         // Once money of a payment was returned, only all facts together say what is paid.
-        let may_advance = !self.so_far.iter().any(|f| account::returns_money(&f.body));
+        let may_advance = !self.so_far.iter().any(|f| f.body.returns_money());
         let advanced = self.before_second.advance(&self.second).filter(|_| may_advance);
         let after = advanced.unwrap_or_else(|| Subscription::refold(self.state.id.clone(), &self.so_far));
         let transition = Transition {

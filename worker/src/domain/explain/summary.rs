@@ -111,6 +111,13 @@ pub(super) fn notes(
             notes.push(format!("Unpaid invoices: {}.", unpaid.join(", ")));
         }
     }
+    let returned: Vec<&str> = subscription.returned.iter().map(|r| r.invoice.as_str()).collect();
+    if !returned.is_empty() {
+        notes.push(format!(
+            "Refunded in full or lost to a dispute: {}. Access stays; the period counts as not paid.",
+            returned.join(", ")
+        ));
+    }
     if subscription.undecided > 0 {
         notes.push(format!(
             "In {} of its seconds the order of the changes is unknown; there the event ids decide.",

@@ -90,16 +90,26 @@ async fn proved(env: &TestEnv, pair: &Pair, lives: &[Life]) -> Result<()> {
     })
     .await;
     let dead = pair.dead_letters(&[]).await?;
-    ensure!(dead.is_empty(), "{} are dead, first {:#}", dead.len(), dead[0]);
-    let counted = compare::events(env.pool(), lives).await?;
-    compare::rows(env.pool(), lives).await.context("entitlements")?;
-    let compared = compare::balances(env.pool(), lives).await.context("balances")?;
-    note(&format!(
-        "{counted:?}; the balances of {compared} users of {} lives",
-        lives.len()
-    ));
-    every_balance_is_the_sum_of_its_ledger(env.pool()).await?;
-    pair.operate(&["audit"]).await.map(|output| note(output.trim()))
+    let first = dead.first().map(ToString::to_string).unwrap_or_default();
+    let alive = dead.is_empty().then_some(());
+    // Each check says something of its own, so a failure of one does not hide the others.
+    let checks = [
+        alive.with_context(|| format!("{} are dead, first {first}", dead.len())),
+        compare::events(env.pool(), lives)
+            .await
+            .map(|counts| note(&format!("{counts:?}"))),
+        compare::rows(env.pool(), lives).await.context("entitlements"),
+        compare::balances(env.pool(), lives)
+            .await
+            .map(|users| note(&format!("the balances of {users} users of {} lives", lives.len())))
+            .context("balances"),
+        every_balance_is_the_sum_of_its_ledger(env.pool()).await,
+        pair.operate(&["audit"]).await.map(|output| note(output.trim())),
+    ];
+    let wrong = checks.into_iter().filter_map(Result::err);
+    let wrong: Vec<String> = wrong.map(|error| format!("{error:#}")).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    Ok(())
 }
 
 /// Has two workers compute the lives, with `kills` on the way.
@@ -218,9 +228,7 @@ async fn a_catalog_that_changes_raises_limits_now_and_lowers_them_with_the_next_
 /// Basic has more, Plus has less, and every rank is another one.
 fn change(catalog: &TestCatalog) -> Result<()> {
     catalog.replace("{ tokens = 5_000_000, voice", "{ tokens = 6_000_000, voice")?;
-    catalog.replace("tokens = 60_000_000", "tokens = 72_000_000")?;
     catalog.replace("{ tokens = 10_000_000, voice", "{ tokens = 8_000_000, voice")?;
-    catalog.replace("tokens = 120_000_000", "tokens = 96_000_000")?;
     for (old, new) in [
         ("rank = 3", "rank = 9"),
         ("rank = 2", "rank = 7"),

@@ -26,15 +26,16 @@ CREATE TABLE billing.invoice (
     account text
 );
 
--- One row per checkout session that bought credits.
+-- One row per sale of credits.
 CREATE TABLE billing.pack (
-    session_id text PRIMARY KEY,
+    -- The checkout session; the invoice, if it was sold with a subscription.
+    sale_id    text PRIMARY KEY,
     account    text NOT NULL,
-    -- The payment intent.
+    -- The session's payment intent. Other events say what paid an invoice.
     payment    text,
     -- The user who gets the credits; NULL until an event names the user.
     user_id    text,
-    -- The session itself names the user. Otherwise user_id is the account's user,
+    -- The session names the user. Otherwise user_id is the account's user,
     -- and follows it.
     names_user boolean NOT NULL,
     first_seen timestamptz NOT NULL DEFAULT now()
@@ -86,7 +87,7 @@ CREATE TABLE billing.ledger (
     -- or a dispute that was won. correction: an earlier row would be different now.
     kind        text NOT NULL CHECK (kind IN ('usage', 'rollover', 'carried', 'overused', 'grant', 'taken_back', 'returned',
                                              'correction')),
-    -- The id of the event; of a rollover the invoice, of a grant the session.
+    -- The id of the event; of a rollover the invoice, of a grant the session or invoice.
     cause       text NOT NULL,
     -- The billing period that `used` counts in: 'subscription start', or empty.
     period      text NOT NULL,

@@ -190,7 +190,7 @@ pub fn odd_lines(lines: &[OddLine]) -> Vec<Difference> {
 }
 
 /// Compares the packs of these facts with `rows`: those stored under the same accounts
-/// or sessions. Packs of accounts in `outdated` are not compared.
+/// or sales. Packs of accounts in `outdated` are not compared.
 #[must_use]
 pub fn packs(
     folded: &BTreeMap<AccountId, Account>,
@@ -202,11 +202,11 @@ pub fn packs(
     let facts: Vec<&Fact> = facts.iter().collect();
     let mut expected: BTreeMap<&str, PackSale<'_>> = sales(&facts).into_iter().map(|s| (s.sale, s)).collect();
     for row in rows {
-        let sale = expected.remove(row.session.as_str());
+        let sale = expected.remove(row.sale.as_str());
         if outdated.contains(row.account.as_str()) {
             continue;
         }
-        let name = format!("pack of {}", row.session);
+        let name = format!("pack of {}", row.sale);
         let Some(sale) = sale else {
             let what = format!(
                 "there is a row of account {}, but that account has no event for it",

@@ -365,7 +365,7 @@ fn bought(user: Option<&str>) -> [Fact; 2] {
 #[test]
 fn a_pack_is_compared_column_by_column() {
     let row = |user: Option<&str>, names_user| StoredPack {
-        session: "cs_1".to_owned(),
+        sale: "cs_1".to_owned(),
         account: "cus_1".to_owned(),
         payment: Some("pi_1".to_owned()),
         user: user.map(str::to_owned),

@@ -97,7 +97,7 @@ impl SoldHistory {
         {
             let allowance = units(allowance);
             why.push(format!(
-                "{meter} counts in full (prorate = false); for rollover it is {allowance}"
+                "prorate = false: the limit in force counts in full; for rollover it is {allowance}"
             ));
         }
         if period.returned {

@@ -144,6 +144,25 @@ fn an_end_that_nobody_told_of_has_an_entry_and_a_sentence() {
 }
 
 #[test]
+fn a_grace_ends_with_an_end_that_nobody_told_of() {
+    let canceled = Snapshot {
+        cancel_at: Some(T0 + 20 * DAY),
+        ..sub("active", "basic")
+    };
+    let events = [(0, created(sub("active", "max"))), (DAY, changed(canceled))];
+    let access = |at: Seconds| {
+        let explanation = explained(&events, at);
+        let changes = explanation.subscriptions[0].entries.iter().flat_map(|e| &e.changes);
+        let gives = changes.filter(|c| c.words.starts_with("gives"));
+        gives.map(|c| c.words.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        access(40 * DAY),
+        ["gives max (before: free)", "gives free (before: max)"]
+    );
+}
+
+#[test]
 fn a_held_change_names_what_changes() {
     let other = |plan: Plan| {
         changed(Snapshot {

@@ -26,15 +26,16 @@ CREATE TABLE billing.invoice (
     account text
 );
 
--- One row per checkout session that bought credits.
+-- One row per sale of credits.
 CREATE TABLE billing.pack (
-    session_id text PRIMARY KEY,
+    -- The checkout session; the invoice, if it was sold with a subscription.
+    sale_id    text PRIMARY KEY,
     account    text NOT NULL,
-    -- The payment intent.
+    -- The session's payment intent. Other events say what paid an invoice.
     payment    text,
     -- The user who gets the credits; NULL until an event names the user.
     user_id    text,
-    -- The session itself names the user. Otherwise user_id is the account's user,
+    -- The session names the user. Otherwise user_id is the account's user,
     -- and follows it.
     names_user boolean NOT NULL,
     first_seen timestamptz NOT NULL DEFAULT now()
@@ -56,9 +57,8 @@ CREATE TABLE billing.balance (
     period_start    bigint,
     -- Units that the period includes; NULL is unlimited.
     plan_limit      bigint,
-    -- The limit until grace_until, while a grace runs; NULL is unlimited.
-    grace_limit     bigint,
-    grace_until     timestamptz,
+    -- From then on the limit is 0: an end of the subscription that no event told of.
+    limit_ends_at   timestamptz,
     -- Units used of the period's limit.
     used            bigint NOT NULL CHECK (used >= 0),
     -- Units left of earlier periods; below zero is a debt.
@@ -80,11 +80,14 @@ CREATE TABLE billing.balance (
 CREATE TABLE billing.ledger (
     user_id     text NOT NULL,
     meter       text NOT NULL,
-    -- usage: a usage report. rollover: what a period left over. grant: a pack.
+    -- usage: a usage report. rollover: what a period left over. carried: what was left of a
+    -- period that a change cut short. overused: what was used beyond the part of such a
+    -- period that was not credited. grant: a pack.
     -- taken_back: a refund or a dispute of a pack. returned: a refund that failed,
     -- or a dispute that was won. correction: an earlier row would be different now.
-    kind        text NOT NULL CHECK (kind IN ('usage', 'rollover', 'grant', 'taken_back', 'returned', 'correction')),
-    -- The id of the event; of a rollover the invoice, of a grant the session.
+    kind        text NOT NULL CHECK (kind IN ('usage', 'rollover', 'carried', 'overused', 'grant', 'taken_back', 'returned',
+                                             'correction')),
+    -- The id of the event; of a rollover the invoice, of a grant the session or invoice.
     cause       text NOT NULL,
     -- The billing period that `used` counts in: 'subscription start', or empty.
     period      text NOT NULL,

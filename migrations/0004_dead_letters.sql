@@ -27,6 +27,8 @@ CREATE TABLE billing.dead_letter (
     CHECK ((resolved_at IS NULL) = (resolution IS NULL))
 );
 CREATE INDEX dead_letter_open ON billing.dead_letter (first_failed) WHERE resolved_at IS NULL;
+-- Finds the resolved ones whose message is left in the queue.
+CREATE INDEX dead_letter_left_over ON billing.dead_letter (event_id) WHERE queued AND resolved_at IS NOT NULL;
 -- Finds a customer's dead letters for the console.
 CREATE INDEX dead_letter_customer ON billing.dead_letter (customer) WHERE customer IS NOT NULL;
 

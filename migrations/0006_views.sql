@@ -37,7 +37,7 @@ SELECT user_id,
 FROM (
     SELECT user_id,
            meter,
-           CASE WHEN grace_until > now() THEN grace_limit ELSE plan_limit END AS plan_limit,
+           CASE WHEN limit_ends_at <= now() THEN 0 ELSE plan_limit END AS plan_limit,
            used,
            rollover,
            purchased

@@ -31,6 +31,16 @@ pub static USAGE_TOKEN: Setting<SecretText> = Setting {
     default: Fallback::None,
     meaning: "Bearer token of POST /v1/usage. Without it that route is off and answers 404.",
 };
+/// The age of usage reports.
+pub static USAGE_MAX_AGE: Setting<Length> = Setting {
+    name: "USAGE_MAX_AGE",
+    group: Group::Listeners,
+    form: Length {
+        max: Duration::from_hours(3_650 * 24),
+    },
+    default: Fallback::Value("35d"),
+    meaning: "How far back the time of a usage report may lie. An older report is answered 400.",
+};
 /// The public listener.
 pub static INGEST_ADDR: Setting<Text> = Setting {
     name: "INGEST_ADDR",
@@ -106,6 +116,7 @@ pub static PROGRAM: Program = Program {
         &INGEST_ADDR,
         &OPS_ADDR,
         &USAGE_TOKEN,
+        &USAGE_MAX_AGE,
         &BODY_LIMIT_BYTES,
         &BODY_TIMEOUT,
         &HEADER_TIMEOUT,
@@ -130,6 +141,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// The token of `POST /v1/usage`, if that is on.
     pub usage_token: Option<Token>,
+    /// How far back the time of a usage report may lie.
+    pub usage_age_max: Duration,
     /// Where RabbitMQ is.
     pub broker: Broker,
     /// The queues.
@@ -156,6 +169,7 @@ impl Config {
         Ok(Self {
             secrets: secrets(settings)?,
             usage_token: Token::from_settings(settings, &USAGE_TOKEN)?,
+            usage_age_max: settings.get(&USAGE_MAX_AGE)?,
             broker: Broker::from_settings(settings, "ingest")?,
             topology: Topology::from_settings(settings)?,
             publish_timeout: settings.get(&PUBLISH_TIMEOUT)?,
@@ -215,6 +229,7 @@ mod tests {
         );
         assert_eq!(config.body_limits.bytes_max, 1_048_576);
         assert_eq!(config.publish_timeout, Duration::from_secs(2));
+        assert_eq!(config.usage_age_max, Duration::from_hours(35 * 24));
         assert!(
             !format!("{config:?}").contains("whsec_old"),
             "a secret must not be printable"
@@ -274,6 +289,7 @@ mod tests {
             ("HEADER_TIMEOUT", "soon"),
             ("BODY_TIMEOUT", "0s"),
             ("DRAIN_TIMEOUT", "20"),
+            ("USAGE_MAX_AGE", "3651d"),
         ] {
             let error = config(&[("STRIPE_WEBHOOK_SECRET", "whsec_a"), (name, value)]).expect_err(name);
             assert!(error.starts_with(&format!("{name}: ")), "{error}");

@@ -58,6 +58,7 @@ pub async fn run(
     let routes = routes::router(Arc::new(routes::App {
         secrets: config.secrets,
         usage_token: config.usage_token,
+        usage_age_max: config.usage_age_max,
         publisher,
         queue: config.topology.work(),
         body_limits: config.body_limits,

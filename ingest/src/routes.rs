@@ -11,7 +11,7 @@ use crate::{
     signature::{self, Secrets, SignatureError},
     token,
     traced::RequestSpans,
-    usage::{self, UsageFormat},
+    usage::{self, UsageFormat, UsageTimes},
 };
 use axum::{
     Router,
@@ -33,7 +33,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// The state that the handlers share.
@@ -43,6 +43,8 @@ pub struct App {
     pub secrets: Secrets,
     /// The token of `POST /v1/usage`. Without it that route does not exist.
     pub usage_token: Option<Token>,
+    /// How far back the time of a usage report may lie.
+    pub usage_age_max: Duration,
     /// The connection to RabbitMQ.
     pub publisher: Publisher,
     /// The name of the work queue.
@@ -125,7 +127,11 @@ impl App {
             }
         };
         let body = self.read(body).await?;
-        let reports = usage::read(format, &body)?;
+        let times = UsageTimes {
+            now: received_at_ms.div_euclid(1_000),
+            age_max: self.usage_age_max,
+        };
+        let reports = usage::read(format, &body, times)?;
         // A batch is one trace, named after its first report. It continues the application's trace
         // if the request has a `traceparent`.
         let (events, first) = (reports.len(), reports.first().map(|report| report.key.as_str()));

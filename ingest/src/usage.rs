@@ -7,12 +7,49 @@ use serde::{
     de::{IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use shared::usage::{UsageError, UsageEvent};
-use std::fmt;
+use shared::{
+    settings::format_duration,
+    usage::{UsageError, UsageEvent},
+};
+use std::{fmt, time::Duration};
 
 /// Most events in one batch. Each is a message, and the broker must confirm all of them within
 /// the timeout of one publish.
 pub const BATCH_EVENTS_MAX: usize = 1_000;
+
+/// How far the time of a report may lie ahead of our clock, in seconds. Clocks differ a little.
+const AHEAD_S_MAX: i64 = 5 * 60;
+
+/// The times that reports may name, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageTimes {
+    /// When the request was received.
+    pub now: i64,
+    /// How far back a report may lie.
+    pub age_max: Duration,
+}
+
+impl UsageTimes {
+    /// Checks the time of a report. A report without one counts for now.
+    fn check(&self, time: Option<i64>) -> Result<(), UsageError> {
+        let Some(time) = time else { return Ok(()) };
+        let age_s_max = i64::try_from(self.age_max.as_secs()).unwrap_or(i64::MAX);
+        if time > self.now.saturating_add(AHEAD_S_MAX) {
+            return Err(UsageError::new(
+                "time",
+                "must not lie more than 5 minutes ahead; check the clock",
+            ));
+        }
+        if time < self.now.saturating_sub(age_s_max) {
+            let problem = format!(
+                "must not lie further back than {} (USAGE_MAX_AGE)",
+                format_duration(self.age_max)
+            );
+            return Err(UsageError::new("time", problem));
+        }
+        Ok(())
+    }
+}
 
 /// Why a body is not a list of usage reports.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,8 +106,10 @@ pub struct UsageReport<'a> {
 }
 
 impl<'a> UsageReport<'a> {
-    fn read(body: &'a [u8]) -> Result<Self, UsageError> {
-        let key = UsageEvent::read(body)?.key();
+    fn read(body: &'a [u8], times: UsageTimes) -> Result<Self, UsageError> {
+        let event = UsageEvent::read(body)?;
+        times.check(event.time)?;
+        let key = event.key();
         Ok(Self { key, body })
     }
 }
@@ -80,14 +119,14 @@ impl<'a> UsageReport<'a> {
 /// # Errors
 /// If the body is not in `format`, has too many events, or one event is wrong. The error names
 /// the first wrong event by its index.
-pub fn read(format: UsageFormat, body: &[u8]) -> Result<Vec<UsageReport<'_>>, UsageRefusal> {
+pub fn read(format: UsageFormat, body: &[u8], times: UsageTimes) -> Result<Vec<UsageReport<'_>>, UsageRefusal> {
     match format {
-        UsageFormat::Single => Ok(vec![UsageReport::read(body)?]),
-        UsageFormat::Batch => batch(body),
+        UsageFormat::Single => Ok(vec![UsageReport::read(body, times)?]),
+        UsageFormat::Batch => batch(body, times),
     }
 }
 
-fn batch(body: &[u8]) -> Result<Vec<UsageReport<'_>>, UsageRefusal> {
+fn batch(body: &[u8], times: UsageTimes) -> Result<Vec<UsageReport<'_>>, UsageRefusal> {
     let text = std::str::from_utf8(body).map_err(|_| UsageError::new("", "the batch is not UTF-8"))?;
     let unreadable = |error| UsageError::unreadable("the batch", "a JSON array of events", &error);
     let BatchElements { first, more } = serde_json::from_str(text).map_err(unreadable)?;
@@ -95,7 +134,7 @@ fn batch(body: &[u8]) -> Result<Vec<UsageReport<'_>>, UsageRefusal> {
         return Err(UsageRefusal::BatchTooLong);
     }
     let events = first.into_iter().map(|event| event.get().as_bytes()).enumerate();
-    let reports = events.map(|(index, event)| UsageReport::read(event).map_err(|error| error.at(index)));
+    let reports = events.map(|(index, event)| UsageReport::read(event, times).map_err(|error| error.at(index)));
     Ok(reports.collect::<Result<_, _>>()?)
 }
 
@@ -139,6 +178,14 @@ impl<'de> Visitor<'de> for BatchVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 2026-01-31T00:00:00Z
+    const NOW: i64 = 1_769_817_600;
+
+    fn read(format: UsageFormat, body: &[u8]) -> Result<Vec<UsageReport<'_>>, UsageRefusal> {
+        let age_max = Duration::from_hours(35 * 24);
+        super::read(format, body, UsageTimes { now: NOW, age_max })
+    }
 
     const EVENT: &str = r#"{"specversion":"1.0", "type":"usage","source":"/chat","id":"1","subject":"user_1","data":{"meter":"tokens","amount":1200}}"#;
 
@@ -186,6 +233,37 @@ mod tests {
         assert_eq!(bodies, [EVENT.as_bytes(), other.as_bytes()]);
         assert_eq!(reports[1].key, "/chat 2");
         assert_eq!(read(UsageFormat::Batch, b"[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_time_far_ahead_or_far_back_is_refused() {
+        let at = |time: &str| EVENT.replace(r#""id""#, &format!(r#""time":"{time}","id""#));
+        for time in [
+            "2026-01-31T00:05:00Z",
+            "2026-01-31T00:00:00Z",
+            "2026-01-01T00:00:00Z",
+            // 35 days back.
+            "2025-12-27T00:00:00Z",
+        ] {
+            let event = at(time);
+            assert_eq!(
+                read(UsageFormat::Single, event.as_bytes()).map(|r| r.len()),
+                Ok(1),
+                "{time}"
+            );
+        }
+        for (time, problem) in [
+            ("2026-01-31T00:05:01Z", "time: must not lie more than 5 minutes ahead"),
+            ("2027-03-07T00:00:00Z", "time: must not lie more than 5 minutes ahead"),
+            ("2025-12-26T23:59:59Z", "time: must not lie further back than 35d"),
+            ("0001-01-01T00:00:00Z", "time: must not lie further back than 35d"),
+        ] {
+            let refusal = read(UsageFormat::Single, at(time).as_bytes()).expect_err(time);
+            assert!(refusal.to_string().starts_with(problem), "{time}: {refusal}");
+        }
+        let batch = format!("[{EVENT},{}]", at("2027-03-07T00:00:00Z"));
+        let refusal = read(UsageFormat::Batch, batch.as_bytes()).expect_err("a batch");
+        assert!(refusal.to_string().starts_with("[1].time: must not"), "{refusal}");
     }
 
     #[test]

@@ -29,6 +29,18 @@ fn any_object_with_id_type_and_created_is_an_event() {
         "]".repeat(100_000)
     );
     check(deep, expected);
+    // Of equal keys the last one counts, also for the worker.
+    check(
+        r#"{"id":7,"type":[{}],"created":{},"id":"evt_0","type":"x","created":1,"id":"evt_1","type":"invoice.paid","created":2}"#,
+        expected,
+    );
+    // What Rust cannot hold is no matter where it is not read.
+    for odd in [r#""\ud800""#, "1e400", r#"{"\udc00":"\ud83d"}"#] {
+        check(
+            format!(r#"{{"id":"evt_1","type":"invoice.paid","created":1,"\ud800":{odd},"data":{{"a":{odd}}}}}"#),
+            expected,
+        );
+    }
     let longest = "é".repeat(127) + "x";
     check(
         format!(r#"{{"id":"{longest}","type":"ünknown","created":1}}"#),
@@ -72,7 +84,9 @@ fn a_missing_or_mistyped_field_is_not_an_event() {
         r#"{"id":"evt_1","type":"x","created":"yesterday"}"#,
         r#"{"id":"evt_1","type":"x","created":true}"#,
         r#"{"id":"evt_1","type":"x","created":18446744073709551615}"#,
-        r#"{"id":"evt_1","id":"evt_2","type":"x","created":1}"#,
+        r#"{"id":"evt_1","id":null,"type":"x","created":1}"#,
+        r#"{"id":"evt_1","type":"x","created":{"a":[1]}}"#,
+        r#"{"id":["evt_1"],"type":"x","created":1.5}"#,
     ] {
         check(body, Err(NotAnEvent::Fields));
     }

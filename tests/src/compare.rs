@@ -1,10 +1,11 @@
 //! Compares the tables with the merchant's expected rows, for many lives at once.
 
 use crate::fixtures::Event;
-use crate::harness::{Entitlement, recorded};
+use crate::harness::{Balance, Balances, Entitlement, recorded};
 use crate::merchant::Life;
 use anyhow::{Result, ensure};
 use sqlx::{PgPool, Row};
+use std::collections::BTreeSet;
 
 /// The number of lives or events that a failure shows in full.
 const SHOWN_MAX: usize = 3;
@@ -28,7 +29,8 @@ pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<OutcomeCounts> {
         *count = counts.try_get(place)?;
     }
     let events = counted.applied + counted.ignored;
-    let rows = lives.iter().filter(|life| life.entitlement.is_some()).count();
+    let rows = lives.iter().flat_map(|life| &life.rows);
+    let rows = rows.filter(|row| row.entitlement.is_some()).count();
     // The merchant makes no ties whose order stays undecided.
     let expected = [events, events, counted.applied, rows, 0, 0];
     let expected = expected.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
@@ -39,12 +41,80 @@ pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<OutcomeCounts> {
     Ok(counted)
 }
 
-/// Compares the row of each life with its expected row.
+/// Compares the row of each user of each life with the expected row.
 ///
 /// # Errors
 /// When a row differs; the message shows the lives and the differences.
 pub async fn rows(pool: &PgPool, lives: &[Life]) -> Result<()> {
-    compare(pool, lives.iter().map(|life| (life, life.entitlement.as_ref()))).await
+    compare(pool, lives.iter().map(|life| (life, life.entitlement.as_ref()))).await?;
+    let others = lives
+        .iter()
+        .flat_map(|life| life.rows.iter().map(move |row| (life, row)));
+    let others: Vec<_> = others.filter(|(life, row)| row.user_id != life.user_id).collect();
+    let users: Vec<&str> = others.iter().map(|(_, row)| row.user_id.as_str()).collect();
+    let shown = Entitlement::load_all(pool, &users).await?;
+    let failures = others.iter().filter_map(|(life, row)| {
+        let differences = differences(shown.get(&row.user_id), row.entitlement.as_ref());
+        failure(life, &row.user_id, &differences)
+    });
+    report(failures.collect(), others.len())
+}
+
+/// Compares the balances of each user of each life with the expected ones, where the rules decide them.
+/// Returns the number of users whose balances were compared.
+///
+/// # Errors
+/// As [`rows`].
+pub async fn balances(pool: &PgPool, lives: &[Life]) -> Result<usize> {
+    let shown = Balance::load_all(pool).await?;
+    let (none, mut compared, mut failures) = (Balances::new(), 0, Vec::new());
+    for (life, row) in lives
+        .iter()
+        .flat_map(|life| life.rows.iter().map(move |row| (life, row)))
+    {
+        let Some(expected) = &row.balances else { continue };
+        compared += 1;
+        let shown = shown.get(&row.user_id).unwrap_or(&none);
+        let meters: BTreeSet<&String> = shown.keys().chain(expected.keys()).collect();
+        let unlike = meters
+            .into_iter()
+            .filter(|meter| shown.get(*meter) != expected.get(*meter))
+            .map(|meter| format!("{meter}: {:?}, not {:?}", shown.get(meter), expected.get(meter)));
+        failures.extend(failure(life, &row.user_id, &unlike.collect::<Vec<_>>()));
+    }
+    report(failures, compared)?;
+    Ok(compared)
+}
+
+fn failure(life: &Life, user_id: &str, differences: &[String]) -> Option<String> {
+    let usages = life.usages.iter();
+    let usages = usages.map(|usage| {
+        format!(
+            "\n  {} used {} {} at {}",
+            usage.user_id,
+            usage.amount,
+            usage.meter.name(),
+            usage.at
+        )
+    });
+    let usages: String = usages.collect();
+    let shown = format!(
+        "{}{usages}\n  -> {user_id}: {}",
+        life.description(),
+        differences.join("\n  -> ")
+    );
+    (!differences.is_empty()).then_some(shown)
+}
+
+/// An error with the first of `failures`, if there is one.
+fn report(failures: Vec<String>, count: usize) -> Result<()> {
+    ensure!(
+        failures.is_empty(),
+        "{} of {count} differ:\n{}",
+        failures.len(),
+        failures[..failures.len().min(SHOWN_MAX)].join("\n")
+    );
+    Ok(())
 }
 
 /// Compares the row of each life with the given one; `None`: the life must have no row.
@@ -60,17 +130,9 @@ pub async fn compare<'a>(
     let rows = Entitlement::load_all(pool, &users).await?;
     let failures = expected.iter().filter_map(|(life, expected)| {
         let differences = differences(rows.get(&life.user_id), *expected);
-        (!differences.is_empty()).then(|| format!("{}\n  -> {}", life.description(), differences.join("\n  -> ")))
+        failure(life, &life.user_id, &differences)
     });
-    let failures: Vec<String> = failures.collect();
-    ensure!(
-        failures.is_empty(),
-        "{} of {} lives differ:\n{}",
-        failures.len(),
-        expected.len(),
-        failures[..failures.len().min(SHOWN_MAX)].join("\n")
-    );
-    Ok(())
+    report(failures.collect(), expected.len())
 }
 
 /// The differences between a row and the expected one, as `column: ACTUAL, not EXPECTED`.

@@ -14,6 +14,52 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// The lookup key of the price that the catalog lacks.
 pub const MISSING_PRICE: &str = "replayed_monthly";
 
+/// What [`TestCatalog::extended`] sells beside the shipped catalog.
+const EXTENSION: &str = r#"
+[[product]]
+id = "prod_team"
+name = "Team"
+description = "3 million tokens a month for each seat"
+tax_code = "txcd_10103000"
+
+[[tier]]
+name = "team"
+rank = 4
+per_unit = true
+product = "prod_team"
+limits = { tokens = 3_000_000, voice_chars = 300_000, basic_chars = "unlimited" }
+
+[[price]]
+lookup_key = "team_monthly"
+tier = "team"
+amount = 1500
+currency = "eur"
+interval = "month"
+
+[[price]]
+lookup_key = "team_yearly"
+tier = "team"
+amount = 15000
+currency = "eur"
+interval = "year"
+limits = { tokens = 40_000_000 }
+
+[[price]]
+lookup_key = "basic_weekly"
+tier = "basic"
+amount = 300
+currency = "eur"
+interval = "week"
+
+[[price]]
+lookup_key = "plus_quarterly"
+tier = "plus"
+amount = 5400
+currency = "eur"
+interval = "month"
+interval_count = 3
+"#;
+
 /// A catalog that a test can change. Dropping the value removes the file.
 #[derive(Debug)]
 pub struct TestCatalog {
@@ -29,6 +75,32 @@ impl TestCatalog {
         let file = std::env::temp_dir().join(format!("tollbridge-{test}-{}.toml", std::process::id()));
         std::fs::copy(repository().join("deploy/catalog.toml"), &file)?;
         Ok(Self { file })
+    }
+
+    /// The shipped catalog with all that the lives of further kinds buy: seats, other intervals, a trial with
+    /// limits of its own. What is not ours is ignored.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn extended(test: &str) -> Result<Self> {
+        let catalog = Self::new(test)?;
+        let others = "ignored_products = [\"prod_support\", \"prod_newsletter\"]";
+        catalog.replace("ignored_products = []", others)?;
+        let trial = "product = \"prod_basic\"\ntrial_limits = { tokens = 1_000_000 }\nlimits";
+        catalog.replace("product = \"prod_basic\"\nlimits", trial)?;
+        let text = std::fs::read_to_string(&catalog.file)?;
+        std::fs::write(&catalog.file, text + EXTENSION)?;
+        Ok(catalog)
+    }
+
+    /// Replaces a part of the text. Workers read the catalog when they start.
+    ///
+    /// # Errors
+    /// When the file does not have that part.
+    pub fn replace(&self, from: &str, to: &str) -> Result<()> {
+        let text = std::fs::read_to_string(&self.file)?;
+        ensure!(text.contains(from), "the catalog has no {from}");
+        Ok(std::fs::write(&self.file, text.replace(from, to))?)
     }
 
     /// The path, for the setting `CATALOG_FILE`.

@@ -2,7 +2,10 @@
 
 use crate::{
     consume::tuning::{self, Tuning},
-    read::{meaning::Mode, message::EventReader},
+    read::{
+        meaning::{EventScope, Mode},
+        message::EventReader,
+    },
     recovery::schedule::{self, Schedule},
     store::settings::{self as database, Database},
 };
@@ -59,6 +62,7 @@ pub static PROGRAM: Program = Program {
         &database::STATEMENT_TIMEOUT,
         &database::LOCK_TIMEOUT,
         &STRIPE_LIVEMODE,
+        &stripe_api::STRIPE_ACCOUNT,
         &stripe_api::STRIPE_SECRET_KEY,
         &stripe_api::STRIPE_API_BASE,
         &stripe_api::STRIPE_REQUESTS_PER_SECOND,
@@ -92,8 +96,8 @@ pub struct Config {
     pub topology: Topology,
     /// The tiers, prices, packs and meters.
     pub catalog: Arc<Catalog>,
-    /// The mode of the events that are applied.
-    pub mode: Mode,
+    /// Whose events are applied.
+    pub scope: EventScope,
     /// Address of the private listener.
     pub ops_addr: String,
     /// The token of the console. Without it there is no console.
@@ -106,14 +110,19 @@ pub struct Config {
     pub recovery: Schedule,
 }
 
-/// The client of Stripe's API, if there is a key.
+/// The client of Stripe's API, if there is a key. It reads from the account of the events
+/// that are applied.
 ///
 /// # Errors
 /// If a setting cannot be used, or the key is of another mode than the events that are
 /// applied.
-pub fn stripe(settings: &Settings, mode: Mode) -> Result<Option<Api>, SettingError> {
+pub fn stripe(settings: &Settings, scope: &EventScope) -> Result<Option<Api>, SettingError> {
     let api = Api::from_settings(settings)?;
-    let other = match (mode, api.as_ref().and_then(Api::key_mode)) {
+    let api = match (api, &scope.account) {
+        (Some(api), Some(account)) => Some(api.on_account(account)?),
+        (api, _) => api,
+    };
+    let other = match (scope.mode, api.as_ref().and_then(Api::key_mode)) {
         (Mode::Live, Some(KeyMode::Test)) => "test mode, and STRIPE_LIVEMODE is live",
         (Mode::Test, Some(KeyMode::Live)) => "live mode, and STRIPE_LIVEMODE is test",
         _ => return Ok(api),
@@ -141,20 +150,27 @@ impl Config {
     /// If a setting or the catalog cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
         let tuning = Tuning::from_settings(settings)?;
-        let mode = settings.get(&STRIPE_LIVEMODE)?;
+        let scope = scope(settings)?;
         Ok(Self {
             database: Database::from_settings(settings)?,
             broker: Broker::from_settings(settings, "tollbridge worker")?,
             topology: Topology::from_settings(settings)?,
             catalog: Arc::new(Catalog::from_settings(settings)?),
-            mode,
             ops_addr: settings.get(&OPS_ADDR)?,
             ops_token: Token::from_settings(settings, &OPS_TOKEN)?,
             tuning,
-            stripe: stripe(settings, mode)?,
+            stripe: stripe(settings, &scope)?,
+            scope,
             recovery: Schedule::from_settings(settings)?,
         })
     }
+}
+
+fn scope(settings: &Settings) -> Result<EventScope, SettingError> {
+    Ok(EventScope {
+        mode: settings.get(&STRIPE_LIVEMODE)?,
+        account: settings.find(&stripe_api::STRIPE_ACCOUNT)?,
+    })
 }
 
 /// Reads only the settings that an [`EventReader`] needs.
@@ -164,7 +180,7 @@ impl Config {
 pub fn reader(settings: &Settings) -> Result<EventReader, ConfigError> {
     Ok(EventReader {
         catalog: Arc::new(Catalog::from_settings(settings)?),
-        mode: settings.get(&STRIPE_LIVEMODE)?,
+        scope: scope(settings)?,
     })
 }
 
@@ -187,7 +203,10 @@ mod tests {
         let missing = config(&[CATALOG]).expect_err("no database");
         assert!(missing.starts_with("DATABASE_URL: is not set"), "{missing}");
         let config = config(&[URL, CATALOG]).expect("defaults");
-        assert_eq!((config.mode, config.ops_addr.as_str()), (Mode::Any, "127.0.0.1:9102"));
+        assert_eq!(
+            (config.scope.mode, config.ops_addr.as_str()),
+            (Mode::Any, "127.0.0.1:9102")
+        );
         assert!(config.stripe.is_none() && config.ops_token.is_none());
     }
 
@@ -207,6 +226,16 @@ mod tests {
             error.starts_with("OPS_TOKEN: must be at least 16") && !error.contains("hush"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_account_is_an_id_of_stripes() {
+        let good = config(&[URL, CATALOG, ("STRIPE_ACCOUNT", "acct_1")]).expect("an account");
+        assert_eq!(good.scope.account.as_deref(), Some("acct_1"));
+        for bad in ["1", "cus_1", "acct_1,acct_2"] {
+            let error = config(&[URL, CATALOG, ("STRIPE_ACCOUNT", bad)]).expect_err(bad);
+            assert!(error.starts_with("STRIPE_ACCOUNT: "), "{error}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     config::{self, Config},
     console::{self, Console},
     consume::{acks::InFlight, consumer, context::Context, watchdog::Watchdog},
-    dead_letters::tools::MoveTools,
+    dead_letters::{sweep, tools::MoveTools},
     metrics,
     read::message::EventReader,
     recovery,
@@ -40,7 +40,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let topology = Arc::new(config.topology.clone());
     let reader = EventReader {
         catalog: Arc::clone(&config.catalog),
-        mode: config.mode,
+        scope: config.scope.clone(),
     };
     let (publisher, publishing) = Publisher::start(
         config.broker.clone(),
@@ -56,13 +56,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     };
     let check = readiness(database.clone(), publisher.clone(), Arc::clone(&consuming));
     let mut routes = ops::router(check);
+    let tools = MoveTools {
+        pool: database.clone(),
+        broker: config.broker.clone(),
+        topology: config.topology.clone(),
+        publisher: publisher.clone(),
+    };
+    tokio::spawn(sweep::run(tools.clone(), stop.clone()));
     if let Some(token) = config.ops_token {
-        let tools = MoveTools {
-            pool: database.clone(),
-            broker: config.broker.clone(),
-            topology: config.topology.clone(),
-            publisher: publisher.clone(),
-        };
         routes = routes.merge(console::router(
             Console::new(token, tools, reader.clone()),
             &publish_stop,

@@ -66,7 +66,7 @@ fn price(catalog: &Catalog, price: &Price) -> Option<DesiredObject> {
     let more = json!({
         "product": catalog.tier(&price.tier)?.product,
         "lookup_key": price.lookup_key,
-        "recurring": {"interval": price.interval.as_str(), "interval_count": 1, "usage_type": "licensed"},
+        "recurring": {"interval": price.interval.as_str(), "interval_count": price.interval_count, "usage_type": "licensed"},
         "metadata": {"managed_by": MARK, "tier": price.tier},
     });
     extend(&mut body, more);
@@ -219,12 +219,13 @@ fn portal_products(catalog: &Catalog) -> Vec<Value> {
     products.collect()
 }
 
-/// The prices of a tier that the portal offers. Stripe allows one price per product, interval and
-/// currency (API reference, "Portal configuration"), so the first of each is used.
+/// The prices of a tier that the portal offers. Stripe allows one price per product, interval with
+/// its count, and currency (API reference, "Portal configuration"), so the first of each is used.
 pub(crate) fn in_portal<'a>(catalog: &'a Catalog, tier: &'a str) -> impl Iterator<Item = &'a Price> {
     let prices = catalog.prices();
     let is_same_offer = |one: &Price, other: &Price| {
-        (&one.tier, one.interval, &one.currency) == (&other.tier, other.interval, &other.currency)
+        let offer = |price: &Price| (price.interval, price.interval_count);
+        (&one.tier, &one.currency, offer(one)) == (&other.tier, &other.currency, offer(other))
     };
     let first = move |(index, price): &(usize, &Price)| !prices[..*index].iter().any(|p| is_same_offer(p, price));
     let all = prices.iter().enumerate().filter(first);

@@ -16,6 +16,7 @@ pub mod guard;
 pub mod inspect;
 pub mod kind;
 pub mod notes;
+mod offer;
 mod pages;
 pub mod plan;
 #[cfg(test)]

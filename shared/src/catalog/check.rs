@@ -4,7 +4,7 @@ use super::{
     check_account,
     contents::{Catalog, FREE_TIER},
     place::FilePlace,
-    rules::{CatalogFault, Checked, check_currency, check_text, ensure, known_names, unique},
+    rules::{CatalogFault, Checked, check_currency, check_no_repeat, check_text, ensure, known_names, unique},
     sold::{Limit, Limits, Pack, Price, Tier},
 };
 
@@ -22,6 +22,7 @@ pub(super) fn first_fault(catalog: &Catalog) -> Option<CatalogFault<'_>> {
 }
 
 fn check_sold(catalog: &Catalog) -> Checked<'_> {
+    check_ignored(catalog)?;
     unique("meter", "name", catalog.meters.iter().map(|m| Some(m.name.clone())))?;
     unique("tier", "name", catalog.tiers.iter().map(|t| Some(t.name.clone())))?;
     unique("tier", "rank", catalog.tiers.iter().map(|t| Some(t.rank.to_string())))?;
@@ -49,6 +50,18 @@ fn check_sold(catalog: &Catalog) -> Checked<'_> {
     Ok(())
 }
 
+/// Checks that no product is both sold and ignored.
+fn check_ignored(catalog: &Catalog) -> Checked<'_> {
+    let ignored: Vec<&str> = catalog.ignored_products.iter().map(String::as_str).collect();
+    let at = FilePlace::table("ignored_products");
+    check_no_repeat("ignored_products", &ignored, &at)?;
+    let sold = catalog.products.iter().find(|p| catalog.ignores_product(&p.id));
+    ensure(sold.is_none(), &at, || {
+        let id = sold.map_or("", |p| &p.id);
+        format!("ignored_products: {id} is a [[product]] of this catalog; remove it from one of the two")
+    })
+}
+
 fn check_free_tier(catalog: &Catalog) -> Checked<'_> {
     let lowest = catalog.tiers.iter().enumerate().min_by_key(|(_, tier)| tier.rank);
     let fine = |tier: &Tier| tier.name == FREE_TIER && tier.rank == 0 && tier.trial_days == 0;
@@ -60,7 +73,11 @@ fn check_free_tier(catalog: &Catalog) -> Checked<'_> {
 
 fn check_tier<'a>(catalog: &'a Catalog, tier: &'a Tier, at: &FilePlace<'a>) -> Checked<'a> {
     let name = format!("tier {}", tier.name);
-    check_limits(catalog, &name, &tier.limits, at)?;
+    check_limits(catalog, &name, "limits", &tier.limits, at)?;
+    check_limits(catalog, &name, "trial_limits", &tier.trial_limits, at)?;
+    ensure(!tier.per_unit || tier.product.is_some(), &at.key("per_unit"), || {
+        format!("{name}: per_unit is for a tier that is sold; this one has no product")
+    })?;
     ensure(
         (0..=TRIAL_DAYS_MAX).contains(&tier.trial_days),
         &at.key("trial_days"),
@@ -109,7 +126,18 @@ fn check_price<'a>(catalog: &'a Catalog, price: &'a Price, at: &FilePlace<'a>) -
         &at.key("lookup_key"),
     )?;
     check_amount(&name, price.amount, &price.currency, at)?;
-    check_limits(catalog, &name, &price.limits, at)
+    let (interval, count_max) = (price.interval.as_str(), price.interval.count_max());
+    ensure(
+        (1..=count_max).contains(&price.interval_count),
+        &at.key("interval_count"),
+        || {
+            format!(
+                "{name}: interval_count is {}; Stripe allows 1 to {count_max} for the interval {interval}",
+                price.interval_count
+            )
+        },
+    )?;
+    check_limits(catalog, &name, "limits", &price.limits, at)
 }
 
 fn check_pack<'a>(catalog: &'a Catalog, pack: &'a Pack, at: &FilePlace<'a>) -> Checked<'a> {
@@ -134,12 +162,19 @@ fn check_pack<'a>(catalog: &'a Catalog, pack: &'a Pack, at: &FilePlace<'a>) -> C
     check_amount(&name, pack.amount, &pack.currency, at)
 }
 
-fn check_limits<'a>(catalog: &Catalog, name: &str, limits: &'a Limits, at: &FilePlace<'a>) -> Checked<'a> {
+/// Checks the limits under `key`.
+fn check_limits<'a>(
+    catalog: &Catalog,
+    name: &str,
+    key: &'a str,
+    limits: &'a Limits,
+    at: &FilePlace<'a>,
+) -> Checked<'a> {
     for (meter, limit) in limits {
-        let place = at.key("limits").key(meter);
+        let place = at.key(key).key(meter);
         ensure(catalog.meter(meter).is_some(), &place, || {
             let known = known_names(catalog.meters.iter().map(|m| &m.name));
-            format!("{name}: limits name the meter {meter}, but there is no such meter; {known}")
+            format!("{name}: {key} name the meter {meter}, but there is no such meter; {known}")
         })?;
         let below = matches!(limit, Limit::Units(units) if *units < 0);
         ensure(!below, &place, || {

@@ -1,12 +1,11 @@
-//! The contents of a catalog, and how the worker looks a price up in it.
+//! The contents of a catalog.
 
 use super::{
     account::{Portal, Tax, Webhook},
     offer::{Coupon, Promotion},
-    sold::{Limits, Meter, Pack, Price, Product, Tier},
+    sold::{Meter, Pack, Price, Product, Tier},
 };
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// The tier of a user who pays for nothing. Every catalog has it, with rank 0.
 pub const FREE_TIER: &str = "free";
@@ -17,6 +16,8 @@ pub const FREE_TIER: &str = "free";
 pub struct Catalog {
     #[serde(default)]
     pub(super) managed_payments: bool,
+    #[serde(default)]
+    pub(super) ignored_products: Vec<String>,
     #[serde(default, rename = "meter")]
     pub(super) meters: Vec<Meter>,
     #[serde(default, rename = "product")]
@@ -34,19 +35,6 @@ pub struct Catalog {
     pub(super) portal: Option<Portal>,
     pub(super) webhook: Option<Webhook>,
     pub(super) tax: Option<Tax>,
-}
-
-/// What an event says about a price. Each field can be absent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PriceClues<'a> {
-    /// `price.lookup_key`.
-    pub lookup_key: Option<&'a str>,
-    /// `price.metadata.tier`.
-    pub metadata_tier: Option<&'a str>,
-    /// `price.product`: an id.
-    pub product: Option<&'a str>,
-    /// `price.recurring.interval`.
-    pub interval: Option<&'a str>,
 }
 
 impl Catalog {
@@ -116,47 +104,10 @@ impl Catalog {
         self.meters.iter().find(|m| m.name == name)
     }
 
-    /// The rollover cap, in units, of each meter that has rollover.
-    #[must_use]
-    pub fn rollover_caps(&self) -> BTreeMap<String, i64> {
-        let capped = |m: &Meter| Some((m.name.clone(), m.rollover_cap?));
-        self.meters.iter().filter_map(capped).collect()
-    }
-
     /// The pack with this name.
     #[must_use]
     pub fn pack(&self, name: &str) -> Option<&Pack> {
         self.packs.iter().find(|p| p.name == name)
-    }
-
-    /// The tier that a price buys, and its limits per billing period. The first clue that the
-    /// catalog knows decides: lookup key, then `metadata.tier`, then product.
-    ///
-    /// An archived price has no lookup key. Its limits are those of the tier's price with the
-    /// same interval.
-    #[must_use]
-    pub fn resolve(&self, clues: PriceClues<'_>) -> Option<(&Tier, Limits)> {
-        let by_key = clues
-            .lookup_key
-            .and_then(|key| self.prices.iter().find(|p| p.lookup_key == key));
-        let tier = match by_key {
-            Some(price) => self.tier(&price.tier),
-            None => clues.metadata_tier.and_then(|name| self.tier(name)).or_else(|| {
-                clues
-                    .product
-                    .and_then(|id| self.tiers.iter().find(|t| t.product.as_deref() == Some(id)))
-            }),
-        }?;
-        let same_interval = || {
-            self.prices
-                .iter()
-                .find(|p| p.tier == tier.name && Some(p.interval.as_str()) == clues.interval)
-        };
-        let mut limits = tier.limits.clone();
-        if let Some(price) = by_key.or_else(same_interval) {
-            limits.extend(price.limits.iter().map(|(meter, limit)| (meter.clone(), *limit)));
-        }
-        Some((tier, limits))
     }
 
     /// The tier with this name.

@@ -7,9 +7,11 @@ mod account;
 mod check;
 mod check_account;
 mod contents;
+mod interval;
 mod load;
 mod offer;
 mod place;
+mod resolve;
 mod rules;
 mod setting;
 mod sold;
@@ -19,8 +21,10 @@ mod tests;
 pub use account::{
     Address, CustomerField, DefaultTaxBehavior, Downgrades, Portal, PortalFeatures, Proration, Tax, Webhook,
 };
-pub use contents::{Catalog, FREE_TIER, PriceClues};
+pub use contents::{Catalog, FREE_TIER};
+pub use interval::Interval;
 pub use load::CatalogError;
 pub use offer::{Coupon, CouponDuration, Promotion};
+pub use resolve::{KnownBy, PriceClues, SoldTier};
 pub use setting::CATALOG_FILE;
-pub use sold::{Interval, Limit, Limits, Meter, Pack, Price, Product, TaxBehavior, Tier};
+pub use sold::{Limit, Limits, Meter, Pack, Price, Product, TaxBehavior, Tier};

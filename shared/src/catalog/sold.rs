@@ -1,9 +1,10 @@
 //! What is sold: meters, tiers, products, prices and packs.
 
+use super::interval::Interval;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// How much of a meter one billing period includes.
+/// How much of a meter is included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// A number of units; 0 means that the meter is not included.
@@ -45,6 +46,14 @@ pub struct Meter {
     /// output tokens is 120 units.
     #[serde(default)]
     pub weights: BTreeMap<String, i64>,
+    /// Whether a change within a period counts for the rest of it only (the default). If
+    /// false, the limit in force now counts in full.
+    #[serde(default = "yes")]
+    pub prorate: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A level of the product that users subscribe to.
@@ -60,8 +69,15 @@ pub struct Tier {
     pub trial_days: i32,
     /// The id of the product that sells this tier; `None` for the free tier.
     pub product: Option<String>,
-    /// The limit of every meter, per billing period.
+    /// The limit of every meter for a month.
     pub limits: Limits,
+    /// Limits of a trial that replace those of a month, meter by meter.
+    #[serde(default)]
+    pub trial_limits: Limits,
+    /// Whether the limits are those of one seat: the quantity of the subscription's item
+    /// multiplies them.
+    #[serde(default)]
+    pub per_unit: bool,
 }
 
 /// A product of Stripe. Customers see it on invoices and in the portal.
@@ -77,27 +93,6 @@ pub struct Product {
     /// Stripe's tax code, such as `txcd_10103000` (Stripe's page "Tax codes"). Without one the
     /// code in `[tax]` counts.
     pub tax_code: Option<String>,
-}
-
-/// How often Stripe charges a price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Interval {
-    /// Every month.
-    Month,
-    /// Every year.
-    Year,
-}
-
-impl Interval {
-    /// The value in Stripe's API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Month => "month",
-            Self::Year => "year",
-        }
-    }
 }
 
 /// Whether a price's amount includes the tax.
@@ -133,13 +128,21 @@ pub struct Price {
     pub amount: i64,
     /// Three lower-case letters, such as `eur`.
     pub currency: String,
-    /// `month` or `year`.
+    /// `day`, `week`, `month` or `year`.
     pub interval: Interval,
+    /// The number of these intervals between two charges.
+    #[serde(default = "one")]
+    pub interval_count: i64,
     /// Whether the amount includes the tax. Without it the setting in `[tax]` counts.
     pub tax_behavior: Option<TaxBehavior>,
-    /// Limits that replace those of the tier, meter by meter.
+    /// The limits of one interval, meter by meter. Without them the price sells the tier's
+    /// limits of a month in proportion to its interval.
     #[serde(default)]
     pub limits: Limits,
+}
+
+fn one() -> i64 {
+    1
 }
 
 /// Credits for a single payment.

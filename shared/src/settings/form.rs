@@ -1,7 +1,7 @@
 //! How the text of a setting is read, and what it may be.
 
 use super::{
-    length::{format_duration, out_of_range, parse_duration},
+    length::{format_duration, parse_up_to},
     secret::Secret,
 };
 use std::{fmt, time::Duration};
@@ -97,7 +97,7 @@ impl SettingForm for Number {
 /// A length of time such as `500ms`, `20s`, `5m` or `2h`: 1 ms to `max`.
 #[derive(Debug, Clone, Copy)]
 pub struct Length {
-    /// The longest that is allowed, [`LENGTH_MAX`](super::LENGTH_MAX) at most.
+    /// The longest that is allowed; [`LENGTH_MAX`](super::LENGTH_MAX) where nothing speaks for another one.
     pub max: Duration,
 }
 
@@ -105,11 +105,7 @@ impl SettingForm for Length {
     type Value = Duration;
 
     fn read(&self, text: &str) -> Result<Duration, String> {
-        let length = parse_duration(text)?;
-        if length > self.max {
-            return Err(out_of_range(text, self.max));
-        }
-        Ok(length)
+        parse_up_to(text, self.max)
     }
 
     fn allowed(&self) -> String {

@@ -9,7 +9,7 @@ use crate::{
     metrics::StripeRequest,
     path,
     read::{ApiAnswer, ReadClient},
-    settings::{STRIPE_API_BASE, STRIPE_REQUESTS_PER_SECOND, STRIPE_SECRET_KEY},
+    settings::{STRIPE_ACCOUNT, STRIPE_API_BASE, STRIPE_REQUESTS_PER_SECOND, STRIPE_SECRET_KEY},
     write::{self, OperationKey},
 };
 use hyper::header::HeaderValue;
@@ -77,6 +77,16 @@ impl Api {
             budget: Budget::new(per_second),
             key_mode: KeyMode::of(key.expose()),
         }))
+    }
+
+    /// The same client, which reads from a connected account. It writes to the key's own.
+    ///
+    /// # Errors
+    /// If `account` is no id.
+    pub fn on_account(self, account: &str) -> Result<Self, SettingError> {
+        let header = HeaderValue::try_from(account).map_err(|_| STRIPE_ACCOUNT.error("is not an id"))?;
+        let reader = self.reader.on_account(header);
+        Ok(Self { reader, ..self })
     }
 
     /// The mode of its key. `None` if the key does not show its mode.

@@ -57,6 +57,8 @@ pub(crate) struct ReadClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     key: HeaderValue,
+    /// The connected account to read from.
+    account: Option<HeaderValue>,
 }
 
 impl ReadClient {
@@ -72,7 +74,19 @@ impl ReadClient {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
             .build(connector);
-        Self { client, base, key }
+        Self {
+            client,
+            base,
+            key,
+            account: None,
+        }
+    }
+
+    /// The same client, which reads from a connected account (Stripe's page "Making API calls
+    /// for connected accounts").
+    pub(crate) fn on_account(mut self, account: HeaderValue) -> Self {
+        self.account = Some(account);
+        self
     }
 
     pub(crate) async fn get(&self, path: &str, query: &Form) -> Result<ApiAnswer, ApiError> {
@@ -92,12 +106,15 @@ impl ReadClient {
         let uri: Uri = format!("{}v1{path}{query}", self.base)
             .parse()
             .map_err(|_| ApiError::NoId)?;
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::GET)
             .uri(uri)
             .header(header::AUTHORIZATION, self.key.clone())
             .header(header::USER_AGENT, concat!("Tollbridge/", env!("CARGO_PKG_VERSION")))
             .header("stripe-version", version());
+        if let Some(account) = &self.account {
+            request = request.header("stripe-account", account.clone());
+        }
         request.body(Full::default()).map_err(|e| unavailable(&e))
     }
 }

@@ -1,5 +1,6 @@
 //! How to reach Stripe's API.
 
+use crate::path::is_id;
 use shared::settings::{Fallback, Group, Number, Parsed, SecretText, Setting};
 
 /// The key for Stripe's API.
@@ -12,6 +13,18 @@ pub static STRIPE_SECRET_KEY: Setting<SecretText> = Setting {
               key may be restricted to read checkout sessions, subscriptions and events, and its mode must be that \
               of STRIPE_LIVEMODE. Without a key a worker never calls Stripe. provision needs a key for every command \
               but check.",
+};
+/// The connected account whose events are applied.
+pub static STRIPE_ACCOUNT: Setting<Parsed<String>> = Setting {
+    name: "STRIPE_ACCOUNT",
+    group: Group::Stripe,
+    form: Parsed {
+        read: account,
+        allowed: "acct_...",
+    },
+    default: Fallback::None,
+    meaning: "The connected account (Stripe Connect) whose events are applied, and which a worker asks. Without it, \
+              only events of no connected account are applied. Other events are recorded as ignored.",
 };
 /// The URL of Stripe's API.
 pub static STRIPE_API_BASE: Setting<Parsed<String>> = Setting {
@@ -40,5 +53,13 @@ fn base(text: &str) -> Result<String, String> {
         Ok(format!("{}/", text.trim_end_matches('/')))
     } else {
         Err(format!("'{text}' does not start with https:// or http://"))
+    }
+}
+
+fn account(text: &str) -> Result<String, String> {
+    if text.starts_with("acct_") && is_id(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("'{text}' is not the id of an account; it begins with acct_"))
     }
 }

@@ -1,6 +1,6 @@
 //! The kinds of acts. A test counts them to know what its lives cover.
 
-/// Every kind of act that a [`Script`](crate::merchant::Script) names.
+/// Every kind of act of a life without further [`Kinds`](crate::merchant::Kinds).
 pub const ACTS: [&str; 72] = [
     "a cancellation beyond the period",
     "a cancellation inside of the period",
@@ -74,4 +74,39 @@ pub const ACTS: [&str; 72] = [
     "the session's metadata identifies the user",
     "the session's reference identifies the user",
     "the subscription identifies the user",
+];
+
+/// The further acts of the lives of all [`Kinds`](crate::merchant::Kinds).
+pub const ACTS_OF_KINDS: [&str; 31] = [
+    "a change of seats fails",
+    "a credited anchor reset",
+    "a dispute of a pack is won",
+    "a dispute of an invoice is won",
+    "a hand-over",
+    "a pack",
+    "a pack in the checkout of a subscription",
+    "a pack is disputed",
+    "a pack is disputed in another currency",
+    "a pack is paid later",
+    "a pack is refunded",
+    "a pack that nobody paid",
+    "a pack whose quantity was changed at the checkout",
+    "a part of an invoice is refunded",
+    "a refund of a pack fails",
+    "a refund of an invoice fails",
+    "a switch of the interval fails",
+    "an anchor reset without credit",
+    "an invoice is disputed",
+    "an invoice is refunded",
+    "an item beside the plan",
+    "an item beside the plan goes",
+    "an item beside the plan renews alone",
+    "an item of another interval beside the plan",
+    "another product of the same account",
+    "events of a connected account",
+    "fewer seats",
+    "more lines than a page holds",
+    "more seats",
+    "packs that only the line items name",
+    "the customer's metadata identifies the user",
 ];

@@ -1,8 +1,8 @@
 //! Acts that lower the tier or change the price, and several changes within one second.
 
 use crate::fixtures::{Interval, Invoice, InvoiceItem, Line, Price, Subscription};
+use crate::merchant::Script;
 use crate::merchant::upgrade::{repriced, share};
-use crate::merchant::{PaidTier, Script};
 
 /// The credit for the rest of the period after a downgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +55,9 @@ impl Script {
     pub fn downgrade(&mut self, which: usize, price: Price, credit: DowngradeCredit) {
         let old = self.shown(which).clone();
         let mut kinds = self.circumstances(which, price, credit);
-        let has_grace = self.expected_subscription(which).grace(self.clock).is_some();
-        let gives_grace = self.reprice(which, price, credit, true);
+        let has_grace = self.grace(which).is_some();
+        self.reprice(which, price, credit);
+        let gives_grace = self.grace(which).is_some();
         kinds.push(match (gives_grace, has_grace) {
             (false, _) => "a downgrade that gives no grace",
             (true, false) => "a downgrade that gives a grace",
@@ -71,7 +72,7 @@ impl Script {
 
     /// The subscription `which` changes to another price of the same tier.
     pub fn switch(&mut self, which: usize, price: Price, credit: DowngradeCredit) {
-        self.reprice(which, price, credit, false);
+        self.reprice(which, price, credit);
         let text = format!("#{which} switch to {}, credit {credit:?}", price.lookup_key);
         self.act(&["another price of the same tier"], &text);
     }
@@ -105,16 +106,7 @@ impl Script {
         let (now, version) = (self.clock, self.mint.version());
         let mut new = self.shown(which).clone();
         match step {
-            BurstStep::Price(price) => {
-                new.price = price;
-                let (old, new_tier) = (self.expected_subscription(which).tier(), PaidTier::of(&price));
-                if new_tier < old {
-                    self.expected.subscription_mut(which).downgraded(false);
-                }
-                if new_tier > old {
-                    return self.raise(which, new);
-                }
-            }
+            BurstStep::Price(price) => new.price = price,
             BurstStep::Note => {
                 let note = format!("note {}", self.len());
                 new.metadata.insert("note".to_owned(), note);
@@ -125,8 +117,8 @@ impl Script {
         self.change(which, new);
     }
 
-    /// Changes to a price that is not higher. Returns whether that gives a grace.
-    fn reprice(&mut self, which: usize, price: Price, credit: DowngradeCredit, is_downgrade: bool) -> bool {
+    /// Changes to a price that is not higher.
+    fn reprice(&mut self, which: usize, price: Price, credit: DowngradeCredit) {
         let old = self.shown(which).clone();
         let after = credit.after();
         let mut new = repriced(&old, price, self.clock + (-after).max(0));
@@ -135,19 +127,15 @@ impl Script {
             new.latest_invoice = Some(invoice.id.clone());
         }
         let is_credited = credit != DowngradeCredit::None;
-        let enter = |script: &mut Self| is_downgrade && script.expected.subscription_mut(which).downgraded(is_credited);
         if after < 0 {
             self.bill(which, billing);
             self.wait(-after);
-            let gives_grace = enter(self);
-            self.change(which, new);
-            return gives_grace;
+            self.change_plan(which, new, is_credited);
+            return;
         }
-        let gives_grace = enter(self);
-        self.change(which, new);
+        self.change_plan(which, new, is_credited);
         self.wait(after);
         self.bill(which, billing);
-        gives_grace
     }
 
     /// The credit, and the charge for the rest of the period or for a whole new one.
@@ -157,7 +145,7 @@ impl Script {
         if credit != DowngradeCredit::None {
             let back = self.credit(old);
             if is_same_period {
-                let cents = share(new.price.cents, back.period, old.period);
+                let cents = share(new.price.cents * new.quantity, back.period, old.period);
                 lines.push(Line::proration(&mut self.mint, new.price, back.period, cents));
             }
             lines.insert(0, back);
@@ -167,7 +155,7 @@ impl Script {
             DowngradeCredit::None | DowngradeCredit::Invoice { .. } => (Vec::new(), lines),
         };
         if !is_same_period {
-            charges.push(Line::plan(&mut self.mint, new.price, new.period));
+            charges.push(Line::seats(&mut self.mint, new.price, new.quantity, new.period));
         }
         let invoice = (!charges.is_empty()).then(|| {
             let mut invoice = self.update_invoice(new, charges);
@@ -197,7 +185,7 @@ impl Script {
 
     /// The kinds of act that this downgrade would be.
     fn circumstances(&self, which: usize, price: Price, credit: DowngradeCredit) -> Vec<&'static str> {
-        let (expected, old) = (self.expected_subscription(which), self.shown(which));
+        let old = self.shown(which);
         let mut kinds = vec![match credit {
             DowngradeCredit::None => "a downgrade without credit",
             DowngradeCredit::Invoice { .. } => "a downgrade credited by an invoice",
@@ -206,10 +194,10 @@ impl Script {
         match old.status {
             "trialing" => kinds.push("a downgrade in a trial"),
             "past_due" => kinds.push("a downgrade while past_due"),
-            _ if expected.has_failed_invoice() => kinds.push("a downgrade while an invoice has failed"),
+            _ if !self.subscriptions[which].failed.is_empty() => kinds.push("a downgrade while an invoice has failed"),
             _ => {}
         }
-        if expected.has_unpaid_upgrade() {
+        if self.held_back(which).is_some() {
             kinds.push("a failed upgrade is taken back");
         }
         match (old.price.interval, price.interval) {

@@ -74,6 +74,6 @@ impl Script {
         new.end(self.clock);
         new.pending_update = None;
         self.add_event("customer.subscription.deleted", &new);
-        self.expected.subscription_mut(which).set_shown(new);
+        self.show(which, new, false);
     }
 }

@@ -1,6 +1,9 @@
 //! Makes a random life: it chooses when something happens, and to which subscription.
 
-use crate::fixtures::{ApiVersion, DAY};
+use crate::fixtures::price::{BASIC_WEEKLY, PLUS_QUARTERLY, TOKENS_5M, VOICE_500K};
+use crate::fixtures::{ApiVersion, DAY, Price};
+use crate::merchant::books::PriceList;
+use crate::merchant::kinds::{Kind, Kinds};
 use crate::merchant::{CheckoutOrder, FirstPeriod, Life, PaidTier, PaymentFailure, RenewalPayment, Script, UserLink};
 use crate::random::SeededRandom;
 use std::cmp::Ordering;
@@ -68,19 +71,30 @@ pub(super) struct LifeGenerator {
     pub(super) script: Script,
     /// Whether the account was deleted. Then no new subscription begins.
     pub(super) is_account_deleted: bool,
+    /// The kinds that this life is about, beside what every life has.
+    pub(super) kinds: Kinds,
+    /// The price list that comes into force at some time.
+    next_list: Option<PriceList>,
     pace: Pace,
-    now: i64,
+    pub(super) now: i64,
     /// The latest time of a random act.
     last: i64,
 }
 
 impl LifeGenerator {
-    pub(super) fn new(seed: u64, number: usize, now: i64) -> Self {
+    pub(super) fn new(kinds: &Kinds, seed: u64, number: usize, now: i64) -> Self {
         let mut random = SeededRandom::new(seed, number);
         let version = ApiVersion::ALL[number % ApiVersion::ALL.len()];
         let pace = random.pick_weighted(&PACES).unwrap_or(PACES[0].1);
         let start = now - random.between(pace.span.0, pace.span.1);
-        let script = Script::new(version, &format!("user_{seed}_{number}"), start);
+        let own = kinds.some(&mut random);
+        let mut script = Script::new(version, &format!("user_{seed}_{number}"), start);
+        if kinds.need_extended_catalog() {
+            script = script.selling(PriceList::extended());
+        }
+        if own.has(Kind::MoneyBack) {
+            script = script.with_charges();
+        }
         let has_single_payment_events = pace.span.1 > 200 * DAY || random.chance(30);
         Self {
             script: if has_single_payment_events {
@@ -89,11 +103,20 @@ impl LifeGenerator {
                 script
             },
             is_account_deleted: false,
+            kinds: own,
+            next_list: None,
             pace,
             now,
             last: now - random.between(120, 90 * 60),
             random,
         }
+    }
+
+    /// Has the catalog change once.
+    pub(super) fn under_two_catalogs(mut self) -> Self {
+        let list = PriceList::shipped().with_tokens(PaidTier::Basic, 6_000_000);
+        self.next_list = Some(list.with_tokens(PaidTier::Plus, 8_000_000));
+        self
     }
 
     pub(super) fn generate(mut self) -> Life {
@@ -102,15 +125,33 @@ impl LifeGenerator {
         let mut is_abandoned = self.is_abandoned();
         while !is_abandoned && self.script.len() < EVENTS_MAX && self.step() {
             is_abandoned = self.is_abandoned();
+            if self.random_list_change() {
+                self.change_list();
+            }
         }
         if !is_abandoned && self.script.len() < EVENTS_MAX {
             self.last_act();
         }
         while self.script.len() < EVENTS_MIN {
             self.script.wait(1);
-            self.script.change_address(0);
+            self.script.add_card(0);
+        }
+        self.change_list();
+        if self.kinds.has(Kind::Usage) {
+            self.report_usage();
         }
         self.script.life(self.now)
+    }
+
+    fn random_list_change(&mut self) -> bool {
+        self.next_list.is_some() && self.random.chance(30)
+    }
+
+    fn change_list(&mut self) {
+        if let Some(list) = self.next_list.take() {
+            self.script.wait(1);
+            self.script.change_list(list);
+        }
     }
 
     /// Adds the act that is due, or a random one. Returns whether there is time for more.
@@ -176,7 +217,7 @@ impl LifeGenerator {
     fn attempt(&mut self, act: impl FnOnce(&mut Self)) {
         let before = self.script.clone();
         act(self);
-        if !self.script.expected_state().is_decided(self.now) {
+        if !self.script.books().is_decided(self.now) {
             self.script = before;
             self.end_competitor();
         }
@@ -188,15 +229,12 @@ impl LifeGenerator {
 
     /// Ends the first of several entitled subscriptions, unless the rules then do not say which one is current.
     fn end_competitor(&mut self) {
-        let subscriptions = self.script.expected_state().subscriptions().iter().enumerate();
-        let entitled: Vec<usize> = subscriptions
-            .filter(|(_, subscription)| subscription.is_entitled())
-            .map(|(which, _)| which)
-            .collect();
+        let alive = self.script.alive().into_iter();
+        let entitled: Vec<usize> = alive.filter(|which| self.script.is_entitled(*which)).collect();
         if let [first, _, ..] = entitled[..] {
             let before = self.script.clone();
             self.script.end(first);
-            if !self.script.expected_state().is_decided(self.now) {
+            if !self.script.books().is_decided(self.now) {
                 self.script = before;
             }
         }
@@ -204,12 +242,7 @@ impl LifeGenerator {
 
     /// The subscriptions that have not ended.
     fn alive(&self) -> Vec<usize> {
-        let subscriptions = self.script.expected_state().subscriptions().iter().enumerate();
-        let is_alive = |status| !matches!(status, "canceled" | "incomplete_expired");
-        subscriptions
-            .filter(|(_, subscription)| is_alive(subscription.shown.status))
-            .map(|(which, _)| which)
-            .collect()
+        self.script.alive()
     }
 
     fn latest(&self) -> Option<usize> {
@@ -220,7 +253,7 @@ impl LifeGenerator {
         let alive = self.alive();
         let Some(latest) = alive.last().copied() else {
             if self.is_account_deleted || self.random.chance(30) {
-                return self.script.change_address(0);
+                return self.script.add_card(0);
             }
             return self.new_subscription();
         };
@@ -240,6 +273,29 @@ impl LifeGenerator {
         self.check_out(&order);
     }
 
+    /// A random price of a new subscription.
+    fn price(&mut self) -> Price {
+        if self.kinds.has(Kind::Intervals) && self.random.chance(70) {
+            return self.random.pick(&[BASIC_WEEKLY, PLUS_QUARTERLY]);
+        }
+        let interval = self.interval(self.pace.yearly_percent);
+        if self.kinds.has(Kind::Seats) && self.random.chance(80) {
+            return PaidTier::Team.price(interval);
+        }
+        self.random.pick(&PaidTier::ALL).price(interval)
+    }
+
+    /// Packs in the checkout of a subscription whose session identifies its user.
+    fn packs_beside(&mut self, link: UserLink) -> Vec<(Price, i64)> {
+        use UserLink::{Metadata, SessionMetadata, SessionReference};
+        let has_user = matches!(link, Metadata | SessionMetadata | SessionReference);
+        if !has_user || !self.kinds.has(Kind::Packs) || self.random.chance(70) {
+            return Vec::new();
+        }
+        let quantity = self.random.between(1, 3);
+        vec![(self.random.pick(&[TOKENS_5M, VOICE_500K]), quantity)]
+    }
+
     fn order(&mut self, customer: Option<String>) -> CheckoutOrder {
         use UserLink::{Customer, Dashboard, Metadata, SessionMetadata, SessionReference};
         let links = [
@@ -250,8 +306,12 @@ impl LifeGenerator {
             (6, Dashboard),
         ];
         let link = self.random.pick_weighted(&links).unwrap_or(Metadata);
-        let interval = self.interval(self.pace.yearly_percent);
-        let tier = self.random.pick(&PaidTier::ALL);
+        let link = if customer.is_none() && self.kinds.has(Kind::CustomerNames) && self.random.chance(60) {
+            UserLink::CustomerMetadata
+        } else {
+            link
+        };
+        let price = self.price();
         let days = self.random.between(2, 7);
         let first_period = [
             (70, FirstPeriod::Full),
@@ -260,9 +320,15 @@ impl LifeGenerator {
         ];
         CheckoutOrder {
             customer,
-            price: tier.price(interval),
+            quantity: if PaidTier::of(&price) == PaidTier::Team {
+                self.random.between(1, 6)
+            } else {
+                1
+            },
+            price,
             link,
             first_period: self.random.pick_weighted(&first_period).unwrap_or(FirstPeriod::Full),
+            packs: self.packs_beside(link),
         }
     }
 
@@ -294,7 +360,8 @@ impl LifeGenerator {
             let due = match shown.status {
                 "incomplete" => shown.created + INCOMPLETE_SECONDS,
                 "trialing" | "active" | "past_due" => {
-                    let end = shown.period.end;
+                    let ends = shown.others.iter().map(|item| item.period.end);
+                    let end = ends.chain([shown.period.end]).min().unwrap_or(shown.period.end);
                     shown.cancel_at.map_or(end, |at| at.min(end))
                 }
                 _ => return None,
@@ -308,6 +375,9 @@ impl LifeGenerator {
     fn due_act(&mut self, which: usize) {
         let shown = self.script.shown(which).clone();
         let is_over = shown.cancel_at.is_some_and(|at| at <= shown.period.end);
+        let lone = shown.others.iter().position(|item| {
+            item.period.end < shown.period.end && item.period.end < shown.cancel_at.unwrap_or(i64::MAX)
+        });
         let is_failed = self.script.subscriptions[which].cycle.is_some() && shown.status == "past_due";
         match shown.status {
             "incomplete" => {
@@ -315,6 +385,8 @@ impl LifeGenerator {
                 self.script.wait(rest.max(0));
                 self.script.expire(which);
             }
+            _ if lone.is_some() => self.script.renew_item(which, lone.unwrap_or_default()),
+            _ if self.script.is_switch_unpaid(which) => self.script.end(which),
             _ if shown.pending_update.is_some() => self.script.expire_pending(which),
             _ if is_over => self.script.end_as_requested(which),
             "trialing" if self.random.chance(15) => self.script.pause(which),

@@ -41,17 +41,21 @@ impl Script {
         self.act(&["an unhandled invoice event"], &format!("#{which} invoice.finalized"));
     }
 
-    /// The customer's address changes.
-    pub fn change_address(&mut self, which: usize) {
-        let customer = json!({
-            "id": self.shown(which).customer,
-            "object": "customer",
-            "address": { "country": "IE" },
+    /// The customer adds a card.
+    pub fn add_card(&mut self, which: usize) {
+        let card = json!({
+            "id": self.mint.id("pm"),
+            "object": "payment_method",
+            "card": { "brand": "visa", "last4": "4242" },
+            "customer": self.shown(which).customer,
             "livemode": false,
-            "metadata": {}
+            "metadata": {},
+            "type": "card"
         });
-        let data = json!({ "object": customer, "previous_attributes": { "address": null } });
-        self.add_ignored_event("customer.updated", &data);
-        self.act(&["an unhandled customer event"], &format!("#{which} customer.updated"));
+        self.add_ignored_event("payment_method.attached", &json!({ "object": card }));
+        self.act(
+            &["an unhandled customer event"],
+            &format!("#{which} payment_method.attached"),
+        );
     }
 }

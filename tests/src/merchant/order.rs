@@ -13,6 +13,8 @@ pub enum UserLink {
     SessionReference,
     /// Only another subscription of the same customer, if there is one. The session identifies nobody.
     Customer,
+    /// The customer's own metadata, which the application set when it made the customer.
+    CustomerMetadata,
     /// As `Customer`, but without a session: the subscription was made in the Dashboard.
     Dashboard,
 }
@@ -35,10 +37,14 @@ pub struct CheckoutOrder {
     pub customer: Option<String>,
     /// The price of the subscription.
     pub price: Price,
+    /// How many of it: seats.
+    pub quantity: i64,
     /// The object that identifies the user.
     pub link: UserLink,
     /// The price of the first period.
     pub first_period: FirstPeriod,
+    /// Packs that are bought in the same checkout, with their quantities. It needs a session.
+    pub packs: Vec<(Price, i64)>,
 }
 
 impl CheckoutOrder {
@@ -48,8 +54,10 @@ impl CheckoutOrder {
         Self {
             customer: None,
             price,
+            quantity: 1,
             link: UserLink::Metadata,
             first_period: FirstPeriod::Full,
+            packs: Vec::new(),
         }
     }
 }

@@ -13,17 +13,17 @@ use crate::fixtures::{DAY, Interval};
 use crate::merchant::life_generator::LifeGenerator;
 use crate::merchant::{BurstStep, DowngradeCredit, FailedPayment, PaidTier, StatusAfterFailure, UpgradePayment};
 
-type RandomAct = fn(&mut LifeGenerator, usize);
+pub(super) type RandomAct = fn(&mut LifeGenerator, usize);
 
 /// The state of a subscription that decides which acts are possible.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a condition of some act, in any combination"
 )]
-struct Situation {
-    status: &'static str,
+pub(super) struct Situation {
+    pub(super) status: &'static str,
     tier: PaidTier,
-    interval: Interval,
+    pub(super) interval: Interval,
     is_canceling: bool,
     is_pending: bool,
     is_upgrade_unpaid: bool,
@@ -34,6 +34,11 @@ struct Situation {
     has_shorter_grace: bool,
     /// The period is over, and no renewal followed.
     is_overdue: bool,
+    /// A switch of the interval is unpaid.
+    is_switch_unpaid: bool,
+    /// Neither a month nor a year: only a change that begins a new period fits.
+    is_odd: bool,
+    has_other_items: bool,
 }
 
 impl Situation {
@@ -44,31 +49,53 @@ impl Situation {
 
     fn may_upgrade(&self) -> bool {
         let is_free = !self.is_pending && !self.is_upgrade_unpaid && !self.is_cycle_unpaid;
-        is_free && self.tier < PaidTier::Max
+        let may_stay = !self.is_odd || self.may_change_interval();
+        is_free && may_stay && self.tier < PaidTier::Max
     }
 
-    fn may_change_interval(&self) -> bool {
+    fn may_downgrade(&self) -> bool {
+        let may_stay = !self.is_odd || self.may_change_interval();
+        let is_free = self.status != "incomplete" && !self.is_pending && !self.is_switch_unpaid;
+        is_free && may_stay && self.tier > PaidTier::Basic
+    }
+
+    /// Whether a change that begins a new period is possible.
+    pub(super) fn may_change_interval(&self) -> bool {
+        self.status == "active" && self.is_settled() && !self.is_canceling && !self.has_other_items
+    }
+
+    /// Whether the quantity may change.
+    pub(super) fn may_change_seats(&self) -> bool {
+        let is_current = self.status == "active" && !self.is_canceling;
+        is_current && self.is_settled() && !self.is_odd && self.tier == PaidTier::Team
+    }
+
+    /// Whether another item may come, or go.
+    pub(super) fn may_change_items(&self) -> bool {
         self.status == "active" && self.is_settled() && !self.is_canceling
     }
 }
 
 impl LifeGenerator {
-    fn situation(&self, which: usize) -> Situation {
-        let expected = self.script.expected_subscription(which);
-        let scripted = &self.script.subscriptions[which];
-        let grace = expected.grace(self.script.clock());
+    pub(super) fn situation(&self, which: usize) -> Situation {
+        let (shown, scripted) = (self.script.shown(which), &self.script.subscriptions[which]);
+        let grace = self.script.grace(which);
         Situation {
-            status: expected.shown.status,
-            tier: expected.tier(),
-            interval: expected.shown.price.interval,
-            is_canceling: expected.shown.cancel_at.is_some(),
-            is_pending: expected.shown.pending_update.is_some(),
-            is_upgrade_unpaid: expected.has_unpaid_upgrade(),
+            status: shown.status,
+            tier: self.script.tier(which),
+            interval: shown.price.interval,
+            is_canceling: shown.cancel_at.is_some(),
+            is_pending: shown.pending_update.is_some(),
+            is_upgrade_unpaid: self.script.held_back(which).is_some(),
             is_cycle_unpaid: scripted.cycle.is_some(),
-            has_failed_invoice: expected.has_failed_invoice(),
-            has_lost_grace: expected.has_lost_grace(),
-            has_shorter_grace: grace.is_some_and(|grace| grace.until < expected.shown.period.end),
-            is_overdue: expected.shown.period.end <= self.script.clock(),
+            has_failed_invoice: !scripted.failed.is_empty(),
+            has_lost_grace: scripted.has_lost_grace,
+            has_shorter_grace: grace.is_some_and(|grace| grace.until < shown.period.end),
+            is_overdue: shown.period.end <= self.script.clock(),
+            is_switch_unpaid: self.script.is_switch_unpaid(which),
+            is_odd: shown.price.interval_count != 1
+                || !matches!(shown.price.interval, Interval::Month | Interval::Year),
+            has_other_items: !shown.others.is_empty(),
         }
     }
 
@@ -88,10 +115,11 @@ impl LifeGenerator {
             acts.push((3, |generator, which| generator.script.give_up(which)));
         }
         acts.push((1, |generator, which| generator.script.end(which)));
-        acts.push((1, |generator, which| generator.script.change_address(which)));
+        acts.push((1, |generator, which| generator.script.add_card(which)));
         if !self.is_account_deleted {
             acts.push((1, |generator, _| generator.new_subscription()));
         }
+        acts.extend(self.acts_of_kinds(which, &state));
         if let Some(act) = self.random.pick_weighted(&acts) {
             act(self, which);
         }
@@ -113,7 +141,7 @@ impl LifeGenerator {
         if state.is_pending {
             acts.push((6, |generator, which| generator.script.apply_pending(which)));
             acts.push((3, |generator, which| generator.script.expire_pending(which)));
-        } else {
+        } else if !state.is_switch_unpaid {
             acts.push((14, Self::change_plan));
         }
         if self.script.subscriptions[which].upgrade.is_some() && state.is_upgrade_unpaid {
@@ -142,10 +170,10 @@ impl LifeGenerator {
         let is_up = match state.status {
             "trialing" | "active" => state.may_upgrade() && self.random.chance(45),
             _ => false,
-        };
+        } && !state.is_switch_unpaid;
         if is_up {
             self.upgrade(which, &state);
-        } else if state.tier > PaidTier::Basic && state.status != "incomplete" && !state.is_pending {
+        } else if state.may_downgrade() {
             self.downgrade(which, &state);
         } else {
             self.script.note(which);
@@ -153,6 +181,11 @@ impl LifeGenerator {
     }
 
     fn upgrade(&mut self, which: usize, state: &Situation) {
+        if state.is_odd {
+            let higher: Vec<PaidTier> = PaidTier::ALL.into_iter().filter(|tier| *tier > state.tier).collect();
+            let (tier, interval) = (self.random.pick(&higher), self.interval(50));
+            return self.script.upgrade(which, tier.price(interval), UpgradePayment::Paid);
+        }
         let higher: Vec<PaidTier> = PaidTier::ALL.into_iter().filter(|tier| *tier > state.tier).collect();
         let tier = self.random.pick(&higher);
         let same = tier.price(state.interval);
@@ -186,7 +219,7 @@ impl LifeGenerator {
         self.script.upgrade(which, price, payment);
     }
 
-    fn failed_payment(&mut self) -> FailedPayment {
+    pub(super) fn failed_payment(&mut self) -> FailedPayment {
         let aftermaths = [
             StatusAfterFailure::Unchanged,
             StatusAfterFailure::PastDueAtOnce,
@@ -205,7 +238,7 @@ impl LifeGenerator {
         let mut tier = self.random.pick(&lower);
         let mut credit = self.credit(45);
         if state.is_upgrade_unpaid {
-            let from = self.script.expected_subscription(which).earned_tier();
+            let from = self.script.held_back(which).map_or(state.tier, |plan| plan.tier());
             tier = tier.min(from);
             if tier < from {
                 credit = self.credit(100);
@@ -254,7 +287,7 @@ impl LifeGenerator {
 
     fn burst(&mut self, which: usize) {
         let state = self.situation(which);
-        if state.has_shorter_grace {
+        if state.has_shorter_grace || state.is_odd {
             return self.script.burst(which, &[BurstStep::Note, BurstStep::Note]);
         }
         let mut others: Vec<PaidTier> = PaidTier::ALL.into_iter().filter(|tier| *tier != state.tier).collect();
@@ -318,9 +351,9 @@ impl LifeGenerator {
     }
 }
 
-const fn other(interval: Interval) -> Interval {
+pub(super) const fn other(interval: Interval) -> Interval {
     match interval {
-        Interval::Month => Interval::Year,
         Interval::Year => Interval::Month,
+        _ => Interval::Year,
     }
 }

@@ -37,9 +37,6 @@ impl Script {
         self.subscriptions[which].cycle = None;
         self.subscriptions[which].upgrade = None;
         self.change(which, new);
-        if to > from {
-            self.expected.subscription_mut(which).upgraded();
-        }
         match outcome {
             RenewalPayment::Paid { after } => {
                 self.wait(after);
@@ -74,24 +71,28 @@ impl Script {
             new.status = "active";
         }
         new.renew();
+        for item in new.others.iter_mut().filter(|item| item.period == old.period) {
+            item.period = new.period;
+        }
         new
     }
 
     fn cycle_invoice(&mut self, which: usize, old: &Subscription, new: &Subscription) -> Invoice {
         let mut lines = std::mem::take(&mut self.subscriptions[which].items);
-        lines.push(Line::plan(&mut self.mint, new.price, new.period));
+        lines.push(Line::seats(&mut self.mint, new.price, new.quantity, new.period));
+        for item in new.others.iter().filter(|item| item.period == new.period) {
+            lines.push(Line::of_item(&mut self.mint, item));
+        }
         let mut invoice = Invoice::new(&mut self.mint, new, "subscription_cycle", self.clock, lines);
         invoice.period = old.period;
         invoice
     }
 
     fn fail_cycle(&mut self, which: usize, mut invoice: Invoice, failure: PaymentFailure, is_past_due: bool) {
-        invoice.status = "open";
-        self.add_event(failure.kind(), &invoice);
+        self.fail(which, &mut invoice, failure);
         if is_past_due && self.shown(which).status != "past_due" {
             self.change_status(which, "past_due");
         }
-        self.expected.subscription_mut(which).invoice_failed(&invoice);
         self.subscriptions[which].cycle = Some(invoice);
     }
 
@@ -109,11 +110,10 @@ impl Script {
             (_, true) => "a renewal is paid",
             (_, false) => "a renewal fails",
         }];
-        let expected = self.expected_subscription(which);
-        if expected.has_unpaid_upgrade() && is_paid {
+        if self.held_back(which).is_some() && is_paid {
             kinds.push("a renewal pays for a failed upgrade");
         }
-        if expected.grace(new.period.start).is_some() {
+        if self.grace(which).is_some_and(|grace| grace.until > new.period.start) {
             kinds.push("a grace outlasts a renewal");
         }
         kinds
@@ -153,8 +153,8 @@ impl Script {
     pub fn resume(&mut self, which: usize) {
         let mut new = self.shown(which).clone();
         new.status = "active";
-        new.period = new.price.interval.period_from(self.clock);
-        let lines = vec![Line::plan(&mut self.mint, new.price, new.period)];
+        new.period = new.price.period_from(self.clock);
+        let lines = vec![Line::seats(&mut self.mint, new.price, new.quantity, new.period)];
         let invoice = self.update_invoice(&new, lines);
         new.latest_invoice = Some(invoice.id.clone());
         self.change(which, new.clone());

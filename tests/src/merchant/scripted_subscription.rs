@@ -1,11 +1,14 @@
 //! What a script remembers of a subscription.
 
-use crate::fixtures::{Invoice, Line, Price, Session, Subscription};
+use crate::fixtures::{Charge, Invoice, Line, Price, Session, Subscription};
 use crate::merchant::UserLink;
+use std::collections::BTreeSet;
 
-/// The unfinished parts of a subscription, beside its expected state.
+/// A subscription as Stripe shows it, and its unfinished parts.
 #[derive(Clone, Debug)]
 pub(super) struct ScriptedSubscription {
+    /// As Stripe shows it.
+    pub(super) shown: Subscription,
     /// The object that identifies its user.
     pub(super) link: UserLink,
     /// The checkout session, while it is open.
@@ -22,4 +25,12 @@ pub(super) struct ScriptedSubscription {
     pub(super) items: Vec<Line>,
     /// The subscription before its last change; announcements show it.
     pub(super) before: Subscription,
+    /// The packs of its checkout, until they are granted.
+    pub(super) packs: Vec<(Price, i64)>,
+    /// The ids of invoices of the current period whose payment failed, until they are paid.
+    pub(super) failed: BTreeSet<String>,
+    /// Whether an end of the access ended a grace. The rules do not say if it comes back.
+    pub(super) has_lost_grace: bool,
+    /// The paid invoices with their charges.
+    pub(super) paid: Vec<(Invoice, Charge)>,
 }

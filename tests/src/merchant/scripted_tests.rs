@@ -310,7 +310,7 @@ fn the_current_subscription_is_an_entitled_one_then_the_higher_then_the_later() 
     assert_eq!(row(&script).highest_tier_subscribed.as_deref(), Some("max"));
     script.wait(DAY);
     script.end(second);
-    assert_eq!(row(&script).tier, "max", "of those that ended the highest");
+    assert_eq!(row(&script).tier, "plus", "of those that ended the newest");
 }
 
 #[test]

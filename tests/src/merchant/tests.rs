@@ -117,7 +117,7 @@ fn the_ignored_events_are_those_that_no_worker_handles() {
     let unhandled = [
         "customer.subscription.trial_will_end",
         "invoice.finalized",
-        "customer.updated",
+        "payment_method.attached",
     ];
     for life in lives(SEED, 200, NOW) {
         for event in &life.events {

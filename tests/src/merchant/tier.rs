@@ -2,7 +2,7 @@
 
 use crate::fixtures::{Interval, Price, price};
 
-/// A paid tier of the shipped catalog, lowest first.
+/// A paid tier, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PaidTier {
     /// Rank 1.
@@ -11,10 +11,12 @@ pub enum PaidTier {
     Plus,
     /// Rank 3.
     Max,
+    /// Sold by the seat; only the extended catalog has it. Rank 4.
+    Team,
 }
 
 impl PaidTier {
-    /// All of them, lowest first.
+    /// Those of the shipped catalog, lowest first.
     pub const ALL: [Self; 3] = [Self::Basic, Self::Plus, Self::Max];
 
     /// The tier of `price`.
@@ -23,6 +25,7 @@ impl PaidTier {
         match price.product {
             "prod_basic" => Self::Basic,
             "prod_plus" => Self::Plus,
+            "prod_team" => Self::Team,
             _ => Self::Max,
         }
     }
@@ -34,19 +37,22 @@ impl PaidTier {
             Self::Basic => "basic",
             Self::Plus => "plus",
             Self::Max => "max",
+            Self::Team => "team",
         }
     }
 
-    /// Its price.
+    /// Its yearly price, or else its monthly one.
     #[must_use]
     pub const fn price(self, interval: Interval) -> Price {
         match (self, interval) {
-            (Self::Basic, Interval::Month) => price::BASIC_MONTHLY,
             (Self::Basic, Interval::Year) => price::BASIC_YEARLY,
-            (Self::Plus, Interval::Month) => price::PLUS_MONTHLY,
+            (Self::Basic, _) => price::BASIC_MONTHLY,
             (Self::Plus, Interval::Year) => price::PLUS_YEARLY,
-            (Self::Max, Interval::Month) => price::MAX_MONTHLY,
+            (Self::Plus, _) => price::PLUS_MONTHLY,
             (Self::Max, Interval::Year) => price::MAX_YEARLY,
+            (Self::Max, _) => price::MAX_MONTHLY,
+            (Self::Team, Interval::Year) => price::TEAM_YEARLY,
+            (Self::Team, _) => price::TEAM_MONTHLY,
         }
     }
 }

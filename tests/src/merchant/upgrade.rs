@@ -70,8 +70,9 @@ pub(super) const fn share(cents: i64, part: Period, whole: Period) -> i64 {
 pub(super) fn repriced(old: &Subscription, price: Price, now: i64) -> Subscription {
     let mut new = old.clone();
     new.price = price;
-    if price.interval != old.price.interval {
-        new.period = price.interval.period_from(now);
+    if (price.interval, price.interval_count) != (old.price.interval, old.price.interval_count) {
+        new.period = price.period_from(now);
+        new.cycle_anchor = now;
     }
     new
 }
@@ -80,10 +81,7 @@ impl Script {
     /// The subscription `which` changes to the higher `price`.
     pub fn upgrade(&mut self, which: usize, price: Price, payment: UpgradePayment) {
         let old = self.shown(which).clone();
-        let (from, grace) = (
-            PaidTier::of(&old.price),
-            self.expected_subscription(which).grace(self.clock),
-        );
+        let (from, grace) = (PaidTier::of(&old.price), self.grace(which));
         let new = repriced(&old, price, self.clock);
         let kind = match payment {
             UpgradePayment::Paid if old.status == "trialing" => "an upgrade in a trial",
@@ -92,21 +90,9 @@ impl Script {
             UpgradePayment::Free => "an upgrade is free until the renewal",
             UpgradePayment::Failed(failed) => failed_kind(failed),
         };
-        match payment {
-            UpgradePayment::Paid | UpgradePayment::Failed(_) => {
-                let invoice = self.upgrade_invoice(&old, &new);
-                self.upgrade_with_invoice(which, new, invoice, payment);
-            }
-            UpgradePayment::Items => {
-                for line in self.prorations(&old, &new) {
-                    self.add_invoice_item(which, line);
-                }
-                self.raise(which, new);
-            }
-            UpgradePayment::Free => self.raise(which, new),
-        }
+        self.bill_change(which, new, payment);
         let during = grace.map_or("an upgrade without a grace", |grace| {
-            match PaidTier::of(&price).cmp(&grace.tier) {
+            match PaidTier::of(&price).cmp(&grace.tier()) {
                 std::cmp::Ordering::Less => "an upgrade to below the grace",
                 std::cmp::Ordering::Equal => "an upgrade to the grace",
                 std::cmp::Ordering::Greater => "an upgrade to above the grace",
@@ -120,19 +106,88 @@ impl Script {
         self.act(&[kind, during], &text);
     }
 
+    /// The subscription `which` changes to `new`, and the old plan is credited unless the change is free.
+    pub(super) fn bill_change(&mut self, which: usize, new: Subscription, payment: UpgradePayment) {
+        let old = self.shown(which).clone();
+        match payment {
+            UpgradePayment::Paid | UpgradePayment::Failed(_) => {
+                let invoice = self.upgrade_invoice(&old, &new);
+                self.upgrade_with_invoice(which, new, invoice, payment);
+            }
+            UpgradePayment::Items => {
+                for line in self.prorations(&old, &new) {
+                    self.add_invoice_item(which, line);
+                }
+                self.change_plan(which, new, true);
+            }
+            UpgradePayment::Free => {
+                self.change(which, new);
+            }
+        }
+    }
+
+    /// The subscription `which` changes to a price of another interval, and its payment fails.
+    pub fn switch_unpaid(&mut self, which: usize, price: Price, failed: FailedPayment) {
+        let new = repriced(self.shown(which), price, self.clock);
+        self.bill_change(which, new, UpgradePayment::Failed(failed));
+        let text = format!("#{which} switch to {} fails, {failed:?}", price.lookup_key);
+        self.act(&["a switch of the interval fails"], &text);
+    }
+
+    /// The number of seats changes.
+    pub fn change_seats(&mut self, which: usize, quantity: i64, payment: UpgradePayment) {
+        let mut new = self.shown(which).clone();
+        let kind = match (payment, quantity > new.quantity) {
+            (UpgradePayment::Failed(_), _) => "a change of seats fails",
+            (_, true) => "more seats",
+            (_, false) => "fewer seats",
+        };
+        let text = format!("#{which} from {} to {quantity} seats, {payment:?}", new.quantity);
+        new.quantity = quantity;
+        self.bill_change(which, new, payment);
+        self.act(&[kind], &text);
+    }
+
+    /// A new period of the same price begins now (`billing_cycle_anchor: now`), and is paid. The rest of the old
+    /// one is credited or not.
+    pub fn reset_anchor(&mut self, which: usize, is_credited: bool) {
+        let old = self.shown(which).clone();
+        let mut new = old.clone();
+        new.period = new.price.period_from(self.clock);
+        new.cycle_anchor = self.clock;
+        let mut lines = vec![Line::seats(&mut self.mint, new.price, new.quantity, new.period)];
+        if is_credited {
+            lines.insert(0, self.credit(&old));
+        }
+        let invoice = self.update_invoice(&new, lines);
+        new.latest_invoice = Some(invoice.id.clone());
+        let number = self.change_plan(which, new, is_credited);
+        self.enter(which, &invoice, Some(number));
+        self.pay(which, invoice);
+        let kind = if is_credited {
+            "a credited anchor reset"
+        } else {
+            "an anchor reset without credit"
+        };
+        self.act(
+            &[kind],
+            &format!("#{which} begins a new period, credited: {is_credited}"),
+        );
+    }
+
     /// A paid upgrade ends the trial (the portal's `trial_update_behavior: end_trial`).
     pub fn upgrade_out_of_trial(&mut self, which: usize, price: Price) {
         let mut new = self.shown(which).clone();
         new.price = price;
         new.status = "active";
-        new.period = price.interval.period_from(self.clock);
+        new.period = price.period_from(self.clock);
         if let Some(trial) = &mut new.trial {
             trial.end = self.clock;
         }
-        let lines = vec![Line::plan(&mut self.mint, price, new.period)];
+        let lines = vec![Line::seats(&mut self.mint, price, new.quantity, new.period)];
         let invoice = self.update_invoice(&new, lines);
         new.latest_invoice = Some(invoice.id.clone());
-        self.raise(which, new);
+        self.change(which, new);
         self.pay(which, invoice);
         let text = format!("#{which} upgrade to {} ends the trial", price.lookup_key);
         self.act(&["an upgrade ends a trial"], &text);
@@ -172,9 +227,7 @@ impl Script {
         new.pending_update = Some(price);
         new.latest_invoice = Some(invoice.id.clone());
         self.change(which, new);
-        invoice.status = "open";
-        self.add_event(failure.kind(), &invoice);
-        self.expected.subscription_mut(which).invoice_failed(&invoice);
+        self.fail(which, &mut invoice, failure);
         self.subscriptions[which].upgrade = Some(invoice);
         let text = format!("#{which} upgrade to {} is pending", price.lookup_key);
         self.act(&["an upgrade is pending until it is paid"], &text);
@@ -186,7 +239,7 @@ impl Script {
         if let (Some(price), Some(invoice)) = (new.pending_update.take(), self.subscriptions[which].upgrade.take()) {
             new.price = price;
             self.pay(which, invoice);
-            self.raise(which, new.clone());
+            self.change(which, new.clone());
             self.add_event("customer.subscription.pending_update_applied", &new);
         }
         self.act(
@@ -217,37 +270,30 @@ impl Script {
     ) {
         let UpgradePayment::Failed(failed) = payment else {
             new.latest_invoice = Some(invoice.id.clone());
-            self.raise(which, new);
+            let number = self.change_plan(which, new, true);
+            self.enter(which, &invoice, Some(number));
             return self.pay(which, invoice);
         };
-        let from = self.expected_subscription(which).earned_tier();
         if failed.is_named {
             new.latest_invoice = Some(invoice.id.clone());
         }
         if failed.status == StatusAfterFailure::PastDueAtOnce {
             new.status = "past_due";
         }
-        self.change(which, new);
+        let number = self.change_plan(which, new, true);
         self.wait(failed.lag_seconds);
-        invoice.status = "open";
-        self.add_event(failed.failure.kind(), &invoice);
+        self.enter(which, &invoice, Some(number));
+        self.fail(which, &mut invoice, failed.failure);
         if failed.status == StatusAfterFailure::PastDueLater {
             self.change_status(which, "past_due");
         }
-        self.expected.subscription_mut(which).upgraded_unpaid(from, &invoice);
         self.subscriptions[which].upgrade = Some(invoice);
-    }
-
-    /// The subscription changes to a higher tier, and the upgrade counts.
-    pub(super) fn raise(&mut self, which: usize, new: Subscription) {
-        self.change(which, new);
-        self.expected.subscription_mut(which).upgraded();
     }
 
     /// The invoice for the rest of the period; 0 in a trial.
     fn upgrade_invoice(&mut self, old: &Subscription, new: &Subscription) -> Invoice {
         let lines = if old.status == "trialing" {
-            let mut line = Line::plan(&mut self.mint, new.price, new.period);
+            let mut line = Line::seats(&mut self.mint, new.price, new.quantity, new.period);
             line.amount = 0;
             vec![line]
         } else {
@@ -266,10 +312,12 @@ impl Script {
         let credit = self.credit(old);
         let charge = if new.period == old.period {
             let rest = credit.period;
-            let cents = share(new.price.cents, rest, old.period);
-            Line::proration(&mut self.mint, new.price, rest, cents)
+            let cents = share(new.price.cents * new.quantity, rest, old.period);
+            let mut charge = Line::proration(&mut self.mint, new.price, rest, cents);
+            charge.quantity = new.quantity;
+            charge
         } else {
-            Line::plan(&mut self.mint, new.price, new.period)
+            Line::seats(&mut self.mint, new.price, new.quantity, new.period)
         };
         vec![credit, charge]
     }
@@ -280,8 +328,10 @@ impl Script {
             start: self.clock,
             end: old.period.end,
         };
-        let cents = share(old.price.cents, rest, old.period).max(1);
-        Line::proration(&mut self.mint, old.price, rest, -cents)
+        let cents = share(old.price.cents * old.quantity, rest, old.period).max(1);
+        let mut credit = Line::proration(&mut self.mint, old.price, rest, -cents);
+        credit.quantity = old.quantity;
+        credit
     }
 }
 

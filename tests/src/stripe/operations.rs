@@ -23,6 +23,7 @@ pub(super) fn serve(
     let id = found.captured.first().map_or("", String::as_str);
     match (method, found.template) {
         ("get", "/v1/checkout/sessions/{session}/line_items") => return line_items(call, id, tree),
+        ("get", "/v1/subscription_items") => return subscription_items(call, tree),
         ("post", "/v1/test_helpers/test_clocks/{test_clock}/advance") => {
             let clock = test_clock::advance(call, id)?;
             return Ok(render(call.mode, clock, &[], tree).to_string());
@@ -168,18 +169,44 @@ fn list_of(url: &str, texts: &[String], has_more: bool) -> String {
     )
 }
 
+/// All items of a subscription. An event, and the subscription itself, show the first ten at
+/// most; a test that wants more puts them into the field `all_items`.
+fn subscription_items(call: &ServedRequest, tree: &ExpandTree) -> Result<String, StripeError> {
+    let id = call.text("subscription").unwrap_or_default();
+    let subscription = call.mode.find(subscription::SUBSCRIPTIONS.collection, id);
+    let subscription = subscription.ok_or_else(|| StripeError::absent("subscription", id))?;
+    let all = subscription["all_items"].as_array();
+    let shown = subscription["items"]["data"].as_array();
+    let (items, has_more) = page_of(all.or(shown).map_or(&[][..], Vec::as_slice), call.params)?;
+    let within = tree.within("data");
+    let items = items
+        .into_iter()
+        .map(|item| render(call.mode, item.clone(), &[], &within).to_string());
+    Ok(list_of("/v1/subscription_items", &items.collect::<Vec<_>>(), has_more))
+}
+
 fn line_items(call: &ServedRequest, id: &str, tree: &ExpandTree) -> Result<String, StripeError> {
     let session = call.mode.find("checkout/sessions", id);
     let session = session.ok_or_else(|| StripeError::absent("checkout.session", id))?;
-    let lines = session["line_items"]["data"].as_array().map_or(&[][..], Vec::as_slice);
-    let (lines, has_more) = page_of(lines, call.params)?;
+    let url = format!("/v1/checkout/sessions/{id}/line_items");
+    entries(call, &session["line_items"], &url, tree)
+}
+
+fn subscription_items(call: &ServedRequest, tree: &ExpandTree) -> Result<String, StripeError> {
+    let id = call.text("subscription");
+    let id = id.ok_or_else(|| StripeError::missing("subscription"))?;
+    let subscription = call.mode.find("subscriptions", id);
+    let subscription = subscription.ok_or_else(|| StripeError::no_such("subscription", "subscription", id))?;
+    entries(call, &subscription["items"], "/v1/subscription_items", tree)
+}
+
+/// A page of a list within an object.
+fn entries(call: &ServedRequest, list: &Value, url: &str, tree: &ExpandTree) -> Result<String, StripeError> {
+    let all = list["data"].as_array().map_or(&[][..], Vec::as_slice);
+    let (shown, has_more) = page_of(all, call.params)?;
     let within = tree.within("data");
-    let lines = lines
+    let shown = shown
         .into_iter()
-        .map(|line| render(call.mode, line.clone(), &[], &within).to_string());
-    Ok(list_of(
-        &format!("/v1/checkout/sessions/{id}/line_items"),
-        &lines.collect::<Vec<_>>(),
-        has_more,
-    ))
+        .map(|entry| render(call.mode, entry.clone(), &[], &within).to_string());
+    Ok(list_of(url, &shown.collect::<Vec<_>>(), has_more))
 }

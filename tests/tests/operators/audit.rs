@@ -235,12 +235,12 @@ DELETE FROM billing.event WHERE event_id = '/app r1' -> ledger of ada tokens, us
 UPDATE billing.ledger_sum SET used = used + 1 {row} AND hour = {hour} -> ledger_sum of ada tokens, period 'sub_
 UPDATE billing.ledger_sum SET last_at = last_at + 1 {row} AND hour = {hour} -> ledger_sum of ada tokens, period 'sub_
 DELETE FROM billing.ledger_sum {row} AND hour = {hour} -> ledger_sum of ada tokens, period 'sub_
-{packs} user_id = 'f' WHERE session_id = '{pack}' -> pack of {pack}: user_id is 'f', the events say 'ada'
-{packs} payment = NULL WHERE session_id = '{pack}' -> pack of {pack}: payment is none, the events say 'pi_
-{packs} names_user = false WHERE session_id = '{pack}' -> pack of {pack}: names_user is false, the events say true
-{packs} account = 'cus_1' WHERE session_id = '{pack}' -> pack of {pack}: account is 'cus_1', the events say
-{packs} session_id = 'cs_1' WHERE session_id = '{pack}' -> pack of cs_1: there is a row of account
-DELETE FROM billing.pack WHERE session_id = '{pack}' -> pack of {pack}: there is no row, but account
+{packs} user_id = 'f' WHERE sale_id = '{pack}' -> pack of {pack}: user_id is 'f', the events say 'ada'
+{packs} payment = NULL WHERE sale_id = '{pack}' -> pack of {pack}: payment is none, the events say 'pi_
+{packs} names_user = false WHERE sale_id = '{pack}' -> pack of {pack}: names_user is false, the events say true
+{packs} account = 'cus_1' WHERE sale_id = '{pack}' -> pack of {pack}: account is 'cus_1', the events say
+{packs} sale_id = 'cs_1' WHERE sale_id = '{pack}' -> pack of cs_1: there is a row of account
+DELETE FROM billing.pack WHERE sale_id = '{pack}' -> pack of {pack}: there is no row, but account
 DELETE FROM billing.entitlement WHERE user_id = 'bob' -> entitlement of bob: there is no row
 DELETE FROM billing.app_user WHERE user_id = 'bob' -> app_user bob: there is no row, but the user has balances
 ";

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use shared::catalog::{Catalog, FREE_TIER};
+use shared::message::Source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use worker::domain::explain::{ChangeKind, ExplainRequest, HistoryEntry, explain}
 use worker::domain::fact::Fact;
 use worker::domain::ids::{EventId, UserId};
 use worker::read::{
-    meaning::{Meaning, Mode},
+    meaning::{EventScope, Meaning, Mode},
     stripe,
 };
 
@@ -314,6 +315,10 @@ fn of_meter<'a>(story: &'a Value, meter: &str) -> Option<&'a Value> {
 fn every_event_of_a_life_is_explained_once_and_each_change_follows_from_the_last() -> Result<()> {
     const LIVES: usize = 100;
     let catalog = Catalog::load(&repository().join("deploy/catalog.toml"))?;
+    let scope = EventScope {
+        mode: Mode::Any,
+        account: None,
+    };
     let now = unix_now();
     let seed = u64::try_from(now)?;
     for life in merchant::lives(seed, LIVES, now) {
@@ -321,7 +326,7 @@ fn every_event_of_a_life_is_explained_once_and_each_change_follows_from_the_last
         let read = life
             .events
             .iter()
-            .map(|e| stripe::read(e.body.as_bytes(), &catalog, Mode::Any).1);
+            .map(|e| stripe::read(e.body.as_bytes(), Source::Webhook, &catalog, &scope).1);
         let facts = read.filter_map(|meaning| match meaning {
             Ok(Meaning::Fact(fact)) => Some(*fact),
             _ => None,

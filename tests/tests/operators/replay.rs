@@ -203,6 +203,29 @@ async fn a_discarded_letter_is_recorded_and_applied_if_it_is_delivered_again() -
 }
 
 #[tokio::test]
+async fn the_message_of_a_letter_that_stripe_sent_again_leaves_the_queue_by_itself() -> Result<()> {
+    let shop = TestCatalog::new("swept")?;
+    let env = TestEnv::new("replay_swept").await?.with("CATALOG_FILE", &shop.path());
+    let mut pair = Pair::start(&env, Setup::default()).await?;
+    let (queues, dead) = (env.queues().await?, env.topology().dead());
+    let events = missing_price_events(env.namespace(), 2);
+    all_dead(&env, &queues, &events).await?;
+    shop.add_missing_price()?;
+    restart(&mut pair).await?;
+    pair.client.post_event(&events[0]).await?.accepted()?;
+    all_applied(env.pool(), &ids(&events[..1]), DEADLINE).await?;
+    eventually(DEADLINE, "only the open letter's message is left", async || {
+        let left = "SELECT count(*) FROM billing.dead_letter WHERE queued AND resolved_at IS NOT NULL";
+        ensure!(scalar(&env, left).await? == 0);
+        ensure!(queues.depth(&dead).await? == 1);
+        Ok(())
+    })
+    .await;
+    ensure!(pair.dead_letters(&[]).await?[0]["id"] == events[1].id.as_str());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_replay_restores_a_message_lost_from_the_queue_and_removes_one_left_over() -> Result<()> {
     let shop = TestCatalog::new("lost")?;
     let env = TestEnv::new("replay_lost").await?.with("CATALOG_FILE", &shop.path());

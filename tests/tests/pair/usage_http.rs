@@ -6,9 +6,11 @@ use hyper::Method;
 use lapin::message::Delivery;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use tests::figures::note;
 use tests::harness::{Answer, Pair, Process, Setup, TestEnv, USAGE_TOKEN, eventually, header};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// The bound for a `503` with `Retry-After`.
@@ -18,6 +20,13 @@ const BATCH: &str = "application/cloudevents-batch+json";
 /// Stands in bodies that are refused: no answer and no log may hold it.
 const MARKER: &str = "ada.lovelace@marker.example";
 
+/// An hour ago, with a fraction of a second.
+static RECENTLY: LazyLock<String> = LazyLock::new(|| {
+    let time = (OffsetDateTime::now_utc() - Duration::from_hours(1)).replace_millisecond(500);
+    let text = time.map(|time| time.format(&Rfc3339));
+    text.ok().and_then(Result::ok).unwrap_or_default()
+});
+
 /// A report with the id `id`.
 fn report(id: &str) -> Value {
     json!({
@@ -26,7 +35,7 @@ fn report(id: &str) -> Value {
         "source": "/chat",
         "id": id,
         "subject": "user_1",
-        "time": "2026-01-31T23:59:59.5Z",
+        "time": *RECENTLY,
         "data": { "meter": "tokens", "quantities": { "input": 600, "output": 100 } },
     })
 }

@@ -83,8 +83,15 @@ pub async fn fold_new(connection: &mut PgConnection, mut batch: NewEvents<'_>) -
     changes
         .usage
         .sort_by(|a, b| (&a.user, a.time, &a.key).cmp(&(&b.user, b.time, &b.key)));
-    for (user, cause) in
-        sales::keep_new(connection, &batch.facts, &folded.after, &folded.owners(), &batch.ranks).await?
+    for (user, cause) in sales::keep_new(
+        connection,
+        &batch.facts,
+        &batch.returned,
+        &folded.after,
+        &folded.owners(),
+        &batch.ranks,
+    )
+    .await?
     {
         changes.caused_by.entry(user).or_insert(cause);
     }
@@ -172,7 +179,7 @@ pub async fn refold(
         late: accounts.to_vec(),
     };
     let facts: Vec<&Fact> = facts.iter().collect();
-    let packs = sales::keep_new(connection, &facts, &folded.after, &folded.owners(), ranks).await?;
+    let packs = sales::keep_new(connection, &facts, &[], &folded.after, &folded.owners(), ranks).await?;
     let mut users = folded.all_users();
     users.extend(packs.into_iter().map(|(user, _)| user));
     let mut changes = BalanceChanges {

@@ -91,8 +91,8 @@ impl<W: Write> Auditor<'_, W> {
         let awaiting: BTreeSet<&str> = outdated.chain(of_other_ranks.iter().map(String::as_str)).collect();
         found.extend(compare::accounts(&folded, &accounts, &awaiting));
         let all: Vec<&Fact> = facts.iter().collect();
-        let sessions: Vec<&str> = sales(&all).iter().map(|sale| sale.session).collect();
-        let packs = stored_credits::packs(moment, page, &sessions).await?;
+        let sold: Vec<&str> = sales(&all).iter().map(|sale| sale.sale).collect();
+        let packs = stored_credits::packs(moment, page, &sold).await?;
         found.extend(credits::packs(&folded, &facts, &packs, &awaiting));
         self.figures.facts += facts.len();
         self.figures.subscriptions += ids.len();

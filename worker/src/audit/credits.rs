@@ -28,8 +28,7 @@ struct BalanceColumns {
     subscription_id: Option<String>,
     period_start: Option<Moment>,
     plan_limit: UnitLimit,
-    grace_limit: UnitLimit,
-    grace_until: Option<Moment>,
+    limit_ends_at: Option<Moment>,
     used: i64,
     rollover: i64,
     purchased: i64,
@@ -43,8 +42,7 @@ impl BalanceColumns {
             subscription_id: balance.window.as_ref().map(|w| w.subscription.to_string()),
             period_start: balance.window.as_ref().map(|w| Moment(w.start)),
             plan_limit: balance.limits.own,
-            grace_limit: balance.limits.lifted.and_then(|l| l.0),
-            grace_until: balance.limits.lifted.map(|l| Moment(l.1)),
+            limit_ends_at: balance.limits.ends_at.map(Moment),
             used: balance.used,
             rollover: balance.carried.rollover,
             purchased: balance.carried.purchased,
@@ -192,7 +190,7 @@ pub fn odd_lines(lines: &[OddLine]) -> Vec<Difference> {
 }
 
 /// Compares the packs of these facts with `rows`: those stored under the same accounts
-/// or sessions. Packs of accounts in `outdated` are not compared.
+/// or sales. Packs of accounts in `outdated` are not compared.
 #[must_use]
 pub fn packs(
     folded: &BTreeMap<AccountId, Account>,
@@ -202,13 +200,13 @@ pub fn packs(
 ) -> Vec<Difference> {
     let mut found = Vec::new();
     let facts: Vec<&Fact> = facts.iter().collect();
-    let mut expected: BTreeMap<&str, PackSale<'_>> = sales(&facts).into_iter().map(|s| (s.session, s)).collect();
+    let mut expected: BTreeMap<&str, PackSale<'_>> = sales(&facts).into_iter().map(|s| (s.sale, s)).collect();
     for row in rows {
-        let sale = expected.remove(row.session.as_str());
+        let sale = expected.remove(row.sale.as_str());
         if outdated.contains(row.account.as_str()) {
             continue;
         }
-        let name = format!("pack of {}", row.session);
+        let name = format!("pack of {}", row.sale);
         let Some(sale) = sale else {
             let what = format!(
                 "there is a row of account {}, but that account has no event for it",

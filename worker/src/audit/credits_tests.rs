@@ -6,12 +6,14 @@ use crate::{
     domain::{
         balance::{
             closing::Closing,
-            grants::{Purchase, TakenBackTotal},
+            grants::Purchase,
             ledger::RecordedLines,
+            period_limit::PeriodLimit,
             replay::replay,
+            returns::TakenBackTotal,
             terms::Term,
             timeline::{EntryKind, MeterBalance, Timeline, UsageSum},
-            waterfall::{BalanceChange, MeterLimits},
+            waterfall::BalanceChange,
         },
         fact::{Fact, FactBody, Grant, Period, SessionFact, SessionStep},
         ids::{AccountId, EventId, SubscriptionId, UserId},
@@ -24,11 +26,16 @@ use std::collections::{BTreeMap, BTreeSet};
 type BalancesByMeter = BTreeMap<String, MeterBalance>;
 type Ledger = BTreeMap<String, RecordedLines>;
 
-fn term(start: i64) -> Term {
-    let limits = MeterLimits {
-        own: Some(10),
-        lifted: None,
+fn limits() -> BTreeMap<String, PeriodLimit> {
+    let limit = PeriodLimit {
+        limit: Some(10),
+        allowance: Some(10),
+        ..PeriodLimit::default()
     };
+    BTreeMap::from([("tokens".to_owned(), limit)])
+}
+
+fn term(start: i64) -> Term {
     Term {
         since: start,
         subscription: SubscriptionId::new("sub_1"),
@@ -36,11 +43,14 @@ fn term(start: i64) -> Term {
             start,
             end: start + 100,
         },
+        counted_from: start,
         entitled: true,
         trial: false,
+        canceling: false,
         rank: 1,
         subscribed_at: 0,
-        limits: BTreeMap::from([("tokens".to_owned(), limits)]),
+        ends_at: None,
+        limits: limits(),
         caps: BTreeMap::from([("tokens".to_owned(), 50)]),
     }
 }
@@ -56,9 +66,12 @@ fn timeline() -> Timeline {
             subscription: SubscriptionId::new("sub_1"),
             ended: term(0).period,
             paid: true,
+            limits: limits(),
+            caps: term(0).caps,
         }],
+        cuts: Vec::new(),
         purchases: vec![Purchase {
-            session: "cs_1".to_owned(),
+            sale: "cs_1".to_owned(),
             at: 20,
             pack: "small".to_owned(),
             meter: "tokens".to_owned(),
@@ -153,11 +166,8 @@ fn a_balance_is_compared_column_by_column() {
         &["balance of u1 tokens: plan_limit is none, the events say 10"],
     );
     check_stored(
-        |balance, _| balance.limits.lifted = Some((Some(15), 60)),
-        &[
-            "balance of u1 tokens: grace_limit is 15, the events say none",
-            "balance of u1 tokens: grace_until is '1970-01-01T00:01:00Z', the events say none",
-        ],
+        |balance, _| balance.limits.ends_at = Some(60),
+        &["balance of u1 tokens: limit_ends_at is '1970-01-01T00:01:00Z', the events say none"],
     );
     check_stored(
         |balance, _| balance.window = None,
@@ -355,7 +365,7 @@ fn bought(user: Option<&str>) -> [Fact; 2] {
 #[test]
 fn a_pack_is_compared_column_by_column() {
     let row = |user: Option<&str>, names_user| StoredPack {
-        session: "cs_1".to_owned(),
+        sale: "cs_1".to_owned(),
         account: "cus_1".to_owned(),
         payment: Some("pi_1".to_owned()),
         user: user.map(str::to_owned),

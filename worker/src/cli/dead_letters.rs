@@ -282,7 +282,7 @@ async fn discard_now(tools: &MoveTools, selection: &Selection, operator: &Operat
     if done.messages.is_none() {
         writeln!(
             stdout(),
-            "The messages could not be removed from the queue. The next replay or discard removes them."
+            "The messages could not be removed from the queue. A worker removes them later."
         )?;
     }
     Ok(())

@@ -68,7 +68,7 @@ impl Progress {
 
 fn api(settings: &Settings, reader: &EventReader) -> anyhow::Result<Api> {
     let missing = || SettingError::new("STRIPE_SECRET_KEY", "is not set; this command reads from Stripe");
-    Ok(config::stripe(settings, reader.mode)?.ok_or_else(missing)?)
+    Ok(config::stripe(settings, &reader.scope)?.ok_or_else(missing)?)
 }
 
 /// The tools of a command that only reads.

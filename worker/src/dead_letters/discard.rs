@@ -20,7 +20,7 @@ pub struct DiscardReport {
     /// Those among them that a worker or a retry queue has. They may still be applied.
     pub elsewhere: i64,
     /// Messages removed from the queue, also those of dead letters that were resolved
-    /// before. None if that failed: the next replay or discard removes them.
+    /// before. None if that failed: a worker removes them later.
     pub messages: Option<usize>,
 }
 
@@ -42,17 +42,20 @@ pub async fn discard(
         .begin(operator, ActionKind::Discard, selection, Some(why), ids.len())
         .await?;
     // The record comes first. If this process dies before it removes a message, the
-    // next replay or discard removes it, because its dead letter is resolved.
+    // next sweep removes it, because its dead letter is resolved.
     let elsewhere = dead_letter_queries::elsewhere(&mut lock.session, &ids).await?;
     let discarded = action::discard(&mut lock.session, action, &ids).await?;
-    let removed = remove(&mut queue, &mut lock, ids.into_iter().collect()).await;
+    let removed = remove(&mut queue, &mut lock, ids.iter().cloned().collect()).await;
+    if removed.is_ok() {
+        dead_letter_queries::unqueue(&mut lock.session, &ids).await?;
+    }
     let mut outcome = match &removed {
         Ok(messages) => {
             let messages = counted(*messages, "message", "messages");
             format!("{discarded} discarded, {messages} removed")
         }
         Err(error) => {
-            format!("{discarded} discarded; the messages stay in the queue until the next replay or discard: {error}")
+            format!("{discarded} discarded; a worker removes the messages later: {error}")
         }
     };
     if let Some(warning) = warning(elsewhere) {

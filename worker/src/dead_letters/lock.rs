@@ -1,8 +1,20 @@
-//! The lock for replays and discards.
+//! The lock for replays, discards and sweeps.
 
 use super::{error::MoveError, selection::Selection, tools::MoveTools};
-use crate::store::action::{self, ActionKind, Intent, Operator};
+use crate::store::{
+    action::{self, ActionKind, Intent, Operator},
+    job,
+};
 use sqlx::PgConnection;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The job of a worker that removes messages of resolved dead letters.
+const SWEEP: &str = "dead_letter_sweep";
+/// How long an operator's command waits for that job.
+const SWEEP_MAX: Duration = Duration::from_secs(30);
+/// The pause before it looks again.
+const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
 /// The lock on the messages of the dead-letter queue. One replay or discard has
 /// it at a time: a message that another one has taken would look like a lost
@@ -21,10 +33,28 @@ impl MoveLock {
     pub(super) async fn take(tools: &MoveTools) -> Result<Self, MoveError> {
         // Detached from the pool: the session must end with the lock.
         let mut session = tools.pool.acquire().await?.detach();
-        if !action::try_lock(&mut session).await? {
-            return Err(MoveError::Busy);
+        let until = Instant::now() + SWEEP_MAX;
+        while !action::try_lock(&mut session).await? {
+            // A worker that sweeps is done soon; another operator may take long.
+            let is_swept = !job::lead(&mut session, SWEEP).await?;
+            if !is_swept || Instant::now() > until {
+                return Err(MoveError::Busy);
+            }
+            tokio::time::sleep(SWEEP_PAUSE).await;
         }
         action::end_cut_off(&mut session).await?;
+        Ok(Self { session })
+    }
+
+    /// Takes the lock for a worker that sweeps the queue. Operators wait for it.
+    ///
+    /// # Errors
+    /// [`MoveError::Busy`] if an action or another worker has the lock.
+    pub(super) async fn take_for_sweep(tools: &MoveTools) -> Result<Self, MoveError> {
+        let mut session = tools.pool.acquire().await?.detach();
+        if !job::lead(&mut session, SWEEP).await? || !action::try_lock(&mut session).await? {
+            return Err(MoveError::Busy);
+        }
         Ok(Self { session })
     }
 

@@ -5,8 +5,9 @@
 
 use super::{
     fact::{
-        ChargeRefundedFact, DisputeFact, Fact, FactBody, Grant, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep,
-        Period, Phase, Plan, RefundFailedFact, Seconds, SessionFact, SessionStep, Snapshot, SubscriptionFact,
+        BillingInterval, ChargeRefundedFact, DisputeFact, Fact, FactBody, Grant, IntervalUnit, InvoiceFact,
+        InvoiceItemFact, InvoiceLine, InvoiceStep, Period, Phase, Plan, RefundFailedFact, Seconds, SessionFact,
+        SessionStep, Snapshot, SubscriptionFact,
     },
     ids::{AccountId, EventId, SubscriptionId, UserId},
     subscription::{
@@ -296,7 +297,10 @@ pub(super) fn entitlement(story: &[TimedFact]) -> Option<Entitlement> {
 /// The plan of a price of the shipped catalog, by lookup key.
 pub(super) fn shipped(key: &str) -> Plan {
     let (tier, interval) = key.split_once('_').expect("a shipped price");
-    let times = if interval == "yearly" { 12 } else { 1 };
+    let (unit, times) = match interval {
+        "yearly" => (IntervalUnit::Year, 12),
+        _ => (IntervalUnit::Month, 1),
+    };
     let (tokens, voice) = match tier {
         "basic" => (5_000_000, 0),
         "plus" => (10_000_000, 1_000_000),
@@ -304,13 +308,20 @@ pub(super) fn shipped(key: &str) -> Plan {
         other => panic!("no tier '{other}' is shipped"),
     };
     let limits = [
-        ("tokens", Some(times * tokens)),
-        ("voice_chars", Some(times * voice)),
+        ("tokens", Some(tokens)),
+        ("voice_chars", Some(voice)),
         ("basic_chars", None),
     ];
+    let sells = |times: i64| {
+        limits
+            .map(|(meter, limit): (&str, Option<i64>)| (meter.to_owned(), limit.map(|l| times * l)))
+            .into()
+    };
     Plan {
         price: key.to_owned(),
-        limits: limits.map(|(meter, limit)| (meter.to_owned(), limit)).into(),
+        interval: Some(BillingInterval { unit, count: 1 }),
+        limits: sells(times),
+        month_limits: (times > 1).then(|| sells(1)),
         caps: [("tokens", 10_000_000), ("voice_chars", 1_000_000)]
             .map(|(meter, cap)| (meter.to_owned(), cap))
             .into(),

@@ -4,7 +4,7 @@ use crate::{
     domain::{
         balance::usage::Usage,
         fact::{Fact, Seconds},
-        ids::EventId,
+        ids::{EventId, SubscriptionId},
     },
     failure::Refusal,
 };
@@ -34,6 +34,16 @@ impl std::str::FromStr for Mode {
     }
 }
 
+/// Whose events are applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventScope {
+    /// Which of Stripe's modes.
+    pub mode: Mode,
+    /// The connected account; the setting `STRIPE_ACCOUNT`. `None`: events of no connected
+    /// account.
+    pub account: Option<String>,
+}
+
 /// The fields that every event has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
@@ -52,7 +62,9 @@ pub enum Meaning {
     Fact(Box<Fact>),
     /// Usage to take from a balance.
     Usage(Box<Usage>),
-    /// Nothing to apply. The reason is `not_handled` or `other_mode`.
+    /// Nothing to apply, for one of these reasons: `not_handled` (the type), `other_mode`,
+    /// `other_account`, `other_product` (nothing but `ignored_products`), `no_user` (a shop's
+    /// session or a customer, without a user).
     Ignored(&'static str),
     /// A fact whose missing part only Stripe's API can give.
     NeedsLookup(Box<Lookup>),
@@ -61,10 +73,21 @@ pub enum Meaning {
 /// A fact that must be completed with an answer of Stripe's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
+    /// What the event does not show.
+    pub missing: MissingPart,
     /// The fact without the missing part.
     pub fact: Fact,
     /// The refusal that applies without a look-up, as in a worker without a key.
     pub unanswered: Refusal,
+}
+
+/// What an event does not show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MissingPart {
+    /// The line items of this checkout session.
+    LineItems(String),
+    /// The items of this subscription beyond the first page.
+    Items(SubscriptionId),
 }
 
 /// The id for a message without an id: `sha256:` and the hash of its body in hex.

@@ -4,7 +4,7 @@ use crate::{
     domain::{fact::Fact, ids::AccountId},
     failure::Refusal,
     read::{
-        meaning::{Envelope, Meaning, Mode},
+        meaning::{Envelope, EventScope, Meaning},
         stripe, usage,
     },
 };
@@ -14,13 +14,13 @@ use shared::{
 };
 use std::sync::Arc;
 
-/// Reads messages, with the catalog and the mode of this process.
+/// Reads messages, with the catalog and the scope of this process.
 #[derive(Debug, Clone)]
 pub struct EventReader {
     /// The tiers, prices, packs and meters.
     pub catalog: Arc<Catalog>,
-    /// The mode of the events that are applied.
-    pub mode: Mode,
+    /// Whose events are applied.
+    pub scope: EventScope,
 }
 
 impl EventReader {
@@ -29,8 +29,7 @@ impl EventReader {
     pub fn read(&self, body: Vec<u8>, meta: Meta) -> ParsedMessage {
         let (envelope, meaning) = match meta.source {
             Source::Usage => usage::read(&body, meta.received_at_ms, &self.catalog),
-            Source::Snapshot => stripe::read_snapshot(&body, &self.catalog, self.mode),
-            Source::Webhook | Source::Backfill | Source::Direct => stripe::read(&body, &self.catalog, self.mode),
+            source => stripe::read(&body, source, &self.catalog, &self.scope),
         };
         ParsedMessage {
             envelope,
@@ -39,6 +38,15 @@ impl EventReader {
             body,
             redelivered: false,
         }
+    }
+
+    /// The meaning of a subscription's event whose list of items was cut, with Stripe's answer
+    /// that has all items.
+    ///
+    /// # Errors
+    /// If the answer is no list, or the event is refused with all items too.
+    pub fn read_with_items(&self, message: &ParsedMessage, answer: &[u8]) -> Result<Meaning, Refusal> {
+        stripe::read_with_items(&message.body, answer, message.meta.source, &self.catalog, &self.scope)
     }
 }
 

@@ -14,7 +14,8 @@ use shared::{
 };
 
 /// Reads a usage report. A refused one has an envelope too, so that it can be recorded and
-/// found. A report without a time counts for the time when ingest received it.
+/// found. A report without a time counts for the time when ingest received it, and so does one
+/// whose time lies ahead: else it would count in each new period until then.
 pub fn read(body: &[u8], received_at_ms: Option<i64>, catalog: &Catalog) -> (Envelope, Result<Meaning, Refusal>) {
     let mut envelope = Envelope {
         id: hash_id(body),
@@ -26,7 +27,11 @@ pub fn read(body: &[u8], received_at_ms: Option<i64>, catalog: &Catalog) -> (Env
         Err(error) => return (envelope, Err(Refusal::malformed(error.to_string()))),
     };
     envelope.id = EventId::new(event.key());
-    envelope.created = event.time.or(received_at_ms.map(|ms| ms.div_euclid(1_000)));
+    let received_at = received_at_ms.map(|ms| ms.div_euclid(1_000));
+    envelope.created = match (event.time, received_at) {
+        (Some(time), Some(received_at)) => Some(time.min(received_at)),
+        (time, received_at) => time.or(received_at),
+    };
     let meaning = weighted(event, envelope.created, catalog);
     (envelope, meaning)
 }
@@ -83,6 +88,26 @@ mod tests {
         let (envelope, meaning) = read(body.as_bytes(), Some(1_700_000_000_999), &catalog);
         assert_eq!((envelope.id.as_str(), envelope.kind.as_str()), ("app 1", "usage"));
         meaning
+    }
+
+    #[test]
+    fn a_report_never_counts_after_its_receipt() {
+        for (time, expected) in [
+            // 1,700,000,000 is 2023-11-14T22:13:20Z.
+            ("2023-11-14T22:13:20Z", 1_700_000_000),
+            ("2023-11-01T00:00:00Z", 1_698_796_800),
+            ("2024-12-18T00:00:00Z", 1_700_000_000),
+        ] {
+            let body = format!(
+                r#"{{"specversion":"1.0","type":"usage","source":"app","id":"1","subject":"u1","time":"{time}","data":{{"meter":"tokens","amount":6}}}}"#
+            );
+            let catalog = Catalog::parse(SHIPPED).expect("the shipped catalog");
+            let (envelope, meaning) = read(body.as_bytes(), Some(1_700_000_000_999), &catalog);
+            let Ok(Meaning::Usage(usage)) = meaning else {
+                panic!("{time}")
+            };
+            assert_eq!((envelope.created, usage.time), (Some(expected), expected), "{time}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ async fn ask(tools: &RecoveryTools, question: &StripeQuestion) -> Result<(), Rec
         }
         Ok(answer) => {
             let object: &RawValue = answer.json()?;
-            if let Ok(shown) = snapshot::read(object, &tools.reader.catalog) {
+            if let Ok(shown) = snapshot::read(object, None, answer.at, &tools.reader.catalog) {
                 let (id, body) = snapshot::message(&shown, object, answer.at, &[])?;
                 let kind = snapshot::KIND.to_owned();
                 work_queue.put(&[Message { id, kind, body }], Source::Snapshot).await?;

@@ -13,6 +13,7 @@ use crate::{
         ids::{SubscriptionId, UserId},
         subscription::{drift::Drift, state::Subscription},
     },
+    failure::Refusal,
     read::{
         meaning::Mode,
         stripe::snapshot::{self, StripeSubscription},
@@ -192,7 +193,7 @@ impl ReconcileRun<'_, '_> {
     async fn compare(&mut self, objects: &[&RawValue]) -> Result<(), RecoveryError> {
         let mut shown = Vec::with_capacity(objects.len());
         for object in objects {
-            match snapshot::read(object, &self.tools.reader.catalog) {
+            match self.read(object).await? {
                 Ok(one) => shown.push((one, *object)),
                 Err(refusal) => {
                     tracing::warn!(detail = refusal.detail, "a listed subscription cannot be read");
@@ -211,9 +212,22 @@ impl ReconcileRun<'_, '_> {
         Ok(())
     }
 
+    /// Reads a subscription. If its list of items was cut where its plan may be, reads all of
+    /// its items.
+    async fn read(&mut self, object: &RawValue) -> Result<Result<StripeSubscription, Refusal>, RecoveryError> {
+        let catalog = &self.tools.reader.catalog;
+        let shown = match snapshot::read(object, None, self.at, catalog) {
+            Ok(shown) if shown.cut => shown,
+            read => return Ok(read),
+        };
+        self.report.requests += 1;
+        let items = self.tools.api.subscription_items(shown.id.as_str()).await?;
+        Ok(snapshot::read(object, Some(&items.body), self.at, catalog))
+    }
+
     /// Queues a subscription that differs for its second comparison.
     fn queue_if_differing(&mut self, ours: Option<&Subscription>, one: StripeSubscription, object: &RawValue) {
-        let other_mode = match self.tools.reader.mode {
+        let other_mode = match self.tools.reader.scope.mode {
             Mode::Any => false,
             Mode::Live => !one.live,
             Mode::Test => one.live,
@@ -248,7 +262,7 @@ impl ReconcileRun<'_, '_> {
             Ok(answer) => {
                 self.at = answer.at;
                 let object: &RawValue = answer.json()?;
-                if let Ok(one) = snapshot::read(object, &self.tools.reader.catalog) {
+                if let Ok(one) = self.read(object).await? {
                     self.queue_if_differing(Some(ours), one, object);
                 } else {
                     self.report.refused += 1;
@@ -269,7 +283,7 @@ impl ReconcileRun<'_, '_> {
     /// then an operator must ask for it.
     fn end_gone(&mut self) -> Result<(), RecoveryError> {
         let gone = std::mem::take(&mut self.gone);
-        let mode = self.tools.reader.mode;
+        let mode = self.tools.reader.scope.mode;
         if mode == Mode::Any {
             self.report.unknown += gone.len() as u64;
             return Ok(());
@@ -284,7 +298,7 @@ impl ReconcileRun<'_, '_> {
         }
         for (id, last) in gone {
             let object = snapshot::gone(&id, &last, mode == Mode::Live)?;
-            if let Ok(one) = snapshot::read(&object, &self.tools.reader.catalog) {
+            if let Ok(one) = snapshot::read(&object, None, self.at, &self.tools.reader.catalog) {
                 self.report.ended += 1;
                 self.waiting.add(one, object, self.at);
             }

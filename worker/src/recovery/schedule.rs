@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const INTERVAL: Parsed<Option<Duration>> = Parsed {
     read: interval,
-    allowed: "off, or 1ms to 720h",
+    allowed: "off, or 1ms to 30d",
 };
 
 /// From one backfill to the next.

@@ -23,8 +23,8 @@ pub type ByMeter<T> = BTreeMap<UserId, BTreeMap<String, T>>;
 /// The balances of these users. The users must be locked.
 pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByMeter<MeterBalance>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT user_id, meter, subscription_id, period_start, plan_limit, grace_limit,
-                  extract(epoch FROM grace_until)::bigint AS grace_until, used, rollover, purchased, usage_total,
+        r#"SELECT user_id, meter, subscription_id, period_start, plan_limit,
+                  extract(epoch FROM limit_ends_at)::bigint AS limit_ends_at, used, rollover, purchased, usage_total,
                   settled_until
            FROM billing.balance WHERE user_id = ANY($1)"#,
         &users_as_text(users),
@@ -41,7 +41,7 @@ pub async fn load(connection: &mut PgConnection, users: &[UserId]) -> Result<ByM
             }),
             limits: MeterLimits {
                 own: row.plan_limit,
-                lifted: row.grace_until.map(|until| (row.grace_limit, until)),
+                ends_at: row.limit_ends_at,
             },
             used: row.used,
             carried: CarriedBalance {
@@ -234,18 +234,17 @@ pub async fn remove(connection: &mut PgConnection, balances: &[(&UserId, String)
 pub async fn write(connection: &mut PgConnection, rows: &[(&UserId, &str, &MeterBalance)]) -> Result<(), sqlx::Error> {
     let window = |b: &MeterBalance| b.window.clone();
     sqlx::query!(
-        "INSERT INTO billing.balance (user_id, meter, subscription_id, period_start, plan_limit, grace_limit,
-                                      grace_until, used, rollover, purchased, usage_total, settled_until)
-         SELECT user_id, meter, subscription_id, period_start, plan_limit, grace_limit, to_timestamp(grace_until),
-                used, rollover, purchased, usage_total, settled_until
+        "INSERT INTO billing.balance (user_id, meter, subscription_id, period_start, plan_limit, limit_ends_at,
+                                      used, rollover, purchased, usage_total, settled_until)
+         SELECT user_id, meter, subscription_id, period_start, plan_limit, to_timestamp(limit_ends_at), used,
+                rollover, purchased, usage_total, settled_until
          FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
-             AS t (user_id, meter, subscription_id, period_start, plan_limit, grace_limit, grace_until, used,
+                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+             AS t (user_id, meter, subscription_id, period_start, plan_limit, limit_ends_at, used,
                    rollover, purchased, usage_total, settled_until)
          ON CONFLICT (user_id, meter) DO UPDATE SET
              subscription_id = excluded.subscription_id, period_start = excluded.period_start,
-             plan_limit = excluded.plan_limit, grace_limit = excluded.grace_limit,
-             grace_until = excluded.grace_until, used = excluded.used, rollover = excluded.rollover,
+             plan_limit = excluded.plan_limit, limit_ends_at = excluded.limit_ends_at, used = excluded.used, rollover = excluded.rollover,
              purchased = excluded.purchased, usage_total = excluded.usage_total,
              settled_until = excluded.settled_until, changed_at = now()",
         &column(rows, |(user, ..)| user.as_str()) as &[&str],
@@ -253,8 +252,7 @@ pub async fn write(connection: &mut PgConnection, rows: &[(&UserId, &str, &Meter
         &column(rows, |(.., b)| window(b).map(|w| w.subscription.to_string())) as &[Option<String>],
         &column(rows, |(.., b)| window(b).map(|w| w.start)) as &[Option<i64>],
         &column(rows, |(.., b)| b.limits.own) as &[Option<i64>],
-        &column(rows, |(.., b)| b.limits.lifted.and_then(|l| l.0)) as &[Option<i64>],
-        &column(rows, |(.., b)| b.limits.lifted.map(|l| l.1)) as &[Option<i64>],
+        &column(rows, |(.., b)| b.limits.ends_at) as &[Option<i64>],
         &column(rows, |(.., b)| b.used),
         &column(rows, |(.., b)| b.carried.rollover),
         &column(rows, |(.., b)| b.carried.purchased),

@@ -231,7 +231,7 @@ pub async fn find(connection: &mut PgConnection, id: &str) -> Result<IdMatches, 
     .await?;
     let of = sqlx::query!(
         r#"SELECT account AS "account!", user_id FROM billing.subscription WHERE subscription_id = $1
-           UNION ALL SELECT account, user_id FROM billing.pack WHERE session_id = $1 LIMIT 1"#,
+           UNION ALL SELECT account, user_id FROM billing.pack WHERE sale_id = $1 LIMIT 1"#,
         id,
     )
     .fetch_optional(connection)

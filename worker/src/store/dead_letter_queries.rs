@@ -136,6 +136,26 @@ pub async fn resolved(connection: &mut PgConnection, ids: &[String]) -> Result<V
     .await
 }
 
+/// Resolved dead letters whose message should still be in the dead-letter queue. At most
+/// 5,000.
+pub async fn left_over(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT event_id FROM billing.dead_letter WHERE queued AND resolved_at IS NOT NULL LIMIT 5000")
+        .fetch_all(connection)
+        .await
+}
+
+/// Records that the messages of these dead letters, if they are resolved, are not in the
+/// dead-letter queue any more.
+pub async fn unqueue(connection: &mut PgConnection, ids: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE billing.dead_letter SET queued = false WHERE event_id = ANY($1) AND resolved_at IS NOT NULL",
+        ids,
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
 /// How many of these open dead letters have their message elsewhere than in the
 /// dead-letter queue: with a worker or in a retry queue.
 pub async fn elsewhere(connection: &mut PgConnection, ids: &[String]) -> Result<i64, sqlx::Error> {

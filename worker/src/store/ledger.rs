@@ -10,6 +10,8 @@ pub(super) fn kind(word: &str) -> Option<EntryKind> {
     let all = [
         EntryKind::Usage,
         EntryKind::Rollover,
+        EntryKind::Carried,
+        EntryKind::Overused,
         EntryKind::Grant,
         EntryKind::TakenBack,
         EntryKind::Returned,

@@ -1,6 +1,6 @@
-//! Packs: checkout sessions that bought credits, their users and payments.
+//! Packs: sales of credits, their users and payments.
 
-use super::convert::{column, users_as_text};
+use super::convert::{accounts_as_text, column, users_as_text};
 use crate::domain::ids::{AccountId, UserId};
 use sqlx::PgConnection;
 
@@ -9,8 +9,8 @@ use sqlx::PgConnection;
 pub struct AffectedPack {
     /// The user who has it, or had it before.
     pub user: String,
-    /// Its checkout session.
-    pub session: String,
+    /// Its checkout session, or its invoice.
+    pub sale: String,
     /// Its payment.
     pub payment: Option<String>,
     /// Its account.
@@ -20,15 +20,15 @@ pub struct AffectedPack {
 /// A pack to store.
 #[derive(Debug, Clone, Copy)]
 pub struct NewPack<'a> {
-    /// Its checkout session.
-    pub session: &'a str,
+    /// Its checkout session, or its invoice.
+    pub sale: &'a str,
     /// Its account.
     pub account: &'a AccountId,
     /// Its payment.
     pub payment: Option<&'a str>,
     /// The user who gets the credits, if one is known.
     pub user: Option<&'a UserId>,
-    /// Whether the session itself names the user.
+    /// Whether its session names the user.
     pub names_user: bool,
 }
 
@@ -39,17 +39,17 @@ pub async fn store(connection: &mut PgConnection, sold: &[NewPack<'_>]) -> Resul
         AffectedPack,
         r#"WITH sold AS (
                SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[])
-                   AS t (session_id, account, payment, user_id, names_user)
+                   AS t (sale_id, account, payment, user_id, names_user)
            ), stored AS (
-               INSERT INTO billing.pack (session_id, account, payment, user_id, names_user) SELECT * FROM sold
-               ON CONFLICT (session_id) DO UPDATE
+               INSERT INTO billing.pack (sale_id, account, payment, user_id, names_user) SELECT * FROM sold
+               ON CONFLICT (sale_id) DO UPDATE
                SET payment = excluded.payment, user_id = excluded.user_id, names_user = excluded.names_user
            )
-           SELECT user_id AS "user!", session_id AS "session!", payment, account AS "account!" FROM sold
+           SELECT user_id AS "user!", sale_id AS "sale!", payment, account AS "account!" FROM sold
            WHERE user_id IS NOT NULL
-           UNION SELECT before.user_id, session_id, before.payment, before.account
-           FROM billing.pack AS before JOIN sold USING (session_id) WHERE before.user_id IS NOT NULL"#,
-        &column(sold, |s| s.session) as &[&str],
+           UNION SELECT before.user_id, sale_id, before.payment, before.account
+           FROM billing.pack AS before JOIN sold USING (sale_id) WHERE before.user_id IS NOT NULL"#,
+        &column(sold, |s| s.sale) as &[&str],
         &column(sold, |s| s.account.as_str()) as &[&str],
         &column(sold, |s| s.payment) as &[Option<&str>],
         &column(sold, |s| s.user.map(UserId::as_str)) as &[Option<&str>],
@@ -60,11 +60,12 @@ pub async fn store(connection: &mut PgConnection, sold: &[NewPack<'_>]) -> Resul
 }
 
 /// Gives the packs that name no user to their accounts' users (`owners`). Returns each
-/// moved pack with its old and its new user, and each pack of these payments.
+/// moved pack with its old and its new user, and each pack of these payments or invoices.
 pub async fn assign(
     connection: &mut PgConnection,
     owners: &[(&AccountId, Option<&UserId>)],
     payments: &[&str],
+    invoices: &[&str],
 ) -> Result<Vec<AffectedPack>, sqlx::Error> {
     sqlx::query_as!(
         AffectedPack,
@@ -73,19 +74,33 @@ pub async fn assign(
                FROM billing.pack AS before JOIN UNNEST($1::text[], $2::text[]) AS t (account, user_id) USING (account)
                WHERE NOT names_user AND before.user_id IS DISTINCT FROM t.user_id
            ), given AS (
-               UPDATE billing.pack SET user_id = owned.owner FROM owned WHERE pack.session_id = owned.session_id
+               UPDATE billing.pack SET user_id = owned.owner FROM owned WHERE pack.sale_id = owned.sale_id
            )
-           SELECT user_id AS "user!", session_id AS "session!", payment, account AS "account!"
+           SELECT user_id AS "user!", sale_id AS "sale!", payment, account AS "account!"
            FROM owned WHERE user_id IS NOT NULL
-           UNION SELECT owner, session_id, payment, account FROM owned WHERE owner IS NOT NULL
-           UNION SELECT user_id, session_id, payment, account FROM billing.pack
-               WHERE user_id IS NOT NULL AND payment = ANY($3)"#,
+           UNION SELECT owner, sale_id, payment, account FROM owned WHERE owner IS NOT NULL
+           UNION SELECT user_id, sale_id, payment, account FROM billing.pack
+               WHERE user_id IS NOT NULL AND payment = ANY($3)
+           UNION SELECT user_id, sale_id, payment, account FROM billing.pack
+               WHERE user_id IS NOT NULL AND sale_id = ANY($4)"#,
         &column(owners, |(account, _)| account.as_str()) as &[&str],
         &column(owners, |(_, user)| user.map(UserId::as_str)) as &[Option<&str>],
         payments as &[&str],
+        invoices as &[&str],
     )
     .fetch_all(connection)
     .await
+}
+
+/// Which of the accounts have a pack.
+pub async fn with_packs(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<AccountId>, sqlx::Error> {
+    let rows = sqlx::query_scalar!(
+        "SELECT DISTINCT account FROM billing.pack WHERE account = ANY($1)",
+        &accounts_as_text(accounts),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(AccountId::new).collect())
 }
 
 /// The accounts that have a subscription or a pack of each of these users.

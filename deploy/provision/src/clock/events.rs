@@ -14,7 +14,7 @@ use shared::{
     work_queue::{self, Message, WorkQueue},
 };
 use std::collections::BTreeSet;
-use stripe_api::{Api, Form, HANDLED};
+use stripe_api::{Api, Form, handled_lists};
 
 /// An event of Stripe.
 #[derive(Debug)]
@@ -54,13 +54,16 @@ struct ClockEventData {
 pub async fn fetch(api: &Api, clock: &str) -> anyhow::Result<Vec<ClockEvent>> {
     let created = state(api, clock).await?.created;
     let customers = customers(api, clock).await?;
-    let mut query = Form::new().with("created[gte]", &created);
-    for kind in HANDLED {
-        query.push("types[]", kind);
-    }
     let head = |body: &RawValue| serde_json::from_str::<ClockEventHead>(body.get());
     let id = |body: &EventText| head(&body.0).ok().map(|head| head.id);
-    let (bodies, _) = pages::list_all(api, "/events", &query, id).await?;
+    let mut bodies = Vec::new();
+    for kinds in handled_lists() {
+        let mut query = Form::new().with("created[gte]", &created);
+        for kind in kinds {
+            query.push("types[]", kind);
+        }
+        bodies.extend(pages::list_all(api, "/events", &query, id).await?.0);
+    }
     let heads = bodies
         .into_iter()
         .map(|EventText(body)| head(&body).map(|head| (head, body)));
@@ -81,7 +84,9 @@ pub async fn fetch(api: &Api, clock: &str) -> anyhow::Result<Vec<ClockEvent>> {
         body,
     };
     // Stripe lists the newest first.
-    Ok(events.into_iter().rev().map(event).collect())
+    events.reverse();
+    events.sort_by_key(|(head, _)| head.created);
+    Ok(events.into_iter().map(event).collect())
 }
 
 fn belongs_to(object: &Value, clock: &str, customers: &BTreeSet<String>, payments: &BTreeSet<String>) -> bool {
@@ -89,12 +94,14 @@ fn belongs_to(object: &Value, clock: &str, customers: &BTreeSet<String>, payment
     object["test_clock"] == clock || customer || payment(object).is_some_and(|id| payments.contains(id))
 }
 
-/// The charge or payment intent of an object without a customer, such as a refund or a dispute.
+/// The charge or payment intent of an object without a customer, such as a refund, a dispute
+/// or an invoice payment.
 fn payment(object: &Value) -> Option<&str> {
     if reference(object, "customer").is_some() {
         return None;
     }
-    reference(object, "charge").or_else(|| reference(object, "payment_intent"))
+    let of = |holder| reference(holder, "charge").or_else(|| reference(holder, "payment_intent"));
+    of(object).or_else(|| of(&object["payment"]))
 }
 
 /// The id in a field: the field is an id or an expanded object.

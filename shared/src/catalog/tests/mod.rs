@@ -1,5 +1,6 @@
 //! Tests of the catalog: the shipped one, edits of it, and wrong ones.
 
+mod resolve;
 mod wrong;
 
 use super::*;
@@ -9,10 +10,6 @@ const SHIPPED: &str = include_str!("../../../../deploy/catalog.toml");
 
 fn shipped() -> Catalog {
     Catalog::parse(SHIPPED).expect("the shipped catalog")
-}
-
-fn tokens(limits: &Limits) -> Limit {
-    limits["tokens"]
 }
 
 #[test]
@@ -47,7 +44,7 @@ fn the_shipped_catalog_sells_what_the_contract_says() {
                 ..PriceClues::default()
             })
             .expect(key)
-            .1
+            .limits
     };
     assert_eq!(limits("plus_monthly")["voice_chars"], Limit::Units(1_000_000));
     for tier in ["basic", "plus", "max"] {
@@ -71,59 +68,6 @@ fn the_shipped_catalog_sells_what_the_contract_says() {
             .pack("voice_500k")
             .map(|p| (p.meter.as_str(), p.credits, p.amount)),
         Some(("voice_chars", 500_000, 1_000))
-    );
-}
-
-#[test]
-fn the_first_known_clue_names_the_tier() {
-    let catalog = shipped();
-    let tier = |clues| {
-        catalog
-            .resolve(clues)
-            .map(|(t, limits)| (t.name.clone(), tokens(&limits)))
-    };
-    let all = PriceClues {
-        lookup_key: Some("max_monthly"),
-        metadata_tier: Some("plus"),
-        product: Some("prod_basic"),
-        interval: Some("month"),
-    };
-    assert_eq!(tier(all), Some(("max".into(), Limit::Units(15_000_000))));
-    assert_eq!(
-        tier(PriceClues {
-            lookup_key: Some("old"),
-            ..all
-        }),
-        Some(("plus".into(), Limit::Units(10_000_000)))
-    );
-    assert_eq!(
-        tier(PriceClues {
-            lookup_key: None,
-            metadata_tier: Some("gold"),
-            ..all
-        }),
-        Some(("basic".into(), Limit::Units(5_000_000)))
-    );
-    assert_eq!(
-        tier(PriceClues {
-            product: Some("prod_other"),
-            ..PriceClues::default()
-        }),
-        None
-    );
-}
-
-#[test]
-fn an_archived_yearly_price_keeps_the_yearly_limits() {
-    let catalog = shipped();
-    let clues = PriceClues {
-        metadata_tier: Some("plus"),
-        interval: Some("year"),
-        ..PriceClues::default()
-    };
-    assert_eq!(
-        catalog.resolve(clues).map(|(_, limits)| tokens(&limits)),
-        Some(Limit::Units(120_000_000))
     );
 }
 

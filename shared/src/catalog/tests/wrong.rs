@@ -23,8 +23,43 @@ pub(super) const WRONG: &[(&str, &str, &str)] = &[
     ),
     (
         "interval = \"month\"",
-        "interval = \"week\"",
-        "unknown variant `week`, expected `month` or `year`",
+        "interval = \"decade\"",
+        "unknown variant `decade`, expected one of `day`, `week`, `month`, `year`",
+    ),
+    (
+        "interval = \"month\"",
+        "interval = \"month\"\ninterval_count = 0",
+        "price basic_monthly: interval_count is 0; Stripe allows 1 to 36 for the interval month",
+    ),
+    (
+        "interval = \"year\"",
+        "interval = \"year\"\ninterval_count = 4",
+        "Stripe allows 1 to 3 for the interval year",
+    ),
+    (
+        "ignored_products = []",
+        "ignored_products = [\"prod_shop\", \"prod_plus\"]",
+        "ignored_products: prod_plus is a [[product]] of this catalog",
+    ),
+    (
+        "ignored_products = []",
+        "ignored_products = [\"prod_shop\", \"prod_shop\"]",
+        "ignored_products: prod_shop is in the list twice",
+    ),
+    (
+        "trial_days = 3",
+        "trial_limits = { tokns = 5 }",
+        "tier basic: trial_limits name the meter tokns",
+    ),
+    (
+        "trial_days = 3",
+        "trial_limits = { tokens = -5 }",
+        "the limit of tokens is below zero",
+    ),
+    (
+        "rank = 0",
+        "rank = 0\nper_unit = true",
+        "tier free: per_unit is for a tier that is sold",
     ),
     (
         "trial_days = 3",

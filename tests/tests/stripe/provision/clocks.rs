@@ -207,6 +207,7 @@ async fn a_clocks_events_include_refunds_and_disputes_of_its_own_customers_alone
         let mut charge = Charge {
             id: mint.id("ch"),
             payment_intent: intent.map(str::to_owned),
+            invoice: None,
             customer: Some(customer.to_owned()),
             amount: 2_000,
             amount_refunded: 0,

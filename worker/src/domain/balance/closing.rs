@@ -6,11 +6,15 @@
 //! at 01:00. If `in_2` fails first and is paid on 9 April, March is closed on
 //! 9 April. If `in_2` is never paid, March is never closed.
 
-use super::terms::Term;
+use super::{
+    period_limit::PeriodLimit,
+    periods::{self, SoldPeriod},
+    stages::Stage,
+};
 use crate::domain::{
-    fact::{Fact, FactBody, InvoiceStep, Period, Seconds},
+    fact::{Period, Seconds},
     ids::SubscriptionId,
-    subscription::state::Subscription,
+    subscription::billed::BilledInvoice,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,51 +30,58 @@ pub struct Closing {
     pub subscription: SubscriptionId,
     /// The period that is closed.
     pub ended: Period,
-    /// Whether this period itself was paid for. If it was not, nothing rolls over.
+    /// Whether this period itself was paid for, and the money was kept. If not, nothing rolls over.
     pub paid: bool,
+    /// The limits of the period at its end, by meter; none if the period is not known.
+    pub limits: BTreeMap<String, PeriodLimit>,
+    /// The caps of rollover at its end, by meter.
+    pub caps: BTreeMap<String, i64>,
 }
 
-/// The closed periods of a subscription, each once, sorted by time. `facts` are
-/// all facts of the subscription in any order; `terms` are its own terms.
+/// The closed periods of a subscription, each once, sorted by time.
 #[must_use]
-pub fn of_subscription(subscription: &Subscription, facts: &[&Fact], terms: &[Term]) -> Vec<Closing> {
-    let mut by_time: Vec<&Fact> = facts.to_vec();
-    by_time.sort_by_key(|f| (f.created, &f.event_id));
-    let mut renewals: BTreeMap<&str, Closing> = BTreeMap::new();
-    // By the first second of a period: whether an invoice for it was paid.
-    let mut paid: BTreeMap<Seconds, bool> = BTreeMap::new();
-    for fact in by_time {
-        let FactBody::Invoice(invoice) = &fact.body else {
-            continue;
-        };
-        let begins = invoice.pays_for().map(|p| p.start);
-        let pays = invoice.step == InvoiceStep::Paid;
-        if let Some(begins) = begins {
-            *paid.entry(begins).or_default() |= pays;
-        }
-        let Some(ended) = invoice.period.filter(|p| pays && invoice.renews() && p.start < p.end) else {
-            continue;
-        };
-        renewals.entry(&invoice.invoice).or_insert_with(|| Closing {
-            at: fact.created.max(begins.unwrap_or(ended.end)),
-            invoice: invoice.invoice.clone(),
-            subscription: subscription.id.clone(),
-            ended,
-            paid: false,
-        });
-    }
-    let mut closings: Vec<Closing> = renewals.into_values().collect();
+pub fn of_subscription(
+    id: &SubscriptionId,
+    invoices: &[BilledInvoice],
+    stages: &[Stage],
+    periods: &[SoldPeriod],
+) -> Vec<Closing> {
+    let mut closings: Vec<Closing> = invoices
+        .iter()
+        .filter_map(|invoice| of_invoice(id, invoice, stages, periods))
+        .collect();
     closings.sort_by(|a, b| (a.at, &a.invoice).cmp(&(b.at, &b.invoice)));
     // Two paid invoices for one renewal close the period once.
     let mut ended = BTreeSet::new();
     closings.retain(|c| ended.insert(c.ended.start));
-    for closing in &mut closings {
-        let start = closing.ended.start;
-        // If no invoice for the period is known: a period that began with a renewal
-        // was not paid; any other (the first one, or after a change) was.
-        let previous = terms.iter().rev().find(|t| t.period.start < start);
-        let began_with_renewal = || previous.is_some_and(|t| t.period.end <= start);
-        closing.paid = paid.get(&start).copied().unwrap_or_else(|| !began_with_renewal());
-    }
     closings
+}
+
+/// The period that an invoice closes; none if it does not renew the plan, or is not paid.
+fn of_invoice(
+    id: &SubscriptionId,
+    invoice: &BilledInvoice,
+    stages: &[Stage],
+    periods: &[SoldPeriod],
+) -> Option<Closing> {
+    let paid_at = invoice.paid_at.filter(|_| invoice.renews())?;
+    let begins = invoice.pays_for?.start;
+    let named = invoice.ended.filter(|p| p.start < p.end);
+    let is_named = |p: &&SoldPeriod| named.is_some_and(|named| named.start == p.period.start);
+    // Another item may have a shorter period, and the invoice then names that one.
+    let before = periods.iter().rev().filter(|p| p.period.start < begins);
+    let ends_here = before.clone().find(|p| p.period.end == begins);
+    let closed = ends_here.or_else(|| before.clone().find(is_named));
+    let last = closed.and_then(|p| stages[p.stages.clone()].last());
+    Some(Closing {
+        at: paid_at.max(begins),
+        invoice: invoice.invoice.clone(),
+        subscription: id.clone(),
+        ended: closed.map(|p| p.period).or(named)?,
+        paid: closed.is_some_and(SoldPeriod::is_kept),
+        limits: closed.map_or_else(BTreeMap::new, |p| {
+            periods::limits(p, &stages[p.stages.clone()], Seconds::MAX)
+        }),
+        caps: last.map_or_else(BTreeMap::new, |s| s.plan.caps.clone()),
+    })
 }

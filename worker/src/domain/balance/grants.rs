@@ -1,23 +1,25 @@
-//! Purchased credits, and what refunds and disputes take back of them. Each
-//! checkout session counts once, however many events report it.
+//! Purchased credits. A paid checkout session sells packs; a pack that is sold with a
+//! subscription is a line of a paid invoice. Each sale counts once, however many events
+//! report it.
 //!
 //! Example: session `cs_1` sells 1,000 credits for 10.00. A refund of 4.00 takes
-//! 400 credits back. If that refund fails, the 400 credits are returned.
+//! 400 credits back ([`returns`](super::returns)).
 
+use super::returns::{TakenBackTotal, taken_back};
 use crate::domain::{
-    fact::{Fact, FactBody, Grant, Seconds, SessionFact},
+    fact::{Fact, FactBody, Grant, InvoiceFact, InvoiceStep, Seconds, SessionFact},
     ids::{EventId, UserId},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Credits that a user purchased with one paid checkout session.
+/// Credits of one meter that a user purchased with one sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Purchase {
-    /// The session's id.
-    pub session: String,
+    /// The id of the checkout session, or of the invoice, that sold them.
+    pub sale: String,
     /// When the first event that reports the payment was created.
     pub at: Seconds,
-    /// The pack's name.
+    /// The pack's name; the names of several packs of one meter.
     pub pack: String,
     /// The meter that the credits are for.
     pub meter: String,
@@ -27,23 +29,11 @@ pub struct Purchase {
     pub taken_back: Vec<TakenBackTotal>,
 }
 
-/// How much of a purchase is taken back in total after an event. The next total
-/// may be lower: then credits were returned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenBackTotal {
-    /// When the event was created.
-    pub at: Seconds,
-    /// The event of the refund or dispute.
-    pub event: EventId,
-    /// Units in total; never more than were granted.
-    pub credits: i64,
-}
-
 impl FactBody {
-    /// Whether it reports a paid session that sold credits.
+    /// Whether it reports a paid sale of credits.
     #[must_use]
     pub fn buys_credits(&self) -> bool {
-        matches!(self, Self::Session(session) if !session.grants.is_empty())
+        self.sold().is_some()
     }
 
     /// The payment intent of a purchase, refund or dispute. Refunds and disputes
@@ -58,195 +48,217 @@ impl FactBody {
             _ => None,
         }
     }
+
+    /// The sale that it reports as paid, and what that grants.
+    fn sold(&self) -> Option<(&str, Vec<&Grant>)> {
+        let (sale, grants): (_, Vec<&Grant>) = match self {
+            Self::Session(session) => (&session.session, session.grants.iter().collect()),
+            // The invoice of a session without a subscription repeats what the session sold.
+            Self::Invoice(i) if i.step == InvoiceStep::Paid && i.subscription.is_some() => {
+                (&i.invoice, i.lines.iter().filter_map(|l| l.grant.as_ref()).collect())
+            }
+            _ => return None,
+        };
+        (!grants.is_empty()).then_some((sale, grants))
+    }
 }
 
-/// A checkout session that sold credits, as all of its events together describe it.
+/// A sale of credits, as all of its events together describe it.
 #[derive(Debug, Clone)]
 pub struct PackSale<'a> {
     /// The earliest fact that reports the payment; within one second the smallest event id.
     pub first: &'a Fact,
-    /// The session's id.
-    pub session: &'a str,
-    /// The credits that it sold.
-    pub grant: &'a Grant,
-    /// Its payment intent.
+    /// The id of the checkout session, or of the invoice.
+    pub sale: &'a str,
+    /// The credits that it sold: one entry for each meter, sorted by meter.
+    pub grants: Vec<Grant>,
+    /// The session's payment intent; `None` for an invoice, whose payments other facts name.
     pub payment: Option<&'a str>,
-    /// The price of the session, in minor units.
+    /// The ids of its payments: payment intents and charges.
+    payments: BTreeSet<&'a str>,
+    /// The price of the sale, in minor units.
     price: Option<i64>,
-    /// The user in one of its events: `metadata.user_id`, else `client_reference_id`.
+    /// The currency of that price.
+    currency: Option<&'a str>,
+    /// The user in an event of the session: `metadata.user_id`, else `client_reference_id`.
     pub named: Option<&'a UserId>,
 }
 
-/// The sessions that sold credits, among facts in any order; sorted by session.
+/// The sales of credits among facts in any order; sorted by id.
 #[must_use]
 pub fn sales<'a>(facts: &[&'a Fact]) -> Vec<PackSale<'a>> {
-    let mut sessions: BTreeMap<&str, Vec<(&Fact, &SessionFact, &Grant)>> = BTreeMap::new();
+    let mut by_sale: BTreeMap<&str, Vec<&Fact>> = BTreeMap::new();
     for fact in facts {
-        if let FactBody::Session(session) = &fact.body
-            && let Some(grant) = session.grants.first()
-        {
-            let events = sessions.entry(&session.session).or_default();
-            events.push((fact, session, grant));
+        if let Some((sale, _)) = fact.body.sold() {
+            by_sale.entry(sale).or_default().push(fact);
         }
     }
-    let sale = |(id, mut events): (&'a str, Vec<(&'a Fact, &'a SessionFact, &'a Grant)>)| {
-        events.sort_by_key(|(fact, ..)| (fact.created, &fact.event_id));
-        let (first, _, grant) = *events.first()?;
-        let user = |session: &'a SessionFact| session.user.as_ref().or(session.reference.as_ref());
-        Some(PackSale {
-            first,
-            session: id,
-            grant,
-            payment: events.iter().find_map(|(_, s, _)| s.payment_intent.as_deref()),
-            price: events.iter().find_map(|(_, s, _)| s.amount_total),
-            named: events.iter().find_map(|(_, s, _)| user(s)),
-        })
-    };
-    sessions.into_iter().filter_map(sale).collect()
+    let sales = by_sale.into_iter().filter_map(|(id, mut events)| {
+        events.sort_by_key(|fact| (fact.created, &fact.event_id));
+        sale(id, &events, facts)
+    });
+    sales.collect()
 }
 
-/// A session keeps the credits that its first event granted, even if the catalog
+/// One sale; `events` are those that report it as paid, sorted.
+fn sale<'a>(id: &'a str, events: &[&'a Fact], facts: &[&'a Fact]) -> Option<PackSale<'a>> {
+    let first = *events.first()?;
+    let grants = by_meter(&first.body.sold()?.1);
+    if let FactBody::Invoice(invoice) = &first.body {
+        return Some(PackSale {
+            first,
+            sale: id,
+            grants,
+            payment: None,
+            payments: payments_of(id, facts),
+            price: Some(invoice.total),
+            currency: sessions_of(invoice, facts).find_map(|(_, s)| s.currency.as_deref()),
+            named: named_for(invoice, facts),
+        });
+    }
+    let sessions = || {
+        events.iter().filter_map(|fact| match &fact.body {
+            FactBody::Session(session) => Some(session),
+            _ => None,
+        })
+    };
+    let payment = sessions().find_map(|s| s.payment_intent.as_deref());
+    Some(PackSale {
+        first,
+        sale: id,
+        grants,
+        payment,
+        payments: payment.into_iter().collect(),
+        price: sessions().find_map(|s| s.amount_total),
+        currency: sessions().find_map(|s| s.currency.as_deref()),
+        named: sessions().find_map(user_of),
+    })
+}
+
+fn user_of(session: &SessionFact) -> Option<&UserId> {
+    session.user.as_ref().or(session.reference.as_ref())
+}
+
+/// The grants by meter, each meter once.
+fn by_meter(grants: &[&Grant]) -> Vec<Grant> {
+    let mut by_meter: BTreeMap<&str, Grant> = BTreeMap::new();
+    for grant in grants.iter().copied() {
+        let Some(sum) = by_meter.get_mut(grant.meter.as_str()) else {
+            by_meter.insert(&grant.meter, grant.clone());
+            continue;
+        };
+        sum.credits = sum.credits.saturating_add(grant.credits);
+        if !sum.pack.split(", ").any(|pack| pack == grant.pack) {
+            sum.pack = format!("{}, {}", sum.pack, grant.pack);
+        }
+    }
+    by_meter.into_values().collect()
+}
+
+/// The ids of the payments that paid an invoice: payment intents and charges.
+fn payments_of<'a>(invoice: &str, facts: &[&'a Fact]) -> BTreeSet<&'a str> {
+    let ids = facts.iter().filter_map(|fact| match &fact.body {
+        FactBody::Invoice(i) if i.invoice == invoice && i.step == InvoiceStep::Paid => {
+            Some((&i.payment_intent, i.charge.as_ref()))
+        }
+        FactBody::InvoicePayment(p) if p.invoice == invoice => Some((&p.payment_intent, p.charge.as_ref())),
+        FactBody::ChargeRefunded(c) if c.invoice.as_deref() == Some(invoice) => {
+            Some((&c.payment_intent, Some(&c.charge)))
+        }
+        _ => None,
+    });
+    ids.flat_map(|(intent, charge)| intent.iter().chain(charge))
+        .map(String::as_str)
+        .collect()
+}
+
+/// The events of the session that started the subscription of an invoice.
+fn sessions_of<'f, 'a>(
+    invoice: &'f InvoiceFact,
+    facts: &'f [&'a Fact],
+) -> impl Iterator<Item = (&'a Fact, &'a SessionFact)> + use<'f, 'a> {
+    facts.iter().filter_map(|fact| match &fact.body {
+        FactBody::Session(s) => {
+            let names_invoice = s.invoice.as_ref() == Some(&invoice.invoice);
+            let started = names_invoice || s.subscription.is_some() && s.subscription == invoice.subscription;
+            started.then_some((*fact, s))
+        }
+        _ => None,
+    })
+}
+
+/// The user whom the session of an invoice names; the earliest.
+fn named_for<'a>(invoice: &InvoiceFact, facts: &[&'a Fact]) -> Option<&'a UserId> {
+    let named = sessions_of(invoice, facts).filter_map(|(fact, s)| Some((fact, user_of(s)?)));
+    let earliest = named.min_by_key(|(fact, _)| (fact.created, &fact.event_id));
+    earliest.map(|(_, user)| user)
+}
+
+/// A sale keeps the credits that its first event granted, even if the catalog
 /// changed before a second event came. Returns those `new` facts that must be
-/// stored with the earlier grant, with that grant in place.
+/// stored with the earlier grants, with those in place.
 #[must_use]
 pub fn keep_first_grants(facts: &[&Fact], new: &BTreeSet<&EventId>) -> Vec<Fact> {
     let (new, old): (Vec<&Fact>, Vec<&Fact>) = facts.iter().partition(|f| new.contains(&f.event_id));
-    let granted: BTreeMap<&str, &Grant> = sales(&old).iter().map(|s| (s.session, s.grant)).collect();
+    let mut known: BTreeMap<&str, &Fact> = BTreeMap::new();
+    for fact in old {
+        if let Some((sale, _)) = fact.body.sold() {
+            let first = known.entry(sale).or_insert(fact);
+            if (fact.created, &fact.event_id) < (first.created, &first.event_id) {
+                *first = fact;
+            }
+        }
+    }
     let mut corrected = Vec::new();
     for fact in new {
-        let mut fact = fact.clone();
-        if let FactBody::Session(session) = &mut fact.body
-            && !session.grants.is_empty()
-            && let Some(before) = granted.get(session.session.as_str()).copied()
-            && session.grants.first() != Some(before)
-        {
-            session.grants = vec![before.clone()];
-            corrected.push(fact);
+        let Some(first) = fact.body.sold().and_then(|(sale, _)| known.get(sale)) else {
+            continue;
+        };
+        let mut kept = fact.clone();
+        match (&mut kept.body, &first.body) {
+            (FactBody::Session(session), FactBody::Session(first)) => session.grants.clone_from(&first.grants),
+            (FactBody::Invoice(invoice), FactBody::Invoice(first)) => {
+                for (place, line) in invoice.lines.iter_mut().enumerate() {
+                    line.grant = first.lines.get(place).and_then(|l| l.grant.clone());
+                }
+            }
+            _ => {}
+        }
+        if kept != *fact {
+            corrected.push(kept);
         }
     }
     corrected
 }
 
 /// The purchases of a user, among facts of any accounts in any order; sorted by
-/// time. `customer` returns the user of a fact's account; it counts where the
-/// session itself names no user.
+/// time. `customer` returns the user of a fact's account; it counts where no session of the
+/// sale names a user.
 #[must_use]
 pub fn of_user<'a>(user: &UserId, facts: &[&Fact], customer: impl Fn(&Fact) -> Option<&'a UserId>) -> Vec<Purchase> {
     let mut sales = sales(facts);
-    sales.sort_by_key(|sale| (sale.first.created, sale.session));
-    // If two sessions name one payment, a refund of it is taken back from the first only.
+    sales.sort_by_key(|sale| (sale.first.created, sale.sale));
+    // If two sales name one payment, a refund of it is taken back from the first only.
     let mut seen = BTreeSet::new();
     let mut purchases = Vec::new();
     for sale in sales {
-        let payment = sale.payment.filter(|payment| seen.insert(*payment));
+        let payments: BTreeSet<&str> = sale.payments.iter().copied().filter(|p| seen.insert(*p)).collect();
         if sale.named.or_else(|| customer(sale.first)) != Some(user) {
             continue;
         }
-        purchases.push(Purchase {
-            session: sale.session.to_owned(),
-            at: sale.first.created,
-            pack: sale.grant.pack.clone(),
-            meter: sale.grant.meter.clone(),
-            credits: sale.grant.credits,
-            taken_back: payment.map_or_else(Vec::new, |p| taken_back(facts, p, sale.grant.credits, sale.price)),
-        });
-    }
-    purchases
-}
-
-/// The money that went back to the customer of one payment, so far. Minor units.
-#[derive(Default)]
-struct ReturnedMoney<'a> {
-    /// What was charged in total.
-    charged: Option<i64>,
-    /// What was refunded in total, by the latest event of the charge.
-    refunded: i64,
-    /// Refunds that failed since that event, by refund id.
-    failed: BTreeMap<&'a str, i64>,
-    /// What open disputes withdrew, by dispute id.
-    disputed: BTreeMap<&'a str, i64>,
-}
-
-impl ReturnedMoney<'_> {
-    /// How many of the credits this takes back: in proportion to the money,
-    /// rounded down.
-    fn takes_back(&self, credits: i64) -> i64 {
-        let failed: i128 = self.failed.values().map(|a| i128::from(*a)).sum();
-        let disputed: i128 = self.disputed.values().map(|a| i128::from(*a)).sum();
-        let returned = (i128::from(self.refunded) - failed).max(0) + disputed;
-        let part = match self.charged {
-            Some(charged) if charged > 0 => {
-                i128::from(credits) * returned.min(i128::from(charged)) / i128::from(charged)
-            }
-            // Without a known price no share can be computed: all credits are taken back.
-            _ if returned > 0 => i128::from(credits),
-            _ => 0,
-        };
-        i64::try_from(part).unwrap_or(credits)
-    }
-}
-
-/// What the refunds and disputes of a payment take back over time. Facts are
-/// sorted by time. Within one second a refund comes before its failure, and the
-/// begin of a dispute before its end.
-fn taken_back(facts: &[&Fact], payment: &str, credits: i64, price: Option<i64>) -> Vec<TakenBackTotal> {
-    let mut own: Vec<&Fact> = facts
-        .iter()
-        .copied()
-        .filter(|f| f.body.payment() == Some(payment))
-        .collect();
-    own.sort_by_key(|f| (f.created, rank(&f.body), &f.event_id));
-    let charged = own.iter().find_map(|f| match &f.body {
-        FactBody::ChargeRefunded(charge) => Some(charge.amount),
-        _ => None,
-    });
-    let mut money = ReturnedMoney {
-        charged: charged.or(price),
-        ..ReturnedMoney::default()
-    };
-    let mut ended_disputes: BTreeSet<&str> = BTreeSet::new();
-    let mut totals: Vec<TakenBackTotal> = Vec::new();
-    for fact in own {
-        match &fact.body {
-            FactBody::ChargeRefunded(charge) => {
-                // `amount_refunded` leaves out the refunds that failed before it.
-                money.refunded = charge.amount_refunded;
-                money.failed.clear();
-            }
-            FactBody::RefundFailed(refund) => {
-                money.failed.insert(&refund.refund, refund.amount);
-            }
-            FactBody::Dispute(dispute) if dispute.withdrawn => {
-                if !ended_disputes.contains(dispute.dispute.as_str()) {
-                    money.disputed.insert(&dispute.dispute, dispute.amount);
-                }
-            }
-            FactBody::Dispute(dispute) => {
-                ended_disputes.insert(&dispute.dispute);
-                money.disputed.remove(dispute.dispute.as_str());
-            }
-            _ => continue,
-        }
-        let total = money.takes_back(credits);
-        if total != totals.last().map_or(0, |t| t.credits) {
-            totals.push(TakenBackTotal {
-                at: fact.created,
-                event: fact.event_id.clone(),
-                credits: total,
+        for grant in sale.grants {
+            let paid = (sale.price, sale.currency);
+            purchases.push(Purchase {
+                sale: sale.sale.to_owned(),
+                at: sale.first.created,
+                taken_back: taken_back(facts, &payments, grant.credits, paid),
+                pack: grant.pack,
+                meter: grant.meter,
+                credits: grant.credits,
             });
         }
     }
-    totals
-}
-
-/// The order within one second. `amount_refunded` only grows, so the lower amount came first.
-fn rank(body: &FactBody) -> (u8, i64) {
-    match body {
-        FactBody::ChargeRefunded(charge) => (0, charge.amount_refunded),
-        FactBody::Dispute(dispute) if dispute.withdrawn => (1, 0),
-        FactBody::RefundFailed(_) => (2, 0),
-        _ => (3, 0),
-    }
+    purchases
 }
 
 #[cfg(test)]

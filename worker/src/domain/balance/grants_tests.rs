@@ -1,6 +1,6 @@
 //! Purchases, refunds and disputes, in any order of arrival.
 
-use super::{Purchase, of_user};
+use super::{Purchase, keep_first_grants, of_user};
 use crate::domain::{
     fact::{Fact, FactBody, Seconds, SessionFact},
     ids::{EventId, UserId},
@@ -54,7 +54,7 @@ fn a_paid_session_grants_its_credits_at_its_first_event() {
     let [one] = &purchases(&[paid()])[..] else {
         panic!("one session")
     };
-    assert_eq!((one.session.as_str(), one.at, one.credits), ("cs", T0, 1_000));
+    assert_eq!((one.sale.as_str(), one.at, one.credits), ("cs", T0, 1_000));
     assert_eq!((one.pack.as_str(), one.meter.as_str()), ("a_pack", "tokens"));
     assert!(one.taken_back.is_empty());
 }
@@ -92,7 +92,7 @@ fn a_refund_of_a_payment_that_two_sessions_name_is_taken_back_from_the_first() {
     let events = [paid(), (5, FactBody::Session(second)), (9, refunded("cs", 400))];
     let taken_back: Vec<(String, usize)> = purchases(&events)
         .into_iter()
-        .map(|b| (b.session, b.taken_back.len()))
+        .map(|b| (b.sale, b.taken_back.len()))
         .collect();
     assert_eq!(taken_back, [("cs".to_owned(), 1), ("cs_0".to_owned(), 0)]);
 }
@@ -103,11 +103,11 @@ fn each_session_is_a_purchase_and_they_are_sorted_by_time() {
     let known = purchases(&[(5, other.clone()), paid()]);
     let shown: Vec<_> = known
         .iter()
-        .map(|b| (b.session.as_str(), b.meter.as_str(), b.credits))
+        .map(|b| (b.sale.as_str(), b.meter.as_str(), b.credits))
         .collect();
     assert_eq!(shown, [("cs", "tokens", 1_000), ("cs_0", "voice_chars", 500)]);
     // Within one second the session ids decide.
-    assert_eq!(purchases(&[(0, other), paid()])[0].session, "cs");
+    assert_eq!(purchases(&[(0, other), paid()])[0].sale, "cs");
 }
 
 #[test]
@@ -327,3 +327,6 @@ fn a_total_names_the_event_of_its_refund() {
         EventId::new("evt_refund")
     );
 }
+
+#[path = "sales_tests.rs"]
+mod sales;

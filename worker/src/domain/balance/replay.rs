@@ -6,9 +6,9 @@
 //!
 //! # What rolls over
 //!
-//! When a period is closed, its allowance less its usage rolls over, up to the cap.
-//! The allowance is the limit weighted by time, rounded down. Time in a trial, time
-//! without access and time without a limit count as zero.
+//! When a period is closed, its allowance less its usage rolls over, up to the cap. The
+//! allowance is the limit of the period ([`period_limit`](super::period_limit)). Time in a
+//! trial and time without access count as zero in it; a meter without a limit never rolls over.
 //!
 //! Example: a month of 30 days has 5M for 10 days, then 15M for 20 days. Its
 //! allowance is (5M * 10 + 15M * 20) / 30 = 11,666,666. If 10M are used, 1,666,666
@@ -16,12 +16,16 @@
 
 use super::{
     closing::Closing,
+    cuts::Cut,
     grants::Purchase,
     terms::{Term, Window},
     timeline::{EntryKind, MeterBalance, Timeline, TimelineEntry, UsageSum},
-    waterfall::Overflow,
+    waterfall::{BalanceChange, Overflow, UnitLimit},
 };
-use crate::domain::fact::{Period, Seconds};
+use crate::domain::{
+    fact::{Period, Seconds},
+    ids::SubscriptionId,
+};
 use std::collections::BTreeMap;
 
 /// What a replay of one meter results in.
@@ -39,6 +43,7 @@ pub struct ReplayedMeter {
 #[derive(Debug, Clone, Copy)]
 enum ReplayStep<'a> {
     Term(&'a Term),
+    Cut(&'a Cut),
     Close(&'a Closing),
     Grant(&'a Purchase),
     /// An event, and how many more credits it takes back than the event before it.
@@ -51,10 +56,11 @@ impl ReplayStep<'_> {
     fn rank(&self) -> u8 {
         match self {
             Self::Term(_) => 0,
-            Self::Close(_) => 1,
-            Self::Grant(_) => 2,
-            Self::TakeBack(..) => 3,
-            Self::Spend(_) => 4,
+            Self::Cut(_) => 1,
+            Self::Close(_) => 2,
+            Self::Grant(_) => 3,
+            Self::TakeBack(..) => 4,
+            Self::Spend(_) => 5,
         }
     }
 }
@@ -67,6 +73,7 @@ impl ReplayStep<'_> {
 pub fn replay(timeline: &Timeline, meter: &str, usage: &[UsageSum]) -> Result<ReplayedMeter, Overflow> {
     let mut steps: Vec<(Seconds, ReplayStep<'_>)> = Vec::new();
     steps.extend(timeline.terms.iter().map(|t| (t.since, ReplayStep::Term(t))));
+    steps.extend(timeline.cuts.iter().map(|c| (c.at, ReplayStep::Cut(c))));
     steps.extend(timeline.closings.iter().map(|c| (c.at, ReplayStep::Close(c))));
     for purchase in timeline.purchases.iter().filter(|p| p.meter == meter) {
         steps.push((purchase.at, ReplayStep::Grant(purchase)));
@@ -81,19 +88,21 @@ pub fn replay(timeline: &Timeline, meter: &str, usage: &[UsageSum]) -> Result<Re
     steps.extend(usage.iter().map(|u| (u.at, ReplayStep::Spend(u.amount))));
     steps.sort_by_key(|(at, step)| (*at, step.rank()));
     let mut state = MeterReplay {
-        timeline,
         meter,
         result: ReplayedMeter::default(),
     };
     for (at, step) in steps {
         state.apply(at, step)?;
     }
-    Ok(state.finish())
+    let mut result = state.result;
+    if let Some(last) = timeline.event_times().max() {
+        result.balance.since = result.balance.since.max(last);
+    }
+    Ok(result)
 }
 
 /// A replay under way.
 struct MeterReplay<'a> {
-    timeline: &'a Timeline,
     meter: &'a str,
     result: ReplayedMeter,
 }
@@ -111,6 +120,12 @@ impl MeterReplay<'_> {
                 *self.result.used.entry(self.result.balance.window.clone()).or_default() += change.used;
                 return Ok(());
             }
+            ReplayStep::Cut(cut) => {
+                let Some((kind, amount, change)) = self.cut_short(cut)? else {
+                    return Ok(());
+                };
+                (kind, cut.event.as_str(), amount, change)
+            }
             ReplayStep::Close(closing) => {
                 let Some((unused, cap)) = self.unused(closing) else {
                     return Ok(());
@@ -120,7 +135,7 @@ impl MeterReplay<'_> {
             }
             ReplayStep::Grant(purchase) => {
                 let change = carried.grant(purchase.credits)?;
-                (EntryKind::Grant, purchase.session.as_str(), purchase.credits, change)
+                (EntryKind::Grant, purchase.sale.as_str(), purchase.credits, change)
             }
             ReplayStep::TakeBack(event, more) if more < 0 => (EntryKind::Returned, event, -more, carried.grant(-more)?),
             ReplayStep::TakeBack(event, more) => (EntryKind::TakenBack, event, more, carried.take_back(more)?),
@@ -144,53 +159,33 @@ impl MeterReplay<'_> {
         balance.limits = term.limits_of(self.meter);
     }
 
+    /// The units less the usage of a period; below zero if more was used. None without a limit.
+    fn left(&self, subscription: &SubscriptionId, period: Period, units: UnitLimit) -> Option<i64> {
+        let window = Window {
+            subscription: subscription.clone(),
+            start: period.start,
+        };
+        let used = self.result.used.get(&Some(window)).copied().unwrap_or_default();
+        Some(units?.saturating_sub(used))
+    }
+
     /// The unused units of a closed period, and the cap of rollover; none if
     /// nothing of this meter rolls over.
     fn unused(&self, closing: &Closing) -> Option<(i64, i64)> {
-        let own = |t: &&Term| t.subscription == closing.subscription && t.since < closing.ended.end;
-        let last_term = self.timeline.terms.iter().rev().find(own)?;
-        let cap = last_term.caps.get(self.meter).copied()?;
-        if !closing.paid {
-            return None;
-        }
-        let within = |w: &Window| {
-            w.subscription == closing.subscription && closing.ended.start <= w.start && w.start < closing.ended.end
-        };
-        let counted = self.result.used.iter().filter(|(w, _)| w.as_ref().is_some_and(within));
-        let used: i128 = counted.map(|(_, used)| i128::from(*used)).sum();
-        let unused = (self.allowance(closing) - used).max(0);
-        (unused > 0).then(|| (i64::try_from(unused).unwrap_or(i64::MAX), cap))
+        let cap = closing.caps.get(self.meter).copied()?;
+        let allowance = closing.limits.get(self.meter)?.allowance;
+        let unused = self.left(&closing.subscription, closing.ended, allowance)?;
+        (closing.paid && unused > 0).then_some((unused, cap))
     }
 
-    /// The limit of a closed period weighted by time, rounded down.
-    fn allowance(&self, closing: &Closing) -> i128 {
-        let Period { start, end } = closing.ended;
-        let mut weighted: i128 = 0;
-        let terms = &self.timeline.terms;
-        for (place, term) in terms.iter().enumerate() {
-            let until = terms.get(place + 1).map_or(Seconds::MAX, |next| next.since);
-            if term.subscription != closing.subscription || term.trial || !term.entitled {
-                continue;
-            }
-            let limits = term.limits_of(self.meter);
-            let lifted_until = limits.lifted.map_or(Seconds::MIN, |(_, until)| until);
-            for (limit, from, to) in [
-                (limits.at(Seconds::MIN), term.since, until.min(lifted_until)),
-                (limits.own, term.since.max(lifted_until), until),
-            ] {
-                let seconds = to.clamp(start, end) - from.clamp(start, end);
-                let seconds = seconds.max(0);
-                weighted += i128::from(limit.unwrap_or_default()) * i128::from(seconds);
-            }
-        }
-        weighted / i128::from(end - start)
-    }
-
-    fn finish(self) -> ReplayedMeter {
-        let mut result = self.result;
-        if let Some(last) = self.timeline.event_times().max() {
-            result.balance.since = result.balance.since.max(last);
-        }
-        result
+    /// What a period that was cut short leaves: units, or debt; none if neither.
+    fn cut_short(&self, cut: &Cut) -> Result<Option<(EntryKind, i64, BalanceChange)>, Overflow> {
+        let carried = self.result.balance.carried;
+        let units = cut.units.get(self.meter).copied().unwrap_or(Some(0));
+        Ok(match self.left(&cut.subscription, cut.ended, units) {
+            Some(left) if left > 0 && !cut.credited => Some((EntryKind::Carried, left, carried.carry_over(left)?)),
+            Some(left) if left < 0 && cut.credited => Some((EntryKind::Overused, -left, carried.owe(-left)?)),
+            _ => None,
+        })
     }
 }

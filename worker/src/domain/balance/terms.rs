@@ -1,23 +1,23 @@
 //! Terms: which limits a user had over time, and from which subscription.
 //!
-//! Example: Basic (5M tokens a month) begins on 1 March and becomes Max (15M) on
-//! 11 March. That is two terms with one counting period: 5M from 1 March, 15M from
-//! 11 March; earlier usage counts against the 15M too. On 21 March the plan
-//! falls back to Basic. The third term has a limit of 5M of its own, and the grace
-//! lifts it to 15M until the period ends. On 1 April a new counting period begins
-//! with the limit of 5M.
+//! Example: Basic (5M tokens a month) begins on 1 April and becomes Max (15M) on 11
+//! April. That is two terms with one counting period: 5M from 1 April, and from 11 April
+//! (5M * 10 + 15M * 20) / 30 = 11,666,666; earlier usage counts against that too. On 1 May
+//! a new counting period begins with the limit of 15M.
 //!
 //! If a user has several subscriptions, one of them counts at each moment: an
-//! entitled one first, then the highest plan, then the newest.
+//! entitled one first, then the highest plan, then one that is not canceled at its end,
+//! then the newest.
 
-use super::waterfall::{MeterLimits, UnitLimit};
+use super::{
+    period_limit::PeriodLimit,
+    periods::{self, SoldPeriod},
+    stages::Stage,
+    waterfall::MeterLimits,
+};
 use crate::domain::{
-    fact::{Fact, FactBody, Period, Seconds},
+    fact::{Period, Seconds},
     ids::SubscriptionId,
-    subscription::{
-        order::in_order,
-        state::{BaseState, Subscription},
-    },
 };
 use std::collections::BTreeMap;
 
@@ -39,16 +39,23 @@ pub struct Term {
     pub subscription: SubscriptionId,
     /// The billing period that the term is part of.
     pub period: Period,
+    /// The first second of the period whose counter counts usage. It is that of the trial
+    /// while the first period after a trial is not paid, else the period's own.
+    pub counted_from: Seconds,
     /// Whether the subscription gives access.
     pub entitled: bool,
     /// Whether it is a trial. Nothing of a trial rolls over, as nobody paid for it.
     pub trial: bool,
+    /// Whether a cancellation is scheduled.
+    pub canceling: bool,
     /// The rank of the plan that counts.
     pub rank: i32,
     /// The subscription's own `created`.
     pub subscribed_at: Seconds,
+    /// The first second after an end of which no event told. From then on nothing is included.
+    pub ends_at: Option<Seconds>,
     /// The limits by meter. A meter that is missing here is not included.
-    pub limits: BTreeMap<String, MeterLimits>,
+    pub limits: BTreeMap<String, PeriodLimit>,
     /// The caps of rollover by meter, in units. A meter that is missing here never rolls over.
     pub caps: BTreeMap<String, i64>,
 }
@@ -59,130 +66,74 @@ impl Term {
     pub fn window(&self) -> Window {
         Window {
             subscription: self.subscription.clone(),
-            start: self.period.start,
+            start: self.counted_from,
         }
     }
 
-    /// The limits of a meter.
+    /// The limit of a meter.
     #[must_use]
     pub fn limits_of(&self, meter: &str) -> MeterLimits {
-        self.limits.get(meter).copied().unwrap_or(MeterLimits::NONE)
+        MeterLimits {
+            own: self.limits.get(meter).map_or(Some(0), |l| l.limit),
+            ends_at: self.ends_at,
+        }
     }
 
-    /// The term that a state of a subscription gives from `at` on; none before its
-    /// plan and period are known. `grace_began_in` is the first second of the
-    /// period in which the grace began.
-    fn of_state(state: &Subscription, at: Seconds, grace_began_in: Option<Seconds>) -> Option<Self> {
-        // `counts` leaves out a failed upgrade: neither its plan nor its period counts.
-        let (BaseState { plan, period, status }, latest) = (state.base_state()?, state.latest.as_ref()?);
-        let entitled = state.entitled();
-        // A period that begins during a grace has the limits of its own tier.
-        let grace = if grace_began_in == Some(period.start) {
-            state.grace.as_ref()
-        } else {
-            None
-        };
-        let limits = |(meter, own): (&String, &UnitLimit)| {
-            let lifted = grace.and_then(|g| Some((*g.plan.limits.get(meter)?, g.until)));
-            let limits = MeterLimits {
-                own: *own,
-                lifted: lifted.filter(|(lifted, _)| is_higher(*lifted, *own)),
-            };
-            (meter.clone(), if entitled { limits } else { MeterLimits::NONE })
-        };
-        Some(Self {
-            // A change lies within the period that it shows; an end may come after the period.
-            since: if entitled { at.min(period.end - 1) } else { at }.max(period.start),
-            subscription: state.id.clone(),
-            period,
-            entitled,
-            trial: status == "trialing",
-            rank: plan.rank,
-            subscribed_at: latest.subscribed_at,
-            limits: plan.limits.iter().map(limits).collect(),
-            caps: plan.caps.clone(),
-        })
-    }
-
-    /// The order in which subscriptions count; the greatest one does.
-    fn precedence(&self) -> (bool, i32, Seconds, &SubscriptionId) {
-        (self.entitled, self.rank, self.subscribed_at, &self.subscription)
+    /// The order in which subscriptions count at a moment; the greatest one does.
+    fn precedence(&self, at: Seconds) -> (bool, i32, bool, Seconds, &SubscriptionId) {
+        let entitled = self.entitled && self.ends_at.is_none_or(|end| at < end);
+        // Without access no plan is better than another.
+        let rank = if entitled { self.rank } else { i32::MIN };
+        let stays = entitled && !self.canceling;
+        (entitled, rank, stays, self.subscribed_at, &self.subscription)
     }
 
     /// Whether both terms differ at most in their first second.
-    fn gives_the_same(&self, other: &Self) -> bool {
+    pub(super) fn gives_the_same(&self, other: &Self) -> bool {
         let since = self.since;
         *self == Self { since, ..other.clone() }
     }
 }
 
-/// The state before an event, by the event's own `previous_attributes`.
-fn state_before(id: &SubscriptionId, fact: &Fact) -> Option<Subscription> {
-    let FactBody::Subscription(fact) = &fact.body else {
-        return None;
-    };
-    let before = fact.before.as_ref()?;
-    Some(Subscription {
-        latest: Some(before.clone()),
-        plan: before.plan.clone(),
-        period: before.period,
-        ..Subscription::unknown(id.clone())
-    })
-}
-
-fn is_higher(a: UnitLimit, b: UnitLimit) -> bool {
-    b.is_some_and(|b| a.is_none_or(|a| a > b))
-}
-
-/// The terms of one subscription, from all of its facts in any order; sorted by `since`.
+/// The terms of one subscription, from its stages and periods; sorted by `since`.
 #[must_use]
-pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Term> {
+pub fn of_subscription(id: &SubscriptionId, stages: &[Stage], periods: &[SoldPeriod]) -> Vec<Term> {
     let mut terms: Vec<Term> = Vec::new();
-    let mut grace_began_in = None;
-    let mut last = Subscription::unknown(id.clone());
-    let ordered = in_order(facts.iter().copied(), None);
-    let mut folded_facts = ordered.facts.iter();
-    Subscription::fold_with(id.clone(), &ordered, |at, state| {
-        let before = folded_facts.next().and_then(|fact| state_before(id, fact));
-        let grace_since = |state: &Subscription| state.grace.as_ref().map(|g| g.since);
-        if grace_since(state) != grace_since(&last) {
-            // A failed upgrade in between does not show what counted; the known state does.
-            let changed = match &before {
-                Some(before) if last.suspended.is_none() => before,
-                _ => &last,
+    for period in periods {
+        let until = stages.get(period.stages.end).map_or(Seconds::MAX, |next| next.since);
+        let stages = &stages[period.stages.clone()];
+        // The terms of a trial before this period are already there.
+        let before = terms.last().filter(|_| period.follows_trial).cloned();
+        for at in period.moments(stages, until) {
+            let known = &stages[..stages.partition_point(|s| s.since <= at)];
+            let Some(stage) = known.last() else { continue };
+            let mut counted_from = period.period.start;
+            let mut limits = periods::limits(period, known, at);
+            if let Some(trial) = before.as_ref().filter(|_| !period.is_paid_at(at)) {
+                counted_from = trial.counted_from;
+                if stage.entitled {
+                    limits.clone_from(&trial.limits);
+                }
+            }
+            let term = Term {
+                since: at,
+                subscription: id.clone(),
+                period: stage.period,
+                counted_from,
+                entitled: stage.entitled,
+                trial: stage.trial,
+                canceling: stage.canceling,
+                rank: stage.plan.rank,
+                subscribed_at: stage.subscribed_at,
+                ends_at: stage.ends_at,
+                limits,
+                caps: stage.plan.caps.clone(),
             };
-            grace_began_in = grace_since(state).and(changed.base_state()).map(|c| c.period.start);
+            if terms.last().is_none_or(|last| !term.gives_the_same(last)) {
+                terms.push(term);
+            }
         }
-        let was_incomplete = last.latest.as_ref().is_some_and(|l| l.status == "incomplete");
-        last = state.clone();
-        let Some(mut term) = Term::of_state(state, at, grace_began_in) else {
-            return;
-        };
-        if terms.is_empty()
-            && let Some(first) = before.and_then(|before| Term::of_state(&before, at, None))
-        {
-            let since = first.period.start;
-            terms.push(Term { since, ..first });
-        }
-        let Some(previous) = terms.last() else {
-            term.since = term.period.start;
-            terms.push(term);
-            return;
-        };
-        // A new period counts from its first second. A change within a period counts
-        // from its event. The first payment covers the whole period.
-        if term.period.start != previous.period.start || was_incomplete && term.entitled {
-            term.since = term.period.start;
-        }
-        term.since = term.since.max(previous.since);
-        if term.gives_the_same(previous) {
-            return;
-        }
-        if term.since == previous.since {
-            terms.pop();
-        }
-        terms.push(term);
-    });
+    }
     terms
 }
 
@@ -197,9 +148,10 @@ pub fn of_user(subscriptions: &[Vec<Term>]) -> Vec<Term> {
     for start in starts {
         let at_start = |terms: &'_ Vec<Term>| terms.iter().rev().find(|t| t.since <= start).cloned();
         let running: Vec<Term> = subscriptions.iter().filter_map(at_start).collect();
-        let Some(counts) = running.into_iter().max_by(|a, b| a.precedence().cmp(&b.precedence())) else {
-            continue;
-        };
+        let best = running
+            .into_iter()
+            .max_by(|a, b| a.precedence(start).cmp(&b.precedence(start)));
+        let Some(counts) = best else { continue };
         if terms.last().is_none_or(|last| !counts.gives_the_same(last)) {
             terms.push(Term { since: start, ..counts });
         }

@@ -15,7 +15,7 @@ fn unpaid_upgrade(day: i64, key: &str, period: Period, reason: &str) -> [TimedFa
 fn an_unpaid_upgrade_raises_no_limit() {
     let fails = unpaid_upgrade(10, "max_monthly", month(0), "subscription_update");
     let events = [&[starts("basic_monthly")], &fails[..]].concat();
-    check(&events, &[(0, 0, 5, None)]);
+    check(&events, &[(0, 0, 5 * M)]);
     let mut paid = events.clone();
     let FactBody::Invoice(bill) = &fails[1].1 else {
         panic!("an invoice")
@@ -23,7 +23,7 @@ fn an_unpaid_upgrade_raises_no_limit() {
     let mut bill = bill.clone();
     bill.step = Paid;
     paid.push(on(12, FactBody::Invoice(bill)));
-    check(&paid, &[(0, 0, 5, None), (10 * DAY, 0, 15, None)]);
+    check(&paid, &[(0, 0, 5 * M), (10 * DAY, 0, 11_666_666)]);
     let renews = [
         on(30, changed(has("max_monthly", month(1)))),
         (30 * DAY + 3_600, cycle(Paid, month(0), month(1))),
@@ -31,9 +31,10 @@ fn an_unpaid_upgrade_raises_no_limit() {
     check(
         &[&events[..], &renews].concat(),
         &[
-            (0, 0, 5, None),
-            (30 * DAY, 30, 5, None),
-            (30 * DAY + 3_600, 30, 15, None),
+            (0, 0, 5 * M),
+            (30 * DAY, 30, 5 * M),
+            // The payment comes within the first hundredth of the month.
+            (30 * DAY + 3_600, 30, 15 * M),
         ],
     );
 }
@@ -42,7 +43,7 @@ fn an_unpaid_upgrade_raises_no_limit() {
 fn an_unpaid_upgrade_to_a_year_begins_no_new_period() {
     let year = unpaid_upgrade(10, "max_yearly", days(10, 375), "subscription_update");
     let events = [&[starts("basic_monthly")], &year[..]].concat();
-    check(&events, &[(0, 0, 5, None)]);
+    check(&events, &[(0, 0, 5 * M)]);
 }
 
 #[test]
@@ -66,6 +67,7 @@ fn after_an_unpaid_upgrade_a_downgrade_lifts_no_limit_of_it() {
     let fails = unpaid_upgrade(10, "max_yearly", year, "subscription_update");
     let lower = on(15, changed(has("basic_yearly", year)));
     let events = [&[starts("plus_monthly")], &fails[..], &[lower]].concat();
-    check(&events, &[(0, 0, 10, None), (10 * DAY, 10, 60, None)]);
-    assert_eq!(terms(&events)[1].limits_of("voice_chars"), MeterLimits::NONE);
+    // The year is not paid: it has a month's limit.
+    check(&events, &[(0, 0, 10 * M), (10 * DAY, 10, 5 * M)]);
+    assert_eq!(terms(&events)[1].limits_of("voice_chars").own, Some(0));
 }

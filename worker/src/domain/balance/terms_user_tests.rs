@@ -12,7 +12,7 @@ fn check_both(events: &[TimedFact], expected: &[(i64, &str, i64)]) {
     assert_eq!(of_user(&[other, one]), terms, "the order of the subscriptions");
     let shown: Vec<_> = terms
         .iter()
-        .map(|t| ((t.since - T0) / DAY, t.subscription.as_str(), short(t).2))
+        .map(|t| ((t.since - T0) / DAY, t.subscription.as_str(), short(t).2 / M))
         .collect();
     assert_eq!(shown, expected, "{events:#?}");
 }

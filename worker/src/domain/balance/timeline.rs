@@ -2,7 +2,8 @@
 //! balances, sorted by the time at which it counts.
 //!
 //! It has terms ([limits over time](super::terms)), closings ([paid renewals](super::closing),
-//! after which unused units roll over) and purchases ([packs](super::grants)). It is a function
+//! after which unused units roll over), [cuts](super::cuts) (periods that a change ended
+//! early) and purchases ([packs](super::grants)). It is a function
 //! of the set of facts: the order in which they arrive, and facts that arrive twice, change
 //! nothing.
 //!
@@ -17,14 +18,19 @@
 
 use super::{
     closing::{self, Closing},
+    cuts::{self, Cut},
     grants::{self, Purchase},
+    periods, stages,
     terms::{self, Term, Window},
     waterfall::{BalanceChange, CarriedBalance, MeterLimits, Overflow},
 };
 use crate::domain::{
     fact::{Fact, Seconds},
     ids::{AccountId, UserId},
-    subscription::account::{self, Account},
+    subscription::{
+        account::{self, Account},
+        billed,
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +42,8 @@ pub struct Timeline {
     pub terms: Vec<Term>,
     /// Closed periods, sorted by time.
     pub closings: Vec<Closing>,
+    /// Periods that a change cut short, sorted by time.
+    pub cuts: Vec<Cut>,
     /// Purchased credits, sorted by time.
     pub purchases: Vec<Purchase>,
 }
@@ -46,6 +54,12 @@ pub struct Timeline {
 pub enum EntryKind {
     /// Unused units of a closed period rolled over; the cause is the renewal's invoice.
     Rollover,
+    /// A change that gave nothing back cut a period short, and what was left of it is kept; the
+    /// cause is the change's event.
+    Carried,
+    /// A change that gave money back cut a period short, and more than it had sold by then was
+    /// used; the cause is the change's event.
+    Overused,
     /// Credits were purchased; the cause is the checkout session.
     Grant,
     /// A refund or dispute took credits back; the cause is its event.
@@ -64,6 +78,8 @@ impl EntryKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rollover => "rollover",
+            Self::Carried => "carried",
+            Self::Overused => "overused",
             Self::Grant => "grant",
             Self::TakenBack => "taken_back",
             Self::Returned => "returned",
@@ -146,9 +162,9 @@ impl MeterBalance {
         self.carried = self.carried.after(change)?;
         self.used += change.used;
         self.reported = reported;
-        // The end of a grace is a boundary too: usage from before it would need the lifted limit.
-        if let Some((_, until)) = self.limits.lifted.filter(|(_, until)| *until <= at) {
-            self.since = self.since.max(until);
+        // The end is a boundary too: usage from before it would need the limit.
+        if let Some(end) = self.limits.ends_at.filter(|end| *end <= at) {
+            self.since = self.since.max(end);
         }
         Ok(change)
     }
@@ -164,22 +180,27 @@ impl Timeline {
         let accounts: BTreeMap<&AccountId, Account> =
             by_account.iter().map(|(id, f)| (*id, Account::fold(f))).collect();
         let mut terms_by_subscription = Vec::new();
-        let mut closings = Vec::new();
+        let (mut closings, mut cuts) = (Vec::new(), Vec::new());
         for (id, account) in &accounts {
             let own = account::by_subscription(&by_account[id]);
             for subscription in account.subscriptions.iter().filter(|s| s.user.as_ref() == Some(user)) {
-                let own = &own[&subscription.id];
-                let terms = terms::of_subscription(&subscription.id, own);
-                closings.extend(closing::of_subscription(subscription, own, &terms));
-                terms_by_subscription.push(terms);
+                let (id, own) = (&subscription.id, &own[&subscription.id]);
+                let invoices = billed::of_subscription(id, own);
+                let stages = stages::of_subscription(id, own);
+                let periods = periods::of_subscription(&stages, &invoices);
+                closings.extend(closing::of_subscription(id, &invoices, &stages, &periods));
+                cuts.extend(cuts::of_subscription(id, &stages, &periods));
+                terms_by_subscription.push(terms::of_subscription(id, &stages, &periods));
             }
         }
+        cuts.sort_by(|a, b| (a.at, &a.event).cmp(&(b.at, &b.event)));
         closings.sort_by(|a, b| (a.at, &a.invoice).cmp(&(b.at, &b.invoice)));
         let customer = |fact: &Fact| Some(accounts.get(&fact.account)?.claim.as_ref()?.user_at(fact.created));
         let purchases = grants::of_user(user, &facts, customer);
         Self {
             terms: terms::of_user(&terms_by_subscription),
             closings,
+            cuts,
             purchases,
         }
     }
@@ -202,23 +223,23 @@ impl Timeline {
     /// between two neighbouring boundaries may be summed up.
     #[must_use]
     pub fn boundaries(&self) -> Vec<Seconds> {
-        let lifted = |t: &Term| t.limits.values().filter_map(|l| Some(l.lifted?.1)).collect::<Vec<_>>();
-        let grace_ends = self.terms.iter().flat_map(lifted);
-        let mut boundaries: Vec<Seconds> = self.event_times().chain(grace_ends).collect();
+        let ends = self.terms.iter().filter_map(|t| t.ends_at);
+        let mut boundaries: Vec<Seconds> = self.event_times().chain(ends).collect();
         boundaries.sort_unstable();
         boundaries.dedup();
         boundaries
     }
 
-    /// The moments of all terms, closings, purchases, refunds and disputes, unsorted.
+    /// The moments of all terms, closings, cuts, purchases, refunds and disputes, unsorted.
     pub(super) fn event_times(&self) -> impl Iterator<Item = Seconds> {
         let terms = self.terms.iter().map(|t| t.since);
         let closings = self.closings.iter().map(|c| c.at);
+        let cuts = self.cuts.iter().map(|c| c.at);
         let purchases = self
             .purchases
             .iter()
             .flat_map(|p| std::iter::once(p.at).chain(p.taken_back.iter().map(|t| t.at)));
-        terms.chain(closings).chain(purchases)
+        terms.chain(closings).chain(cuts).chain(purchases)
     }
 
     /// When usage counts that is reported now for `time`: at `time`, or in the

@@ -2,6 +2,7 @@
 //! subscriptions, late usage, and the largest amounts.
 
 use super::*;
+use crate::domain::fact::InvoiceStep::ActionRequired;
 
 #[test]
 fn only_a_paid_renewal_rolls_units_over() {
@@ -16,9 +17,14 @@ fn only_a_paid_renewal_rolls_units_over() {
         other.period = Some(month(0));
         check_rollover(&[starts("basic_monthly"), on(30, FactBody::Invoice(other))], &[], &[]);
     }
-    let mut empty = invoice("in_1", Paid, "subscription_cycle", month(1));
-    empty.period = Some(days(30, 30));
-    check_rollover(&[starts("basic_monthly"), on(30, FactBody::Invoice(empty))], &[], &[]);
+    // An invoice whose own period is that of another item closes the plan's period.
+    let mut other = invoice("in_1", Paid, "subscription_cycle", month(1));
+    other.period = Some(days(23, 30));
+    check_rollover(
+        &[starts("basic_monthly"), on(30, FactBody::Invoice(other))],
+        &[],
+        &[5 * M],
+    );
 }
 
 #[test]
@@ -34,7 +40,7 @@ fn two_renewal_invoices_of_one_period_roll_it_over_once() {
 }
 
 #[test]
-fn if_events_of_an_invoice_differ_in_the_period_the_first_one_counts() {
+fn an_invoice_closes_the_known_period_that_ends_where_the_paid_one_begins() {
     let mut odd = invoice(&format!("in_{}", month(1).start), Paid, "subscription_cycle", month(1));
     odd.period = Some(days(20, 30));
     let events = all(&[
@@ -83,9 +89,9 @@ fn of_two_parallel_subscriptions_usage_takes_from_the_one_that_counts() {
     check(&events[..2], &[(5, 2 * M), (15, 9 * M)], (15 * M, 9 * M, 0, 0));
     // The month of the first one goes on, with its earlier usage.
     check(&events, &[(5, 2 * M), (15, 9 * M), (25, 4 * M)], (5 * M, 5 * M, -M, 0));
-    // The first one counted for 20 of its 30 days.
+    // Each has what it sold itself.
     let events = all(&[&events, &renews("basic_monthly", 1, Paid)]);
-    check_rollover(&events, &[(5, 2 * M), (15, 9 * M)], &[3_333_333 - 2 * M]);
+    check_rollover(&events, &[(5, 2 * M), (15, 9 * M)], &[3 * M]);
 }
 
 #[test]
@@ -122,25 +128,19 @@ fn late_usage_of_a_closed_period_without_terms_counts_in_the_current_one() {
 }
 
 #[test]
-fn a_period_that_began_with_a_change_counts_as_paid_unless_its_invoice_failed() {
+fn a_period_that_began_with_a_change_rolls_over_a_months_limit_if_no_invoice_of_it_is_known() {
     let (year, next) = (days(40, 405), days(405, 770));
-    let begins = on(40, changed(has("basic_yearly", year)));
-    let ends = [
-        on(405, changed(has("basic_yearly", next))),
-        on(405, cycle(Paid, year, next)),
-    ];
     let events = all(&[
         &[starts("basic_monthly")],
         &renews("basic_monthly", 1, Paid),
-        &[begins],
-        &ends,
+        &[on(40, changed(has("basic_yearly", year)))],
+        &[
+            on(405, changed(has("basic_yearly", next))),
+            on(405, cycle(Paid, year, next)),
+        ],
     ]);
-    check_rollover(&events, &[(50, 57 * M)], &[5 * M, 3 * M]);
-    let fails = on(
-        40,
-        FactBody::Invoice(invoice("in_year", Failed, "subscription_update", year)),
-    );
-    check_rollover(&all(&[&events, &[fails]]), &[(50, 57 * M)], &[5 * M]);
+    // Month 0 leaves 5M, month 1 nothing, and the year 3M of 5M.
+    check_rollover(&events, &[(35, 5 * M), (50, 2 * M)], &[5 * M, 3 * M]);
 }
 
 #[test]
@@ -172,9 +172,18 @@ fn rollover_pays_for_usage_of_the_same_second() {
 }
 
 #[test]
-fn usage_is_not_summed_up_across_the_end_of_a_grace() {
-    let timeline = timeline_of(&facts(&[starts("max_monthly"), to("basic_monthly", 10)]));
-    assert_eq!(timeline.boundaries(), [T0, T0 + 10 * DAY, month(0).end]);
+fn nothing_is_included_once_an_end_has_passed_untold() {
+    let mut canceling = has("basic_monthly", month(0));
+    canceling.cancel_at_period_end = true;
+    let events = [starts("basic_monthly"), on(10, changed(canceling))];
+    let end = month(0).end + HOUR;
+    // Usage is not summed up across the end.
+    assert_eq!(timeline_of(&facts(&events)).boundaries(), [T0, T0 + 10 * DAY, end]);
+    check(&events, &[(29, 2 * M), (30, M)], (5 * M, 3 * M, 0, 0));
+    check(&events, &[(29, 2 * M), (31, M)], (0, 2 * M, -M, 0));
+    // It goes on after all.
+    let on = all(&[&events, &renews("basic_monthly", 1, Paid)]);
+    check(&on, &[(29, 2 * M), (31, M)], (5 * M, M, 3 * M, 0));
 }
 
 #[test]

@@ -48,7 +48,7 @@ struct Bookkeeper {
     period: Period,
     /// Whether the period's own invoice is ever paid.
     paid: bool,
-    /// The limits of this period, each with its first second.
+    /// The limits in force in this period, each with its first second.
     limits: Vec<(Seconds, i64)>,
     used: i64,
     rollover: i64,
@@ -81,8 +81,19 @@ impl Bookkeeper {
         }
     }
 
-    fn limit(&self) -> i64 {
+    /// The limit in force now.
+    fn in_force(&self) -> i64 {
         limit_of(self.lifted.unwrap_or(self.tier))
+    }
+
+    /// The limit of the period: what is in force now lasts to its end.
+    fn limit(&self) -> i64 {
+        let mut weighted = 0;
+        for (place, (since, limit)) in self.limits.iter().enumerate() {
+            let until = self.limits.get(place + 1).map_or(self.period.end, |next| next.0);
+            weighted += limit * (until - since);
+        }
+        weighted / (self.period.end - self.period.start)
     }
 
     /// Lets time pass. What is due until then happens.
@@ -101,12 +112,7 @@ impl Bookkeeper {
 
     fn renew(&mut self, bill: PaidAfter) {
         let ended = self.period;
-        let mut weighted = 0;
-        for (place, (since, limit)) in self.limits.iter().enumerate() {
-            let until = self.limits.get(place + 1).map_or(ended.end, |next| next.0);
-            weighted += limit * (until - since);
-        }
-        let unused = weighted / (ended.end - ended.start) - self.used;
+        let unused = self.limit() - self.used;
         let unused = if self.paid { unused.max(0) } else { 0 };
         self.period = Period {
             start: ended.end,
@@ -120,7 +126,7 @@ impl Bookkeeper {
         }
         self.waiting = bill.map(|after| (self.period.start + after, unused, ended));
         (self.paid, self.lifted, self.used) = (bill.is_some(), None, 0);
-        self.limits = vec![(self.period.start, self.limit())];
+        self.limits = vec![(self.period.start, self.in_force())];
     }
 
     fn act(&mut self, at: Seconds, act: &BookkeeperAct) {
@@ -147,7 +153,13 @@ impl Bookkeeper {
                     self.lifted
                 };
                 self.lifted = keeps.filter(|lifted| lifted > tier);
-                self.limits.push((at, self.limit()));
+                // A hundredth of 30 days is 25,920 seconds.
+                let since = if at - self.period.start < 25_920 {
+                    self.period.start
+                } else {
+                    at
+                };
+                self.limits.push((since, self.in_force()));
                 self.events.push((at - T0, changed(has(PRICES[*tier], self.period))));
             }
             BookkeeperAct::Buy(millions) => {

@@ -15,27 +15,28 @@ use serde::{Deserialize, Serialize};
 /// Units per billing period; `None` is unlimited.
 pub type UnitLimit = Option<i64>;
 
-/// The limit of a meter, and the higher limit that counts while a grace runs.
+/// The limit of a meter, and when it ends without an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeterLimits {
-    /// The limit of the present price; 0 without an entitlement.
+    /// The limit of the period; 0 without an entitlement.
     pub own: UnitLimit,
-    /// During a grace: the higher limit of the earlier plan, and the first second without it.
-    pub lifted: Option<(UnitLimit, Seconds)>,
+    /// The first second after an end of the subscription of which no event told. From then
+    /// on nothing is included.
+    pub ends_at: Option<Seconds>,
 }
 
 impl MeterLimits {
     /// Nothing is included.
     pub const NONE: Self = Self {
         own: Some(0),
-        lifted: None,
+        ends_at: None,
     };
 
     /// The limit at a moment.
     #[must_use]
     pub fn at(&self, moment: Seconds) -> UnitLimit {
-        match self.lifted {
-            Some((limit, until)) if moment < until => limit,
+        match self.ends_at {
+            Some(end) if moment >= end => Some(0),
             _ => self.own,
         }
     }
@@ -146,6 +147,32 @@ impl CarriedBalance {
             rollover: unused.max(0).min(room),
             ..BalanceChange::default()
         })
+    }
+
+    /// Adds what is left of a period that was cut short, beyond any cap. As a debt is a
+    /// rollover below zero, this pays it first. `left` is not below zero.
+    ///
+    /// # Errors
+    /// [`Overflow`]
+    pub fn carry_over(self, left: i64) -> Result<BalanceChange, Overflow> {
+        let change = BalanceChange {
+            rollover: left,
+            ..BalanceChange::default()
+        };
+        self.after(change).map(|_| change)
+    }
+
+    /// Takes what was used beyond the units of a period that was cut short. It does not
+    /// touch purchased credits. `units` is not below zero.
+    ///
+    /// # Errors
+    /// [`Overflow`]
+    pub fn owe(self, units: i64) -> Result<BalanceChange, Overflow> {
+        let change = BalanceChange {
+            rollover: -units,
+            ..BalanceChange::default()
+        };
+        self.after(change).map(|_| change)
     }
 
     /// Adds credits: they pay a debt first, the rest is purchased credit. `credits`

@@ -71,6 +71,15 @@ fn rollover_pays_a_debt_first() {
 }
 
 #[test]
+fn a_period_that_was_cut_short_leaves_units_beyond_any_cap_or_debt_beside_purchased_credits() {
+    let before = carried(-5 * M, 7);
+    assert_eq!(before.carry_over(20 * M), Ok(changes(0, 20 * M, 0)));
+    assert_eq!(before.owe(2 * M), Ok(changes(0, -2 * M, 0)));
+    assert_eq!(carried(i64::MAX, 0).carry_over(1), Err(Overflow));
+    assert_eq!(carried(i64::MIN, 0).owe(1), Err(Overflow));
+}
+
+#[test]
 fn a_result_beyond_64_bits_is_refused() {
     let (max, min) = (i64::MAX, i64::MIN);
     assert_eq!(carried(0, 0).spend(max, None, 1), Err(Overflow));

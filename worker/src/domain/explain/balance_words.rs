@@ -1,15 +1,18 @@
 //! The words for what changes a balance.
 
 use super::{
+    limit_words,
     meter_history::PaidFrom,
+    sold::SoldHistory,
     words::{detail, span, units},
 };
 use crate::domain::{
     balance::{
         closing::Closing,
+        cuts::Cut,
         terms::Term,
         timeline::{EntryKind, MeterBalance, Timeline, TimelineEntry},
-        waterfall::{CarriedBalance, MeterLimits, UnitLimit},
+        waterfall::{CarriedBalance, UnitLimit},
     },
     fact::Fact,
     moment::Moment,
@@ -20,44 +23,51 @@ use crate::domain::{
 pub(super) struct MeterContext<'a> {
     pub(super) timeline: &'a Timeline,
     pub(super) facts: &'a [&'a Fact],
+    pub(super) sold: &'a SoldHistory,
     pub(super) meter: &'a str,
 }
 
 impl MeterContext<'_> {
     /// The limit that a term begins with. `is_new`: the term begins another
-    /// counting period. `used` is the usage that already counts in that period.
+    /// period. `used` is the usage that already counts in that period.
     pub(super) fn limit(&self, term: &Term, is_new: bool, used: i64) -> String {
-        let included = included(term.limits_of(self.meter));
+        let why = match self.sold.why(term, self.meter, is_new) {
+            why if why.is_empty() => String::new(),
+            why => format!(" ({})", why.join("; ")),
+        };
+        let included = limit_words::included(term, self.meter);
         if !is_new {
-            return format!("from here on {included}");
+            return format!("from here on {included}{why}");
         }
         let counted = match used {
             0 => String::new(),
             used => format!("; {} are used already", units(used)),
         };
         format!(
-            "period of {}, {}: {included}{counted}",
+            "period of {}, {}: {included}{why}{counted}",
             term.subscription,
             span(term.period)
         )
     }
 
-    /// The limit once a grace is over.
-    pub(super) fn grace_end(&self, term: &Term) -> String {
-        let limits = MeterLimits {
-            lifted: None,
-            ..term.limits_of(self.meter)
-        };
-        format!("the grace is over: from here on {}", included(limits))
+    /// The end of a subscription that no event told of.
+    pub(super) fn untold_end(&self, term: &Term) -> String {
+        format!(
+            "{} should have ended more than an hour ago, and no event says that it goes on: nothing is included",
+            term.subscription
+        )
     }
 
     /// Why nothing of a closed period rolled over; none for a meter that never rolls over.
     pub(super) fn no_rollover(&self, closing: &Closing) -> Option<String> {
         self.cap(closing)?;
-        let why = if closing.paid {
-            "no paid units were left"
-        } else {
-            "that period was not paid"
+        let period = self.sold.period(&closing.subscription, closing.ended);
+        let was_trial = period.is_some_and(|p| self.sold.was_trial(&closing.subscription, p));
+        let why = match closing.paid {
+            _ if was_trial => "it was a trial",
+            true => "no paid units were left",
+            false if period.is_some_and(|p| p.returned) => "the money of its invoice went back",
+            false => "that period was not paid",
         };
         Some(format!(
             "invoice {}: nothing rolls over from {}, {why}",
@@ -66,11 +76,39 @@ impl MeterContext<'_> {
         ))
     }
 
+    /// Why nothing is kept of a period that a change cut short, if nothing is.
+    pub(super) fn nothing_kept(&self, cut: &Cut) -> Option<String> {
+        let sold = units(cut.units.get(self.meter).copied().flatten()?);
+        cut.credited.then(|| {
+            format!(
+                "change {} cut the period {} short, with credit for the rest: it had sold {sold} by then, and nothing of \
+                 it is kept",
+                cut.event,
+                span(cut.ended)
+            )
+        })
+    }
+
+    /// What a period that a change cut short left.
+    fn cut_short(&self, entry: &TimelineEntry) -> String {
+        let cut = self.timeline.cuts.iter().find(|c| c.event.as_str() == entry.cause);
+        let period = cut.map_or("its period".to_owned(), |c| format!("the period {}", span(c.ended)));
+        let (cause, amount) = (&entry.cause, units(entry.amount));
+        if entry.kind == EntryKind::Carried {
+            return format!(
+                "change {cause} cut {period} short, without credit: {amount} were left of it, and are kept"
+            );
+        }
+        let sold = cut.and_then(|c| c.units.get(self.meter).copied().flatten());
+        let sold = sold.map_or(String::new(), |sold| format!("it had sold {} by then; ", units(sold)));
+        format!(
+            "change {cause} cut {period} short, with credit for the rest: {sold}{amount} more were used, and become debt"
+        )
+    }
+
     /// The cap of rollover in the plan of a closed period, in units.
     fn cap(&self, closing: &Closing) -> Option<i64> {
-        let own = |t: &&Term| t.subscription == closing.subscription && t.since < closing.ended.end;
-        let term = self.timeline.terms.iter().rev().find(own)?;
-        term.caps.get(self.meter).copied()
+        closing.caps.get(self.meter).copied()
     }
 
     /// An entry other than usage; `before` are the carried units before it.
@@ -79,8 +117,13 @@ impl MeterContext<'_> {
         let (rollover, purchased) = (entry.change.rollover, entry.change.purchased);
         match entry.kind {
             EntryKind::Rollover => self.rollover(entry, before),
+            EntryKind::Carried | EntryKind::Overused => self.cut_short(entry),
             EntryKind::Grant => {
-                let purchase = self.timeline.purchases.iter().find(|p| p.session == *cause);
+                let purchase = self
+                    .timeline
+                    .purchases
+                    .iter()
+                    .find(|p| p.sale == *cause && p.meter == self.meter);
                 let pack = purchase.map_or(String::new(), |p| format!(", pack {}", p.pack));
                 format!("grant of {cause}{pack}: {}", added(rollover, purchased))
             }
@@ -150,23 +193,6 @@ impl MeterContext<'_> {
     }
 }
 
-fn included(limits: MeterLimits) -> String {
-    let words = |limit: UnitLimit| match limit {
-        None => "usage is unlimited".to_owned(),
-        Some(0) => "nothing is included".to_owned(),
-        Some(limit) => format!("{} are included", units(limit)),
-    };
-    match limits.lifted {
-        Some((lifted, until)) => format!(
-            "{} until {} (grace), then {}",
-            words(lifted),
-            Moment(until),
-            words(limits.own)
-        ),
-        None => words(limits.own),
-    }
-}
-
 /// Where added credits went.
 fn added(rollover: i64, purchased: i64) -> String {
     parts(&[
@@ -222,8 +248,8 @@ pub(super) fn available(balance: &MeterBalance, limit: UnitLimit) -> Option<i64>
     Some(i64::try_from(all).unwrap_or(if all > 0 { i64::MAX } else { i64::MIN }))
 }
 
-/// What is left, in a sentence.
-pub(super) fn summary(balance: &MeterBalance, limit: UnitLimit) -> String {
+/// What is left, in a sentence, and how the limit comes about.
+pub(super) fn summary(balance: &MeterBalance, limit: UnitLimit, reason: Option<&str>) -> String {
     let used = units(balance.used);
     let period = match (limit, &balance.window) {
         (_, None) => "Nothing is included".to_owned(),
@@ -240,8 +266,9 @@ pub(super) fn summary(balance: &MeterBalance, limit: UnitLimit) -> String {
         rollover => format!("{} rolled over", units(rollover)),
     };
     let left = available(balance, limit).map_or("unlimited".to_owned(), units);
+    let reason = reason.map_or(String::new(), |reason| format!(" The limit of this period: {reason}."));
     format!(
-        "{period}, {rollover}, {} purchased: {left} available.",
+        "{period}, {rollover}, {} purchased: {left} available.{reason}",
         units(balance.carried.purchased)
     )
 }

@@ -4,11 +4,14 @@
 use super::{
     balance_words::{self, MeterContext},
     explanation::ExplainRequest,
+    limit_words,
     meter_history::{BalanceLine, EARLIER_USAGE, LedgerRecord, LineKind, MeterHistory, PaidFrom},
+    sold::SoldHistory,
 };
 use crate::domain::{
     balance::{
         closing::Closing,
+        cuts::Cut,
         replay::replay,
         terms::{Term, Window},
         timeline::{EntryKind, MeterBalance, Timeline, TimelineEntry, UsageSum},
@@ -25,20 +28,22 @@ const USAGE_LINES_MAX: usize = 50;
 
 /// All meters of the user, as of the request's moment.
 pub(super) fn meters(facts: &[Fact], recorded: &[LedgerRecord], request: &ExplainRequest<'_>) -> Vec<MeterHistory> {
-    let facts: Vec<&Fact> = facts.iter().filter(|f| f.created <= request.at).collect();
+    let facts: Vec<&Fact> = facts.iter().filter(|f| request.counts(f.created)).collect();
     let mut timeline = Timeline::of(request.user, facts.iter().copied());
     if request.is_past {
         remove_later(&mut timeline, request.at);
     }
     let mut by_meter: BTreeMap<String, Vec<&TimelineEntry>> =
         timeline.meters().into_iter().map(|m| (m, Vec::new())).collect();
-    for LedgerRecord { meter, entry } in recorded.iter().filter(|r| r.entry.at <= request.at) {
+    for LedgerRecord { meter, entry } in recorded.iter().filter(|r| request.counts(r.entry.at)) {
         by_meter.entry(meter.clone()).or_default().push(entry);
     }
+    let sold = SoldHistory::of(&timeline, &facts);
     let history = |(meter, entries): (String, Vec<&TimelineEntry>)| {
         let context = MeterContext {
             timeline: &timeline,
             facts: &facts,
+            sold: &sold,
             meter: &meter,
         };
         history(&context, &entries, request.at).unwrap_or_else(|Overflow| MeterHistory::overflow(&meter))
@@ -51,6 +56,7 @@ pub(super) fn meters(facts: &[Fact], recorded: &[LedgerRecord], request: &Explai
 fn remove_later(timeline: &mut Timeline, at: Seconds) {
     timeline.terms.retain(|t| t.since <= at);
     timeline.closings.retain(|c| c.at <= at);
+    timeline.cuts.retain(|c| c.at <= at);
     timeline.purchases.retain(|p| p.at <= at);
     for purchase in &mut timeline.purchases {
         purchase.taken_back.retain(|t| t.at <= at);
@@ -61,8 +67,10 @@ fn remove_later(timeline: &mut Timeline, at: Seconds) {
 #[derive(Debug, Clone, Copy)]
 enum MeterStep<'a> {
     Term(&'a Term),
-    /// The end of the grace that lifted a limit.
-    GraceEnd(&'a Term),
+    /// The end of a subscription that no event told of.
+    UntoldEnd(&'a Term),
+    /// A period that was cut short and left nothing.
+    NothingKept(&'a Cut),
     /// A closing after which nothing rolled over.
     NoRollover(&'a Closing),
     /// An entry of the replay.
@@ -75,13 +83,15 @@ impl MeterStep<'_> {
     fn rank(&self) -> u8 {
         match self {
             Self::Term(_) => 0,
-            Self::GraceEnd(_) | Self::NoRollover(_) => 1,
+            Self::NothingKept(_) => 1,
+            Self::UntoldEnd(_) | Self::NoRollover(_) => 2,
             Self::Entry(entry) => match entry.kind {
-                EntryKind::Rollover => 1,
-                EntryKind::Grant => 2,
-                _ => 3,
+                EntryKind::Carried | EntryKind::Overused => 1,
+                EntryKind::Rollover => 2,
+                EntryKind::Grant => 3,
+                _ => 4,
             },
-            Self::Usage(_) => 4,
+            Self::Usage(_) => 5,
         }
     }
 }
@@ -101,6 +111,7 @@ fn history(context: &MeterContext<'_>, recorded: &[&TimelineEntry], at: Seconds)
         context,
         balance: MeterBalance::default(),
         used: BTreeMap::new(),
+        term: None,
         lines: Vec::new(),
     };
     for (at, step) in steps(context, &replayed.entries, &usage, at) {
@@ -108,11 +119,14 @@ fn history(context: &MeterContext<'_>, recorded: &[&TimelineEntry], at: Seconds)
     }
     let balance = replayed.balance;
     let plan_limit = balance.limits.at(at);
+    let last = context.timeline.terms.last().filter(|_| plan_limit != Some(0));
+    let limit_reason = last.and_then(|term| limit_words::reason(term, context.meter, context.sold));
     let corrections = recorded.iter().filter(|e| e.kind == EntryKind::Correction);
     Ok(MeterHistory {
         meter: context.meter.to_owned(),
-        summary: balance_words::summary(&balance, plan_limit),
+        summary: balance_words::summary(&balance, plan_limit, limit_reason.as_deref()),
         plan_limit,
+        limit_reason,
         used: balance.used,
         rollover: balance.carried.rollover,
         purchased: balance.carried.purchased,
@@ -135,21 +149,23 @@ fn steps<'a>(
     for (place, term) in timeline.terms.iter().enumerate() {
         steps.push((term.since, MeterStep::Term(term)));
         let next = timeline.terms.get(place + 1).map_or(Seconds::MAX, |t| t.since);
-        if let Some((_, until)) = term.limits_of(context.meter).lifted
-            && until < next
-            && until <= at
-        {
-            steps.push((until, MeterStep::GraceEnd(term)));
+        if let Some(end) = term.ends_at.filter(|end| *end < next && *end <= at) {
+            steps.push((end, MeterStep::UntoldEnd(term)));
         }
     }
-    let rolled_over: BTreeSet<&str> = entries
+    let causes = |kinds: [EntryKind; 2]| -> BTreeSet<&str> {
+        let own = entries.iter().filter(|e| kinds.contains(&e.kind));
+        own.map(|e| e.cause.as_str()).collect()
+    };
+    let rolled_over = causes([EntryKind::Rollover; 2]);
+    let no_rollover = timeline
+        .closings
         .iter()
-        .filter(|e| e.kind == EntryKind::Rollover)
-        .map(|e| e.cause.as_str())
-        .collect();
-    let is_empty = |c: &&Closing| !rolled_over.contains(c.invoice.as_str());
-    let no_rollover = timeline.closings.iter().filter(is_empty);
+        .filter(|c| !rolled_over.contains(c.invoice.as_str()));
     steps.extend(no_rollover.map(|c| (c.at, MeterStep::NoRollover(c))));
+    let kept = causes([EntryKind::Carried, EntryKind::Overused]);
+    let nothing_kept = timeline.cuts.iter().filter(|c| !kept.contains(c.event.as_str()));
+    steps.extend(nothing_kept.map(|c| (c.at, MeterStep::NothingKept(c))));
     steps.extend(entries.iter().map(|e| (e.at, MeterStep::Entry(e))));
     steps.extend(usage.iter().map(|e| (e.at, MeterStep::Usage(e))));
     steps.sort_by_key(|(at, step)| (*at, step.rank()));
@@ -161,18 +177,24 @@ struct LineBuilder<'t, 'a> {
     context: &'t MeterContext<'a>,
     balance: MeterBalance,
     used: BTreeMap<Option<Window>, i64>,
+    /// The term before.
+    term: Option<&'t Term>,
     lines: Vec<BalanceLine>,
 }
 
-impl LineBuilder<'_, '_> {
-    fn apply(&mut self, at: Seconds, step: MeterStep<'_>) -> Result<(), Overflow> {
+impl<'t> LineBuilder<'t, '_> {
+    fn apply(&mut self, at: Seconds, step: MeterStep<'t>) -> Result<(), Overflow> {
         let line = match step {
             MeterStep::Term(term) => self.begin(term),
-            MeterStep::GraceEnd(term) => {
-                let words = self.context.grace_end(term);
+            MeterStep::UntoldEnd(term) => {
+                let words = self.context.untold_end(term);
                 let cause = term.subscription.as_str();
                 Some(BalanceLine::without_change(at, LineKind::Limit, cause, words))
             }
+            MeterStep::NothingKept(cut) => self
+                .context
+                .nothing_kept(cut)
+                .map(|words| BalanceLine::without_change(at, LineKind::NoRollover, cut.event.as_str(), words)),
             MeterStep::NoRollover(closing) => self
                 .context
                 .no_rollover(closing)
@@ -189,16 +211,22 @@ impl LineBuilder<'_, '_> {
         Ok(())
     }
 
-    fn begin(&mut self, term: &Term) -> Option<BalanceLine> {
+    fn begin(&mut self, term: &'t Term) -> Option<BalanceLine> {
         let (window, limits) = (Some(term.window()), term.limits_of(self.context.meter));
-        let is_new = window != self.balance.window;
-        if !is_new && limits == self.balance.limits {
+        let period = |term: &Term| (term.subscription.clone(), term.period.start);
+        // The first period after a trial may go on with the trial's counter.
+        let is_new = self.term.replace(term).map(period) != Some(period(term));
+        if !is_new && window == self.balance.window && limits == self.balance.limits {
             return None;
         }
+        let restarts = !is_new && window != self.balance.window;
         self.balance.used = self.used.get(&window).copied().unwrap_or_default();
         self.balance.window = window;
         self.balance.limits = limits;
-        let words = self.context.limit(term, is_new, self.balance.used);
+        let mut words = self.context.limit(term, is_new, self.balance.used);
+        if restarts {
+            words.push_str("; the counter of the trial is over");
+        }
         let cause = term.subscription.as_str();
         Some(BalanceLine::without_change(term.since, LineKind::Limit, cause, words))
     }
@@ -230,6 +258,8 @@ impl LineBuilder<'_, '_> {
 fn kind(of: EntryKind) -> LineKind {
     match of {
         EntryKind::Rollover => LineKind::Rollover,
+        EntryKind::Carried => LineKind::Carried,
+        EntryKind::Overused => LineKind::Overused,
         EntryKind::Grant => LineKind::Grant,
         EntryKind::TakenBack => LineKind::TakenBack,
         EntryKind::Returned => LineKind::Returned,
@@ -282,6 +312,7 @@ impl MeterHistory {
             meter: meter.to_owned(),
             summary: "It cannot be computed: the balance would not fit into 64 bits.".to_owned(),
             plan_limit: Some(0),
+            limit_reason: None,
             used: 0,
             rollover: 0,
             purchased: 0,

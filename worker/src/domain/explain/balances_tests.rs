@@ -229,7 +229,7 @@ fn a_rollover_line_names_the_cap_and_a_summary_names_the_debt() {
 }
 
 #[test]
-fn a_grace_lifts_the_limit_until_it_is_over() {
+fn a_grace_keeps_the_limit_of_its_period() {
     let mut max = sub("active", "max");
     if let Some(plan) = &mut max.plan {
         plan.limits.insert("tokens".to_owned(), Some(3_000));
@@ -241,16 +241,21 @@ fn a_grace_lifts_the_limit_until_it_is_over() {
     ];
     let tokens = meter(&events, &[used("app r1", 6 * DAY, 2_000)], 31);
     let words: Vec<&str> = tokens.lines[1..].iter().map(|l| l.words.as_str()).collect();
-    assert_eq!(
-        words,
-        [
-            "from here on 3,000 are included until 2023-12-14T22:13:20Z (grace), then 1,000 are included",
-            "usage app r1: 2,000 from the limit",
-            "the grace is over: from here on 1,000 are included",
-        ]
-    );
-    assert_eq!((tokens.plan_limit, tokens.available), (Some(1_000), Some(0)));
-    assert_eq!(meter(&events, &[], 29).plan_limit, Some(3_000));
+    assert_eq!(words, ["usage app r1: 2,000 from the limit"]);
+    assert_eq!((tokens.plan_limit, tokens.available), (Some(3_000), Some(1_000)));
+}
+
+#[test]
+fn an_end_that_nobody_told_of_ends_the_limit() {
+    let mut canceling = sub("active", "basic");
+    canceling.cancel_at_period_end = true;
+    let events = [(0, other_session(user("u1"), None)), (0, created(canceling))];
+    let tokens = meter(&events, &[], 31);
+    let words: Vec<&str> = tokens.lines[1..].iter().map(|l| l.words.as_str()).collect();
+    let ends = "sub_1 should have ended more than an hour ago, and no event says that it goes on: nothing is included";
+    assert_eq!(words, [ends]);
+    assert_eq!((tokens.plan_limit, tokens.available), (Some(0), Some(0)));
+    assert_eq!(meter(&events, &[], 30).plan_limit, Some(1_000));
 }
 
 #[test]

@@ -1,22 +1,22 @@
 //! What a fact changed, in words: the state before it compared with the state after it.
 
 use super::{
-    grace,
+    grace, money,
     transition::{ChangeKind, ChangeNote, Transition},
     words::{span, tier},
 };
 use crate::domain::{
-    fact::{FactBody, InvoiceStep, Phase, Seconds, Snapshot},
+    fact::{FactBody, InvoiceStep, Period, Phase, Plan, Seconds, Snapshot},
     moment::Moment,
     subscription::{
         link::{ClaimSource, OwnerClaim},
-        state::Subscription,
+        state::{Subscription, SuspendedChange},
     },
 };
 
 /// The tier that a subscription gives at a moment.
 pub(super) fn gives<'a>(subscription: &'a Subscription, at: Seconds, free_tier: &'a str) -> &'a str {
-    if !subscription.entitled() {
+    if !subscription.entitled_at(at) {
         return free_tier;
     }
     let running = subscription.grace.as_ref().filter(|g| g.until > at).map(|g| &g.plan);
@@ -32,7 +32,8 @@ impl<'a> Transition<'a> {
         notes.extend(self.cancellation());
         notes.extend(self.collection());
         notes.extend(self.payment());
-        notes.extend(self.upgrade());
+        notes.extend(money::changes(self));
+        notes.extend(self.held_change());
         notes.extend(grace::changes(self));
         notes.extend(self.highest());
         notes.extend(self.access());
@@ -96,7 +97,12 @@ impl<'a> Transition<'a> {
 
     fn period(&self) -> Option<ChangeNote> {
         let period = self.after.period.filter(|p| self.before.period != Some(*p))?;
-        Some(ChangeKind::Period.note(format!("period {}", span(period))))
+        let is_cut = |old: &Period| (old.start + 1..old.end).contains(&period.start);
+        let cut = self.before.period.filter(is_cut);
+        let cut = cut.map_or(String::new(), |old| {
+            format!("; it cuts the period until {} short", Moment(old.end))
+        });
+        Some(ChangeKind::Period.note(format!("period {}{cut}", span(period))))
     }
 
     fn cancellation(&self) -> Option<ChangeNote> {
@@ -140,7 +146,7 @@ impl<'a> Transition<'a> {
         if self.after.ever_paid && !self.before.ever_paid {
             notes.push(ChangeKind::FirstPayment.note("first payment: ever_paid is true from here on"));
         }
-        // The invoice of a suspended upgrade is named by `upgrade`.
+        // The invoice of a held change is named by `held_change`.
         let suspending = |state: &'a Subscription| state.suspended.as_ref().map(|h| h.invoice.as_str());
         let suspending = [suspending(self.before), suspending(self.after)];
         let names = |state: &'a Subscription| {
@@ -156,25 +162,27 @@ impl<'a> Transition<'a> {
         notes
     }
 
-    fn upgrade(&self) -> Option<ChangeNote> {
-        let wanted = |state: &'a Subscription| tier(state.plan.as_ref());
+    fn held_change(&self) -> Option<ChangeNote> {
         match (&self.before.suspended, &self.after.suspended) {
-            (old, Some(suspended)) if old.as_ref().map(|h| &h.invoice) != Some(&suspended.invoice) => {
-                let (upgrade, counts, id) = (wanted(self.after), &suspended.base.plan.tier, &suspended.invoice);
-                Some(ChangeKind::UpgradeSuspended.note(format!(
-                    "upgrade to {upgrade} suspended: the payment of {id} failed; {counts} counts until it is paid"
+            (old, Some(held)) if old.as_ref().map(|h| &h.invoice) != Some(&held.invoice) => {
+                let (change, id) = (held_change(held, self.after.plan.as_ref()), &held.invoice);
+                Some(ChangeKind::ChangeHeld.note(format!(
+                    "the change {change} does not count: the payment of {id} failed; what was before counts until {id} or \
+                     the invoice of a later period is paid"
                 )))
             }
-            (Some(suspended), None) if self.after.entitled() => {
+            (Some(held), None) if self.after.entitled() => {
                 let why = match &self.fact.body {
-                    FactBody::Invoice(i) if i.step == InvoiceStep::Paid && i.invoice == suspended.invoice => {
-                        "its invoice is paid"
+                    FactBody::Invoice(i) if i.step == InvoiceStep::Paid && i.invoice == held.invoice => {
+                        format!("{} is paid", held.invoice)
                     }
-                    FactBody::Invoice(i) if i.step == InvoiceStep::Paid => "a later renewal is paid",
-                    _ => "the subscription changed again",
+                    FactBody::Invoice(i) if i.step == InvoiceStep::Paid => {
+                        format!("{} of a later period is paid", i.invoice)
+                    }
+                    _ => "the subscription changed again".to_owned(),
                 };
-                let upgrade = wanted(self.after);
-                Some(ChangeKind::UpgradeResumed.note(format!("upgrade resumed ({why}): {upgrade} counts")))
+                let now = tier(self.after.plan.as_ref());
+                Some(ChangeKind::ChangeCounts.note(format!("what Stripe shows counts again ({why}): {now}")))
             }
             _ => None,
         }
@@ -200,13 +208,32 @@ impl<'a> Transition<'a> {
     }
 }
 
+/// A held change in words: from what counts to what Stripe shows.
+pub(super) fn held_change(held: &SuspendedChange, shown: Option<&Plan>) -> String {
+    let base = &held.base.plan;
+    match shown {
+        Some(shown) if shown.tier != base.tier => format!("from {} to {}", base.tier, shown.tier),
+        Some(shown) if shown.price != base.price => format!("from price {} to {}", base.price, shown.price),
+        Some(shown) => format!("from quantity {} to {}", base.quantity, shown.quantity),
+        None => format!("from {}", base.tier),
+    }
+}
+
 /// The link to a user, if it changes.
 pub(super) fn linked(old: Option<&OwnerClaim>, new: Option<&OwnerClaim>) -> Option<ChangeNote> {
     let new = new?;
-    let old = old.map(|c| &c.user);
-    if old == Some(&new.user) {
+    if old.is_some_and(|old| old.user == new.user) {
         return None;
     }
+    if let Some(old) =
+        old.filter(|old| (old.source, new.source) == (ClaimSource::OwnMetadata, ClaimSource::OwnMetadata))
+    {
+        return Some(ChangeKind::Linked.note(format!(
+            "handed over from {} to {}, by metadata.user_id of the subscription; what was used and bought stays with {}",
+            old.user, new.user, old.user
+        )));
+    }
+    let old = old.map(|c| &c.user);
     let by = match new.source {
         ClaimSource::OwnMetadata => "by metadata.user_id of the subscription".to_owned(),
         ClaimSource::SessionMetadata => "by metadata.user_id of its checkout session".to_owned(),

@@ -11,15 +11,15 @@ use super::{
 };
 use crate::domain::{
     fact::{Fact, FactBody},
-    ids::{AccountId, UserId},
+    ids::{AccountId, EventId, UserId},
     moment::Moment,
     subscription::{
-        account::Account,
+        account,
         entitlement::{self, Entitlement},
         state::Subscription,
     },
 };
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// A subscription's history, and the account that it belongs to.
 struct AccountHistory<'a> {
@@ -32,15 +32,12 @@ struct AccountHistory<'a> {
 /// corrections in the ledger, in order. None if nothing names the user, at any time.
 #[must_use]
 pub fn explain(facts: &[Fact], recorded: &[LedgerRecord], request: &ExplainRequest<'_>) -> Option<Explanation> {
-    let mut accounts: BTreeMap<&AccountId, Vec<&Fact>> = BTreeMap::new();
-    for fact in facts {
-        accounts.entry(&fact.account).or_default().push(fact);
-    }
+    let mut accounts = account::by_account(facts);
     accounts.retain(|_, facts| names_user(facts, request.user));
     let fact_times = accounts.values().flatten().map(|f| f.created);
     let first = fact_times.chain(recorded.iter().map(|r| r.entry.at)).min()?;
     for facts in accounts.values_mut() {
-        facts.retain(|f| f.created <= request.at);
+        facts.retain(|f| request.counts(f.created));
     }
     let mut histories: Vec<AccountHistory<'_>> =
         accounts.iter().flat_map(|(id, f)| histories(id, f, request)).collect();
@@ -91,11 +88,11 @@ fn names_user(facts: &[&Fact], user: &UserId) -> bool {
 
 /// An account's subscriptions that are or were the user's, or are not linked yet.
 fn histories<'a>(account: &'a AccountId, facts: &[&'a Fact], request: &ExplainRequest<'a>) -> Vec<AccountHistory<'a>> {
-    let ids = Account::fold(facts).subscriptions.into_iter().map(|s| s.id);
-    let histories = ids.map(|id| {
-        let (own, others): (Vec<&Fact>, Vec<&Fact>) =
-            facts.iter().copied().partition(|f| f.body.subscription() == Some(&id));
-        history::of_subscription(&id, &own, &others, request)
+    let by_subscription = account::by_subscription(facts);
+    let histories = by_subscription.iter().map(|(id, own)| {
+        let is_other = |f: &&&Fact| f.body.subscription() != Some(id);
+        let others: Vec<&Fact> = facts.iter().filter(is_other).copied().collect();
+        history::of_subscription(id, own, &others, request)
     });
     histories
         .filter(|history| history.was_theirs || history.user.is_none())
@@ -105,19 +102,19 @@ fn histories<'a>(account: &'a AccountId, facts: &[&'a Fact], request: &ExplainRe
 
 /// The facts of an account that are about no subscription; without those that name another user.
 fn others(facts: &[&Fact], request: &ExplainRequest<'_>) -> Vec<HistoryEntry> {
-    let mut facts: Vec<&Fact> = facts
-        .iter()
-        .copied()
-        .filter(|f| f.body.subscription().is_none())
-        .collect();
+    let by_subscription = account::by_subscription(facts);
+    let told: BTreeSet<&EventId> = by_subscription.values().flatten().map(|f| &f.event_id).collect();
+    let mut facts: Vec<&Fact> = facts.iter().copied().filter(|f| !told.contains(&f.event_id)).collect();
     facts.sort_by_key(|f| (f.created, &f.event_id));
     let no_change = |fact: &Fact| match &fact.body {
         FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => {
             "changes no subscription by itself"
         }
+        FactBody::Customer(_) => "counts for subscriptions of the customer that name nobody",
         _ => "changes no subscription",
     };
     let is_anothers = |fact: &&Fact| match &fact.body {
+        FactBody::Customer(c) => c.user.as_ref().is_some_and(|u| u != request.user),
         FactBody::Session(s) => s
             .user
             .as_ref()

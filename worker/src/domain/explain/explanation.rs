@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 pub struct ExplainRequest<'a> {
     /// The user.
     pub user: &'a UserId,
-    /// The moment. Facts created later do not count.
+    /// The moment.
     pub at: Seconds,
-    /// Whether the moment is not now. Then periods that begin after it do not
-    /// count, even if earlier events announce them (Stripe's test clocks do this).
+    /// Whether the moment is not now. Then facts that were created after it do not count, nor
+    /// periods that begin after it, even if earlier events announce them (Stripe's test
+    /// clocks do this).
     pub is_past: bool,
     /// The tier of users without a subscription.
     pub free_tier: &'a str,
@@ -103,6 +104,12 @@ pub struct HistoryEntry {
 }
 
 impl ExplainRequest<'_> {
+    /// Whether what is of this moment counts. For now everything does that is in the tables,
+    /// also a usage report whose time is some minutes ahead.
+    pub(super) fn counts(&self, moment: Seconds) -> bool {
+        !self.is_past || moment <= self.at
+    }
+
     pub(super) fn entry(&self, fact: &Fact, detail: Option<String>, changes: Vec<ChangeNote>) -> HistoryEntry {
         HistoryEntry {
             at: Moment(fact.created),

@@ -43,6 +43,10 @@ fn began(transition: &Transition<'_>, grace: &Grace) -> ChangeNote {
         FactBody::Invoice(i) if i.step == InvoiceStep::Paid => {
             format!("the period of the downgrade at {} is paid now", Moment(grace.since))
         }
+        FactBody::RefundFailed(_) | FactBody::Dispute(_) => format!(
+            "the money of the period of the downgrade at {} is there again",
+            Moment(grace.since)
+        ),
         _ => format!("the downgrade was at {}", Moment(grace.since)),
     };
     ChangeKind::GraceBegan.note(format!(
@@ -61,6 +65,7 @@ fn ended(transition: &Transition<'_>, grace: &Grace) -> String {
         FactBody::Invoice(i) if i.step == InvoiceStep::Paid && i.credits() => "the change was credited".to_owned(),
         FactBody::InvoiceItem(_) => "the change was credited".to_owned(),
         FactBody::Invoice(_) => "its period turned out to be unpaid".to_owned(),
+        FactBody::ChargeRefunded(_) | FactBody::Dispute(_) => "the money of its period went back".to_owned(),
         FactBody::Subscription(_) => match transition.after.base_plan() {
             Some(plan) if plan.rank >= grace.plan.rank => format!("the tier is {} again", plan.tier),
             _ => "a new period began".to_owned(),
@@ -89,9 +94,10 @@ fn no_grace(transition: &Transition<'_>, running: Option<&Grace>) -> Option<Chan
         status if !entitled(status) => format!("the subscription was {status}"),
         _ if start >= old.period.end => "the lower tier begins with a new period".to_owned(),
         _ if transition.after.grace.is_some() => "its period is over".to_owned(),
-        _ if invoices::unpaid(&transition.after.failed, &transition.after.returned, old.period) => {
-            "its period was not paid".to_owned()
+        _ if invoices::unpaid(&[], &transition.after.returned, old.period) => {
+            "the money of its period went back".to_owned()
         }
+        _ if invoices::unpaid(&transition.after.failed, &[], old.period) => "its period was not paid".to_owned(),
         _ => "the change was credited".to_owned(),
     };
     Some(ChangeKind::NoGrace.note(format!("no grace for {}: {why}", old.plan.tier)))

@@ -56,6 +56,7 @@ pub(super) fn of_subscription<'a>(
         link: None,
         was_theirs: false,
         grace: None,
+        untold_end: None,
         entries: Vec::new(),
     };
     builder.run(own)
@@ -79,6 +80,9 @@ struct HistoryBuilder<'q, 'a> {
     was_theirs: bool,
     /// The grace that runs, and whose end is not in `entries` yet.
     grace: Option<Grace>,
+    /// A scheduled end that counts by its time if no event tells of it, and that is not in
+    /// `entries` yet.
+    untold_end: Option<Seconds>,
     entries: Vec<HistoryEntry>,
 }
 
@@ -141,8 +145,31 @@ impl<'a> HistoryBuilder<'_, 'a> {
                 access_tier: Some(new.to_owned()),
             });
         }
+        if let Some(end) = self.untold_end.take_if(|end| *end <= until) {
+            between.push(self.untold_end(end));
+        }
         between.sort_by_key(|e| e.at);
         self.entries.append(&mut between);
+    }
+
+    /// The entry of a scheduled end that no event told of.
+    fn untold_end(&self, at: Seconds) -> HistoryEntry {
+        let (free, old) = (
+            self.request.free_tier,
+            gives(&self.state, at - 1, self.request.free_tier),
+        );
+        let access = (old != free).then(|| ChangeKind::Access.note(format!("gives {free} (before: {old})")));
+        HistoryEntry {
+            at: Moment(at),
+            event: None,
+            event_type: None,
+            detail: Some("no event: its scheduled end has passed by an hour".to_owned()),
+            changes: vec![ChangeKind::UntoldEnd.note("it counts as ended, although no event says so")]
+                .into_iter()
+                .chain(access)
+                .collect(),
+            access_tier: Some(free.to_owned()),
+        }
     }
 
     fn take(&mut self, fact: &'a Fact) {
@@ -154,7 +181,9 @@ impl<'a> HistoryBuilder<'_, 'a> {
         let was_known = self.so_far.iter().any(|f| repeats(f, fact));
         self.so_far.push(fact);
         self.now = self.now.max(fact.created);
-        let advanced = self.before_second.advance(&self.second);
+        // Once money of a payment was returned, only all facts together say what is paid.
+        let may_advance = !self.so_far.iter().any(|f| f.body.returns_money());
+        let advanced = self.before_second.advance(&self.second).filter(|_| may_advance);
         let after = advanced.unwrap_or_else(|| Subscription::refold(self.state.id.clone(), &self.so_far));
         let transition = Transition {
             fact,
@@ -181,6 +210,7 @@ impl<'a> HistoryBuilder<'_, 'a> {
             ..self.entry(fact, changes)
         });
         self.grace = after.grace.clone().filter(|g| g.until > self.now);
+        self.untold_end = after.ends_untold_at().filter(|end| *end > self.now);
         self.state = after;
     }
 

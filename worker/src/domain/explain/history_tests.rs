@@ -217,13 +217,14 @@ fn a_grace_that_ends_says_why() {
 }
 
 #[test]
-fn a_failed_upgrade_is_suspended_until_it_is_paid() {
+fn a_change_whose_payment_failed_does_not_count_until_it_is_paid() {
     let upgrade = changed(Snapshot {
         latest_invoice: Some("in_up".to_owned()),
         ..sub("active", "max")
     });
     let bill = |step| FactBody::Invoice(invoice("in_up", step, "subscription_update", month(0)));
-    let suspended = "upgrade to max suspended: the payment of in_up failed; plus counts until it is paid";
+    let held = "the change from plus to max does not count: the payment of in_up failed; what was before counts until \
+                in_up or the invoice of a later period is paid";
     let events = [
         (0, created(sub("active", "plus"))),
         (DAY, upgrade),
@@ -237,7 +238,8 @@ fn a_failed_upgrade_is_suspended_until_it_is_paid() {
         [
             "u1 may use plus.",
             "Subscription sub_1 (max) is active; its period ends at 2023-12-14T22:13:20Z.",
-            "Its upgrade to max does not count until in_up is paid; that payment failed.",
+            "Its change from plus to max does not count until in_up or the invoice of a later period is paid; that payment \
+             failed.",
         ]
     );
     check(
@@ -256,11 +258,11 @@ fn a_failed_upgrade_is_suspended_until_it_is_paid() {
                 "highest tier so far: max",
                 "gives max (before: plus)",
             ],
-            &[suspended, "gives plus (before: max)"],
+            &[held, "gives plus (before: max)"],
             &["changes nothing: this was known already"],
             &[
                 "first payment: ever_paid is true from here on",
-                "upgrade resumed (its invoice is paid): max counts",
+                "what Stripe shows counts again (in_up is paid): max",
                 "gives max (before: plus)",
             ],
         ],

@@ -26,6 +26,9 @@ pub struct MeterHistory {
     /// What is left, in words.
     pub summary: String,
     pub plan_limit: UnitLimit,
+    /// How the limit of the period comes about, in words, if it is more than a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_reason: Option<String>,
     pub used: i64,
     pub rollover: i64,
     pub purchased: i64,
@@ -43,13 +46,15 @@ pub struct MeterHistory {
 pub enum LineKind {
     Usage,
     Rollover,
+    Carried,
+    Overused,
     Grant,
     TakenBack,
     Returned,
     Correction,
     /// The limit from here on.
     Limit,
-    /// A period was closed and nothing of it rolled over.
+    /// A period was closed or cut short, and nothing of it is kept.
     NoRollover,
 }
 

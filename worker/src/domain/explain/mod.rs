@@ -9,7 +9,10 @@ mod explain_user;
 mod explanation;
 mod grace;
 mod history;
+mod limit_words;
 mod meter_history;
+mod money;
+mod sold;
 mod summary;
 mod transition;
 mod words;
@@ -19,3 +22,8 @@ pub use explain_user::explain;
 pub use explanation::{EntitlementRow, ExplainRequest, Explanation, HistoryEntry, SubscriptionHistory};
 pub use meter_history::{BalanceLine, EARLIER_USAGE, LedgerRecord, LineKind, MeterHistory, PaidFrom};
 pub use transition::{ChangeKind, ChangeNote};
+
+#[cfg(test)]
+mod limits_tests;
+#[cfg(test)]
+mod rules_tests;

@@ -1,7 +1,12 @@
 //! The first sentences of an explanation: what a user has and why. And the notes on
 //! each subscription.
 
-use super::{explanation::ExplainRequest, words::tier};
+use super::{
+    changes::held_change,
+    explanation::ExplainRequest,
+    money::RETURNED,
+    words::{span, tier},
+};
 use crate::domain::{
     fact::Seconds,
     ids::UserId,
@@ -53,9 +58,18 @@ pub(super) fn sentences(
     if has.entitled
         && let Some(suspended) = &current.suspended
     {
-        let (upgrade, invoice) = (tier(current.plan.as_ref()), &suspended.invoice);
+        let (change, invoice) = (held_change(suspended, current.plan.as_ref()), &suspended.invoice);
         sentences.push(format!(
-            "Its upgrade to {upgrade} does not count until {invoice} is paid; that payment failed."
+            "Its change {change} does not count until {invoice} or the invoice of a later period is paid; that payment \
+             failed."
+        ));
+    }
+    if !has.entitled && current.entitled() {
+        let end = current
+            .ends_untold_at()
+            .map_or(String::new(), |at| format!(" before {}", Moment(at)));
+        sentences.push(format!(
+            "It should have ended an hour{end}, and no event says that it goes on."
         ));
     }
     if has.is_canceling {
@@ -96,7 +110,10 @@ pub(super) fn notes(
     match (user, current) {
         (None, _) => notes.push("It is not linked yet: no event names its user.".to_owned()),
         (Some(user), _) if user != request.user => {
-            notes.push(format!("It belongs to {user} now, so it does not count here."));
+            notes.push(format!(
+                "It belongs to {user} now, so it does not count here. What was used and bought stays with {}.",
+                request.user
+            ));
         }
         (Some(_), Some(current)) if !is_current => notes.push(why_not_current(subscription, current, request.at)),
         _ => {}
@@ -104,12 +121,21 @@ pub(super) fn notes(
     if subscription.latest.as_ref().is_some_and(|s| s.collection_paused) {
         notes.push("The collection of its payments is paused; this changes nothing by itself.".to_owned());
     }
+    notes.extend(other_items(subscription));
     if is_current || !subscription.ended {
         let unpaid = subscription.failed.iter().map(|f| f.invoice.as_str());
         let unpaid: Vec<&str> = unpaid.collect();
         if !unpaid.is_empty() {
             notes.push(format!("Unpaid invoices: {}.", unpaid.join(", ")));
         }
+        let returned = subscription.returned.iter();
+        notes.extend(returned.map(|r| {
+            format!(
+                "The money of {} went back: the period {} {RETURNED}.",
+                r.invoice,
+                span(r.period)
+            )
+        }));
     }
     let returned: Vec<&str> = subscription.returned.iter().map(|r| r.invoice.as_str()).collect();
     if !returned.is_empty() {
@@ -125,6 +151,19 @@ pub(super) fn notes(
         ));
     }
     notes
+}
+
+/// Which of several items is the plan.
+fn other_items(subscription: &Subscription) -> Option<String> {
+    let latest = subscription.latest.as_ref()?;
+    let plan = latest.plan.as_ref()?;
+    let item = plan.item.as_ref()?;
+    let others = latest.items.iter().filter(|i| i.item != *item);
+    let others: Vec<&str> = others.map(|i| i.price.as_str()).collect();
+    (!others.is_empty()).then(|| {
+        let (own, others) = (&plan.price, others.join(", "));
+        format!("Its plan is the item with the price {own}; the other items change nothing: {others}.")
+    })
 }
 
 /// Why another subscription is the current one.

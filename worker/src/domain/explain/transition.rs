@@ -45,16 +45,22 @@ pub enum ChangeKind {
     Unpaid,
     /// An invoice no longer counts as unpaid.
     Settled,
-    /// An upgrade does not count, because its payment failed.
-    UpgradeSuspended,
-    /// The suspended upgrade counts.
-    UpgradeResumed,
+    /// The money of a paid invoice went back to the customer.
+    MoneyReturned,
+    /// Returned money came back to the merchant.
+    MoneyKept,
+    /// A change does not count, because its payment failed.
+    ChangeHeld,
+    /// The held change counts.
+    ChangeCounts,
     /// A grace begins.
     GraceBegan,
     /// A grace ends.
     GraceEnded,
     /// A downgrade begins no grace.
     NoGrace,
+    /// A scheduled end has passed, and no event told of it.
+    UntoldEnd,
     /// The tier that the subscription gives.
     Access,
     /// The order of the changes within this second is unknown.

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Most seconds between a change and an invoice or credit that belongs to it only
 /// because it is near.
-const NEAR_S_MAX: Seconds = 60;
+pub const NEAR_S_MAX: Seconds = 60;
 /// Most seconds between a change and its credit, if the change names the credit's
 /// invoice or both have the same API request.
 pub const OWN_INVOICE_S_MAX: Seconds = 3_600;
@@ -122,7 +122,8 @@ impl PlanChange<'_> {
 }
 
 /// Whether two plans are the same price in the same quantity.
-pub(super) fn same_plan(a: &Plan, b: &Plan) -> bool {
+#[must_use]
+pub fn same_plan(a: &Plan, b: &Plan) -> bool {
     (&a.price, a.quantity) == (&b.price, b.quantity)
 }
 

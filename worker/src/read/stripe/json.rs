@@ -170,15 +170,27 @@ impl<'a> JsonObject<'a> {
 
     /// The `data` of a list object, or a plain array; empty when absent.
     pub(super) fn list(self, key: &str, name: &'static str) -> Result<Vec<Self>, Refusal> {
-        let items = match self.get(key) {
-            None => return Ok(Vec::new()),
+        Ok(self.page(key, name)?.0)
+    }
+
+    /// The same, and whether Stripe has more than these (`has_more`): an event shows at most
+    /// the first ten (Stripe's page "Pagination").
+    pub(super) fn page(self, key: &str, name: &'static str) -> Result<(Vec<Self>, bool), Refusal> {
+        let (items, has_more) = match self.get(key) {
+            None => return Ok((Vec::new(), false)),
             Some(value) => match value.json {
-                Json::Object(_) => Self::of_value(value, name)?.get("data").map(|v| v.json),
-                plain => Some(plain),
+                Json::Object(_) => {
+                    let list = Self::of_value(value, name)?;
+                    (list.get("data").map(|v| v.json), list.flag("has_more")?)
+                }
+                plain => (Some(plain), false),
             },
         };
         match items {
-            Some(Json::List(items)) => items.iter().map(|item| Self::of(item, name)).collect(),
+            Some(Json::List(items)) => {
+                let items: Result<_, _> = items.iter().map(|item| Self::of(item, name)).collect();
+                Ok((items?, has_more))
+            }
             _ => Err(self.wrong(key, "is not a list")),
         }
     }
@@ -214,9 +226,18 @@ impl<'a> JsonObject<'a> {
         }
     }
 
+    /// The object's `metadata`. An empty list is none: some programs that write JSON again
+    /// write an empty object so.
+    pub(super) fn metadata(self, name: &'static str) -> Result<Option<Self>, Refusal> {
+        match self.get("metadata") {
+            Some(value) if matches!(value.json, Json::List(items) if items.is_empty()) => Ok(None),
+            _ => self.object("metadata", name),
+        }
+    }
+
     /// The user in `metadata.user_id`.
     pub(super) fn metadata_user(self) -> Result<Option<UserId>, Refusal> {
-        self.object("metadata", "data.object.metadata")?
+        self.metadata("data.object.metadata")?
             .map_or(Ok(None), |m| m.user("user_id"))
     }
 }

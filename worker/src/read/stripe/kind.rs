@@ -18,11 +18,18 @@ pub enum EventKind {
     ChargeRefunded,
     /// `refund.failed`
     RefundFailed,
+    /// `refund.updated`, `charge.refund.updated`: how endpoints of before 2024-10-28 tell that
+    /// a refund failed
+    RefundUpdated,
     /// `charge.dispute.funds_*`
     Dispute {
         /// The funds were withdrawn; if false, they were reinstated.
         withdrawn: bool,
     },
+    /// `customer.created`, `customer.updated`
+    Customer,
+    /// `invoice_payment.paid`
+    InvoicePayment,
 }
 
 impl EventKind {
@@ -49,8 +56,11 @@ impl EventKind {
             Type::InvoiceitemCreated => Self::InvoiceItem,
             Type::ChargeRefunded => Self::ChargeRefunded,
             Type::RefundFailed => Self::RefundFailed,
+            Type::RefundUpdated | Type::ChargeRefundUpdated => Self::RefundUpdated,
             Type::ChargeDisputeFundsWithdrawn => Self::Dispute { withdrawn: true },
             Type::ChargeDisputeFundsReinstated => Self::Dispute { withdrawn: false },
+            Type::CustomerCreated | Type::CustomerUpdated => Self::Customer,
+            Type::InvoicePaymentPaid => Self::InvoicePayment,
         };
         Some(kind)
     }

@@ -2,8 +2,11 @@
 //! all API versions. No event fails because of a field that we do not read.
 
 mod invoice;
+mod item;
 mod json;
 pub mod kind;
+mod lenient;
+pub mod lines;
 mod money;
 mod session;
 pub mod snapshot;
@@ -12,58 +15,107 @@ mod tree;
 
 use crate::{
     domain::{
-        fact::{Fact, FactBody, Phase, Seconds},
+        fact::{CustomerFact, Fact, FactBody, Phase, Seconds},
         ids::{AccountId, EventId},
     },
-    failure::{Permanent, Refusal},
-    read::meaning::{Envelope, Lookup, Meaning, Mode, hash_id},
+    failure::Refusal,
+    read::meaning::{Envelope, EventScope, Lookup, Meaning, MissingPart, Mode, hash_id},
 };
 use json::JsonObject;
 pub use kind::EventKind;
-use shared::{catalog::Catalog, message::NAME_BYTES_MAX};
+use session::ReadSession;
+use shared::{
+    catalog::Catalog,
+    message::{NAME_BYTES_MAX, Source},
+};
+use subscription::{ReadSubscription, SubscriptionContext};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tree::Json;
 
-/// Reads an event. A refused one has an envelope too, so that it can be recorded and found.
-pub fn read(body: &[u8], catalog: &Catalog, mode: Mode) -> (Envelope, Result<Meaning, Refusal>) {
-    read_as(body, EventKind::of, catalog, mode)
-}
-
-/// Reads a [`snapshot`]. Only the source of a message makes it a snapshot, so no event of
+/// Reads an event, or a [`snapshot`]. A refused one has an envelope too, so that it can be
+/// recorded and found. Only the source of a message makes it a snapshot, so no event of
 /// Stripe's can look like one.
-pub fn read_snapshot(body: &[u8], catalog: &Catalog, mode: Mode) -> (Envelope, Result<Meaning, Refusal>) {
-    let kind = |name: &str| (name == snapshot::KIND).then_some(EventKind::Subscription(Phase::Read));
-    read_as(body, kind, catalog, mode)
-}
-
-fn read_as(
+pub fn read(
     body: &[u8],
-    kind: impl Fn(&str) -> Option<EventKind>,
+    source: Source,
     catalog: &Catalog,
-    mode: Mode,
+    scope: &EventScope,
 ) -> (Envelope, Result<Meaning, Refusal>) {
+    let context = ReadContext {
+        source,
+        catalog,
+        scope,
+        all_items: None,
+    };
     let mut envelope = Envelope {
         id: EventId::new(""),
         kind: String::new(),
         created: None,
     };
-    let meaning = read_into(&mut envelope, body, kind, catalog, mode);
+    let meaning = tree::parse(body, |json| {
+        let event = json.map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
+        read_into(&mut envelope, &event, context)
+    });
     if envelope.id.as_str().is_empty() {
         envelope.id = hash_id(body);
     }
     (envelope, meaning)
 }
 
-fn read_into(
-    envelope: &mut Envelope,
+/// Reads an event of a subscription again whose list of items was cut, with Stripe's answer
+/// that has all of them.
+///
+/// # Errors
+/// If the answer is no list, or the event is refused with all items too.
+pub fn read_with_items(
     body: &[u8],
-    kind_of: impl Fn(&str) -> Option<EventKind>,
+    answer: &[u8],
+    source: Source,
     catalog: &Catalog,
-    mode: Mode,
+    scope: &EventScope,
 ) -> Result<Meaning, Refusal> {
-    let value: Json<'_> =
-        serde_json::from_slice(body).map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
-    let event = JsonObject::of(&value, "the event")?;
+    tree::parse(answer, |answer| {
+        let answer = answer.map_err(|e| Refusal::malformed(format!("Stripe's answer is not JSON: {e}")))?;
+        let items = JsonObject::of(&answer, "Stripe's answer")?.list("data", "the answer's items")?;
+        tree::parse(body, |json| {
+            let event = json.map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
+            let mut envelope = Envelope {
+                id: EventId::new(""),
+                kind: String::new(),
+                created: None,
+            };
+            let context = ReadContext {
+                source,
+                catalog,
+                scope,
+                all_items: Some(&items),
+            };
+            read_into(&mut envelope, &event, context)
+        })
+    })
+}
+
+/// What is needed to read an event, besides its bytes.
+#[derive(Clone, Copy)]
+struct ReadContext<'a> {
+    source: Source,
+    catalog: &'a Catalog,
+    scope: &'a EventScope,
+    /// All items of its subscription; see [`SubscriptionContext::all_items`].
+    all_items: Option<&'a [JsonObject<'a>]>,
+}
+
+impl ReadContext<'_> {
+    fn kind(self, event_type: &str) -> Option<EventKind> {
+        match self.source {
+            Source::Snapshot => (event_type == snapshot::KIND).then_some(EventKind::Subscription(Phase::Read)),
+            _ => EventKind::of(event_type),
+        }
+    }
+}
+
+fn read_into(envelope: &mut Envelope, event: &Json<'_>, context: ReadContext<'_>) -> Result<Meaning, Refusal> {
+    let event = JsonObject::of(event, "the event")?;
     // An id that cannot be a key counts as missing, and the hash is the id.
     let id = event.required_text("id")?;
     check_name(id, "id")?;
@@ -72,41 +124,53 @@ fn read_into(
     // The type goes into headers and logs.
     check_name(kind, "type")?;
     kind.clone_into(&mut envelope.kind);
-    envelope.created = Some(created(event)?);
-    let Some(kind) = kind_of(&envelope.kind) else {
+    let at = created(event)?;
+    envelope.created = Some(at);
+    let Some(kind) = context.kind(&envelope.kind) else {
         return Ok(Meaning::Ignored("not_handled"));
     };
     let live = event.flag("livemode")?;
-    if matches!((mode, live), (Mode::Live, false) | (Mode::Test, true)) {
+    if matches!((context.scope.mode, live), (Mode::Live, false) | (Mode::Test, true)) {
         return Ok(Meaning::Ignored("other_mode"));
+    }
+    if !is_of_account(event, context)? {
+        return Ok(Meaning::Ignored("other_account"));
     }
     let data = event.required_object("data", "data")?;
     let object = data.required_object("object", "data.object")?;
-    let (account, body) = read_object(kind, event, data, object, catalog)?;
+    let (body, lookup) = match read_object(kind, event, data, object, at, context)? {
+        ReadObject::Whole(body) => (body, None),
+        ReadObject::Part(body, missing, unanswered) => (body, Some((missing, unanswered))),
+        ReadObject::Ignored(reason) => return Ok(Meaning::Ignored(reason)),
+    };
     let fact = Fact {
         event_id: envelope.id.clone(),
-        created: envelope.created.unwrap_or_default(),
-        account,
+        created: at,
+        account: account(object, &body)?,
         body,
     };
-    Ok(meaning_of(fact))
+    Ok(match lookup {
+        None => Meaning::Fact(Box::new(fact)),
+        Some((missing, unanswered)) => Meaning::NeedsLookup(Box::new(Lookup {
+            missing,
+            fact,
+            unanswered,
+        })),
+    })
 }
 
-/// The meaning of a fact. A paid session that names no pack needs a look-up: its line items
-/// show what it sold, and they are not in the event.
-fn meaning_of(fact: Fact) -> Meaning {
-    let names_no_pack = match &fact.body {
-        FactBody::Session(s) => s.grants.is_empty() && session::sells(s.step, &s.mode, &s.payment_status),
-        _ => false,
-    };
-    if !names_no_pack {
-        return Meaning::Fact(Box::new(fact));
-    }
-    let unanswered = Refusal::new(
-        Permanent::UnknownPack,
-        "the session was paid, but does not name its pack; set STRIPE_SECRET_KEY and restart the workers, so that its line items are read (or set metadata.pack of your sessions), then replay",
-    );
-    Meaning::NeedsLookup(Box::new(Lookup { fact, unanswered }))
+/// Whether an event is of the account that is applied. Through Connect (Stripe's page
+/// "Connect webhooks") anybody's events can arrive; they name their account. Events that a
+/// worker itself listed, and snapshots, are of the account that it asked for.
+fn is_of_account(event: JsonObject<'_>, context: ReadContext<'_>) -> Result<bool, Refusal> {
+    let origin = [event.text("account")?, event.text("context")?];
+    let mut named = origin.into_iter().flatten().filter(|id| !id.is_empty()).peekable();
+    let was_asked = matches!(context.source, Source::Snapshot | Source::Backfill);
+    Ok(match &context.scope.account {
+        None => named.peek().is_none(),
+        Some(ours) if named.peek().is_some() => named.all(|id| id == ours),
+        Some(_) => was_asked,
+    })
 }
 
 /// Refuses an id or a type that cannot be a property of a message.
@@ -119,34 +183,81 @@ fn check_name(text: &str, field: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What an event says of its object.
+enum ReadObject {
+    /// All that we need.
+    Whole(FactBody),
+    /// A part; Stripe knows the missing one. The refusal applies if it cannot be asked.
+    Part(FactBody, MissingPart, Refusal),
+    /// Nothing to apply, for this reason.
+    Ignored(&'static str),
+}
+
 /// Reads the object of an event. One arm for each kind. The event types are in `kind.rs`.
 fn read_object(
     kind: EventKind,
     event: JsonObject<'_>,
     data: JsonObject<'_>,
     object: JsonObject<'_>,
-    catalog: &Catalog,
-) -> Result<(AccountId, FactBody), Refusal> {
-    let body = match kind {
+    at: Seconds,
+    context: ReadContext<'_>,
+) -> Result<ReadObject, Refusal> {
+    let catalog = context.catalog;
+    let ours = |body: Option<FactBody>| body.map_or(ReadObject::Ignored("other_product"), ReadObject::Whole);
+    Ok(match kind {
         EventKind::Subscription(phase) => {
-            FactBody::Subscription(Box::new(subscription::read(phase, event, data, object, catalog)?))
+            let context = SubscriptionContext {
+                catalog,
+                phase,
+                at,
+                all_items: context.all_items,
+            };
+            match subscription::read(event, data, object, context)? {
+                ReadSubscription::Whole(fact) => ReadObject::Whole(FactBody::Subscription(fact)),
+                ReadSubscription::Cut(fact, unanswered) => {
+                    let missing = MissingPart::Items(fact.subscription.clone());
+                    ReadObject::Part(FactBody::Subscription(fact), missing, unanswered)
+                }
+                ReadSubscription::OtherProduct => ReadObject::Ignored("other_product"),
+            }
         }
-        EventKind::Session(step) => FactBody::Session(session::read(step, object, catalog)?),
-        EventKind::Invoice(step) => FactBody::Invoice(invoice::read(step, event, object)?),
-        EventKind::InvoiceItem => FactBody::InvoiceItem(invoice::read_item(event, object)?),
-        EventKind::ChargeRefunded => FactBody::ChargeRefunded(money::charge_refunded(object)?),
-        EventKind::RefundFailed => FactBody::RefundFailed(money::refund_failed(object)?),
-        EventKind::Dispute { withdrawn } => FactBody::Dispute(money::dispute(object, withdrawn)?),
-    };
+        EventKind::Session(step) => match session::read(step, object, catalog)? {
+            ReadSession::Whole(fact) => ReadObject::Whole(FactBody::Session(fact)),
+            ReadSession::NeedsLines(fact, unanswered) => {
+                let missing = MissingPart::LineItems(fact.session.clone());
+                ReadObject::Part(FactBody::Session(fact), missing, unanswered)
+            }
+            ReadSession::Ignored(reason) => ReadObject::Ignored(reason),
+        },
+        EventKind::Invoice(step) => ours(invoice::read(step, event, object, catalog)?.map(FactBody::Invoice)),
+        EventKind::InvoiceItem => ours(invoice::read_item(event, object, catalog)?.map(FactBody::InvoiceItem)),
+        EventKind::InvoicePayment => ReadObject::Whole(FactBody::InvoicePayment(invoice::read_payment(object)?)),
+        EventKind::ChargeRefunded => ReadObject::Whole(FactBody::ChargeRefunded(money::charge_refunded(object)?)),
+        EventKind::RefundUpdated if !money::refund_ended(object)? => ReadObject::Ignored("not_handled"),
+        EventKind::RefundFailed | EventKind::RefundUpdated => {
+            ReadObject::Whole(FactBody::RefundFailed(money::refund_failed(object)?))
+        }
+        EventKind::Dispute { withdrawn } => ReadObject::Whole(FactBody::Dispute(money::dispute(object, withdrawn)?)),
+        EventKind::Customer => match object.metadata_user()? {
+            // Only the user matters, and most customers have none.
+            None => ReadObject::Ignored("no_user"),
+            user => ReadObject::Whole(FactBody::Customer(CustomerFact { user })),
+        },
+    })
+}
+
+/// The account of a fact: its customer, or the object itself if it names none (a customer,
+/// too, is its own account).
+fn account(object: JsonObject<'_>, body: &FactBody) -> Result<AccountId, Refusal> {
     let account = match object.id("customer")? {
-        Some(customer) => customer.to_owned(),
+        Some(customer) => customer,
         // Without its customer it would be folded apart from the customer's other facts.
         None if body.subscription().is_some() => {
             return Err(Refusal::malformed("data.object names a subscription but no customer"));
         }
-        None => object.own_id()?.to_owned(),
+        None => object.own_id()?,
     };
-    Ok((AccountId::new(account), body))
+    Ok(AccountId::new(account))
 }
 
 /// `created`: seconds since 1970, or RFC 3339 in a thin event.

@@ -1,4 +1,4 @@
-//! Reads `charge.refunded`, `refund.failed` and `charge.dispute.funds_*`.
+//! Reads `charge.refunded`, `refund.failed` and its equals, and `charge.dispute.funds_*`.
 
 use super::json::JsonObject;
 use crate::{
@@ -32,6 +32,11 @@ pub(super) fn refund_failed(object: JsonObject<'_>) -> Result<RefundFailedFact, 
         payment_intent: payment_intent(object)?,
         amount: object.required_number("amount")?,
     })
+}
+
+/// Whether a refund gives no money back any more.
+pub(super) fn refund_ended(object: JsonObject<'_>) -> Result<bool, Refusal> {
+    Ok(matches!(object.text("status")?, Some("failed" | "canceled")))
 }
 
 pub(super) fn dispute(object: JsonObject<'_>, withdrawn: bool) -> Result<DisputeFact, Refusal> {

@@ -2,7 +2,11 @@
 //! the work queue. Its body has the shape of an event. Its source header
 //! marks it as a snapshot, not an event.
 
-use super::{json::JsonObject, subscription, tree::Json};
+use super::{
+    json::JsonObject,
+    subscription::{self, SubscriptionContext},
+    tree,
+};
 use crate::{
     domain::{
         fact::{Phase, Seconds, Snapshot},
@@ -28,21 +32,49 @@ pub struct StripeSubscription {
     pub live: bool,
     /// The fields that we need, or why it is refused.
     pub snapshot: Result<Snapshot, Refusal>,
+    /// Whether it is refused because its list of items was cut.
+    pub cut: bool,
 }
 
-/// Reads a subscription object.
+/// Reads a subscription object that Stripe showed at the time `at`, with Stripe's list of its
+/// items, if it was asked for.
 ///
 /// # Errors
 /// If it is not a subscription.
-pub fn read(object: &RawValue, catalog: &Catalog) -> Result<StripeSubscription, Refusal> {
-    let value: Json<'_> = serde_json::from_str(object.get())
-        .map_err(|e| Refusal::malformed(format!("the subscription is not JSON: {e}")))?;
-    let object = JsonObject::of(&value, "the subscription")?;
-    Ok(StripeSubscription {
-        id: SubscriptionId::new(object.own_id()?),
-        live: object.flag("livemode")?,
-        snapshot: subscription::snapshot(object, Phase::Read, catalog),
-    })
+pub fn read(
+    object: &RawValue,
+    items: Option<&[u8]>,
+    at: Seconds,
+    catalog: &Catalog,
+) -> Result<StripeSubscription, Refusal> {
+    let read = |all_items: Option<&[JsonObject<'_>]>| {
+        tree::parse(object.get().as_bytes(), |json| {
+            let json = json.map_err(|e| Refusal::malformed(format!("the subscription is not JSON: {e}")))?;
+            let object = JsonObject::of(&json, "the subscription")?;
+            let context = SubscriptionContext {
+                catalog,
+                phase: Phase::Read,
+                at,
+                all_items,
+            };
+            let (_, has_more) = object.page("items", "the subscription's items")?;
+            let snapshot = subscription::snapshot(object, context);
+            Ok(StripeSubscription {
+                id: SubscriptionId::new(object.own_id()?),
+                live: object.flag("livemode")?,
+                cut: has_more && all_items.is_none() && snapshot.is_err(),
+                snapshot,
+            })
+        })
+    };
+    match items {
+        None => read(None),
+        Some(items) => tree::parse(items, |json| {
+            let json = json.map_err(|e| Refusal::malformed(format!("the list of items is not JSON: {e}")))?;
+            let items = JsonObject::of(&json, "the list of items")?.list("data", "the list of items")?;
+            read(Some(&items))
+        }),
+    }
 }
 
 #[derive(Serialize)]

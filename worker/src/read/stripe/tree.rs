@@ -1,7 +1,8 @@
 //! A JSON value that borrows from the bytes of the event. An event has hundreds of fields,
 //! and we read twenty. To copy all of them would cost more than the rest of the work.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use super::lenient;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 use std::{borrow::Cow, fmt};
 
@@ -20,6 +21,25 @@ pub(super) enum Json<'a> {
     Text(Cow<'a, str>),
     List(Vec<Json<'a>>),
     Object(JsonFields<'a>),
+    /// A value that is nested too deep. We read no such field.
+    TooDeep,
+}
+
+/// The deepest level that is read. Events have ten; `serde_json` refuses 128.
+const DEPTH_MAX: usize = 100;
+
+/// Reads a JSON text, and gives it to `then`. What JSON's grammar allows and Rust's types
+/// cannot hold fails no event: half a surrogate pair is read as a NUL character, which no
+/// field that we read may have, and a number that is too great as some number that is not
+/// whole.
+pub(super) fn parse<T>(bytes: &[u8], then: impl FnOnce(Result<Json<'_>, serde_json::Error>) -> T) -> T {
+    match serde_json::from_slice(bytes) {
+        Err(error) => match lenient::mended(bytes) {
+            Some(mended) => then(serde_json::from_slice(&mended)),
+            None => then(Err(error)),
+        },
+        json => then(json),
+    }
 }
 
 /// The value of a field.
@@ -42,6 +62,7 @@ impl Json<'_> {
                 hasher.update(number.to_be_bytes());
             }
             Self::OtherNumber => hasher.update(b"o"),
+            Self::TooDeep => hasher.update(b"d"),
             Self::Text(text) => feed_text(text, hasher),
             Self::List(items) => {
                 hasher.update(b"[");
@@ -73,7 +94,25 @@ pub(super) fn feed_text(text: &str, hasher: &mut Sha256) {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
+        deserializer.deserialize_any(JsonVisitor { depth: 0 })
+    }
+}
+
+/// A value inside a list or an object.
+#[derive(Clone, Copy)]
+struct JsonAt {
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for JsonAt {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        if self.depth >= DEPTH_MAX {
+            // Without recursion, so that no depth overflows the stack.
+            return IgnoredAny::deserialize(deserializer).map(|_| Json::TooDeep);
+        }
+        deserializer.deserialize_any(JsonVisitor { depth: self.depth })
     }
 }
 
@@ -82,14 +121,16 @@ struct JsonKey<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for JsonKey<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_str(JsonVisitor)? {
+        match deserializer.deserialize_str(JsonVisitor { depth: 0 })? {
             Json::Text(text) => Ok(Self(text)),
             _ => Err(serde::de::Error::custom("a key is not a text")),
         }
     }
 }
 
-struct JsonVisitor;
+struct JsonVisitor {
+    depth: usize,
+}
 
 impl<'de> Visitor<'de> for JsonVisitor {
     type Value = Json<'de>;
@@ -128,7 +169,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
+        let inside = JsonAt { depth: self.depth + 1 };
+        while let Some(item) = items.next_element_seed(inside)? {
             list.push(item);
         }
         Ok(Json::List(list))
@@ -136,8 +178,9 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::with_capacity(16);
-        while let Some((JsonKey(key), value)) = entries.next_entry()? {
-            fields.push((key, value));
+        let inside = JsonAt { depth: self.depth + 1 };
+        while let Some(JsonKey(key)) = entries.next_key()? {
+            fields.push((key, entries.next_value_seed(inside)?));
         }
         Ok(Json::Object(fields))
     }

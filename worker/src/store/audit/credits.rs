@@ -39,7 +39,7 @@ pub async fn accounts_of(
            UNION SELECT user_id, account FROM billing.pack WHERE user_id = ANY($1)
            UNION SELECT b.user_id, account FROM billing.balance b JOIN billing.subscription USING (subscription_id)
                  WHERE b.user_id = ANY($1)
-           UNION SELECT l.user_id, account FROM billing.ledger l JOIN billing.pack ON session_id = cause
+           UNION SELECT l.user_id, account FROM billing.ledger l JOIN billing.pack ON sale_id = cause
                  WHERE l.user_id = ANY($1) AND kind = 'grant'
            UNION SELECT user_id, stripe_customer_id FROM billing.entitlement
                  WHERE user_id = ANY($1) AND stripe_customer_id IS NOT NULL"#,
@@ -91,8 +91,8 @@ pub async fn facts_of_payments(
 /// A row of `billing.pack`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPack {
-    /// `session_id`
-    pub session: String,
+    /// `sale_id`
+    pub sale: String,
     /// `account`
     pub account: String,
     /// `payment`
@@ -103,18 +103,18 @@ pub struct StoredPack {
     pub names_user: bool,
 }
 
-/// The packs with these accounts or these sessions.
+/// The packs with these accounts or these sales.
 pub async fn packs(
     connection: &mut PgConnection,
     accounts: &[AccountId],
-    sessions: &[&str],
+    sales: &[&str],
 ) -> Result<Vec<StoredPack>, sqlx::Error> {
     sqlx::query_as!(
         StoredPack,
-        "SELECT session_id AS session, account, payment, user_id AS user, names_user FROM billing.pack
-         WHERE account = ANY($1) OR session_id = ANY($2) ORDER BY session_id",
+        "SELECT sale_id AS sale, account, payment, user_id AS user, names_user FROM billing.pack
+         WHERE account = ANY($1) OR sale_id = ANY($2) ORDER BY sale_id",
         &accounts_as_text(accounts),
-        sessions as &[&str],
+        sales as &[&str],
     )
     .fetch_all(connection)
     .await
@@ -169,6 +169,7 @@ pub async fn odd_lines(
                WHEN 'rollover' THEN used = 0 AND purchased = 0 AND rollover BETWEEN 0 AND amount AND period = ''
                WHEN 'taken_back' THEN used = 0 AND rollover <= 0 AND purchased <= 0
                    AND rollover::numeric + purchased = -amount::numeric AND period = ''
+               WHEN 'overused' THEN used = 0 AND purchased = 0 AND rollover = -amount AND amount > 0 AND period = ''
                WHEN 'correction' THEN amount = 0
                ELSE used = 0 AND rollover >= 0 AND purchased >= 0 AND rollover::numeric + purchased = amount
                    AND period = ''
@@ -196,7 +197,7 @@ pub struct UnexplainedEntry {
 
 /// Which of the entries really have no reason. Three kinds of entries have one although
 /// the timeline does not contain them: a pack that turned out to be another user's (the
-/// session is still stored), a refund that another refund includes (its event is still
+/// sale is still stored), a refund that another refund includes (its event is still
 /// stored), and rollover of a subscription that turned out to be another user's (a
 /// correction has taken it back).
 pub async fn without_reason(
@@ -211,7 +212,7 @@ pub async fn without_reason(
            FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY
                AS t (user_id, meter, kind, cause, place)
            WHERE NOT CASE t.kind
-               WHEN 'grant' THEN EXISTS (SELECT FROM billing.pack WHERE session_id = t.cause)
+               WHEN 'grant' THEN EXISTS (SELECT FROM billing.pack WHERE sale_id = t.cause)
                WHEN 'rollover' THEN EXISTS (SELECT FROM billing.ledger l WHERE l.user_id = t.user_id
                                             AND l.meter = t.meter AND l.kind = 'correction')
                ELSE EXISTS (SELECT FROM billing.fact WHERE event_id = t.cause)

@@ -125,7 +125,7 @@ fn an_event_has_digests_of_the_whole_object_before_and_after() {
     );
     let mut now = with(&old, "/default_payment_method", json!("pm_2"));
     now = with(&now, "/metadata/team", json!("b"));
-    now = with(&now, "/items/data/0/quantity", json!(3));
+    now = with(&now, "/items/data/0/tax_rates", json!(["txr_1"]));
     let previous = json!({
         "default_payment_method": "pm_1", "metadata": {"team": "a"}, "items": {"data": old["items"]["data"]},
     });

@@ -70,7 +70,8 @@ fn an_event_of_the_other_mode_is_ignored() {
         (Mode::Live, json!(null), false),
         (Mode::Test, json!(null), true),
     ] {
-        let meaning = read(event(live.clone()).as_bytes(), &catalog(), mode).1;
+        let scope = EventScope { mode, account: None };
+        let meaning = read(event(live.clone()).as_bytes(), Source::Webhook, &catalog(), &scope).1;
         match meaning {
             Ok(Meaning::Fact(_)) => assert!(taken, "{mode:?} {live}"),
             other => assert_eq!(

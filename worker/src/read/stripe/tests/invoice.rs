@@ -12,24 +12,27 @@ fn before_basil() -> Value {
         "billing_reason": "subscription_cycle", "period_start": 100, "period_end": 200, "issuer": {"type": "self"},
         "lines": {"object": "list", "has_more": false, "data": [
             {"id": "il_1", "type": "invoiceitem", "amount": -750, "proration": true, "period": {"start": 150, "end": 200},
-             "price": {"id": "price_1"}},
+             "subscription_item": "si_1", "price": {"id": "price_1"}},
             {"id": "il_2", "type": "subscription", "amount": 2_000, "proration": false, "period": {"start": 200, "end": 300},
-             "price": {"id": "price_2"}},
+             "subscription_item": "si_2", "price": {"id": "price_2"}},
         ]},
     })
 }
 
 fn since_basil() -> Value {
-    let details = |key: &str, proration| json!({"type": key, key: {"subscription": "sub_1", "proration": proration}});
+    let details = |item: &str, proration| {
+        let details = json!({"subscription": "sub_1", "subscription_item": item, "proration": proration});
+        json!({"type": "subscription_item_details", "subscription_item_details": details})
+    };
     json!({
         "id": "in_1", "object": "invoice", "customer": {"id": "cus_1", "email": "someone"}, "total": 1_250,
         "parent": {"type": "subscription_details", "quote_details": null, "subscription_details": {"subscription": "sub_1"}},
         "billing_reason": "subscription_cycle", "period_start": 100, "period_end": 200, "issuer": {"type": "self"},
         "lines": {"object": "list", "has_more": false, "data": [
             {"id": "il_1", "amount": -750, "period": {"start": 150, "end": 200},
-             "parent": details("invoice_item_details", true), "pricing": {"price_details": {"price": "price_1"}}},
+             "parent": details("si_1", true), "pricing": {"price_details": {"price": "price_1"}}},
             {"id": "il_2", "amount": 2_000, "period": {"start": 200, "end": 300},
-             "parent": details("subscription_item_details", false), "pricing": {"price_details": {"price": "price_2"}}},
+             "parent": details("si_2", false), "pricing": {"price_details": {"price": {"id": "price_2"}}}},
         ]},
     })
 }
@@ -42,10 +45,10 @@ fn invoice(object: &Value) -> InvoiceFact {
     }
 }
 
-fn line(amount: i64, proration: bool, start: i64, end: i64) -> InvoiceLine {
+fn line(number: u8, amount: i64, proration: bool, start: i64, end: i64) -> InvoiceLine {
     InvoiceLine {
-        item: None,
-        price: None,
+        item: Some(format!("si_{number}")),
+        price: Some(format!("price_{number}")),
         amount,
         proration,
         period: Some(Period { start, end }),
@@ -62,7 +65,7 @@ fn both_shapes_are_read_alike() {
         billing_reason: Some("subscription_cycle".to_owned()),
         total: 1_250,
         period: Some(Period { start: 100, end: 200 }),
-        lines: vec![line(-750, true, 150, 200), line(2_000, false, 200, 300)],
+        lines: vec![line(1, -750, true, 150, 200), line(2, 2_000, false, 200, 300)],
         lines_cut: false,
         payment_intent: None,
         charge: None,
@@ -197,4 +200,89 @@ fn an_invoice_item_has_its_amount_and_whether_it_is_a_proration() {
         body_of(&event("invoiceitem.created", &object)),
         FactBody::InvoiceItem(expected)
     );
+}
+
+#[test]
+fn the_first_page_of_the_lines_is_known_to_be_one() {
+    assert!(!invoice(&before_basil()).lines_cut);
+    assert!(invoice(&with(&before_basil(), "/lines/has_more", json!(true))).lines_cut);
+}
+
+#[test]
+fn the_payment_is_read_in_each_shape() {
+    let paid = |payment: Value| json!({"payments": {"data": [{"status": "paid", "payment": payment}]}});
+    let two = json!({"payments": {"data": [
+        {"status": "canceled", "payment": {"payment_intent": "pi_0"}},
+        {"status": "paid", "payment": {"type": "payment_intent", "payment_intent": "pi_1"}},
+    ]}});
+    for (shape, payment_intent, charge) in [
+        (
+            json!({"payment_intent": "pi_1", "charge": "ch_1"}),
+            Some("pi_1"),
+            Some("ch_1"),
+        ),
+        (
+            json!({"payment_intent": {"id": "pi_1"}, "charge": null}),
+            Some("pi_1"),
+            None,
+        ),
+        (json!({"charge": {"id": "ch_1"}}), None, Some("ch_1")),
+        (
+            paid(json!({"type": "payment_intent", "payment_intent": "pi_1"})),
+            Some("pi_1"),
+            None,
+        ),
+        (
+            paid(json!({"type": "charge", "charge": {"id": "ch_1"}})),
+            None,
+            Some("ch_1"),
+        ),
+        (
+            paid(json!({"type": "payment_record", "payment_record": "pr_1"})),
+            None,
+            None,
+        ),
+        (two, Some("pi_1"), None),
+        (json!({"payments": null}), None, None),
+    ] {
+        let mut object = json!({"id": "in_1"});
+        for (key, value) in shape.as_object().expect("fields") {
+            object[key] = value.clone();
+        }
+        let read = invoice(&object);
+        let ids = (read.payment_intent.as_deref(), read.charge.as_deref());
+        assert_eq!(ids, (payment_intent, charge), "{object}");
+    }
+}
+
+#[test]
+fn an_invoice_payment_names_its_invoice_and_its_payment() {
+    use crate::domain::fact::InvoicePaymentFact;
+    for (invoice, payment, payment_intent, charge) in [
+        (
+            json!("in_1"),
+            json!({"type": "payment_intent", "payment_intent": "pi_1"}),
+            Some("pi_1"),
+            None,
+        ),
+        (
+            json!({"id": "in_1"}),
+            json!({"type": "charge", "charge": "ch_1"}),
+            None,
+            Some("ch_1"),
+        ),
+        (json!("in_1"), json!(null), None, None),
+    ] {
+        let object = json!({"id": "inpay_1", "object": "invoice_payment", "invoice": invoice, "payment": payment});
+        let read = fact(&event("invoice_payment.paid", &object));
+        assert_eq!(read.account.as_str(), "inpay_1", "no customer: an account of its own");
+        let expected = InvoicePaymentFact {
+            invoice: "in_1".to_owned(),
+            payment_intent: payment_intent.map(str::to_owned),
+            charge: charge.map(str::to_owned),
+        };
+        assert_eq!(read.body, FactBody::InvoicePayment(expected));
+    }
+    let nameless = event("invoice_payment.paid", &json!({"id": "inpay_1"}));
+    assert_eq!(refusal(&nameless).0, Permanent::Malformed);
 }

@@ -77,7 +77,7 @@ fn check_types(event: &Value, fields: &[(&str, Must)]) {
     }
 }
 
-fn subscription() -> Value {
+pub(super) fn subscription() -> Value {
     let price = json!({"id": "price_1", "lookup_key": "plus_monthly", "product": "p", "metadata": {}, "recurring": {}});
     let object = json!({
         "id": "sub_1", "customer": "cus_1", "status": "active", "metadata": {},
@@ -112,7 +112,7 @@ fn every_field_of_an_event_has_its_type() {
 
 #[test]
 fn every_field_of_a_subscription_has_its_type() {
-    use Must::{Flag, Id, List, Object, Text, Time};
+    use Must::{Flag, Id, List, Number, Object, Text, Time};
     let fields = [
         ("/data/previous_attributes", Object),
         ("/request/id", Text),
@@ -130,9 +130,12 @@ fn every_field_of_a_subscription_has_its_type() {
         ("/data/object/trial_end", Time),
         ("/data/object/latest_invoice", Id),
         ("/data/object/pause_collection", Object),
-        ("/data/object/plan", Object),
         ("/data/object/items", List),
         ("/data/object/items/data/0", Object),
+        ("/data/object/items/has_more", Flag),
+        ("/data/object/items/data/0/id", Text),
+        ("/data/object/items/data/0/created", Time),
+        ("/data/object/items/data/0/quantity", Number),
         ("/data/object/items/data/0/current_period_start", Time),
         ("/data/object/items/data/0/current_period_end", Time),
         ("/data/object/items/data/0/price", Object),
@@ -143,13 +146,15 @@ fn every_field_of_a_subscription_has_its_type() {
         ("/data/object/items/data/0/price/metadata/tier", Text),
         ("/data/object/items/data/0/price/recurring", Object),
         ("/data/object/items/data/0/price/recurring/interval", Text),
+        ("/data/object/items/data/0/price/recurring/interval_count", Number),
+        ("/data/object/items/data/0/price/recurring/usage_type", Text),
     ];
     check_types(&subscription(), &fields);
 }
 
 #[test]
 fn every_field_of_a_session_has_its_type() {
-    use Must::{Id, Object, Text};
+    use Must::{Id, Number, Object, Text};
     let object = json!({"id": "cs_1", "mode": "payment", "payment_status": "paid", "metadata": {"pack": "tokens_5m"}});
     let fields = [
         ("/data/object/id", Text),
@@ -163,6 +168,10 @@ fn every_field_of_a_session_has_its_type() {
         ("/data/object/metadata/user_id", Text),
         ("/data/object/metadata/pack", Text),
         ("/data/object/metadata/quantity", Text),
+        ("/data/object/currency", Text),
+        ("/data/object/amount_subtotal", Number),
+        ("/data/object/amount_total", Number),
+        ("/data/object/invoice", Id),
     ];
     let paid = event("checkout.session.async_payment_succeeded", &object);
     check_types(&paid, &fields);
@@ -186,7 +195,17 @@ fn every_field_of_an_invoice_has_its_type() {
         ("/data/object/issuer/type", Text),
         ("/data/object/lines", List),
         ("/data/object/lines/data/0", Object),
+        ("/data/object/lines/has_more", Flag),
+        ("/data/object/payment_intent", Id),
+        ("/data/object/charge", Id),
+        ("/data/object/payments", List),
         ("/data/object/lines/data/0/amount", Number),
+        ("/data/object/lines/data/0/subscription_item", Id),
+        ("/data/object/lines/data/0/price", Object),
+        ("/data/object/lines/data/0/plan", Object),
+        ("/data/object/lines/data/0/pricing", Object),
+        ("/data/object/lines/data/0/pricing/price_details", Object),
+        ("/data/object/lines/data/0/pricing/price_details/product", Id),
         ("/data/object/lines/data/0/proration", Flag),
         ("/data/object/lines/data/0/period", Object),
         ("/data/object/lines/data/0/period/start", Time),
@@ -284,9 +303,7 @@ fn a_body_that_is_no_event_is_refused_and_never_quoted() {
     let whole = subscription().to_string();
     let half = &whole.as_bytes()[..whole.len() / 2];
     let deep = "[".repeat(100_000);
-    let closed = "[".repeat(200) + &"]".repeat(200);
-    let nested = format!("{{\"id\":\"evt_1\",\"type\":\"x\",\"created\":1,\"data\":{closed}}}");
-    let bodies: [&[u8]; 17] = [
+    let bodies: [&[u8]; 16] = [
         b"",
         b" \n",
         b"\0",
@@ -303,7 +320,6 @@ fn a_body_that_is_no_event_is_refused_and_never_quoted() {
         b"{\"id\":\"evt_1\"}{\"id\":\"evt_2\"}",
         half,
         deep.as_bytes(),
-        nested.as_bytes(),
     ];
     for body in bodies {
         let (envelope, meaning) = read_bytes(body);
@@ -312,34 +328,6 @@ fn a_body_that_is_no_event_is_refused_and_never_quoted() {
         assert_eq!(refusal.reason, Permanent::Malformed, "{shown}");
         assert!(!refusal.detail.contains(TEXT), "{}", refusal.detail);
         assert!(envelope.id.as_str().starts_with("sha256:"), "{shown}");
-    }
-}
-
-#[test]
-fn a_field_that_is_not_read_may_have_any_value() {
-    let mut deep = json!("deep");
-    for _ in 0..90 {
-        deep = json!([deep]);
-    }
-    for odd in [
-        deep,
-        json!("a\u{0}b"),
-        json!(1e300),
-        json!(u64::MAX),
-        json!({"": {"": []}}),
-        json!([null]),
-    ] {
-        for pointer in [
-            "/note",
-            "/data/note",
-            "/data/object/note",
-            "/data/object/items/data/0/note",
-        ] {
-            assert!(
-                meaning(&with(&subscription(), pointer, odd.clone())).is_ok(),
-                "{pointer}"
-            );
-        }
     }
 }
 
@@ -360,6 +348,7 @@ fn a_number_that_is_not_whole_or_too_large_is_refused() {
         ("1e3", None),
         ("1.0", None),
         ("1e999", None),
+        ("\"\\ud800\"", None),
         ("01", None),
         ("\"1\"", None),
     ] {

@@ -3,18 +3,22 @@
 mod digest;
 mod envelope;
 mod invoice;
+mod items;
 mod malformed;
+mod odd_json;
+mod origin;
+mod packs;
 mod session;
 mod subscription;
 
 use super::read;
-use crate::read::meaning::{Envelope, Meaning, Mode};
+use crate::read::meaning::{Envelope, EventScope, Meaning, MissingPart, Mode};
 use crate::{
     domain::fact::{Fact, FactBody},
     failure::{Permanent, Refusal},
 };
 use serde_json::{Value, json};
-use shared::catalog::Catalog;
+use shared::{catalog::Catalog, message::Source};
 
 /// When the fixtures' events were created.
 const CREATED: i64 = 1_700_000_000;
@@ -22,6 +26,18 @@ const CREATED: i64 = 1_700_000_000;
 fn catalog() -> Catalog {
     Catalog::parse(include_str!("../../../../../deploy/catalog.toml")).expect("the shipped catalog")
 }
+
+/// The shipped catalog, with `more` after the text `after`.
+fn catalog_with(after: &str, more: &str) -> Catalog {
+    let shipped = include_str!("../../../../../deploy/catalog.toml");
+    assert!(shipped.contains(after), "{after}");
+    Catalog::parse(&shipped.replacen(after, &format!("{after}{more}"), 1)).expect("a catalog")
+}
+
+const EVERYBODY: EventScope = EventScope {
+    mode: Mode::Any,
+    account: None,
+};
 
 /// An event of this type about this object.
 fn event(kind: &str, object: &Value) -> Value {
@@ -37,7 +53,12 @@ fn event(kind: &str, object: &Value) -> Value {
 }
 
 fn read_bytes(body: &[u8]) -> (Envelope, Result<Meaning, Refusal>) {
-    read(body, &catalog(), Mode::Any)
+    read(body, Source::Webhook, &catalog(), &EVERYBODY)
+}
+
+/// The meaning of an event by another catalog than the shipped one.
+fn meaning_by(catalog: &Catalog, event: &Value) -> Result<Meaning, Refusal> {
+    read(event.to_string().as_bytes(), Source::Webhook, catalog, &EVERYBODY).1
 }
 
 fn meaning(event: &Value) -> Result<Meaning, Refusal> {

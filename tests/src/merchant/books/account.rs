@@ -1,0 +1,291 @@
+//! Whom what belongs to, and the rows of each user.
+
+use super::record::is_entitling;
+use super::replay::Replay;
+use super::walk::Walk;
+use super::{PriceList, Purchase, Reading, Record, Usage};
+use crate::harness::{Balances, Entitlement};
+use crate::merchant::PaidTier;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long after its end a subscription counts as ended, even if nobody told of it.
+const UNTOLD_END_SECONDS: i64 = 3_600;
+
+/// All that the merchant knows.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    /// The price lists in the order in which they came into force.
+    pub lists: Vec<PriceList>,
+    /// The subscriptions in the order of their creation.
+    pub records: Vec<Record>,
+    /// The packs.
+    pub purchases: Vec<Purchase>,
+    /// The usage reports.
+    pub usages: Vec<Usage>,
+    /// The user that each subscription names itself, by its number.
+    named: BTreeMap<usize, String>,
+    /// When each subscription changed hands, by its number (Unix time).
+    handed_over: BTreeMap<usize, i64>,
+    /// The user of each customer, where another thing than the subscription names one.
+    customers: BTreeMap<String, String>,
+    /// Every user that was named at any time.
+    users: BTreeSet<String>,
+}
+
+/// The rows of one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRows {
+    /// The user's id.
+    pub user_id: String,
+    /// The row of `billing.entitlements`, if there is one.
+    pub entitlement: Option<Entitlement>,
+    /// The rows of `billing.balances`; `None` if the rules can be read in more than one way.
+    pub balances: Option<Balances>,
+}
+
+/// Which tier decides what subscription of several is the current one. The rules do not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TierOf {
+    /// Stripe's.
+    Shown,
+    /// Without an unpaid change.
+    Counted,
+    /// With a grace, at this time.
+    WithGrace(i64),
+}
+
+/// Whether the record entitles at `now`: an end that passed an hour ago is one, told or not.
+pub(super) fn is_entitled(record: &Record, now: i64) -> bool {
+    record.shown().is_some_and(|shown| {
+        let by_flag = shown.cancel_at_period_end.then_some(shown.period.end);
+        let ends = [shown.cancel_at, by_flag];
+        let has_ended = ends.into_iter().flatten().any(|end| end + UNTOLD_END_SECONDS < now);
+        is_entitling(shown.status) && !has_ended
+    })
+}
+
+fn is_canceling(record: &Record, now: i64) -> bool {
+    is_entitled(record, now)
+        && record
+            .shown()
+            .is_some_and(|shown| shown.cancel_at_period_end || shown.cancel_at.is_some_and(|at| at <= shown.period.end))
+}
+
+fn tier_of(record: &Record, by: TierOf) -> Option<PaidTier> {
+    let walk = Walk::of(record);
+    match by {
+        TierOf::Shown => record.shown().map(|shown| shown.plan.tier()),
+        TierOf::Counted => walk.tier(),
+        TierOf::WithGrace(at) => walk.tier().max(walk.grace(at).map(|grace| grace.tier())),
+    }
+}
+
+/// The number of the current one of `records`, as they are at `now`.
+pub(super) fn current(records: &[Record], now: i64, by: TierOf) -> Option<usize> {
+    let known = records
+        .iter()
+        .enumerate()
+        .filter(|(_, record)| record.shown().is_some());
+    let best = known.max_by_key(|(number, record)| {
+        let is_entitled = is_entitled(record, now);
+        let tier = is_entitled.then(|| tier_of(record, by));
+        let stays = is_entitled && !is_canceling(record, now);
+        (is_entitled, tier, stays, record.created, *number)
+    });
+    best.map(|(number, _)| number)
+}
+
+impl Books {
+    /// Empty books with one price list.
+    #[must_use]
+    pub fn new(list: PriceList) -> Self {
+        Self {
+            lists: vec![list],
+            ..Self::default()
+        }
+    }
+
+    /// The subscription `which` itself names `user_id`, from `at` (Unix time) on.
+    pub fn name(&mut self, which: usize, user_id: &str, at: i64) {
+        let before = self.named.insert(which, user_id.to_owned());
+        if before.is_some_and(|before| before != user_id) {
+            self.handed_over.insert(which, at);
+        }
+        self.users.insert(user_id.to_owned());
+    }
+
+    /// `customer` is `user_id`, unless something older said otherwise.
+    pub fn link_customer(&mut self, customer: &str, user_id: &str) {
+        self.customers
+            .entry(customer.to_owned())
+            .or_insert_with(|| user_id.to_owned());
+        self.users.insert(user_id.to_owned());
+    }
+
+    /// The user of the subscription `which`, if anybody names one.
+    #[must_use]
+    pub fn owner(&self, which: usize) -> Option<&str> {
+        let customer = &self.records[which].customer;
+        let of_customer = || {
+            let same = self
+                .named
+                .iter()
+                .find(|(other, _)| self.records[**other].customer == *customer);
+            self.customers.get(customer).or(same.map(|(_, user)| user))
+        };
+        self.named.get(&which).or_else(of_customer).map(String::as_str)
+    }
+
+    /// Whether the subscription `which` is in its first period, of one plan, and names its user itself.
+    #[must_use]
+    pub fn is_untouched(&self, which: usize) -> bool {
+        let snapshots = &self.records[which].snapshots;
+        let is_first = |shown: &super::Snapshot| (shown.period, shown.plan) == (snapshots[0].period, snapshots[0].plan);
+        self.named.contains_key(&which) && snapshots.iter().all(is_first)
+    }
+
+    /// Since when the subscriptions of `user_id` are theirs: their beginning, or the hand-over.
+    #[must_use]
+    pub fn owned_since(&self, user_id: &str) -> Option<i64> {
+        let own = (0..self.records.len()).filter(|which| self.owner(*which) == Some(user_id));
+        let since = own.map(|which| {
+            self.handed_over
+                .get(&which)
+                .copied()
+                .unwrap_or(self.records[which].created)
+        });
+        since.min()
+    }
+
+    /// The subscriptions of `user_id`, as they were at `now`.
+    fn records_of(&self, user_id: &str, now: i64) -> Vec<Record> {
+        let own = (0..self.records.len()).filter(|which| self.owner(*which) == Some(user_id));
+        own.map(|which| self.records[which].as_of(now)).collect()
+    }
+
+    /// The rows of every user that was ever named, at `now` (Unix time).
+    #[must_use]
+    pub fn rows(&self, now: i64) -> Vec<UserRows> {
+        let mut users = self.users.clone();
+        users.extend(self.purchases.iter().map(|purchase| purchase.user_id.clone()));
+        users.extend(self.usages.iter().map(|usage| usage.user_id.clone()));
+        let rows = users.into_iter().map(|user_id| UserRows {
+            entitlement: self.entitlement(&user_id, now),
+            balances: self.balances(&user_id, now),
+            user_id,
+        });
+        rows.collect()
+    }
+
+    /// The row of `user_id` in `billing.entitlements` at `now`, if there is one.
+    #[must_use]
+    pub fn entitlement(&self, user_id: &str, now: i64) -> Option<Entitlement> {
+        let records = self.records_of(user_id, now);
+        let Some(number) = current(&records, now, TierOf::Counted) else {
+            return self.has_balance(user_id, now).then(|| Entitlement {
+                user_id: user_id.to_owned(),
+                status: "none".to_owned(),
+                tier: "free".to_owned(),
+                effective_tier: "free".to_owned(),
+                ..Entitlement::default()
+            });
+        };
+        let record = &records[number];
+        let shown = record.shown()?;
+        let is_entitled = is_entitled(record, now);
+        let walk = Walk::of(record);
+        let grace = walk.grace(now).filter(|_| is_entitled);
+        let effective = walk.tier().max(grace.map(|grace| grace.tier())).filter(|_| is_entitled);
+        let paid = |record: &Record| {
+            record
+                .invoices
+                .iter()
+                .any(|invoice| invoice.paid_at.is_some() && invoice.total > 0)
+        };
+        Some(Entitlement {
+            user_id: user_id.to_owned(),
+            entitled: is_entitled,
+            status: shown.status.to_owned(),
+            tier: shown.plan.tier().name().to_owned(),
+            effective_tier: effective.map_or("free", PaidTier::name).to_owned(),
+            grace_tier: grace.map(|grace| grace.tier().name().to_owned()),
+            grace_until: grace.map(|grace| grace.until),
+            current_period_start: Some(shown.period.start),
+            current_period_end: Some(shown.period.end),
+            trial_end: shown.trial_end,
+            is_canceling: is_canceling(record, now),
+            cancel_at: shown.cancel_at,
+            canceled_at: shown.canceled_at,
+            ever_paid: records.iter().any(paid),
+            highest_tier_subscribed: highest(&records).map(|tier| tier.name().to_owned()),
+            stripe_customer_id: Some(record.customer.clone()),
+            stripe_subscription_id: Some(record.id.clone()),
+        })
+    }
+
+    fn has_balance(&self, user_id: &str, now: i64) -> bool {
+        self.purchases
+            .iter()
+            .any(|pack| pack.user_id == user_id && pack.at <= now)
+            || self.usages.iter().any(|usage| usage.user_id == user_id)
+    }
+
+    /// The rows of `user_id` in `billing.balances` at `now`; `None` if another reading of the rules gives
+    /// others.
+    #[must_use]
+    pub fn balances(&self, user_id: &str, now: i64) -> Option<Balances> {
+        let taken = self.balances_read(user_id, now, Reading::Taken);
+        let mut others = Reading::OTHERS.into_iter();
+        others
+            .all(|reading| self.balances_read(user_id, now, reading) == taken)
+            .then_some(taken)
+    }
+
+    /// The rows of `user_id` in `billing.balances` at `now`, by one reading of the rules.
+    #[must_use]
+    pub fn balances_read(&self, user_id: &str, now: i64, reading: Reading) -> Balances {
+        let records = self.records_of(user_id, now);
+        let records: Vec<&Record> = records.iter().collect();
+        let purchases = self.purchases.iter();
+        let purchases: Vec<&Purchase> = purchases
+            .filter(|pack| pack.user_id == user_id && pack.at <= now)
+            .collect();
+        let usages: Vec<&Usage> = self.usages.iter().filter(|usage| usage.user_id == user_id).collect();
+        let replay = Replay {
+            records: &records,
+            purchases: &purchases,
+            usages: &usages,
+            lists: &self.lists,
+            reading,
+        };
+        replay.balances(now)
+    }
+
+    /// When each requested end that was ever shown counts as one, if nobody tells of it (Unix time).
+    #[must_use]
+    pub fn untold_ends(&self) -> Vec<i64> {
+        let snapshots = self.records.iter().flat_map(|record| &record.snapshots);
+        let ends =
+            snapshots.flat_map(|shown| [shown.cancel_at, shown.cancel_at_period_end.then_some(shown.period.end)]);
+        ends.flatten().map(|end| end + UNTOLD_END_SECONDS).collect()
+    }
+
+    /// Whether each user's current subscription is the same with each meaning of "the higher tier".
+    #[must_use]
+    pub fn is_decided(&self, now: i64) -> bool {
+        self.users.iter().all(|user_id| {
+            let records = self.records_of(user_id, now);
+            let taken = current(&records, now, TierOf::Counted);
+            [TierOf::Shown, TierOf::WithGrace(now), TierOf::WithGrace(i64::MIN)]
+                .into_iter()
+                .all(|by| current(&records, now, by) == taken)
+        })
+    }
+}
+
+/// The highest tier that was shown with access.
+fn highest(records: &[Record]) -> Option<PaidTier> {
+    let snapshots = records.iter().flat_map(|record| &record.snapshots);
+    let entitling = snapshots.filter(|snapshot| is_entitling(snapshot.status));
+    entitling.map(|snapshot| snapshot.plan.tier()).max()
+}

@@ -1,0 +1,298 @@
+//! The balances of a user: everything that moves them, in the order of time.
+
+use super::limit::{LimitOf, LimitUse};
+use super::walk::{BookPeriod, Cut, Walk};
+use super::waterfall::Purse;
+use super::{Allowance, Meter, PriceList, Purchase, Record};
+use crate::harness::{Balance, Balances};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A usage report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The user's id.
+    pub user_id: String,
+    /// The report's id.
+    pub id: String,
+    /// When it was used (Unix time).
+    pub at: i64,
+    /// The meter.
+    pub meter: Meter,
+    /// Units.
+    pub amount: i64,
+}
+
+/// A way to read the rules where they can be read in more than one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The way that the books take.
+    Taken,
+    /// Time without access in a period counts as the plan's.
+    GapsCount,
+    /// A pack that went back was never granted.
+    TakesAreNetted,
+    /// What was used beyond a cut and credited period takes what was bought, too.
+    OveruseSpends,
+    /// A change of the tier within a trial gives the whole new limit.
+    TrialsAreWhole,
+    /// Usage is decided by what is known of payments now, not at its time.
+    PaymentsInHindsight,
+}
+
+impl Reading {
+    /// The others than the one that the books take.
+    pub(super) const OTHERS: [Self; 5] = [
+        Self::GapsCount,
+        Self::TakesAreNetted,
+        Self::OveruseSpends,
+        Self::TrialsAreWhole,
+        Self::PaymentsInHindsight,
+    ];
+}
+
+/// A counter of `used`: a record, and the start of the period.
+type CounterKey = (usize, i64);
+
+/// The entries of a user.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Replay<'a> {
+    pub(super) records: &'a [&'a Record],
+    pub(super) purchases: &'a [&'a Purchase],
+    pub(super) usages: &'a [&'a Usage],
+    pub(super) lists: &'a [PriceList],
+    pub(super) reading: Reading,
+}
+
+/// What moves a balance. The order of the variants is the order within one second.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Move {
+    /// A period of a record was cut.
+    Cut(usize, i64),
+    /// A renewal was paid, which closes the period that began then.
+    Close(usize, i64),
+    Grant(Meter, i64),
+    Take(Meter, i64),
+    Use(Meter, i64),
+}
+
+/// Where a usage counts.
+struct Current {
+    key: CounterKey,
+    limits: BTreeMap<Meter, Allowance>,
+}
+
+impl Replay<'_> {
+    /// All rows at `now`.
+    pub(super) fn balances(&self, now: i64) -> Balances {
+        let mut purses: BTreeMap<Meter, Purse> = BTreeMap::new();
+        let mut used: BTreeMap<(CounterKey, Meter), i64> = BTreeMap::new();
+        for (at, step) in self.moves(now) {
+            match step {
+                Move::Use(meter, amount) => {
+                    let current = self.current(at);
+                    let within = current.map_or(0, |current| {
+                        let used = used.entry((current.key, meter)).or_default();
+                        let within = match current.limits[&meter] {
+                            Allowance::Unlimited => amount,
+                            Allowance::Units(limit) => amount.min((limit - *used).max(0)),
+                        };
+                        *used += within;
+                        within
+                    });
+                    purses.entry(meter).or_default().spend(amount - within);
+                }
+                Move::Grant(meter, units) => purses.entry(meter).or_default().grant(units),
+                Move::Take(meter, units) if units < 0 => purses.entry(meter).or_default().grant(-units),
+                Move::Take(meter, units) => purses.entry(meter).or_default().take(units),
+                Move::Close(record, start) => {
+                    for meter in Meter::ALL {
+                        let used = used.get(&((record, start), meter)).copied().unwrap_or_default();
+                        self.close(at, (record, start), meter, used, purses.entry(meter).or_default());
+                    }
+                }
+                Move::Cut(record, start) => {
+                    for meter in Meter::ALL {
+                        let used = used.get(&((record, start), meter)).copied().unwrap_or_default();
+                        self.cut(at, (record, start), meter, used, purses.entry(meter).or_default());
+                    }
+                }
+            }
+        }
+        self.rows(now, &purses, &used)
+    }
+
+    fn rows(&self, now: i64, purses: &BTreeMap<Meter, Purse>, used: &BTreeMap<(CounterKey, Meter), i64>) -> Balances {
+        let current = self.current(now);
+        let row = |meter: Meter| {
+            let purse = purses.get(&meter).copied().unwrap_or_default();
+            let count = |key| used.get(&(key, meter)).copied().unwrap_or_default();
+            let used = current.as_ref().map_or(0, |current| count(current.key));
+            let limit = current
+                .as_ref()
+                .map_or(Allowance::Units(0), |current| current.limits[&meter]);
+            let plan_limit = match limit {
+                Allowance::Units(units) => Some(units),
+                Allowance::Unlimited => None,
+            };
+            let left = |limit: i64| (limit - used).max(0) + purse.rollover + purse.purchased;
+            let balance = Balance {
+                plan_limit,
+                used,
+                rollover: purse.rollover,
+                purchased: purse.purchased,
+                available: plan_limit.map(left),
+            };
+            (meter.name().to_owned(), balance)
+        };
+        let touched = self.usages.iter().map(|usage| usage.meter);
+        let mut meters: BTreeSet<Meter> = touched.chain(self.purchases.iter().map(|p| p.meter)).collect();
+        if !self.records.is_empty() {
+            meters.extend(Meter::ALL);
+        }
+        meters.into_iter().map(row).collect()
+    }
+
+    fn moves(&self, now: i64) -> Vec<(i64, Move)> {
+        let mut moves: Vec<(i64, Move)> = Vec::new();
+        for usage in self.usages {
+            moves.push((usage.at, Move::Use(usage.meter, usage.amount)));
+        }
+        for purchase in self.purchases {
+            let takes = purchase.takes();
+            let taken: i64 = takes.iter().map(|(_, units)| units).sum();
+            if self.reading == Reading::TakesAreNetted {
+                moves.push((purchase.at, Move::Grant(purchase.meter, purchase.units - taken)));
+                continue;
+            }
+            moves.push((purchase.at, Move::Grant(purchase.meter, purchase.units)));
+            moves.extend(
+                takes
+                    .iter()
+                    .map(|(at, units)| (*at, Move::Take(purchase.meter, *units))),
+            );
+        }
+        for (number, record) in self.records.iter().enumerate() {
+            let periods = Walk::of(&record.as_of(now)).periods;
+            for pair in periods.windows(2) {
+                let (old, new) = (&pair[0], &pair[1]);
+                let start = old.period.start;
+                if old.cut.is_some() {
+                    moves.push((self.known_cut(record, start, now), Move::Cut(number, start)));
+                    continue;
+                }
+                let cycle = record
+                    .invoices
+                    .iter()
+                    .find(|invoice| invoice.is_cycle && invoice.covers == Some(new.period));
+                if let Some(at) = cycle.and_then(|cycle| cycle.paid_at).filter(|at| *at <= now) {
+                    moves.push((at, Move::Close(number, start)));
+                }
+            }
+        }
+        moves.retain(|(at, _)| *at <= now);
+        moves.sort();
+        moves
+    }
+
+    /// From when it is known that the period that began at `start` was cut.
+    fn known_cut(&self, record: &Record, start: i64, now: i64) -> i64 {
+        let shown = record.snapshots.iter().map(|snapshot| snapshot.at);
+        let paid = record.invoices.iter().filter_map(|invoice| invoice.paid_at);
+        let times: BTreeSet<i64> = shown.chain(paid).collect();
+        let is_known = |at: &i64| cut_of(&Walk::of(&record.as_of(*at)).periods, start).is_some();
+        times.into_iter().find(is_known).unwrap_or(now)
+    }
+
+    /// The counter and the limits at `at`, if the user has a subscription then.
+    fn current(&self, at: i64) -> Option<Current> {
+        let past = self.records.iter().map(|record| {
+            if self.reading == Reading::PaymentsInHindsight {
+                record.shown_until(at)
+            } else {
+                record.as_of(at)
+            }
+        });
+        let past: Vec<Record> = past.collect();
+        let number = super::account::current(&past, at, super::account::TierOf::Counted)?;
+        let record = &past[number];
+        let walk = Walk::of(record);
+        let (last, earlier) = walk.periods.split_last()?;
+        let is_paid = record.is_paid(last.period);
+        let trial = earlier
+            .last()
+            .filter(|before| before.is_trial && !last.is_trial && !is_paid);
+        let period = trial.unwrap_or(last);
+        let is_entitled = super::account::is_entitled(record, at);
+        let limits = Meter::ALL.map(|meter| {
+            let limit = if is_entitled {
+                self.limit(period, is_paid).allowance(meter, LimitUse::Plan)
+            } else {
+                Allowance::Units(0)
+            };
+            (meter, limit)
+        });
+        Some(Current {
+            key: (number, period.period.start),
+            limits: limits.into_iter().collect(),
+        })
+    }
+
+    fn limit<'a>(&'a self, period: &'a BookPeriod, is_paid: bool) -> LimitOf<'a> {
+        LimitOf {
+            period,
+            is_paid,
+            lists: self.lists,
+            reading: self.reading,
+        }
+    }
+
+    /// The renewal after the period was paid at `at`.
+    fn close(&self, at: i64, (record, start): CounterKey, meter: Meter, used: i64, purse: &mut Purse) {
+        let past = self.records[record].as_of(at);
+        let walk = Walk::of(&past);
+        let Some(period) = walk.periods.iter().find(|period| period.period.start == start) else {
+            return;
+        };
+        let gives = !period.is_trial && past.is_paid(period.period) && !past.is_returned(period.period);
+        let allowance = self.limit(period, true).allowance(meter, LimitUse::Rollover);
+        if let (true, Allowance::Units(allowance), Some(cap)) = (gives, allowance, meter.rollover_cap()) {
+            purse.roll_over((allowance - used).max(0), cap);
+        }
+    }
+
+    /// The period was cut, which was known at `at`.
+    fn cut(&self, at: i64, (record, start): CounterKey, meter: Meter, used: i64, purse: &mut Purse) {
+        let past = self.records[record].as_of(at);
+        let walk = Walk::of(&past);
+        let (Some(period), Some(cut)) = (
+            walk.periods.iter().find(|period| period.period.start == start),
+            cut_of(&walk.periods, start),
+        ) else {
+            return;
+        };
+        if period.is_trial || meter.rollover_cap().is_none() {
+            return;
+        }
+        let is_paid = past.is_paid(period.period);
+        let limit = self.limit(period, is_paid);
+        if cut.is_credited {
+            if let Allowance::Units(sold) = limit.allowance(meter, LimitUse::UntilCut(cut.at)) {
+                let over = (used - sold).max(0);
+                if self.reading == Reading::OveruseSpends {
+                    purse.spend(over);
+                } else {
+                    purse.carry(-over);
+                }
+            }
+        } else if is_paid
+            && !past.is_returned(period.period)
+            && let Allowance::Units(sold) = limit.allowance(meter, LimitUse::Rollover)
+        {
+            purse.carry((sold - used).max(0));
+        }
+    }
+}
+
+fn cut_of(periods: &[BookPeriod], start: i64) -> Option<Cut> {
+    periods.iter().find(|period| period.period.start == start)?.cut
+}

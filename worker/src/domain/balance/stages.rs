@@ -1,0 +1,262 @@
+//! Stages: what a subscription was over time, before any number is computed.
+//!
+//! Example: Basic begins on 1 March, becomes Max on 11 March and falls back to Basic on 21
+//! March, uncredited. That is three stages of one period; in the third the grace keeps the
+//! limits of Max.
+
+use crate::domain::{
+    fact::{Fact, FactBody, Period, Plan, Seconds},
+    ids::{EventId, SubscriptionId},
+    subscription::{
+        entitlement::precedence,
+        invoices::{InvoiceEvidence, NEAR_S_MAX, same_plan},
+        order::in_order,
+        state::{BaseState, Subscription},
+    },
+};
+use std::collections::BTreeMap;
+
+/// What one subscription is from a moment on, until its next stage begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// The first second of the stage.
+    pub since: Seconds,
+    /// The billing period that the stage is part of.
+    pub period: Period,
+    /// Whether the subscription gives access.
+    pub entitled: bool,
+    /// Whether it is a trial.
+    pub trial: bool,
+    /// Whether a cancellation is scheduled.
+    pub canceling: bool,
+    /// The plan. Of several catalogs by which its events of this period were read, it has
+    /// the highest limits: a catalog lowers no limit within a period.
+    pub plan: Plan,
+    /// The plan whose limits a grace keeps in this period.
+    pub kept: Option<Plan>,
+    /// The subscription's own `created`.
+    pub subscribed_at: Seconds,
+    /// The first second after an end of which no event told. From then on nothing is included.
+    pub ends_at: Option<Seconds>,
+    /// How its period began, if it began with a change of the subscription.
+    pub beginning: Option<Beginning>,
+}
+
+/// The change with which a period began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// The first event that shows the period.
+    pub event: EventId,
+    /// Whether the change gave money back for the period before.
+    pub credited: bool,
+}
+
+impl Stage {
+    /// The stage that a state of a subscription begins at `at`; none before its plan and
+    /// period are known. `grace_began_in` is the first second of the period in which the
+    /// grace began.
+    fn of_state(state: &Subscription, at: Seconds, grace_began_in: Option<Seconds>) -> Option<Self> {
+        let (BaseState { plan, period, status }, latest) = (state.base_state()?, state.latest.as_ref()?);
+        let entitled = state.entitled();
+        // A period that begins during a grace has the limits of its own tier.
+        let grace = state.grace.as_ref().filter(|_| grace_began_in == Some(period.start));
+        Some(Self {
+            // A change lies within the period that it shows; an end may come after the period.
+            since: if entitled { at.min(period.end - 1) } else { at }.max(period.start),
+            period,
+            entitled,
+            trial: status == "trialing",
+            canceling: !precedence(state, latest, Seconds::MIN).goes_on,
+            plan,
+            kept: grace.map(|g| g.plan.clone()),
+            subscribed_at: latest.subscribed_at,
+            ends_at: state.ends_untold_at(),
+            beginning: None,
+        })
+    }
+
+    /// Whether both stages differ at most in their first second.
+    fn is_same(&self, other: &Self) -> bool {
+        let (since, beginning) = (self.since, self.beginning.clone());
+        *self
+            == Self {
+                since,
+                beginning,
+                ..other.clone()
+            }
+    }
+}
+
+/// The state before an event, by the event's own `previous_attributes`.
+fn state_before(id: &SubscriptionId, fact: &Fact) -> Option<Subscription> {
+    let FactBody::Subscription(fact) = &fact.body else {
+        return None;
+    };
+    let before = fact.before.as_ref()?;
+    Some(Subscription {
+        latest: Some(before.clone()),
+        plan: before.plan.clone(),
+        period: before.period,
+        ..Subscription::unknown(id.clone())
+    })
+}
+
+/// The plans of one period by price and quantity, each with the highest limits that a
+/// catalog gave it.
+#[derive(Debug, Default)]
+struct SoldPlans {
+    start: Seconds,
+    plans: BTreeMap<(String, i64), Plan>,
+}
+
+impl SoldPlans {
+    /// The plan as this period sells it.
+    fn sold(&mut self, plan: Plan, period: Period) -> Plan {
+        if self.start != period.start {
+            self.plans.clear();
+            self.start = period.start;
+        }
+        let key = (plan.price.clone(), plan.quantity);
+        let sold = match self.plans.get(&key) {
+            Some(known) => raised(plan, known),
+            None => plan,
+        };
+        self.plans.insert(key, sold.clone());
+        sold
+    }
+}
+
+/// The plan with the higher limit of both for each meter.
+fn raised(plan: Plan, known: &Plan) -> Plan {
+    type Limits = BTreeMap<String, Option<i64>>;
+    let higher = |a: &Limits, b: &Limits| -> Limits {
+        let meters = a.keys().chain(b.keys());
+        let limit = |meter: &String| match (a.get(meter), b.get(meter)) {
+            (Some(None), _) | (_, Some(None)) => None,
+            (a, b) => a.copied().flatten().max(b.copied().flatten()),
+        };
+        meters.map(|meter| (meter.clone(), limit(meter))).collect()
+    };
+    let limits = higher(&plan.limits, &known.limits);
+    let month = higher(plan.month_limits(), known.month_limits());
+    let trial = higher(plan.trial_limits(), known.trial_limits());
+    Plan {
+        trial_limits: Some(trial).filter(|trial| *trial != month),
+        month_limits: Some(month).filter(|month| *month != limits),
+        limits,
+        ..plan
+    }
+}
+
+/// The stages of one subscription, from all of its facts in any order; sorted by `since`.
+#[must_use]
+pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Stage> {
+    let ordered = in_order(facts.iter().copied(), None);
+    let evidence = InvoiceEvidence::from_facts(id, &ordered.facts);
+    let mut builder = StageBuilder {
+        stages: Vec::new(),
+        sold: SoldPlans::default(),
+        grace_began_in: None,
+        last: Subscription::unknown(id.clone()),
+    };
+    let mut folded = ordered.facts.iter().enumerate();
+    Subscription::fold_with(id.clone(), &ordered, |at, state| {
+        if let Some((index, fact)) = folded.next() {
+            let credited = || evidence.for_fact(index).credited || resets_with_credit(fact, &ordered.facts);
+            builder.visit(fact, at, state, credited);
+        }
+    });
+    builder.stages
+}
+
+/// Whether a change that leaves the plan as it is, such as a new day of billing, gave money
+/// back: a credit of the subscription comes within a minute of it.
+fn resets_with_credit(change: &Fact, facts: &[&Fact]) -> bool {
+    let FactBody::Subscription(s) = &change.body else {
+        return false;
+    };
+    let plan = s.now.plan.as_ref();
+    let before = s.before.as_ref().and_then(|b| b.plan.as_ref());
+    let keeps_plan = plan.zip(before).is_none_or(|(now, before)| same_plan(now, before));
+    let credits = |fact: &&Fact| match &fact.body {
+        FactBody::Invoice(invoice) => invoice.credits(),
+        FactBody::InvoiceItem(item) => item.credits(),
+        _ => false,
+    };
+    let is_near = |fact: &&Fact| (fact.created - change.created).abs() <= NEAR_S_MAX;
+    keeps_plan && facts.iter().copied().filter(is_near).any(|f| credits(&f))
+}
+
+struct StageBuilder {
+    stages: Vec<Stage>,
+    sold: SoldPlans,
+    /// The first second of the period in which the running grace began.
+    grace_began_in: Option<Seconds>,
+    /// The state before the next fact.
+    last: Subscription,
+}
+
+impl StageBuilder {
+    /// Takes in the state after a fact.
+    fn visit(&mut self, fact: &Fact, at: Seconds, state: &Subscription, credited: impl FnOnce() -> bool) {
+        let before = state_before(&state.id, fact);
+        self.note_grace(state, before.as_ref());
+        let was_incomplete = self.last.latest.as_ref().is_some_and(|l| l.status == "incomplete");
+        self.last = state.clone();
+        let Some(mut stage) = Stage::of_state(state, at, self.grace_began_in) else {
+            return;
+        };
+        if self.stages.is_empty()
+            && let Some(first) = before.and_then(|before| Stage::of_state(&before, at, None))
+        {
+            self.push_first(first);
+        }
+        stage.plan = self.sold.sold(stage.plan, stage.period);
+        let Some(previous) = self.stages.last() else {
+            self.push_first(stage);
+            return;
+        };
+        let begins = stage.period.start != previous.period.start;
+        // A new period counts from its first second. A change within a period counts
+        // from its event. The first payment covers the whole period.
+        if begins || was_incomplete && stage.entitled {
+            stage.since = stage.period.start;
+        }
+        stage.since = stage.since.max(previous.since);
+        if begins {
+            let (event, credited) = (fact.event_id.clone(), credited());
+            stage.beginning = Some(Beginning { event, credited });
+        }
+        if stage.is_same(previous) {
+            return;
+        }
+        if stage.since == previous.since
+            && let Some(replaced) = self.stages.pop()
+            && !begins
+        {
+            stage.beginning = replaced.beginning;
+        }
+        self.stages.push(stage);
+    }
+
+    fn push_first(&mut self, mut first: Stage) {
+        first.since = first.period.start;
+        first.plan = self.sold.sold(first.plan, first.period);
+        self.stages.push(first);
+    }
+
+    /// Notes in which period the grace of a new state began.
+    fn note_grace(&mut self, state: &Subscription, before: Option<&Subscription>) {
+        let grace_since = |state: &Subscription| state.grace.as_ref().map(|g| g.since);
+        if grace_since(state) == grace_since(&self.last) {
+            return;
+        }
+        // A failed upgrade in between does not show what counted; the known state does.
+        let changed = match before {
+            Some(before) if self.last.suspended.is_none() => before,
+            _ => &self.last,
+        };
+        let began_in = || changed.base_state().map(|c| c.period.start);
+        self.grace_began_in = grace_since(state).and_then(|_| began_in());
+    }
+}

@@ -33,7 +33,7 @@ fn voided_upgrade(version: ApiVersion, user: &str, start: i64) -> Vec<Event> {
     let active = buyer.updated(at + 2 * DAY, |subscription| subscription.status = "active");
 
     let at = start + 14 * DAY;
-    let period = MAX_MONTHLY.interval.period_from(at);
+    let period = MAX_MONTHLY.period_from(at);
     let lines = vec![
         buyer.share(PLUS_MONTHLY, at, past, -1_067),
         Line::plan(&mut buyer.mint, MAX_MONTHLY, period),

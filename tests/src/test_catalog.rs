@@ -78,29 +78,18 @@ impl TestCatalog {
     }
 
     /// The shipped catalog with all that the lives of further kinds buy: seats, other intervals, a trial with
-    /// limits of its own. Yearly prices say no limits; they sell twelve months. What is not ours is ignored.
+    /// limits of its own. What is not ours is ignored.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn extended(test: &str) -> Result<Self> {
         let catalog = Self::new(test)?;
-        let shipped = std::fs::read_to_string(&catalog.file)?;
-        let mut is_price = false;
-        let mut text = String::from("ignored_products = [\"prod_support\", \"prod_newsletter\"]\n");
-        for line in shipped.lines() {
-            if line.starts_with("[[") {
-                is_price = line == "[[price]]";
-            }
-            if is_price && line.starts_with("limits = {") {
-                continue;
-            }
-            writeln!(text, "{line}")?;
-            if line == "product = \"prod_basic\"" {
-                writeln!(text, "trial_limits = {{ tokens = 1_000_000 }}")?;
-            }
-        }
-        text.push_str(EXTENSION);
-        std::fs::write(&catalog.file, text)?;
+        let others = "ignored_products = [\"prod_support\", \"prod_newsletter\"]";
+        catalog.replace("ignored_products = []", others)?;
+        let trial = "product = \"prod_basic\"\ntrial_limits = { tokens = 1_000_000 }\nlimits";
+        catalog.replace("product = \"prod_basic\"\nlimits", trial)?;
+        let text = std::fs::read_to_string(&catalog.file)?;
+        std::fs::write(&catalog.file, text + EXTENSION)?;
         Ok(catalog)
     }
 

@@ -1,6 +1,5 @@
 //! How often Stripe charges a price, and what it sells of a tier's limits.
 
-use super::sold::Limit;
 use serde::Deserialize;
 
 /// The unit of a price's interval (API reference, "The Price object", `recurring.interval`).
@@ -48,12 +47,9 @@ impl Interval {
         }
     }
 
-    /// The part of a month's limit that `count` of this interval sell, rounded down. A year
+    /// The part of a month's `units` that `count` of this interval sell, rounded down. A year
     /// sells twelve months, a week a quarter of one, and a day a thirtieth.
-    pub(super) fn share(self, count: i64, month: Limit) -> Limit {
-        let Limit::Units(units) = month else {
-            return Limit::Unlimited;
-        };
+    pub(super) fn share(self, count: i64, units: i64) -> i64 {
         let (months, parts) = match self {
             Self::Day => (1, 30),
             Self::Week => (1, 4),
@@ -65,6 +61,6 @@ impl Interval {
             .saturating_mul(months)
             .div_euclid(parts);
         // Nobody can use as many units, so a greater number is no greater limit.
-        Limit::Units(i64::try_from(share).unwrap_or(i64::MAX))
+        i64::try_from(share).unwrap_or(i64::MAX)
     }
 }

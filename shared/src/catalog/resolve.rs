@@ -73,7 +73,13 @@ impl Catalog {
         let own = keyed
             .or_else(|| self.prices.iter().find(is_twin))
             .map(|price| &price.limits);
-        let share = |(meter, limit): (&String, &Limit)| (meter.clone(), interval.share(count, *limit));
+        let share = |(meter, limit): (&String, &Limit)| {
+            let limit = match limit {
+                Limit::Units(units) => Limit::Units(interval.share(count, *units)),
+                Limit::Unlimited => Limit::Unlimited,
+            };
+            (meter.clone(), limit)
+        };
         let mut limits: Limits = tier.limits.iter().map(share).collect();
         limits.extend(own.into_iter().flatten().map(|(meter, limit)| (meter.clone(), *limit)));
         let mut trial_limits = tier.limits.clone();

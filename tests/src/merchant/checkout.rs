@@ -129,6 +129,7 @@ impl Script {
             before: subscription.clone(),
             shown: subscription.clone(),
             packs: order.packs.clone(),
+            granted: None,
             failed: BTreeSet::new(),
             has_lost_grace: false,
             paid: Vec::new(),
@@ -173,10 +174,12 @@ impl Script {
     fn complete_session(&mut self, which: usize) {
         if let Some(session) = self.subscriptions[which].session.take() {
             self.add_event("checkout.session.completed", &session);
-            let cents = session.amount_total;
-            for (price, quantity) in std::mem::take(&mut self.subscriptions[which].packs) {
-                self.grant(price, quantity, cents);
-            }
+            let packs = std::mem::take(&mut self.subscriptions[which].packs);
+            let purchases = packs
+                .into_iter()
+                .map(|(price, quantity)| self.grant(price, quantity, session.amount_total));
+            let purchases = purchases.collect();
+            self.subscriptions[which].granted = session.invoice.map(|invoice| (invoice, purchases));
         }
         if matches!(
             self.subscriptions[which].link,

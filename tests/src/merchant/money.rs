@@ -2,6 +2,7 @@
 
 use crate::fixtures::{ApiVersion, Refund};
 use crate::merchant::Script;
+use crate::merchant::books::MoneyBack;
 
 /// How the money of an invoice goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,7 @@ impl Script {
                 }
             }
         }
+        self.return_packs(which, &invoice.id, cents, at, how);
         let is_returned = matches!(how, InvoiceReturn::Full | InvoiceReturn::Disputed);
         self.books.records[which].give_back(&invoice.id, is_returned);
         let kind = match how {
@@ -65,6 +67,27 @@ impl Script {
             InvoiceReturn::Won => "a dispute of an invoice is won",
         };
         self.act(&[kind], &format!("#{which} {} {how:?}", invoice.billing_reason));
+    }
+
+    /// The packs that the invoice `id` sold beside the plan go back with its money.
+    fn return_packs(&mut self, which: usize, id: &str, cents: i64, at: i64, how: InvoiceReturn) {
+        let mut moves = vec![match how {
+            InvoiceReturn::Part | InvoiceReturn::Full | InvoiceReturn::Failed => (at, MoneyBack::Refunded(cents)),
+            InvoiceReturn::Disputed | InvoiceReturn::Won => (at, MoneyBack::Withdrawn(cents)),
+        }];
+        match how {
+            InvoiceReturn::Failed => moves.push((self.clock, MoneyBack::RefundFailed(cents))),
+            InvoiceReturn::Won => moves.push((self.clock, MoneyBack::Reinstated)),
+            InvoiceReturn::Part | InvoiceReturn::Full | InvoiceReturn::Disputed => {}
+        }
+        let granted = self.subscriptions[which].granted.iter();
+        let purchases: Vec<usize> = granted
+            .filter(|(invoice, _)| invoice == id)
+            .flat_map(|(_, purchases)| purchases.clone())
+            .collect();
+        for purchase in purchases {
+            self.books.purchases[purchase].moves.extend(&moves);
+        }
     }
 
     /// A refund fails. Endpoints before 2024-10-28 know it by another type.

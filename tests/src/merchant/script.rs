@@ -8,6 +8,8 @@ use crate::merchant::{Checkpoint, Life, PaidTier, PaymentFailure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// The products that the extended catalog ignores.
+const OTHER_PRODUCTS: [&str; 2] = ["prod_support", "prod_newsletter"];
 const UPDATED: &str = "customer.subscription.updated";
 
 /// A life under construction. Only [`Script::wait`] moves the time, and acts with a fixed date, such as a
@@ -311,7 +313,8 @@ impl Script {
     /// `invoice` is paid.
     pub(super) fn pay(&mut self, which: usize, mut invoice: Invoice) {
         invoice.status = "paid";
-        let charge = (self.has_charges && invoice.total() > 0)
+        let is_ours = !invoice.is_of(&OTHER_PRODUCTS);
+        let charge = (is_ours && self.has_charges && invoice.total() > 0)
             .then(|| Charge::of_invoice(&mut self.mint, &mut invoice, self.clock));
         let kinds = ["invoice.paid", "invoice.payment_succeeded"];
         // Either type gives the same result, so a life with one event per payment alternates them.
@@ -320,6 +323,14 @@ impl Script {
             (true, 0) => &kinds[..1],
             (true, _) => &kinds[1..],
         };
+        // An invoice about nothing but other products is ignored, whosever subscription it is of.
+        if !is_ours {
+            for kind in kinds {
+                let event = self.mint.event(kind, self.clock, &invoice);
+                self.push_ignored(event);
+            }
+            return;
+        }
         for kind in kinds {
             self.add_event(kind, &invoice);
         }

@@ -27,6 +27,8 @@ pub(super) struct ScriptedSubscription {
     pub(super) before: Subscription,
     /// The packs of its checkout, until they are granted.
     pub(super) packs: Vec<(Price, i64)>,
+    /// The invoice of that checkout, and the numbers of the granted packs in the books.
+    pub(super) granted: Option<(String, Vec<usize>)>,
     /// The ids of invoices of the current period whose payment failed, until they are paid.
     pub(super) failed: BTreeSet<String>,
     /// Whether an end of the access ended a grace. The rules do not say if it comes back.

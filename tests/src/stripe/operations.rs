@@ -169,19 +169,28 @@ fn list_of(url: &str, texts: &[String], has_more: bool) -> String {
     )
 }
 
+/// All items of a subscription. An event, and the subscription itself, show the first ten at
+/// most; a test that wants more puts them into the field `all_items`.
+fn subscription_items(call: &ServedRequest, tree: &ExpandTree) -> Result<String, StripeError> {
+    let id = call.text("subscription");
+    let id = id.ok_or_else(|| StripeError::missing("subscription"))?;
+    let subscription = call.mode.find(subscription::SUBSCRIPTIONS.collection, id);
+    let subscription = subscription.ok_or_else(|| StripeError::no_such("subscription", "subscription", id))?;
+    let all = subscription["all_items"].as_array();
+    let shown = subscription["items"]["data"].as_array();
+    let (items, has_more) = page_of(all.or(shown).map_or(&[][..], Vec::as_slice), call.params)?;
+    let within = tree.within("data");
+    let items = items
+        .into_iter()
+        .map(|item| render(call.mode, item.clone(), &[], &within).to_string());
+    Ok(list_of("/v1/subscription_items", &items.collect::<Vec<_>>(), has_more))
+}
+
 fn line_items(call: &ServedRequest, id: &str, tree: &ExpandTree) -> Result<String, StripeError> {
     let session = call.mode.find("checkout/sessions", id);
     let session = session.ok_or_else(|| StripeError::absent("checkout.session", id))?;
     let url = format!("/v1/checkout/sessions/{id}/line_items");
     entries(call, &session["line_items"], &url, tree)
-}
-
-fn subscription_items(call: &ServedRequest, tree: &ExpandTree) -> Result<String, StripeError> {
-    let id = call.text("subscription");
-    let id = id.ok_or_else(|| StripeError::missing("subscription"))?;
-    let subscription = call.mode.find("subscriptions", id);
-    let subscription = subscription.ok_or_else(|| StripeError::no_such("subscription", "subscription", id))?;
-    entries(call, &subscription["items"], "/v1/subscription_items", tree)
 }
 
 /// A page of a list within an object.

@@ -83,7 +83,7 @@ impl Buyer {
     pub(crate) fn restarted(&mut self, price: Price, at: i64) -> Event {
         self.updated(at, |subscription| {
             subscription.price = price;
-            subscription.period = price.interval.period_from(at);
+            subscription.period = price.period_from(at);
         })
     }
 

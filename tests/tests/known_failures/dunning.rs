@@ -33,12 +33,17 @@ fn voided_upgrade(version: ApiVersion, user: &str, start: i64) -> Vec<Event> {
     let active = buyer.updated(at + 2 * DAY, |subscription| subscription.status = "active");
 
     let at = start + 14 * DAY;
-    let begun = buyer.restarted(MAX_MONTHLY, at);
+    let period = MAX_MONTHLY.period_from(at);
     let lines = vec![
         buyer.share(PLUS_MONTHLY, at, past, -1_067),
-        Line::plan(&mut buyer.mint, MAX_MONTHLY, buyer.subscription.period),
+        Line::plan(&mut buyer.mint, MAX_MONTHLY, period),
     ];
     let invoice = buyer.invoice("subscription_update", at, lines);
+    let second = invoice.id.clone();
+    let begun = buyer.updated(at, |subscription| {
+        subscription.period = period;
+        subscription.latest_invoice = Some(second);
+    });
     let paid = buyer.paid(&invoice, at + 5);
     vec![created, upgraded, failed, voided, active, begun, paid]
 }

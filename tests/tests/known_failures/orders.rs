@@ -27,7 +27,8 @@ fn an_announcement_of_the_same_second_does_not_win_over_the_change() -> Result<(
                 buyer.subscription.trial = Some(trial);
                 buyer.subscription.period = trial;
                 let created = buyer.created();
-                let (kind, at) = ("customer.subscription.trial_will_end", start + 3_600);
+                // Within the first hundredth of the trial, so that the change counts from its beginning.
+                let (kind, at) = ("customer.subscription.trial_will_end", start + 1_800);
                 let announced = buyer.mint.event(kind, at, &buyer.subscription);
                 vec![created, announced, buyer.switched(PLUS_MONTHLY, at)]
             };

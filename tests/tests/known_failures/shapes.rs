@@ -44,7 +44,7 @@ fn a_yearly_add_on_beside_a_monthly_plan_changes_no_period_usage_or_grace() -> R
             let mut buyer = Buyer::new(version, &user, MAX_MONTHLY, start);
             let add_on = buyer.mint.id("si");
             let shape = |_: &Subscription, rendered: &mut Value| {
-                let year = SUPPORT_YEARLY.interval.period_from(start);
+                let year = SUPPORT_YEARLY.period_from(start);
                 add_item(rendered, &add_on, SUPPORT_YEARLY, year, is_first);
             };
             let created = Shaped::new(&buyer.subscription, &shape);
@@ -82,7 +82,7 @@ fn a_yearly_add_on_beside_a_monthly_plan_changes_no_period_usage_or_grace() -> R
 /// An invoice for the plan, and for a year of support.
 fn first_invoice(buyer: &mut Buyer, start: i64) -> Invoice {
     let mut invoice = buyer.bill("subscription_create", start);
-    let year = SUPPORT_YEARLY.interval.period_from(start);
+    let year = SUPPORT_YEARLY.period_from(start);
     invoice.lines.push(Line::plan(&mut buyer.mint, SUPPORT_YEARLY, year));
     invoice
 }

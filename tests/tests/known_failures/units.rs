@@ -122,7 +122,7 @@ fn trial_with_a_dead_card(version: ApiVersion, user: &str, start: i64) -> (Buyer
     let end = start + 3 * DAY;
     let active = buyer.updated(end, |subscription| {
         subscription.status = "active";
-        subscription.period = PLUS_YEARLY.interval.period_from(end);
+        subscription.period = PLUS_YEARLY.period_from(end);
     });
     let invoice = buyer.bill("subscription_cycle", end);
     let failed = buyer.failed(&invoice, end + HOUR);

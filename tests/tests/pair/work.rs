@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Deliveries on their way: one in eight through ingest, the others, for it takes a debug build
 /// too long to sign and verify so many, straight to the work queue.
-pub struct Work {
+pub(crate) struct Work {
     queues: Queues,
     queue: String,
     posting: Senders,
@@ -24,7 +24,7 @@ pub struct Work {
 }
 
 impl Work {
-    pub async fn begin(env: &TestEnv, pair: &Pair, mut events: Vec<Event>) -> Result<Self> {
+    pub(crate) async fn begin(env: &TestEnv, pair: &Pair, mut events: Vec<Event>) -> Result<Self> {
         let posted = events.split_off(events.len() / 8 * 7);
         let (queue, sender) = (env.topology().work(), env.queues().await?);
         let published = Arc::new(AtomicUsize::new(0));
@@ -47,7 +47,7 @@ impl Work {
 
     /// Waits until the workers have taken so many of the deliveries, without those that a kill
     /// gave back.
-    pub async fn taken(&self, count: usize) -> Result<()> {
+    pub(crate) async fn taken(&self, count: usize) -> Result<()> {
         let mut looks = tokio::time::interval(Duration::from_millis(10));
         wait_for(PATIENCE, "the workers go on", async || {
             looks.tick().await;
@@ -59,7 +59,7 @@ impl Work {
         .await
     }
 
-    pub async fn finish(self) -> Result<()> {
+    pub(crate) async fn finish(self) -> Result<()> {
         self.publishing.await??;
         self.posting.finish().await.map(drop)
     }

@@ -133,10 +133,7 @@ async fn a_session_without_a_pack_name_grants_the_packs_of_its_line_items() -> R
 
     for (count, (lines, why)) in [
         (Some(vec![line(1, Some("gold"), &none)]), "lookup key: gold"),
-        (
-            Some(vec![line(1, key, &none), line(1, None, &voice)]),
-            "'tokens_5m' and 'voice_500k'",
-        ),
+        (Some(vec![line(0, key, &none), line(1, None, &voice)]), "quantity 0"),
         // Of which Stripe knows nothing.
         (None, "404"),
     ]

@@ -92,7 +92,7 @@ pub struct PriceList {
 }
 
 impl PriceList {
-    /// The shipped catalog. Its yearly prices say twelve times a month, which is what a year sells anyway.
+    /// The shipped catalog.
     #[must_use]
     pub fn shipped() -> Self {
         let of = |tokens, voice| TierLimits {

@@ -176,8 +176,8 @@ impl Replay<'_> {
             for pair in periods.windows(2) {
                 let (old, new) = (&pair[0], &pair[1]);
                 let start = old.period.start;
-                if old.cut.is_some() {
-                    moves.push((self.known_cut(record, start, now), Move::Cut(number, start)));
+                if let Some(cut) = old.cut {
+                    moves.push((Self::known_cut(record, start, cut, now), Move::Cut(number, start)));
                     continue;
                 }
                 let cycle = record
@@ -194,12 +194,12 @@ impl Replay<'_> {
         moves
     }
 
-    /// From when it is known that the period that began at `start` was cut.
-    fn known_cut(&self, record: &Record, start: i64, now: i64) -> i64 {
+    /// From when it is known that the period that began at `start` was cut as `cut` says.
+    fn known_cut(record: &Record, start: i64, cut: Cut, now: i64) -> i64 {
         let shown = record.snapshots.iter().map(|snapshot| snapshot.at);
         let paid = record.invoices.iter().filter_map(|invoice| invoice.paid_at);
-        let times: BTreeSet<i64> = shown.chain(paid).collect();
-        let is_known = |at: &i64| cut_of(&Walk::of(&record.as_of(*at)).periods, start).is_some();
+        let times: BTreeSet<i64> = shown.chain(paid).filter(|at| *at >= cut.at).collect();
+        let is_known = |at: &i64| cut_of(&Walk::of(&record.as_of(*at)).periods, start) == Some(cut);
         times.into_iter().find(is_known).unwrap_or(now)
     }
 

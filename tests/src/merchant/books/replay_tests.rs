@@ -110,6 +110,28 @@ fn a_cut_period_that_was_credited_leaves_its_overuse_as_debt() {
 }
 
 #[test]
+fn a_credited_cut_within_the_first_hundredth_sold_nothing() {
+    let mut hand = Hand::bought(MAX_YEARLY);
+    hand.used(1, Meter::Tokens, 700_000);
+    // A hundredth of a year is more than three days.
+    hand.begin_period(3, MAX_YEARLY, true, "again");
+    hand.record().pay("again", day(3));
+    assert_eq!(hand.tokens(4), (Some(180_000_000), 0, -700_000, 0));
+}
+
+#[test]
+fn a_failed_switch_that_is_taken_back_cuts_once_when_it_is_taken_back() {
+    let mut hand = Hand::bought(PLUS_YEARLY);
+    hand.begin_period(79, PLUS_MONTHLY, true, "month");
+    hand.record().fail("month", day(79) + 1);
+    hand.used(80, Meter::Tokens, 30_000_000);
+    assert_eq!(hand.tokens(81), (Some(120_000_000), 30_000_000, 0, 0));
+    hand.begin_period(84, PLUS_YEARLY, false, "year");
+    hand.record().pay("year", day(84));
+    assert_eq!(hand.tokens(85), (Some(120_000_000), 0, 90_000_000, 0));
+}
+
+#[test]
 fn a_cut_that_nobody_paid_carries_nothing() {
     let mut hand = Hand::bought(PLUS_MONTHLY);
     let id = hand.renew();

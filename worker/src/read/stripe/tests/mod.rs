@@ -5,6 +5,7 @@ mod envelope;
 mod invoice;
 mod items;
 mod malformed;
+mod odd_json;
 mod origin;
 mod packs;
 mod session;

@@ -47,6 +47,7 @@ fn app_with(usage_token: Option<Token>) -> Router {
     router(Arc::new(App {
         secrets: Secrets::new(&[SECRET]),
         usage_token,
+        usage_age_max: Duration::from_hours(24),
         publisher,
         queue,
         body_limits: BodyLimits {

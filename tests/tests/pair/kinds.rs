@@ -226,10 +226,14 @@ async fn a_catalog_that_changes_raises_limits_now_and_lowers_them_with_the_next_
     told_usage(&env, &lives).await?;
     for (number, events) in parts.iter().enumerate() {
         if number == 1 {
-            change(&catalog)?;
             for worker in &mut pair.workers {
                 worker.sigterm().await?;
                 ensure!(worker.exit(DEADLINE).await?.success());
+            }
+            change(&catalog)?;
+            // With other ranks all states are folded again.
+            pair.operate(&["migrate"]).await?;
+            for worker in &mut pair.workers {
                 worker.start().await?;
             }
         }

@@ -197,7 +197,8 @@ async fn packs_that_only_the_line_items_name_are_asked_of_stripe_in_every_order(
         }
     }
     let env = TestEnv::new("kinds_lines").await?;
-    let setup = setup(&TestCatalog::new("kinds_lines")?)
+    let catalog = TestCatalog::new("kinds_lines")?;
+    let setup = setup(&catalog)
         .worker("STRIPE_SECRET_KEY", KEY)
         .worker("BACKFILL_INTERVAL", "off")
         .worker("RECONCILE_INTERVAL", "off")

@@ -2,6 +2,7 @@
 //! the unacknowledged deliveries. Also writes the catalog's tiers to the database, once.
 
 use crate::{
+    apply::transaction,
     consume::acks::InFlight,
     domain::subscription::drift::FIELDS,
     failure::Permanent,
@@ -83,7 +84,9 @@ async fn read_gauges(
 ) -> Result<(), sqlx::Error> {
     let mut connection = database.acquire().await?;
     if !*tiers_written {
-        catalog::write_tiers(&mut connection, tiers).await?;
+        if catalog::write_tiers(&mut connection, tiers).await? {
+            tokio::spawn(fold_again(database.clone()));
+        }
         *tiers_written = true;
     }
     let open = dead_letter::count_open(&mut connection).await?;
@@ -100,6 +103,17 @@ async fn read_gauges(
         .with_label_values(&["busy"])
         .set(i64::from(database.size()) - idle);
     Ok(())
+}
+
+/// Folds the states again that other ranks made. Without it, a state would be folded again
+/// only with the next event of its account.
+async fn fold_again(database: PgPool) {
+    match transaction::refold_outdated(&database).await {
+        Ok(accounts) => tracing::info!(accounts, "the catalog has other ranks; the states are folded again"),
+        Err(error) => {
+            tracing::error!(%error, "states of other ranks could not be folded again; run `worker migrate`");
+        }
+    }
 }
 
 /// Shows the number of subscriptions and packs that wait for a missing link, and how long

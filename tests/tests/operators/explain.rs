@@ -17,7 +17,7 @@ use tests::scenario::{Scenario, USER, USER_WITHOUT_ROW};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use worker::domain::explain::{ChangeKind, ExplainRequest, HistoryEntry, explain};
-use worker::domain::fact::Fact;
+use worker::domain::fact::{Fact, FactBody};
 use worker::domain::ids::{EventId, UserId};
 use worker::read::{
     meaning::{EventScope, Meaning, Mode},
@@ -347,8 +347,16 @@ fn every_event_of_a_life_is_explained_once_and_each_change_follows_from_the_last
         let expected = life.entitlement.as_ref().map(|row| row.effective_tier.as_str());
         ensure!(effective == expected, "{effective:?}, not {expected:?}: {}", context());
         for chapter in &explanation.subscriptions {
-            // Another event of its customer may name the user.
-            let links = |e: &&HistoryEntry| e.changes.len() == 1 && e.changes[0].kind == ChangeKind::Linked;
+            // Another event of its customer may name the user, or may be about its payments.
+            let about_payments: BTreeSet<&EventId> = facts
+                .iter()
+                .filter(|f| f.body.returns_money() || matches!(f.body, FactBody::InvoicePayment(_)))
+                .map(|f| &f.event_id)
+                .collect();
+            let links = |e: &&HistoryEntry| {
+                e.changes.len() == 1 && e.changes[0].kind == ChangeKind::Linked
+                    || e.event.as_ref().is_some_and(|id| about_payments.contains(id))
+            };
             let own: BTreeSet<&EventId> = facts
                 .iter()
                 .filter(|f| f.body.subscription() == Some(&chapter.subscription))

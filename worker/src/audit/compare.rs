@@ -179,16 +179,15 @@ pub fn entitlements(
     };
     let mut found = Vec::new();
     for row in &expected {
-        match stored.iter().copied().find(|s| s.since == row.since) {
-            Some(stored) => found.extend(differing(&name(row), "", stored, row)),
-            None => {
-                let what = format!(
-                    "there is no row, the events say '{}' with status '{}'",
-                    row.tier, row.status
-                );
-                found.push(Difference::of(name(row), what));
-            }
-        }
+        let Some(stored) = stored.iter().copied().find(|s| s.since == row.since) else {
+            let what = format!(
+                "there is no row, the events say '{}' with status '{}'",
+                row.tier, row.status
+            );
+            found.push(Difference::of(name(row), what));
+            continue;
+        };
+        found.extend(differing(&name(row), "", stored, row));
     }
     let is_unexpected = |s: &&&StoredEntitlement| !expected.iter().any(|row| row.since == s.since);
     for row in stored.iter().filter(is_unexpected) {

@@ -12,8 +12,8 @@ pub async fn ranks(connection: &mut PgConnection) -> Result<Ranks, sqlx::Error> 
     Ok(rows.into_iter().map(|row| (row.name, row.rank)).collect())
 }
 
-/// Makes `billing.tier` contain exactly these tiers.
-pub async fn write_tiers(connection: &mut PgConnection, tiers: &[Tier]) -> Result<(), sqlx::Error> {
+/// Makes `billing.tier` contain exactly these tiers. Returns whether that changes a rank.
+pub async fn write_tiers(connection: &mut PgConnection, tiers: &[Tier]) -> Result<bool, sqlx::Error> {
     let names: Vec<&str> = tiers.iter().map(|t| t.name.as_str()).collect();
     let ranks: Vec<i32> = tiers.iter().map(|t| t.rank).collect();
     let days: Vec<i32> = tiers.iter().map(|t| t.trial_days).collect();
@@ -22,6 +22,7 @@ pub async fn write_tiers(connection: &mut PgConnection, tiers: &[Tier]) -> Resul
     sqlx::query!("LOCK TABLE billing.tier IN SHARE ROW EXCLUSIVE MODE")
         .execute(&mut *transaction)
         .await?;
+    let before = self::ranks(&mut transaction).await?;
     sqlx::query!("DELETE FROM billing.tier WHERE name <> ALL($1)", &names as &[&str])
         .execute(&mut *transaction)
         .await?;
@@ -35,5 +36,7 @@ pub async fn write_tiers(connection: &mut PgConnection, tiers: &[Tier]) -> Resul
     )
     .execute(&mut *transaction)
     .await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    let now: Ranks = tiers.iter().map(|t| (t.name.clone(), t.rank)).collect();
+    Ok(before != now)
 }

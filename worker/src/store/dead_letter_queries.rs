@@ -270,9 +270,11 @@ pub async fn limit_time(connection: &mut PgConnection) -> Result<(), sqlx::Error
 /// The users of these facts' accounts and payments.
 pub async fn users_of(connection: &mut PgConnection, facts: &[&Fact]) -> Result<Vec<UserId>, sqlx::Error> {
     let accounts: Vec<&str> = facts.iter().map(|f| f.account.as_str()).collect();
-    let payments: Vec<&str> = facts.iter().filter_map(|f| f.body.payment()).collect();
+    let payments: Vec<&str> = facts.iter().filter_map(|f| f.body.payment_id()).collect();
     let users = sqlx::query_scalar!(
         r#"SELECT user_id AS "user!" FROM billing.subscription WHERE account = ANY($1) AND user_id IS NOT NULL
+           UNION SELECT user_id FROM billing.subscription s JOIN billing.payment p USING (account)
+           WHERE p.payment = ANY($2) AND user_id IS NOT NULL
            UNION SELECT user_id FROM billing.pack
            WHERE (account = ANY($1) OR payment = ANY($2)) AND user_id IS NOT NULL"#,
         &accounts as &[&str],

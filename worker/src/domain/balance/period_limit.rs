@@ -53,7 +53,7 @@ pub fn weighted(parts: &[LimitPart], seconds: Seconds) -> UnitLimit {
 pub fn counts_from(at: Seconds, period: Period) -> Seconds {
     let length = i128::from(period.end) - i128::from(period.start);
     let after = i128::from(at) - i128::from(period.start);
-    if after * i128::from(CHANGES_FROM_BEGINNING) < length {
+    if after * i128::from(CHANGES_FROM_BEGINNING) <= length {
         period.start
     } else {
         at

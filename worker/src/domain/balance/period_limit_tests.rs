@@ -41,7 +41,7 @@ fn a_limit_is_weighted_by_time_and_rounded_down() {
 fn a_change_within_the_first_hundredth_counts_from_the_beginning() {
     // A hundredth of 30 days is 7 hours and 12 minutes: 25,920 seconds.
     let start = month(0).start;
-    for (after, expected) in [(-5, 0), (0, 0), (1, 0), (25_919, 0), (25_920, 25_920), (DAY, DAY)] {
+    for (after, expected) in [(-5, 0), (0, 0), (1, 0), (25_920, 0), (25_921, 25_921), (DAY, DAY)] {
         assert_eq!(counts_from(start + after, month(0)) - start, expected, "{after}");
     }
     // A hundredth of 365 days is 3.65 days.

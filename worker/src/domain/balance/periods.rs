@@ -97,11 +97,10 @@ pub fn limits(period: &SoldPeriod, known: &[Stage], at: Seconds) -> BTreeMap<Str
     PeriodParts::of(period, known, until).limits(period.is_paid_at(at), period.paid_at.is_some())
 }
 
-/// The units that a period sold until `until`, by meter. A cut within the first hundredth
-/// counts from the beginning, as any change does.
+/// The units that a period sold until `until`, by meter.
 #[must_use]
 pub fn units_until(period: &SoldPeriod, stages: &[Stage], until: Seconds) -> BTreeMap<String, UnitLimit> {
-    let parts = PeriodParts::of(period, stages, counts_from(until, period.period));
+    let parts = PeriodParts::of(period, stages, until);
     let paid = period.paid_at.is_some();
     let limits = parts.limits(paid, paid).into_iter();
     limits.map(|(meter, limit)| (meter, limit.allowance)).collect()

@@ -201,7 +201,11 @@ impl StageBuilder {
     fn visit(&mut self, fact: &Fact, at: Seconds, state: &Subscription, credited: impl FnOnce() -> bool) {
         let before = state_before(&state.id, fact);
         self.note_grace(state, before.as_ref());
+        // The first payment covers the whole period, and so does a later invoice that settles
+        // a suspended change.
         let was_incomplete = self.last.latest.as_ref().is_some_and(|l| l.status == "incomplete");
+        let was_suspended = self.last.suspended.is_some() && state.suspended.is_none();
+        let pays_whole_period = was_incomplete || was_suspended && matches!(fact.body, FactBody::Invoice(_));
         self.last = state.clone();
         let Some(mut stage) = Stage::of_state(state, at, self.grace_began_in) else {
             return;
@@ -212,18 +216,18 @@ impl StageBuilder {
             self.push_first(first);
         }
         stage.plan = self.sold.sold(stage.plan, stage.period);
+        let start = stage.period.start;
+        if pays_whole_period && stage.entitled {
+            stage.beginning = self.drop_period(start);
+        }
         let Some(previous) = self.stages.last() else {
             self.push_first(stage);
             return;
         };
-        let begins = stage.period.start != previous.period.start;
-        // A new period counts from its first second. A change within a period counts
-        // from its event. The first payment covers the whole period.
-        if begins || was_incomplete && stage.entitled {
-            stage.since = stage.period.start;
-        }
-        stage.since = stage.since.max(previous.since);
-        if begins {
+        let begins = start != previous.period.start;
+        // A new period counts from its first second; a change within a period, from its event.
+        stage.since = if begins { start } else { stage.since }.max(previous.since);
+        if begins && stage.beginning.is_none() {
             let (event, credited) = (fact.event_id.clone(), credited());
             stage.beginning = Some(Beginning { event, credited });
         }
@@ -237,6 +241,15 @@ impl StageBuilder {
             stage.beginning = replaced.beginning;
         }
         self.stages.push(stage);
+    }
+
+    /// Removes the stages of the last period, if it began at `start`. Returns how it began.
+    fn drop_period(&mut self, start: Seconds) -> Option<Beginning> {
+        let mut beginning = None;
+        while let Some(stage) = self.stages.pop_if(|stage| stage.period.start == start) {
+            beginning = stage.beginning;
+        }
+        beginning
     }
 
     fn push_first(&mut self, mut first: Stage) {

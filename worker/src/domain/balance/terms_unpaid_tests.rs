@@ -32,9 +32,8 @@ fn an_unpaid_upgrade_raises_no_limit() {
         &[&events[..], &renews].concat(),
         &[
             (0, 0, 5 * M),
-            (30 * DAY, 30, 5 * M),
-            // The payment comes within the first hundredth of the month.
-            (30 * DAY + 3_600, 30, 15 * M),
+            // The cycle settles it for the whole month.
+            (30 * DAY, 30, 15 * M),
         ],
     );
 }

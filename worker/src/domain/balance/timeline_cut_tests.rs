@@ -109,7 +109,7 @@ fn credit_item() -> crate::domain::fact::InvoiceItemFact {
 }
 
 #[test]
-fn a_cut_within_the_first_hundredth_counts_from_the_beginning() {
+fn a_cut_within_the_first_hundredth_is_weighted_too() {
     let year = Period {
         start: T0 + HOUR,
         end: T0 + HOUR + 365 * DAY,
@@ -121,7 +121,9 @@ fn a_cut_within_the_first_hundredth_counts_from_the_beginning() {
         (HOUR, prorated(-1_900)),
         pays(year),
     ];
-    check(&events, &[(0, 5_000)], (120 * M, 0, -5_000, 0));
+    // An hour of 720 sold 13,888.
+    check(&events, &[(0, 20_000)], (120 * M, 0, 13_888 - 20_000, 0));
+    check(&events, &[(0, 5_000)], (120 * M, 0, 0, 0));
 }
 
 #[test]

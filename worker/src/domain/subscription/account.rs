@@ -63,9 +63,13 @@ fn is_about_payment(body: &FactBody) -> bool {
     matches!(body, FactBody::InvoicePayment(_)) || body.returns_money()
 }
 
-/// Whether a fact may connect an invoice with a payment.
-fn pays(body: &FactBody) -> bool {
-    matches!(body, FactBody::Invoice(_) | FactBody::InvoicePayment(_))
+/// Whether a fact may show that a returned payment paid an invoice, or that this invoice was
+/// about the plan.
+fn shows_returns(body: &FactBody) -> bool {
+    matches!(
+        body,
+        FactBody::Invoice(_) | FactBody::InvoicePayment(_) | FactBody::Subscription(_)
+    )
 }
 
 /// The facts of `about_payments` that concern the invoices of subscriptions among `own`
@@ -168,7 +172,7 @@ impl Account {
         if self.is_outdated || self.subscriptions.iter().any(|s| s.version != VERSION) {
             return None;
         }
-        let concerns_returns = |f: &&Fact| f.body.returns_money() || self.has_returns && pays(&f.body);
+        let concerns_returns = |f: &&Fact| f.body.returns_money() || self.has_returns && shows_returns(&f.body);
         if new.iter().any(concerns_returns) {
             return None;
         }
@@ -225,3 +229,7 @@ impl Account {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "account_tests.rs"]
+mod tests;

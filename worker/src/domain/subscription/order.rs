@@ -143,9 +143,9 @@ enum Class {
 impl Class {
     fn of(fact: &Fact) -> Self {
         match &fact.body {
-            FactBody::Session(_) => Self::Session,
+            FactBody::Session(_) | FactBody::Customer(_) => Self::Session,
             FactBody::Invoice(i) if i.step != InvoiceStep::Paid => Self::InvoiceUnpaid,
-            FactBody::Invoice(_) | FactBody::InvoiceItem(_) => Self::InvoicePaid,
+            FactBody::Invoice(_) | FactBody::InvoiceItem(_) | FactBody::InvoicePayment(_) => Self::InvoicePaid,
             FactBody::Subscription(s) => match s.phase {
                 Phase::Created => Self::Created,
                 Phase::Changed | Phase::Read if ended(&s.now.status) => Self::Ended,
@@ -153,8 +153,6 @@ impl Class {
                 Phase::Changed => Self::Changed,
                 Phase::Deleted => Self::Deleted,
             },
-            FactBody::Customer(_) => Self::Session,
-            FactBody::InvoicePayment(_) => Self::InvoicePaid,
             FactBody::ChargeRefunded(_) | FactBody::RefundFailed(_) | FactBody::Dispute(_) => Self::Money,
         }
     }

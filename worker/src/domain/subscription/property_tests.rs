@@ -23,6 +23,8 @@ use proptest::{
     sample::select,
 };
 
+#[path = "account_property_tests.rs"]
+mod accounts;
 #[path = "answer_property_tests.rs"]
 mod answers;
 

@@ -6,7 +6,7 @@
 //! keeps its rank.
 
 use super::state::VERSION;
-use crate::domain::fact::{Fact, FactBody};
+use crate::domain::fact::{Fact, FactBody, Plan};
 use std::{borrow::Cow, collections::BTreeMap};
 
 /// The rank of each tier, by the tier's name.
@@ -27,7 +27,7 @@ impl Ranks {
             return Cow::Borrowed(fact);
         };
         let plans = [s.now.plan.as_ref(), s.before.as_ref().and_then(|b| b.plan.as_ref())];
-        let has_another = |plan: &crate::domain::fact::Plan| self.0.get(&plan.tier).is_some_and(|r| *r != plan.rank);
+        let has_another = |plan: &Plan| self.0.get(&plan.tier).is_some_and(|r| *r != plan.rank);
         if !plans.into_iter().flatten().any(has_another) {
             return Cow::Borrowed(fact);
         }
@@ -56,8 +56,10 @@ impl Ranks {
         // FNV-1a ("The FNV Non-Cryptographic Hash Algorithm").
         const OFFSET: u32 = 0x811c_9dc5;
         const PRIME: u32 = 0x0100_0193;
-        let tiers: String = self.0.iter().map(|(name, rank)| format!("{name}={rank};")).collect();
-        let hash = format!("{VERSION};{tiers}")
+        let tiers = self.0.iter().map(|(name, rank)| format!("{name}={rank}"));
+        let text: Vec<String> = std::iter::once(VERSION.to_string()).chain(tiers).collect();
+        let hash = text
+            .join(";")
             .bytes()
             .fold(OFFSET, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(PRIME));
         hash.cast_signed()

@@ -88,13 +88,10 @@ impl<'a> ReturnedMoney<'a> {
                 self.failed.insert(&refund.refund, refund.amount);
             }
             FactBody::Dispute(dispute) if dispute.withdrawn => {
-                if !self.won.contains(dispute.dispute.as_str()) {
-                    self.lost.insert(&dispute.dispute);
-                }
+                self.lost.insert(&dispute.dispute);
             }
             FactBody::Dispute(dispute) => {
                 self.won.insert(&dispute.dispute);
-                self.lost.remove(dispute.dispute.as_str());
             }
             _ => {}
         }
@@ -104,7 +101,7 @@ impl<'a> ReturnedMoney<'a> {
     fn is_all(&self) -> bool {
         let failed: i128 = self.failed.values().map(|a| i128::from(*a)).sum();
         let refunded = i128::from(self.refunded) - failed;
-        !self.lost.is_empty() || refunded > 0 && refunded >= i128::from(self.charged)
+        !self.lost.is_subset(&self.won) || refunded > 0 && refunded >= i128::from(self.charged)
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::{PgPool, Row};
 use std::collections::BTreeSet;
 
 /// The number of lives or events that a failure shows in full.
-const SHOWN_MAX: usize = 60;
+const SHOWN_MAX: usize = 3;
 
 /// Compares all tables with `lives`. No other events may have arrived.
 ///

@@ -1,7 +1,7 @@
 //! The limit of a period: what was sold in it, weighted by time.
 
 use super::walk::{BookPeriod, Term};
-use super::{Allowance, Meter, PriceList, Reading};
+use super::{Allowance, Meter, Plan, PriceList, Reading};
 use crate::fixtures::Period;
 
 /// For what a limit is computed.
@@ -97,11 +97,16 @@ impl LimitOf<'_> {
         terms
     }
 
-    /// The highest limit of the lists with which the term was read.
+    /// The limit of a term. The catalog's rises count for the whole period, its falls from the next one on: so
+    /// for each plan the highest limit counts of all lists with which it was read in this period.
     fn limit(&self, term: &Term, meter: Meter) -> Allowance {
         let plans = term.plan.iter().chain(&term.lift);
         let limits = plans.flat_map(|plan| {
-            term.lists.iter().map(move |list| {
+            let with_it = self.period.terms.iter().filter(|other| {
+                let is_same = |own: Option<Plan>| own.is_some_and(|own| own.price == plan.price);
+                is_same(other.plan) || is_same(other.lift)
+            });
+            with_it.flat_map(|other| &other.lists).map(move |list| {
                 let list = &self.lists[*list];
                 if self.period.is_trial {
                     list.trial(plan, meter)

@@ -170,10 +170,13 @@ pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Stage> {
 }
 
 /// Whether a change that leaves the plan as it is, such as a new day of billing, gave money
-/// back: a credit of the subscription comes within a minute of it.
+/// back: a credit of the subscription comes within a minute of it. A held change begins with
+/// the invoice that frees it: then that invoice shows it.
 fn resets_with_credit(change: &Fact, facts: &[&Fact]) -> bool {
-    let FactBody::Subscription(s) = &change.body else {
-        return false;
+    let s = match &change.body {
+        FactBody::Subscription(s) => s,
+        FactBody::Invoice(invoice) => return invoice.credits(),
+        _ => return false,
     };
     let plan = s.now.plan.as_ref();
     let before = s.before.as_ref().and_then(|b| b.plan.as_ref());

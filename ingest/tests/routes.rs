@@ -54,7 +54,6 @@ fn app_with(usage_token: Option<Token>) -> Router {
             bytes_max: 1_000,
             timeout: Duration::from_millis(50),
         },
-        usage_age_max: Duration::from_hours(35 * 24),
     }))
 }
 

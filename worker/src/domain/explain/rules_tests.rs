@@ -69,7 +69,7 @@ fn a_refunded_invoice_says_what_it_means() {
     let bought = [(0, created(sub("active", "max"))), (1, first_invoice())];
     let after = |more: &[TimedFact], at: Seconds| explained(&[&bought[..], more].concat(), at);
     let refund = after(&[(DAY, refunded("1", 1_000))], 2 * DAY);
-    assert_eq!(last(&refund), [returned.clone()]);
+    assert_eq!(last(&refund), std::slice::from_ref(&returned));
     let note = format!("The{}.", returned.strip_prefix("the").expect("the words"));
     assert_eq!(refund.subscriptions[0].notes, [note]);
     assert_eq!(refund.summary[0], "u1 may use max.");

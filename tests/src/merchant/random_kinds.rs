@@ -42,7 +42,7 @@ impl LifeGenerator {
         });
         let has_items = state.may_change_items() && !shown.others.is_empty();
         add(Kind::Items, has_items, 5, |generator, which| {
-            generator.script.drop_item(which)
+            generator.script.drop_item(which);
         });
         let is_scheduled = self.script.subscriptions[which].scheduled.is_some();
         let may_begin = state.may_change_interval() && !is_scheduled;
@@ -82,7 +82,7 @@ impl LifeGenerator {
         });
         let is_long = self.script.subscriptions[which].items.is_empty() && state.status == "active";
         add(Kind::Pages, is_long, 12, |generator, which| {
-            generator.script.add_corrections(which)
+            generator.script.add_corrections(which);
         });
         acts
     }

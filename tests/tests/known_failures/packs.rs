@@ -5,7 +5,7 @@ use crate::stage::{DEADLINE, M, SHAPES, tell};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::fixtures::price::BASIC_MONTHLY;
-use tests::fixtures::{ApiVersion, DAY, Mint, Pack};
+use tests::fixtures::{ApiVersion, DAY, Mint, Pack, Session};
 use tests::harness::{Balance, Pair, Setup, TestEnv, eventually, unix_now};
 use tests::stripe::Stripe;
 
@@ -17,6 +17,12 @@ fn line(lookup_key: &str, product: &str, quantity: i64) -> Value {
         "quantity": quantity,
         "price": one_off_price(lookup_key, product)
     })
+}
+
+/// The customer pays so many cents, without a discount.
+fn pay(session: &mut Session, cents: i64) {
+    session.amount_subtotal = cents;
+    session.amount_total = cents;
 }
 
 fn one_off_price(lookup_key: &str, product: &str) -> Value {
@@ -42,7 +48,7 @@ async fn two_packs_in_one_session_are_both_granted() -> Result<()> {
     let mut pack = Pack::bought(&mut mint, "user_two", "tokens_5m", 1, unix_now() - DAY);
     pack.session.metadata.remove("pack");
     pack.session.metadata.remove("quantity");
-    pack.session.amount_total = 3_000;
+    pay(&mut pack.session, 3_000);
     let lines = [line("tokens_5m", "prod_tokens", 1), line("voice_500k", "prod_voice", 2)];
     let lines = json!({"object": "list", "data": lines, "has_more": false, "url": "/v1/checkout/sessions"});
     let session = json!({
@@ -72,7 +78,7 @@ fn a_quantity_that_was_adjusted_at_checkout_is_the_one_that_was_paid() -> Result
             let mut mint = Mint::new(ApiVersion::Y2026, user);
             let mut pack = Pack::bought(&mut mint, user, "tokens_5m", 1, at);
             // The metadata still says 1.
-            pack.session.amount_total = 3_000;
+            pay(&mut pack.session, 3_000);
             let completed = pack.completed(&mut mint);
             vec![completed, pack.paid_later(&mut mint, at + 3_600)]
         };
@@ -93,7 +99,7 @@ fn money_that_is_no_multiple_of_the_pack_s_price_is_a_dead_letter_without_a_key(
         let user = "user_odd_money";
         let mut mint = Mint::new(ApiVersion::Y2026, user);
         let mut pack = Pack::bought(&mut mint, user, "tokens_5m", 1, unix_now() - DAY);
-        pack.session.amount_total = 1_500;
+        pay(&mut pack.session, 1_500);
         let completed = pack.completed(&mut mint);
         stage.told(std::slice::from_ref(&completed)).await?;
         let seen = stage.outcome(&completed).await?;
@@ -118,7 +124,7 @@ fn a_pack_that_is_sold_with_a_subscription_is_granted_once_in_every_order() -> R
             let life = |user: &str| {
                 let mut buyer = Buyer::new(version, user, BASIC_MONTHLY, start);
                 let mut session = buyer.checkout();
-                session.amount_total = 2_000;
+                pay(&mut session, 2_000);
                 let invoice = buyer.bill("subscription_create", start);
                 session.invoice = Some(invoice.id.clone());
                 let item = buyer.mint.id("ii");

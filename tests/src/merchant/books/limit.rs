@@ -2,7 +2,6 @@
 
 use super::walk::{BookPeriod, Term};
 use super::{Allowance, Meter, Plan, PriceList, Reading};
-use crate::fixtures::Period;
 
 /// For what a limit is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +23,6 @@ pub(super) struct LimitOf<'a> {
     pub(super) reading: Reading,
 }
 
-/// The end of the first hundredth of `period`.
-const fn hundredth(period: Period) -> i64 {
-    period.start + (period.end - period.start) / 100
-}
-
 impl LimitOf<'_> {
     /// The limit of `meter`.
     pub(super) fn allowance(&self, meter: Meter, usage: LimitUse) -> Allowance {
@@ -44,8 +38,6 @@ impl LimitOf<'_> {
             return self.limit(term, meter);
         }
         let end = match usage {
-            // The cut is a change, too: within the first hundredth it counts from the beginning.
-            LimitUse::UntilCut(at) if at <= hundredth(period) => period.start,
             LimitUse::UntilCut(at) => at,
             LimitUse::Plan | LimitUse::Rollover => period.end,
         };
@@ -79,7 +71,7 @@ impl LimitOf<'_> {
     /// The terms, where a change within the first hundredth of the period counts from its beginning.
     fn rounded_terms(&self) -> Vec<Term> {
         let period = self.period.period;
-        let hundredth = hundredth(period);
+        let hundredth = period.start + (period.end - period.start) / 100;
         let mut terms: Vec<Term> = Vec::new();
         for term in &self.period.terms {
             if term.from <= hundredth {

@@ -47,13 +47,13 @@ fn app_with(usage_token: Option<Token>) -> Router {
     router(Arc::new(App {
         secrets: Secrets::new(&[SECRET]),
         usage_token,
+        usage_age_max: Duration::from_hours(24),
         publisher,
         queue,
         body_limits: BodyLimits {
             bytes_max: 1_000,
             timeout: Duration::from_millis(50),
         },
-        usage_age_max: Duration::from_hours(35 * 24),
     }))
 }
 

@@ -8,7 +8,7 @@ use sqlx::{PgPool, Row};
 use std::collections::BTreeSet;
 
 /// The number of lives or events that a failure shows in full.
-const SHOWN_MAX: usize = 60;
+const SHOWN_MAX: usize = 3;
 
 /// Compares all tables with `lives`. No other events may have arrived.
 ///
@@ -19,7 +19,7 @@ pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<OutcomeCounts> {
     let counted = events(pool, lives).await?;
     let counts = sqlx::query(
         "SELECT (SELECT count(*) FROM billing.event), (SELECT count(*) FROM billing.payload), \
-         (SELECT count(*) FROM billing.fact), (SELECT count(*) FROM billing.entitlement), \
+         (SELECT count(*) FROM billing.fact), (SELECT count(*) FROM billing.entitlements), \
          (SELECT count(*) FROM billing.dead_letter), \
          (SELECT coalesce(sum((state->>'undecided')::int), 0) FROM billing.subscription)",
     );
@@ -57,7 +57,7 @@ pub async fn rows(pool: &PgPool, lives: &[Life]) -> Result<()> {
         let differences = differences(shown.get(&row.user_id), row.entitlement.as_ref());
         failure(life, &row.user_id, &differences)
     });
-    report(failures.collect(), others.len())
+    report(&failures.collect::<Vec<_>>(), others.len())
 }
 
 /// Compares the balances of each user of each life with the expected ones, where the rules decide them.
@@ -82,7 +82,7 @@ pub async fn balances(pool: &PgPool, lives: &[Life]) -> Result<usize> {
             .map(|meter| format!("{meter}: {:?}, not {:?}", shown.get(meter), expected.get(meter)));
         failures.extend(failure(life, &row.user_id, &unlike.collect::<Vec<_>>()));
     }
-    report(failures, compared)?;
+    report(&failures, compared)?;
     Ok(compared)
 }
 
@@ -107,7 +107,7 @@ fn failure(life: &Life, user_id: &str, differences: &[String]) -> Option<String>
 }
 
 /// An error with the first of `failures`, if there is one.
-fn report(failures: Vec<String>, count: usize) -> Result<()> {
+fn report(failures: &[String], count: usize) -> Result<()> {
     ensure!(
         failures.is_empty(),
         "{} of {count} differ:\n{}",
@@ -132,7 +132,7 @@ pub async fn compare<'a>(
         let differences = differences(rows.get(&life.user_id), *expected);
         failure(life, &life.user_id, &differences)
     });
-    report(failures.collect(), expected.len())
+    report(&failures.collect::<Vec<_>>(), expected.len())
 }
 
 /// The differences between a row and the expected one, as `column: ACTUAL, not EXPECTED`.

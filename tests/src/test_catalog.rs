@@ -84,12 +84,12 @@ impl TestCatalog {
     /// When the file cannot be written.
     pub fn extended(test: &str) -> Result<Self> {
         let catalog = Self::new(test)?;
-        let others = "ignored_products = [\"prod_support\", \"prod_newsletter\"]";
-        catalog.replace("ignored_products = []", others)?;
-        let trial = "product = \"prod_basic\"\ntrial_limits = { tokens = 1_000_000 }\nlimits";
-        catalog.replace("product = \"prod_basic\"\nlimits", trial)?;
-        let text = std::fs::read_to_string(&catalog.file)?;
-        std::fs::write(&catalog.file, text + EXTENSION)?;
+        let strangers = "ignored_products = [\"prod_support\", \"prod_newsletter\"]";
+        catalog.replace("ignored_products = []", strangers)?;
+        let own_limits = "product = \"prod_basic\"\ntrial_limits = { tokens = 1_000_000 }\nlimits";
+        catalog.replace("product = \"prod_basic\"\nlimits", own_limits)?;
+        let contents = std::fs::read_to_string(&catalog.file)?;
+        std::fs::write(&catalog.file, contents + EXTENSION)?;
         Ok(catalog)
     }
 

@@ -21,12 +21,19 @@ impl LifeGenerator {
         let shown = self.script.shown(which);
         add(Kind::Seats, state.may_change_seats(), 20, Self::seats);
         let few = shown.others.len() < 3;
-        add(Kind::Items, state.may_change_items() && few, 12, |generator, which| {
-            let is_year = generator.script.shown(which).price.interval == Interval::Year;
-            generator.item(which, if is_year { SUPPORT_YEARLY } else { SUPPORT_MONTHLY });
-        });
+        // Up to 2025 an event of a longer plan with a monthly item does not tell the plan's period.
+        let is_told = shown.price.interval_count == 1 || self.script.version().is_since_basil();
+        add(
+            Kind::Items,
+            state.may_change_items() && few && is_told,
+            12,
+            |generator, which| {
+                let is_year = generator.script.shown(which).price.interval == Interval::Year;
+                generator.item(which, if is_year { SUPPORT_YEARLY } else { SUPPORT_MONTHLY });
+            },
+        );
         let is_plain = shown.price.interval_count == 1 && shown.others.is_empty();
-        // Up to 2025 an event of a yearly plan with a monthly item does not tell the year's period.
+        // The same for a year.
         let is_told = shown.price.interval == Interval::Month || self.script.version().is_since_basil();
         let may_mix = state.may_change_items() && is_plain && is_told;
         add(Kind::MixedIntervals, may_mix, 20, |generator, which| {
@@ -35,7 +42,7 @@ impl LifeGenerator {
         });
         let has_items = state.may_change_items() && !shown.others.is_empty();
         add(Kind::Items, has_items, 5, |generator, which| {
-            generator.script.drop_item(which)
+            generator.script.drop_item(which);
         });
         let is_scheduled = self.script.subscriptions[which].scheduled.is_some();
         let may_begin = state.may_change_interval() && !is_scheduled;
@@ -75,7 +82,7 @@ impl LifeGenerator {
         });
         let is_long = self.script.subscriptions[which].items.is_empty() && state.status == "active";
         add(Kind::Pages, is_long, 12, |generator, which| {
-            generator.script.add_corrections(which)
+            generator.script.add_corrections(which);
         });
         acts
     }

@@ -315,7 +315,8 @@ impl<'a> FoldedAccounts<'a> {
             let users: BTreeSet<&UserId> = subscriptions.iter().filter_map(|s| s.user.as_ref()).collect();
             // A payment may have facts in other accounts.
             let pays = |f: &&Fact| f.body.returns_money() || f.body.buys_credits();
-            let whole = new_accounts.contains(id.as_str()) && !facts.iter().any(pays);
+            let is_late = self.late.contains(id);
+            let whole = new_accounts.contains(id.as_str()) && !is_late && !facts.iter().any(pays);
             for user in users.into_iter().filter(|u| !known.contains(*u)) {
                 if whole {
                     with_facts.entry(user.clone()).or_default().extend(facts);

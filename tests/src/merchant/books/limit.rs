@@ -1,8 +1,7 @@
 //! The limit of a period: what was sold in it, weighted by time.
 
 use super::walk::{BookPeriod, Term};
-use super::{Allowance, Meter, PriceList, Reading};
-use crate::fixtures::Period;
+use super::{Allowance, Meter, Plan, PriceList, Reading};
 
 /// For what a limit is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +23,6 @@ pub(super) struct LimitOf<'a> {
     pub(super) reading: Reading,
 }
 
-/// The end of the first hundredth of `period`.
-const fn hundredth(period: Period) -> i64 {
-    period.start + (period.end - period.start) / 100
-}
-
 impl LimitOf<'_> {
     /// The limit of `meter`.
     pub(super) fn allowance(&self, meter: Meter, usage: LimitUse) -> Allowance {
@@ -44,8 +38,6 @@ impl LimitOf<'_> {
             return self.limit(term, meter);
         }
         let end = match usage {
-            // The cut is a change, too: within the first hundredth it counts from the beginning.
-            LimitUse::UntilCut(at) if at <= hundredth(period) => period.start,
             LimitUse::UntilCut(at) => at,
             LimitUse::Plan | LimitUse::Rollover => period.end,
         };
@@ -79,7 +71,7 @@ impl LimitOf<'_> {
     /// The terms, where a change within the first hundredth of the period counts from its beginning.
     fn rounded_terms(&self) -> Vec<Term> {
         let period = self.period.period;
-        let hundredth = hundredth(period);
+        let hundredth = period.start + (period.end - period.start) / 100;
         let mut terms: Vec<Term> = Vec::new();
         for term in &self.period.terms {
             if term.from <= hundredth {
@@ -97,11 +89,16 @@ impl LimitOf<'_> {
         terms
     }
 
-    /// The highest limit of the lists with which the term was read.
+    /// The limit of a term. The catalog's rises count for the whole period, its falls from the next one on: so
+    /// for each plan the highest limit counts of all lists with which it was read in this period.
     fn limit(&self, term: &Term, meter: Meter) -> Allowance {
         let plans = term.plan.iter().chain(&term.lift);
         let limits = plans.flat_map(|plan| {
-            term.lists.iter().map(move |list| {
+            let with_it = self.period.terms.iter().filter(|other| {
+                let is_same = |own: Option<Plan>| own.is_some_and(|own| own.price == plan.price);
+                is_same(other.plan) || is_same(other.lift)
+            });
+            with_it.flat_map(|other| &other.lists).map(move |list| {
                 let list = &self.lists[*list];
                 if self.period.is_trial {
                     list.trial(plan, meter)

@@ -195,6 +195,19 @@ fn a_raised_catalog_counts_with_the_next_event_and_a_lowered_one_with_the_next_p
 }
 
 #[test]
+fn a_raised_limit_of_a_plan_counts_wherever_that_plan_was_sold_in_the_period() {
+    let mut hand = Hand::bought(BASIC_MONTHLY);
+    hand.change(day(10), MAX_MONTHLY);
+    hand.books
+        .lists
+        .push(PriceList::shipped().with_tokens(PaidTier::Basic, 8_000_000));
+    let number = hand.change(day(20), BASIC_MONTHLY);
+    hand.record().snapshots[number].is_credited = true;
+    // 20 days of 8 million and 10 of 15 million.
+    assert_eq!(hand.tokens(21).0, Some(10_333_333));
+}
+
+#[test]
 fn who_has_no_access_has_limit_zero() {
     let mut hand = Hand::bought(PLUS_MONTHLY);
     hand.used(2, Meter::Tokens, 700);

@@ -37,7 +37,7 @@ pub struct Purchase {
 impl Purchase {
     /// The changes of what is taken back (below zero: returned), with their times.
     pub(super) fn takes(&self) -> Vec<(i64, i64)> {
-        let (mut refunded, mut disputed, mut taken) = (0, 0, 0);
+        let (mut refunded, mut disputed, mut before) = (0, 0, 0);
         let mut takes = Vec::new();
         for (at, money) in &self.moves {
             match money {
@@ -48,10 +48,10 @@ impl Purchase {
                 MoneyBack::Reinstated => disputed = 0,
             }
             let now = (self.share(refunded) + disputed).min(self.units);
-            if now != taken {
-                takes.push((*at, now - taken));
+            if now != before {
+                takes.push((*at, now - before));
             }
-            taken = now;
+            before = now;
         }
         takes
     }

@@ -159,9 +159,9 @@ impl Replay<'_> {
         }
         for purchase in self.purchases {
             let takes = purchase.takes();
-            let taken: i64 = takes.iter().map(|(_, units)| units).sum();
+            let all_taken: i64 = takes.iter().map(|(_, units)| units).sum();
             if self.reading == Reading::TakesAreNetted {
-                moves.push((purchase.at, Move::Grant(purchase.meter, purchase.units - taken)));
+                moves.push((purchase.at, Move::Grant(purchase.meter, purchase.units - all_taken)));
                 continue;
             }
             moves.push((purchase.at, Move::Grant(purchase.meter, purchase.units)));

@@ -110,13 +110,13 @@ fn a_cut_period_that_was_credited_leaves_its_overuse_as_debt() {
 }
 
 #[test]
-fn a_credited_cut_within_the_first_hundredth_sold_nothing() {
+fn a_credited_cut_within_the_first_hundredth_is_weighted_like_any() {
     let mut hand = Hand::bought(MAX_YEARLY);
-    hand.used(1, Meter::Tokens, 700_000);
-    // A hundredth of a year is more than three days.
+    hand.used(1, Meter::Tokens, 2_000_000);
+    // 3 days of 365 sold 1,479,452.
     hand.begin_period(3, MAX_YEARLY, true, "again");
     hand.record().pay("again", day(3));
-    assert_eq!(hand.tokens(4), (Some(180_000_000), 0, -700_000, 0));
+    assert_eq!(hand.tokens(4), (Some(180_000_000), 0, -520_548, 0));
 }
 
 #[test]

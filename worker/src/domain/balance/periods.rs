@@ -20,6 +20,7 @@ use std::{
 
 /// A billing period of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the period")]
 pub struct SoldPeriod {
     /// The period, with its latest known end.
     pub period: Period,

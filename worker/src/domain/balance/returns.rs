@@ -50,18 +50,16 @@ impl<'a> ReturnedMoney<'a> {
                 self.refunded = charge.amount_refunded;
                 self.failed.clear();
             }
-            FactBody::RefundFailed(refund) => {
-                if self.ever_failed.insert(&refund.refund) {
-                    self.failed.insert(&refund.refund, refund.amount);
-                }
+            FactBody::RefundFailed(refund) if self.ever_failed.insert(&refund.refund) => {
+                self.failed.insert(&refund.refund, refund.amount);
             }
+            // It is over already.
+            FactBody::Dispute(dispute) if dispute.withdrawn && self.ended.contains(dispute.dispute.as_str()) => {}
             FactBody::Dispute(dispute) if dispute.withdrawn => {
-                if !self.ended.contains(dispute.dispute.as_str()) {
-                    let charged_in = |currency: &str| self.currency.is_none_or(|own| own == currency);
-                    let is_same = dispute.currency.as_deref().is_none_or(charged_in);
-                    let amount = is_same.then_some(dispute.amount);
-                    self.disputed.insert(&dispute.dispute, amount);
-                }
+                let charged_in = |currency: &str| self.currency.is_none_or(|own| own == currency);
+                let is_same = dispute.currency.as_deref().is_none_or(charged_in);
+                let amount = is_same.then_some(dispute.amount);
+                self.disputed.insert(&dispute.dispute, amount);
             }
             FactBody::Dispute(dispute) => {
                 self.ended.insert(&dispute.dispute);

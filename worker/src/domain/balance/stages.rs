@@ -163,7 +163,7 @@ pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Stage> {
     Subscription::fold_with(id.clone(), &ordered, |at, state| {
         if let Some((index, fact)) = folded.next() {
             let credited = || evidence.for_fact(index).credited || resets_with_credit(fact, &ordered.facts);
-            builder.visit(fact, at, state, credited);
+            builder.take_in(fact, at, state, credited);
         }
     });
     builder.stages
@@ -201,7 +201,7 @@ struct StageBuilder {
 
 impl StageBuilder {
     /// Takes in the state after a fact.
-    fn visit(&mut self, fact: &Fact, at: Seconds, state: &Subscription, credited: impl FnOnce() -> bool) {
+    fn take_in(&mut self, fact: &Fact, at: Seconds, state: &Subscription, credited: impl FnOnce() -> bool) {
         let before = state_before(&state.id, fact);
         self.note_grace(state, before.as_ref());
         // The first payment covers the whole period, and so does a later invoice that settles
@@ -210,7 +210,7 @@ impl StageBuilder {
         let was_suspended = self.last.suspended.is_some() && state.suspended.is_none();
         let pays_whole_period = was_incomplete || was_suspended && matches!(fact.body, FactBody::Invoice(_));
         self.last = state.clone();
-        let Some(mut stage) = Stage::of_state(state, at, self.grace_began_in) else {
+        let Some(mut new) = Stage::of_state(state, at, self.grace_began_in) else {
             return;
         };
         if self.stages.is_empty()
@@ -218,32 +218,32 @@ impl StageBuilder {
         {
             self.push_first(first);
         }
-        stage.plan = self.sold.sold(stage.plan, stage.period);
-        let start = stage.period.start;
-        if pays_whole_period && stage.entitled {
-            stage.beginning = self.drop_period(start);
+        new.plan = self.sold.sold(new.plan, new.period);
+        let start = new.period.start;
+        if pays_whole_period && new.entitled {
+            new.beginning = self.drop_period(start);
         }
         let Some(previous) = self.stages.last() else {
-            self.push_first(stage);
+            self.push_first(new);
             return;
         };
         let begins = start != previous.period.start;
         // A new period counts from its first second; a change within a period, from its event.
-        stage.since = if begins { start } else { stage.since }.max(previous.since);
-        if begins && stage.beginning.is_none() {
+        new.since = if begins { start } else { new.since }.max(previous.since);
+        if begins && new.beginning.is_none() {
             let (event, credited) = (fact.event_id.clone(), credited());
-            stage.beginning = Some(Beginning { event, credited });
+            new.beginning = Some(Beginning { event, credited });
         }
-        if stage.is_same(previous) {
+        if new.is_same(previous) {
             return;
         }
-        if stage.since == previous.since
+        if new.since == previous.since
             && let Some(replaced) = self.stages.pop()
             && !begins
         {
-            stage.beginning = replaced.beginning;
+            new.beginning = replaced.beginning;
         }
-        self.stages.push(stage);
+        self.stages.push(new);
     }
 
     /// Removes the stages of the last period, if it began at `start`. Returns how it began.

@@ -47,6 +47,12 @@ enum HistoryAct {
     Dispute(bool),
     /// A proration credits money.
     Credit,
+    /// The same price, for so many seats of so many millions: other seats, another catalog.
+    Sells(i64, i64),
+    /// The subscription is canceled at the end of its period (true), or goes on.
+    Cancels(bool),
+    /// A new period begins at once, at the same price.
+    Resets,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +87,9 @@ fn act() -> impl Strategy<Value = HistoryAct> {
         1 => (1..=1_000_i64).prop_map(HistoryAct::RefundFails),
         1 => any::<bool>().prop_map(HistoryAct::Dispute),
         1 => Just(HistoryAct::Credit),
+        1 => (1..4_i64, 1..9_i64).prop_map(|(seats, millions)| HistoryAct::Sells(seats, millions)),
+        1 => any::<bool>().prop_map(HistoryAct::Cancels),
+        1 => Just(HistoryAct::Resets),
     ]
 }
 
@@ -128,6 +137,23 @@ fn events_of(status: &str, acts: &[(i64, HistoryAct)], ends: bool) -> Vec<TimedF
             }
             HistoryAct::Dispute(begins) => events.push((at, disputed(&session, "dp", 700, *begins))),
             HistoryAct::Credit => events.push((at, item(-300, true))),
+            HistoryAct::Sells(seats, millions) => {
+                if let Some(plan) = &mut now.plan {
+                    plan.quantity = *seats;
+                    plan.limits.insert("tokens".to_owned(), Some(seats * millions * M));
+                }
+                events.push((at, changed(now.clone())));
+            }
+            HistoryAct::Cancels(ends) => {
+                now.cancel_at_period_end = *ends;
+                events.push((at, changed(now.clone())));
+            }
+            HistoryAct::Resets => {
+                let key = now.plan.as_ref().map_or("", |p| p.price.as_str());
+                let (start, end) = (T0 + at, T0 + at + length(key));
+                now.period = Some(Period { start, end });
+                events.push((at, changed(now.clone())));
+            }
         }
     }
     if ends {
@@ -338,48 +364,7 @@ proptest! {
         let (new, old) = (fast.carried, before.balance.carried);
         prop_assert_eq!((new.rollover - old.rollover, new.purchased - old.purchased), changed);
     }
-
-    #[test]
-    fn no_later_event_overflows_with_usage_that_was_accepted(
-        facts in histories(),
-        usage in vec((usage_time(), 0..=1_i64 << 62), 1..12),
-        known in 0..40_usize,
-    ) {
-        let before = timeline_of(facts.iter().take(known));
-        let mut accepted: Vec<UsageSum> = Vec::new();
-        for (at, amount) in usage {
-            let spent = UsageSum { at, amount };
-            if tokens(&before, &accepted).balance.clone().spend(at, amount).is_ok() {
-                accepted.push(spent);
-            }
-        }
-        for known in known..=facts.len() {
-            let all = timeline_of(facts.iter().take(known));
-            for meter in ["tokens", "basic_chars"] {
-                prop_assert!(replay(&all, meter, &accepted).is_ok(), "{:?} {:?}", all, accepted);
-            }
-        }
-    }
-
-    #[test]
-    fn usage_between_two_boundaries_may_be_reordered_and_summed_up(facts in histories(), usage in usage(), turn in 0..9_usize) {
-        let timeline = timeline_of(&facts);
-        let known = tokens(&timeline, &usage);
-        let (mut moved, mut summed) = (Vec::new(), Vec::new());
-        for mut spent in between_boundaries(&timeline, &usage).into_values() {
-            summed.push(UsageSum { at: spent[turn % spent.len()].at, amount: total(&spent) });
-            let amounts: Vec<i64> = spent.iter().map(|s| s.amount).collect();
-            for (place, spent) in spent.iter_mut().enumerate() {
-                spent.amount = amounts[(place + turn) % amounts.len()];
-            }
-            spent.rotate_left(turn % amounts.len());
-            moved.extend(spent);
-        }
-        moved.reverse();
-        prop_assert_eq!(tokens(&timeline, &moved), known.clone());
-        prop_assert_eq!(tokens(&timeline, &summed), known);
-    }
 }
 
-#[path = "timeline_unaffected_tests.rs"]
-mod unaffected;
+#[path = "timeline_usage_property_tests.rs"]
+mod reported;

@@ -50,14 +50,6 @@ impl MeterContext<'_> {
         )
     }
 
-    /// The end of a subscription that no event told of.
-    pub(super) fn untold_end(&self, term: &Term) -> String {
-        format!(
-            "{} should have ended more than an hour ago, and no event says that it goes on: nothing is included",
-            term.subscription
-        )
-    }
-
     /// Why nothing of a closed period rolled over; none for a meter that never rolls over.
     pub(super) fn no_rollover(&self, closing: &Closing) -> Option<String> {
         self.cap(closing)?;
@@ -191,6 +183,14 @@ impl MeterContext<'_> {
         let detail = fact.and_then(|f| detail(f));
         detail.map_or(String::new(), |detail| format!(" ({detail})"))
     }
+}
+
+/// The end of a subscription that no event told of.
+pub(super) fn untold_end(term: &Term) -> String {
+    format!(
+        "{} should have ended more than an hour ago, and no event says that it goes on: nothing is included",
+        term.subscription
+    )
 }
 
 /// Where added credits went.

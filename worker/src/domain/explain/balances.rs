@@ -187,7 +187,7 @@ impl<'t> LineBuilder<'t, '_> {
         let line = match step {
             MeterStep::Term(term) => self.begin(term),
             MeterStep::UntoldEnd(term) => {
-                let words = self.context.untold_end(term);
+                let words = balance_words::untold_end(term);
                 let cause = term.subscription.as_str();
                 Some(BalanceLine::without_change(at, LineKind::Limit, cause, words))
             }

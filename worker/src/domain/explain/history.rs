@@ -130,6 +130,11 @@ impl<'a> HistoryBuilder<'_, 'a> {
             let change = self.link_to(Some(claim));
             between.push(self.entry(fact, change.into_iter().collect()));
         }
+        if let Some(end) = self.untold_end.take_if(|end| *end <= until) {
+            between.push(self.untold_end(end));
+            // A grace ends with the access.
+            self.grace.take_if(|g| g.until >= end);
+        }
         if let Some(grace) = self.grace.take_if(|g| g.until <= until) {
             let old = &grace.plan.tier;
             let new = gives(&self.state, grace.until, self.request.free_tier);
@@ -144,9 +149,6 @@ impl<'a> HistoryBuilder<'_, 'a> {
                 ],
                 access_tier: Some(new.to_owned()),
             });
-        }
-        if let Some(end) = self.untold_end.take_if(|end| *end <= until) {
-            between.push(self.untold_end(end));
         }
         between.sort_by_key(|e| e.at);
         self.entries.append(&mut between);

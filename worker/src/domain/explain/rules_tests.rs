@@ -69,7 +69,7 @@ fn a_refunded_invoice_says_what_it_means() {
     let bought = [(0, created(sub("active", "max"))), (1, first_invoice())];
     let after = |more: &[TimedFact], at: Seconds| explained(&[&bought[..], more].concat(), at);
     let refund = after(&[(DAY, refunded("1", 1_000))], 2 * DAY);
-    assert_eq!(last(&refund), [returned.clone()]);
+    assert_eq!(last(&refund), std::slice::from_ref(&returned));
     let note = format!("The{}.", returned.strip_prefix("the").expect("the words"));
     assert_eq!(refund.subscriptions[0].notes, [note]);
     assert_eq!(refund.summary[0], "u1 may use max.");
@@ -140,6 +140,25 @@ fn an_end_that_nobody_told_of_has_an_entry_and_a_sentence() {
             "it counts as ended, although no event says so",
             "gives free (before: plus)",
         ]
+    );
+}
+
+#[test]
+fn a_grace_ends_with_an_end_that_nobody_told_of() {
+    let canceled = Snapshot {
+        cancel_at: Some(T0 + 20 * DAY),
+        ..sub("active", "basic")
+    };
+    let events = [(0, created(sub("active", "max"))), (DAY, changed(canceled))];
+    let access = |at: Seconds| {
+        let explanation = explained(&events, at);
+        let changes = explanation.subscriptions[0].entries.iter().flat_map(|e| &e.changes);
+        let gives = changes.filter(|c| c.words.starts_with("gives"));
+        gives.map(|c| c.words.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        access(40 * DAY),
+        ["gives max (before: free)", "gives free (before: max)"]
     );
 }
 

@@ -137,13 +137,6 @@ pub(super) fn notes(
             )
         }));
     }
-    let returned: Vec<&str> = subscription.returned.iter().map(|r| r.invoice.as_str()).collect();
-    if !returned.is_empty() {
-        notes.push(format!(
-            "Refunded in full or lost to a dispute: {}. Access stays; the period counts as not paid.",
-            returned.join(", ")
-        ));
-    }
     if subscription.undecided > 0 {
         notes.push(format!(
             "In {} of its seconds the order of the changes is unknown; there the event ids decide.",

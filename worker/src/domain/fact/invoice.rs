@@ -1,6 +1,6 @@
 //! Facts of `invoice.*`, `invoiceitem.created` and `invoice_payment.paid`.
 
-use super::{Period, sale::Grant};
+use super::{period::Period, sale::Grant};
 use crate::domain::ids::SubscriptionId;
 use serde::{Deserialize, Serialize};
 

@@ -8,11 +8,13 @@
 mod invoice;
 mod money;
 mod payment;
+mod period;
 mod sale;
 mod subscription;
 
 pub use invoice::{InvoiceFact, InvoiceItemFact, InvoiceLine, InvoicePaymentFact, InvoiceStep};
 pub use money::{ChargeRefundedFact, DisputeFact, RefundFailedFact};
+pub use period::{Period, Seconds};
 pub use sale::{CustomerFact, Grant, SessionFact, SessionStep};
 pub use subscription::{
     BillingInterval, Digests, IntervalUnit, Phase, Plan, Snapshot, SubscriptionFact, SubscriptionItem, ended, entitled,
@@ -20,9 +22,6 @@ pub use subscription::{
 
 use super::ids::{AccountId, EventId, SubscriptionId};
 use serde::{Deserialize, Serialize};
-
-/// Seconds since 1970-01-01 in UTC: Stripe's unit of time.
-pub type Seconds = i64;
 
 /// The content of one event, and its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,15 +58,6 @@ pub enum FactBody {
     Customer(CustomerFact),
     /// `invoice_payment.paid`
     InvoicePayment(InvoicePaymentFact),
-}
-
-/// A span of time: `start` belongs to it, `end` does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Period {
-    /// The first second.
-    pub start: Seconds,
-    /// The first second after the span.
-    pub end: Seconds,
 }
 
 impl FactBody {

@@ -1,6 +1,6 @@
 //! Facts of `customer.subscription.*`.
 
-use super::{Period, Seconds};
+use super::period::{Period, Seconds};
 use crate::domain::ids::{SubscriptionId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

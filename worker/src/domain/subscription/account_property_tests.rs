@@ -62,7 +62,7 @@ fn billed(mut invoice: InvoiceFact, choices: Choices) -> InvoiceFact {
         invoice.lines_cut = true;
         invoice.lines.retain(|l| l.proration);
     }
-    if choices[2] % 8 == 0 {
+    if choices[2].is_multiple_of(8) {
         let add_on = InvoiceLine {
             item: Some("si_9".to_owned()),
             price: None,

@@ -5,7 +5,7 @@
 //! limits of Max.
 
 use crate::domain::{
-    fact::{Fact, FactBody, Period, Plan, Seconds},
+    fact::{Fact, FactBody, InvoiceFact, InvoiceLine, Period, Plan, Seconds},
     ids::{EventId, SubscriptionId},
     subscription::{
         entitlement::precedence,
@@ -158,6 +158,7 @@ pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Stage> {
         sold: SoldPlans::default(),
         grace_began_in: None,
         last: Subscription::unknown(id.clone()),
+        awaits_snapshot: false,
     };
     let mut folded = ordered.facts.iter().enumerate();
     Subscription::fold_with(id.clone(), &ordered, |at, state| {
@@ -190,6 +191,15 @@ fn resets_with_credit(change: &Fact, facts: &[&Fact]) -> bool {
     keeps_plan && facts.iter().copied().filter(is_near).any(|f| credits(&f))
 }
 
+/// Whether an invoice pays for the period, by its lines that are no prorations. Lines beyond
+/// the first page may.
+fn pays_for(invoice: &InvoiceFact, period: Option<Period>) -> bool {
+    let start = period.map(|p| p.start);
+    let begins = |line: &InvoiceLine| line.period.map(|p| p.start) == start;
+    let mut lines = invoice.lines.iter().filter(|l| !l.proration);
+    lines.any(begins) || invoice.lines_cut && invoice.period.map(|p| p.end) == start
+}
+
 struct StageBuilder {
     stages: Vec<Stage>,
     sold: SoldPlans,
@@ -197,6 +207,8 @@ struct StageBuilder {
     grace_began_in: Option<Seconds>,
     /// The state before the next fact.
     last: Subscription,
+    /// Whether an invoice paid for a period that no snapshot shows yet.
+    awaits_snapshot: bool,
 }
 
 impl StageBuilder {
@@ -208,8 +220,21 @@ impl StageBuilder {
         // a suspended change.
         let was_incomplete = self.last.latest.as_ref().is_some_and(|l| l.status == "incomplete");
         let was_suspended = self.last.suspended.is_some() && state.suspended.is_none();
-        let pays_whole_period = was_incomplete || was_suspended && matches!(fact.body, FactBody::Invoice(_));
+        let freed_by = match &fact.body {
+            FactBody::Invoice(invoice) if was_suspended => Some(invoice),
+            _ => None,
+        };
+        let pays_whole_period = was_incomplete || freed_by.is_some();
         self.last = state.clone();
+        // The invoice of a later period may come before the snapshot that shows this period.
+        // It changes nothing of the period that is still shown.
+        let is_snapshot = matches!(fact.body, FactBody::Subscription(_));
+        let is_early = freed_by.is_some_and(|invoice| !pays_for(invoice, state.period));
+        self.awaits_snapshot = !is_snapshot && (self.awaits_snapshot || is_early);
+        let has_ended = !is_snapshot && state.period.is_some_and(|p| at >= p.end);
+        if self.awaits_snapshot || has_ended {
+            return;
+        }
         let Some(mut new) = Stage::of_state(state, at, self.grace_began_in) else {
             return;
         };

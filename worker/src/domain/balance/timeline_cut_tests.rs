@@ -165,3 +165,53 @@ fn a_meter_without_a_limit_leaves_nothing() {
     let replayed = meter(&month_to_year(), "basic_chars", &[(5, 4 * M)]);
     assert_eq!(replayed.entries, []);
 }
+
+#[test]
+fn a_failed_switch_that_is_taken_back_leaves_its_usage_in_the_month() {
+    let (year, again) = (days(2, 367), days(21, 51));
+    let bill = |id: &str, step, period| FactBody::Invoice(invoice(id, step, "subscription_update", period));
+    let events = [
+        starts("basic_monthly"),
+        pays(month(0)),
+        on(2, changed(has("basic_yearly", year))),
+        (2 * DAY + 5, bill("in_year", InvoiceStep::Failed, year)),
+        on(21, changed(has("basic_monthly", again))),
+        on(21, bill("in_again", InvoiceStep::Paid, again)),
+    ];
+    // 5M of the month less 2M; the held year never began.
+    check(&events, &[(5, M), (15, M)], (5 * M, 0, 3 * M, 0));
+}
+
+#[test]
+fn a_renewal_that_frees_a_failed_upgrade_leaves_the_month_before_it_as_it_was() {
+    let mut failed = invoice("in_up", InvoiceStep::Failed, "subscription_update", days(9, 30));
+    failed.lines[0].proration = true;
+    let upgraded = [
+        starts("basic_monthly"),
+        pays(month(0)),
+        to("plus_monthly", 9),
+        (9 * DAY + 1, FactBody::Invoice(failed)),
+    ];
+    let later = renews("plus_monthly", 1, InvoiceStep::Paid);
+    let at_once = later.clone().map(|(_, body)| on(30, body));
+    for renewal in [later, at_once] {
+        let events = all(&[&upgraded, &renewal]);
+        // 9M were used of 5M, so nothing is left of the first month.
+        check(&events, &[(3, 9 * M)], (10 * M, 0, -4 * M, 0));
+        check(&events, &[(3, 3 * M)], (10 * M, 0, 2 * M, 0));
+    }
+}
+
+#[test]
+fn a_renewal_that_is_paid_before_its_snapshot_takes_no_second_of_the_grace() {
+    // Max from day 0, Basic with grace from day 10: 15M for the whole month.
+    let [snapshot, paid] = renews("basic_monthly", 1, InvoiceStep::Paid).map(|(_, body)| on(30, body));
+    let events = [
+        starts("max_monthly"),
+        pays(month(0)),
+        to("basic_monthly", 10),
+        paid,
+        snapshot,
+    ];
+    check(&events, &[(3, 9 * M)], (5 * M, 0, 6 * M, 0));
+}

@@ -187,11 +187,11 @@ async fn packs_that_only_the_line_items_name_are_asked_of_stripe_in_every_order(
     for life in &lives {
         stripe_state::put_subscriptions(&stripe, &life.events)?;
         for (session, lines) in &life.line_items {
-            let lines = serde_json::json!({
+            let list = serde_json::json!({
                 "object": "list", "data": lines, "has_more": false, "url": "/v1/checkout/sessions"
             });
             let session = serde_json::json!({
-                "id": session, "object": "checkout.session", "created": now, "livemode": false, "line_items": lines
+                "id": session, "object": "checkout.session", "created": now, "livemode": false, "line_items": list
             });
             stripe.put("checkout/sessions", &session);
         }

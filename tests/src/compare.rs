@@ -19,7 +19,7 @@ pub async fn all(pool: &PgPool, lives: &[Life]) -> Result<OutcomeCounts> {
     let counted = events(pool, lives).await?;
     let counts = sqlx::query(
         "SELECT (SELECT count(*) FROM billing.event), (SELECT count(*) FROM billing.payload), \
-         (SELECT count(*) FROM billing.fact), (SELECT count(*) FROM billing.entitlement), \
+         (SELECT count(*) FROM billing.fact), (SELECT count(*) FROM billing.entitlements), \
          (SELECT count(*) FROM billing.dead_letter), \
          (SELECT coalesce(sum((state->>'undecided')::int), 0) FROM billing.subscription)",
     );

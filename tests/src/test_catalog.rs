@@ -88,8 +88,8 @@ impl TestCatalog {
         catalog.replace("ignored_products = []", strangers)?;
         let own_limits = "product = \"prod_basic\"\ntrial_limits = { tokens = 1_000_000 }\nlimits";
         catalog.replace("product = \"prod_basic\"\nlimits", own_limits)?;
-        let shipped = std::fs::read_to_string(&catalog.file)?;
-        std::fs::write(&catalog.file, shipped + EXTENSION)?;
+        let contents = std::fs::read_to_string(&catalog.file)?;
+        std::fs::write(&catalog.file, contents + EXTENSION)?;
         Ok(catalog)
     }
 

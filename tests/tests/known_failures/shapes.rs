@@ -119,7 +119,7 @@ fn year_with_storage(version: ApiVersion, user: &str, start: i64) -> Vec<Event> 
             let past = month(number - 1);
             let lines = vec![Line::plan(&mut buyer.mint, STORAGE_MONTHLY, month(number))];
             let mut invoice = buyer.invoice("subscription_cycle", at, lines);
-            invoice.item = storage.clone();
+            invoice.item.clone_from(&storage);
             invoice.period = past;
             events.push(buyer.paid(&invoice, at + HOUR));
         }

@@ -186,9 +186,9 @@ async fn packs_that_only_the_line_items_name_are_asked_of_stripe_in_every_order(
     let stripe = Stripe::start().await?;
     for life in &lives {
         stripe_state::put_subscriptions(&stripe, &life.events)?;
-        for (session, lines) in &life.line_items {
+        for (session, shown) in &life.line_items {
             let list = serde_json::json!({
-                "object": "list", "data": lines, "has_more": false, "url": "/v1/checkout/sessions"
+                "object": "list", "data": shown, "has_more": false, "url": "/v1/checkout/sessions"
             });
             let session = serde_json::json!({
                 "id": session, "object": "checkout.session", "created": now, "livemode": false, "line_items": list

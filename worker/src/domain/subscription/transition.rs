@@ -39,8 +39,7 @@ impl Subscription {
     /// Of the subscription's own words about its user, the latest that is not empty counts;
     /// also after its end.
     fn keep_own_claim(&mut self, snapshots: &SubscriptionFact, fact: &Fact) {
-        let before = snapshots.before.as_ref().and_then(|b| b.user.as_ref());
-        if let Some(user) = snapshots.now.user.as_ref().or(before) {
+        if let Some(user) = &snapshots.now.user {
             self.claim = Some(link::own_metadata(fact, user));
         }
     }

@@ -1,7 +1,7 @@
 //! Acts that raise the tier.
 
 use crate::fixtures::{Invoice, Line, Period, Price, Subscription};
-use crate::merchant::{PaidTier, Script};
+use crate::merchant::{PaidTier, PaymentFailure, Script};
 
 /// How an upgrade is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,26 +28,6 @@ pub struct FailedPayment {
     pub is_named: bool,
     /// The delay of the invoice's event, in seconds.
     pub lag_seconds: i64,
-}
-
-/// Why the payment of an invoice failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PaymentFailure {
-    /// The card was refused.
-    Refused,
-    /// The bank asks the customer to confirm.
-    ActionRequired,
-}
-
-impl PaymentFailure {
-    /// The type of the event.
-    #[must_use]
-    pub const fn kind(self) -> &'static str {
-        match self {
-            Self::Refused => "invoice.payment_failed",
-            Self::ActionRequired => "invoice.payment_action_required",
-        }
-    }
 }
 
 /// The status of a subscription after a failed upgrade payment.

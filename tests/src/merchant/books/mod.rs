@@ -13,11 +13,14 @@
 //! balances depend on it is not compared.
 
 mod account;
+mod current;
 mod limit;
 mod price_list;
 mod purchase;
+mod reading;
 mod record;
 mod replay;
+mod usage;
 mod walk;
 mod waterfall;
 
@@ -35,6 +38,7 @@ mod replay_tests;
 pub use account::{Books, UserRows};
 pub use price_list::{Allowance, Meter, Plan, PriceList};
 pub use purchase::{MoneyBack, Purchase};
+pub use reading::Reading;
 pub use record::{BookInvoice, Record, Snapshot};
-pub use replay::{Reading, Usage};
+pub use usage::Usage;
 pub use walk::Grace;

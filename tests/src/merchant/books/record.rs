@@ -1,7 +1,6 @@
 //! What the merchant writes down of one subscription, and which of the shown changes count.
 
-use super::walk::Walk;
-use super::{Grace, Plan};
+use super::Plan;
 use crate::fixtures::Period;
 
 /// The subscription as Stripe shows it from a time on.
@@ -145,12 +144,6 @@ impl Record {
             invoice.failed_at = invoice.failed_at.filter(|at| *at <= then);
         }
         past
-    }
-
-    /// The grace that runs at `now` (Unix time), if any.
-    #[must_use]
-    pub fn grace(&self, now: i64) -> Option<Grace> {
-        Walk::of(self).grace(now)
     }
 
     /// The plan that counts, if an unpaid change shows another one or another period.

@@ -1,54 +1,12 @@
 //! The balances of a user: everything that moves them, in the order of time.
 
+use super::current::{TierOf, current, is_entitled};
 use super::limit::{LimitOf, LimitUse};
 use super::walk::{BookPeriod, Cut, Walk};
 use super::waterfall::Purse;
-use super::{Allowance, Meter, PriceList, Purchase, Record};
+use super::{Allowance, Meter, PriceList, Purchase, Reading, Record, Usage};
 use crate::harness::{Balance, Balances};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A usage report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// The user's id.
-    pub user_id: String,
-    /// The report's id.
-    pub id: String,
-    /// When it was used (Unix time).
-    pub at: i64,
-    /// The meter.
-    pub meter: Meter,
-    /// Units.
-    pub amount: i64,
-}
-
-/// A way to read the rules where they can be read in more than one way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// The way that the books take.
-    Taken,
-    /// Time without access in a period counts as the plan's.
-    GapsCount,
-    /// A pack that went back was never granted.
-    TakesAreNetted,
-    /// What was used beyond a cut and credited period takes what was bought, too.
-    OveruseSpends,
-    /// A change of the tier within a trial gives the whole new limit.
-    TrialsAreWhole,
-    /// Usage is decided by what is known of payments now, not at its time.
-    PaymentsInHindsight,
-}
-
-impl Reading {
-    /// The others than the one that the books take.
-    pub(super) const OTHERS: [Self; 5] = [
-        Self::GapsCount,
-        Self::TakesAreNetted,
-        Self::OveruseSpends,
-        Self::TrialsAreWhole,
-        Self::PaymentsInHindsight,
-    ];
-}
 
 /// A counter of `used`: a record, and the start of the period.
 type CounterKey = (usize, i64);
@@ -213,7 +171,12 @@ impl Replay<'_> {
             }
         });
         let past: Vec<Record> = past.collect();
-        let number = super::account::current(&past, at, super::account::TierOf::Counted)?;
+        // An end is told by an event at the earliest.
+        let told = match self.reading {
+            Reading::UntoldEndsKeepTheCounter => last_told(&past),
+            _ => at,
+        };
+        let number = current(&past, told, TierOf::Counted)?;
         let record = &past[number];
         let walk = Walk::of(record);
         let (last, earlier) = walk.periods.split_last()?;
@@ -222,7 +185,7 @@ impl Replay<'_> {
             .last()
             .filter(|before| before.is_trial && !last.is_trial && !is_paid);
         let period = trial.unwrap_or(last);
-        let is_entitled = super::account::is_entitled(record, at);
+        let is_entitled = is_entitled(record, at);
         let limits = Meter::ALL.map(|meter| {
             let limit = if is_entitled {
                 self.limit(period, is_paid).allowance(meter, LimitUse::Plan)
@@ -291,6 +254,12 @@ impl Replay<'_> {
             purse.carry((sold - used).max(0));
         }
     }
+}
+
+/// When the last event of `records` was told.
+fn last_told(records: &[Record]) -> i64 {
+    let shown = records.iter().filter_map(|record| Some(record.shown()?.at));
+    shown.max().unwrap_or_default()
 }
 
 fn cut_of(periods: &[BookPeriod], start: i64) -> Option<Cut> {

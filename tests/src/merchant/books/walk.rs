@@ -164,3 +164,11 @@ impl Walk {
         }
     }
 }
+
+impl Record {
+    /// The grace that runs at `now` (Unix time), if any.
+    #[must_use]
+    pub fn grace(&self, now: i64) -> Option<Grace> {
+        Walk::of(self).grace(now)
+    }
+}

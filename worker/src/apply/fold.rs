@@ -378,10 +378,8 @@ async fn write_entitlements<'a>(
     subscriptions: impl Iterator<Item = &'a Subscription>,
 ) -> Result<(), sqlx::Error> {
     let mut by_user: BTreeMap<&UserId, Vec<&Subscription>> = BTreeMap::new();
-    for subscription in subscriptions {
-        if let Some(user) = &subscription.user {
-            by_user.entry(user).or_default().push(subscription);
-        }
+    for (user, subscription) in subscriptions.filter_map(|s| Some((s.user.as_ref()?, s))) {
+        by_user.entry(user).or_default().push(subscription);
     }
     let mut rows = Vec::with_capacity(users.len());
     let mut without = Vec::new();

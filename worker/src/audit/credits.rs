@@ -273,3 +273,7 @@ pub fn without_subscription(users: &[UserWithoutSubscription]) -> Vec<Difference
 #[cfg(test)]
 #[path = "credits_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "credits_pack_tests.rs"]
+mod pack_tests;

@@ -3,11 +3,14 @@
 //! Example: `[(0, created(sub("active", "max"))), (DAY, changed(sub("active", "basic")))]`
 //! is a subscription that begins with Max at [`T0`] and changes to Basic a day later.
 
+mod money;
+
+pub(super) use money::{disputed, pack, refund_failed, refunded};
+
 use super::{
     fact::{
-        BillingInterval, ChargeRefundedFact, DisputeFact, Fact, FactBody, Grant, IntervalUnit, InvoiceFact,
-        InvoiceItemFact, InvoiceLine, InvoiceStep, Period, Phase, Plan, RefundFailedFact, Seconds, SessionFact,
-        SessionStep, Snapshot, SubscriptionFact,
+        BillingInterval, Fact, FactBody, IntervalUnit, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period,
+        Phase, Plan, Seconds, SessionFact, SessionStep, Snapshot, SubscriptionFact,
     },
     ids::{AccountId, EventId, SubscriptionId, UserId},
     subscription::{
@@ -344,58 +347,6 @@ pub(super) fn cycle(step: InvoiceStep, ended: Period, begins: Period) -> FactBod
     let mut invoice = invoice(&id, step, "subscription_cycle", begins);
     invoice.period = Some(ended);
     FactBody::Invoice(invoice)
-}
-
-/// A paid session of `u1` for 10.00 that grants credits. Its payment intent is `pi_`
-/// and the session's id.
-pub(super) fn pack(session: &str, meter: &str, credits: i64) -> SessionFact {
-    let FactBody::Session(other) = other_session(user("u1"), None) else {
-        panic!("a session")
-    };
-    SessionFact {
-        session: session.to_owned(),
-        payment_intent: Some(format!("pi_{session}")),
-        amount_total: Some(1_000),
-        grants: vec![Grant {
-            pack: "a_pack".to_owned(),
-            meter: meter.to_owned(),
-            credits,
-        }],
-        ..other
-    }
-}
-
-/// The refunds of a session's 10.00 sum up to this amount.
-pub(super) fn refunded(session: &str, amount_refunded: i64) -> FactBody {
-    FactBody::ChargeRefunded(ChargeRefundedFact {
-        charge: format!("ch_{session}"),
-        payment_intent: Some(format!("pi_{session}")),
-        amount: 1_000,
-        amount_refunded,
-        currency: None,
-        invoice: None,
-    })
-}
-
-pub(super) fn refund_failed(session: &str, refund: &str, amount: i64) -> FactBody {
-    FactBody::RefundFailed(RefundFailedFact {
-        refund: refund.to_owned(),
-        charge: None,
-        payment_intent: Some(format!("pi_{session}")),
-        amount,
-    })
-}
-
-/// The money of a dispute was withdrawn (`true`), or came back.
-pub(super) fn disputed(session: &str, dispute: &str, amount: i64, withdrawn: bool) -> FactBody {
-    FactBody::Dispute(DisputeFact {
-        dispute: dispute.to_owned(),
-        charge: None,
-        payment_intent: Some(format!("pi_{session}")),
-        amount,
-        currency: None,
-        withdrawn,
-    })
 }
 
 /// The configuration of a property test: this many cases, or `PROPTEST_CASES`. It

@@ -94,14 +94,15 @@ async fn an_audit_of_shuffled_lives_finds_nothing_even_while_workers_run() -> Re
 /// and `{evt}` stand for the first life's ids, `{evt}` for its upgrade.
 const TAMPERED: [(&str, &[&str]); 12] = [
     (
-        "UPDATE billing.entitlement SET tier = 'basic', current_period_end = NULL WHERE user_id = '{user}'",
+        "UPDATE billing.entitlement SET tier = 'basic', current_period_end = NULL
+         WHERE user_id = '{user}' AND since = '-infinity'",
         &[
             "entitlement of {user}: current_period_end is none, the events say '20",
             "entitlement of {user}: tier is 'basic', the events say 'max'",
         ],
     ),
     (
-        "DELETE FROM billing.entitlement WHERE user_id = '{user}'",
+        "DELETE FROM billing.entitlement WHERE user_id = '{user}' AND since = '-infinity'",
         &["entitlement of {user}: there is no row, the events say 'max' with status 'active'"],
     ),
     (

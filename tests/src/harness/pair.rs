@@ -20,11 +20,13 @@ pub struct Setup {
 }
 
 impl Default for Setup {
-    /// One ingest with usage reports and one worker, with default settings.
+    /// One ingest with usage reports and one worker, with default settings but one: many stories tell of past
+    /// years, so reports may be old.
     fn default() -> Self {
+        let ingest = [("USAGE_TOKEN", USAGE_TOKEN), ("USAGE_MAX_AGE", "3650d")];
         Self {
             workers: 1,
-            ingest: BTreeMap::from([("USAGE_TOKEN".to_owned(), USAGE_TOKEN.to_owned())]),
+            ingest: ingest.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             worker: BTreeMap::new(),
             detached: false,
         }

@@ -33,7 +33,7 @@ impl SharedPair {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let running = runtime.block_on(async {
             let env = TestEnv::new("known_failures").await?;
-            let pair = Pair::start(&env, Setup::default().workers(2)).await?;
+            let pair = Pair::start(&env, Setup::default().workers(2).ingest("USAGE_MAX_AGE", "35d")).await?;
             anyhow::Ok((env, pair))
         })?;
         Ok(Self {

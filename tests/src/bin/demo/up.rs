@@ -41,6 +41,7 @@ pub(crate) async fn up(version: ApiVersion) -> Result<()> {
         .ingest("OPS_ADDR", INGEST_OPS)
         .ingest("STRIPE_WEBHOOK_SECRET", &secrets)
         .worker("OPS_ADDR", WORKER_OPS)
+        .ingest("USAGE_MAX_AGE", "35d")
         .detached();
     let pair = Pair::start(&env, setup).await?;
     write_pids(&pair, &local.join("pair.json"))?;

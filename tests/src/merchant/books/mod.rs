@@ -1,15 +1,15 @@
 //! The merchant's own books: what each user has, by the billing rules alone. They read no event, and they
 //! share no code with the worker.
 //!
-//! A script enters what happened with its meaning: what Stripe shows of a subscription ([`Snapshot`]), each
-//! invoice with what it bills and covers ([`BookInvoice`]), packs ([`Purchase`]) and usage ([`Usage`]). Then
+//! A script enters what happened with its meaning: what Stripe shows of a subscription (`Snapshot`), each
+//! invoice with what it bills and covers (`BookInvoice`), packs ([`Purchase`]) and usage ([`Usage`]). Then
 //! the books answer for any time, by three steps:
 //!
-//! - [`steps`](record): which of the shown changes count. An unpaid change does not.
-//! - [`walk`]: periods, what was sold in each and from when, and graces.
-//! - [`replay`]: the balances, in the order of time.
+//! - `record`: which of the shown changes count. An unpaid change does not.
+//! - `walk`: periods, what was sold in each and from when, and graces.
+//! - `replay`: the balances, in the order of time.
 //!
-//! Where the rules can be read in more than one way, a [`Reading`] is the other way. A random life whose
+//! Where the rules can be read in more than one way, a `Reading` is the other way. A random life whose
 //! balances depend on it is not compared.
 
 mod account;

@@ -2,7 +2,7 @@
 //! balances, sorted by the time at which it counts.
 //!
 //! It has terms ([limits over time](super::terms)), closings ([paid renewals](super::closing),
-//! after which unused units roll over), [cuts](super::cuts) (periods that a change ended
+//! after which unused units roll over), [cuts](super::cuts::Cut) (periods that a change ended
 //! early) and purchases ([packs](super::grants)). It is a function
 //! of the set of facts: the order in which they arrive, and facts that arrive twice, change
 //! nothing.

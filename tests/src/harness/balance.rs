@@ -109,7 +109,8 @@ pub async fn every_balance_is_the_sum_of_its_ledger(pool: &PgPool) -> Result<()>
          FULL JOIN sums s USING (user_id, meter)
          LEFT JOIN used u ON u.user_id = b.user_id AND u.meter = b.meter
               AND u.period = coalesce(b.subscription_id || ' ' || b.period_start, '')
-         WHERE (b.rollover, b.purchased, b.used)
+         -- A row that ceased to be, such as after a hand-over, has entries that add up to nothing.
+         WHERE (coalesce(b.rollover, 0), coalesce(b.purchased, 0), coalesce(b.used, 0))
                IS DISTINCT FROM (coalesce(s.rollover, 0), coalesce(s.purchased, 0), coalesce(u.used, 0))
          ORDER BY 1",
     );

@@ -158,7 +158,7 @@ pub fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Stage> {
         sold: SoldPlans::default(),
         grace_began_in: None,
         last: Subscription::unknown(id.clone()),
-        awaits_snapshot: false,
+        lacks_snapshot: false,
     };
     let mut folded = ordered.facts.iter().enumerate();
     Subscription::fold_with(id.clone(), &ordered, |at, state| {
@@ -208,7 +208,7 @@ struct StageBuilder {
     /// The state before the next fact.
     last: Subscription,
     /// Whether an invoice paid for a period that no snapshot shows yet.
-    awaits_snapshot: bool,
+    lacks_snapshot: bool,
 }
 
 impl StageBuilder {
@@ -230,9 +230,9 @@ impl StageBuilder {
         // It changes nothing of the period that is still shown.
         let is_snapshot = matches!(fact.body, FactBody::Subscription(_));
         let is_early = freed_by.is_some_and(|invoice| !pays_for(invoice, state.period));
-        self.awaits_snapshot = !is_snapshot && (self.awaits_snapshot || is_early);
+        self.lacks_snapshot = !is_snapshot && (self.lacks_snapshot || is_early);
         let has_ended = !is_snapshot && state.period.is_some_and(|p| at >= p.end);
-        if self.awaits_snapshot || has_ended {
+        if self.lacks_snapshot || has_ended {
             return;
         }
         let Some(mut new) = Stage::of_state(state, at, self.grace_began_in) else {

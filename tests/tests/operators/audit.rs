@@ -213,8 +213,7 @@ const SPENT: &str = "
 {balance} rollover = -1 {row} -> balance of ada tokens: rollover is -1, the events say
 {balance} purchased = 0 {row} -> balance of ada tokens: purchased is 0, the events say
 {balance} plan_limit = NULL {row} -> balance of ada tokens: plan_limit is none, the events say 0
-{balance} grace_until = now() {row} -> balance of ada tokens: grace_until is '20
-{balance} grace_until = now(), grace_limit = 9 {row} -> balance of ada tokens: grace_limit is 9
+{balance} limit_ends_at = now() {row} -> balance of ada tokens: limit_ends_at is '20
 {balance} subscription_id = 'forged' {row} -> balance of ada tokens: subscription_id is 'forged'
 {balance} period_start = 1 {row} -> balance of ada tokens: period_start is '1970-01-01T00:00:01Z'
 {balance} usage_total = usage_total + 1 {row} -> balance of ada tokens: usage_total is

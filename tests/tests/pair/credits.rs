@@ -108,8 +108,9 @@ async fn first_periods(stage: &Stage<'_>, acts: &[Vec<Event>]) -> Result<()> {
     stage.told(&acts[3]).await?;
     stage.used("tokens", 1_500_000, 46).await?;
     stage.used("voice_chars", 100_000, 46).await?;
-    let tokens = Balance::new(10_000_000, 1_500_000, 0, 3_000_000, 11_500_000);
-    let voice = Balance::new(1_000_000, 100_000, -1_000, 0, 899_000);
+    // Half of the month at 5 million, half at 10 million.
+    let tokens = Balance::new(7_500_000, 1_500_000, 0, 3_000_000, 9_000_000);
+    let voice = Balance::new(500_000, 100_000, -1_000, 0, 399_000);
     stage.shows("upgraded", &rows(tokens, voice, basic)).await?;
 
     // Half of 5 million and half of 10 million, less what was used; the debt is paid of it.
@@ -133,10 +134,13 @@ async fn last_period(stage: &Stage<'_>, acts: &[Vec<Event>]) -> Result<()> {
     let tokens = Balance::new(10_000_000, 10_000_000, -1_500_000, 0, -1_500_000);
     stage.shows("down every bucket", &rows(tokens, voice, basic)).await?;
 
-    let voice = Balance::new(3_000_000, 0, 1_000_000, 0, 4_000_000);
+    // Two days of the month at Plus, the rest at Max: Basic keeps it by its grace.
+    let limit = (2 * 10_000_000 + 28 * 15_000_000) / 30;
+    let voice_limit = (2 * 1_000_000 + 28 * 3_000_000) / 30;
+    let voice = Balance::new(voice_limit, 0, 1_000_000, 0, voice_limit + 1_000_000);
     for (when, act) in [("upgraded", 6), ("downgraded with grace", 7)] {
         stage.told(&acts[act]).await?;
-        let tokens = Balance::new(15_000_000, 10_000_000, -1_500_000, 0, 3_500_000);
+        let tokens = Balance::new(limit, 10_000_000, -1_500_000, 0, limit - 11_500_000);
         stage.shows(when, &rows(tokens, voice, basic)).await?;
     }
     let row = Entitlement::load(stage.env.pool(), stage.user)
@@ -148,29 +152,32 @@ async fn last_period(stage: &Stage<'_>, acts: &[Vec<Event>]) -> Result<()> {
     );
 
     stage.told(&acts[8]).await?;
-    let two_packs = Balance::new(15_000_000, 10_000_000, 0, 8_500_000, 13_500_000);
+    let two_packs = Balance::new(limit, 10_000_000, 0, 8_500_000, limit - 1_500_000);
     stage.shows("two packs", &rows(two_packs, voice, basic)).await?;
     stage.told(&acts[9]).await?;
-    let tokens = Balance::new(15_000_000, 10_000_000, 0, 3_500_000, 8_500_000);
+    let tokens = Balance::new(limit, 10_000_000, 0, 3_500_000, limit - 6_500_000);
     stage.shows("half refunded", &rows(tokens, voice, basic)).await?;
     stage.told(&acts[10]).await?;
     stage.shows("not refunded", &rows(two_packs, voice, basic)).await?;
 
     stage.used("tokens", 7_000_000, 97).await?;
     stage.told(&acts[11]).await?;
-    let tokens = Balance::new(15_000_000, 15_000_000, -3_500_000, 0, -3_500_000);
+    // The limit pays what is left of it, the packs the rest.
+    let purchased = 8_500_000 - (7_000_000 - (limit - 10_000_000));
+    let debt = purchased - 10_000_000;
+    let tokens = Balance::new(limit, limit, debt, 0, debt);
     stage.shows("withdrawn", &rows(tokens, voice, basic)).await?;
     stage.told(&acts[12]).await?;
-    let tokens = Balance::new(15_000_000, 15_000_000, 0, 6_500_000, 6_500_000);
+    let tokens = Balance::new(limit, limit, 0, purchased, purchased);
     stage.shows("reinstated", &rows(tokens, voice, basic)).await?;
 
     stage.told(&acts[13]).await?;
-    let tokens = Balance::new(0, 15_000_000, 0, 6_500_000, 6_500_000);
+    let tokens = Balance::new(0, limit, 0, purchased, purchased);
     let voice = Balance::new(0, 0, 1_000_000, 0, 1_000_000);
     let none = Balance::new(0, 0, 0, 0, 0);
     stage.shows("canceled", &rows(tokens, voice, none)).await?;
     stage.used("tokens", 1_000_000, 100).await?;
-    let tokens = Balance::new(0, 15_000_000, 0, 5_500_000, 5_500_000);
+    let tokens = Balance::new(0, limit, 0, purchased - 1_000_000, purchased - 1_000_000);
     stage.shows("what was bought stays", &rows(tokens, voice, none)).await
 }
 

@@ -58,8 +58,8 @@ impl StoryPart {
         let (none, unlimited) = (Balance::new(0, 0, 0, 0, 0), Balance::unlimited(0));
         let ((tokens, voice), basic) = match self {
             Self::All => (of(0, 0, 15_000_000), none),
-            Self::Withdrawn => (of(15_000_000, 3_000_000, 5_000_000), unlimited),
-            Self::Refunded => (of(15_000_000, 3_000_000, 10_000_000), unlimited),
+            Self::Withdrawn => (of(14_666_666, 2_866_666, 5_000_000), unlimited),
+            Self::Refunded => (of(14_666_666, 2_866_666, 10_000_000), unlimited),
         };
         [("tokens", tokens), ("voice_chars", voice), ("basic_chars", basic)]
     }

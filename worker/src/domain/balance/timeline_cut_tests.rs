@@ -215,3 +215,25 @@ fn a_renewal_that_is_paid_before_its_snapshot_takes_no_second_of_the_grace() {
     ];
     check(&events, &[(3, 9 * M)], (5 * M, 0, 6 * M, 0));
 }
+
+#[test]
+fn a_downgrade_after_a_switch_within_an_unpaid_month_keeps_what_the_switch_paid() {
+    let switched = 30 * DAY + HOUR + 1;
+    let year = Period {
+        start: T0 + switched,
+        end: T0 + switched + 365 * DAY,
+    };
+    let events = [
+        starts("max_monthly"),
+        pays(month(0)),
+        on(30, changed(has("max_monthly", month(1)))),
+        (30 * DAY + HOUR, cycle(InvoiceStep::Failed, month(0), month(1))),
+        (switched, changed(has("plus_yearly", year))),
+        (
+            switched,
+            FactBody::Invoice(invoice("in_year", Paid, "subscription_update", year)),
+        ),
+        (switched + 2 * HOUR, changed(has("basic_yearly", year))),
+    ];
+    check(&events, &[], (120 * M, 0, 0, 0));
+}

@@ -97,7 +97,14 @@ fn no_grace(transition: &Transition<'_>, running: Option<&Grace>) -> Option<Chan
         _ if invoices::unpaid(&[], &transition.after.returned, old.period) => {
             "the money of its period went back".to_owned()
         }
-        _ if invoices::unpaid(&transition.after.failed, &[], old.period) => "its period was not paid".to_owned(),
+        _ if invoices::unpaid(
+            transition.after.failed.iter().chain(&transition.after.settled),
+            &[],
+            old.period,
+        ) =>
+        {
+            "its period was not paid".to_owned()
+        }
         _ => "the change was credited".to_owned(),
     };
     Some(ChangeKind::NoGrace.note(format!("no grace for {}: {why}", old.plan.tier)))

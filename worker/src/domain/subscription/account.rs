@@ -194,7 +194,7 @@ impl Account {
     ///
     /// Balances depend on every state that a subscription had, so equal states
     /// before and after are not enough. A subscription leaves balances as they are
-    /// only if it has no new snapshot or invoice, the same user, and was not folded
+    /// only if it has no new snapshot, invoice or credit, the same user, and was not folded
     /// again.
     #[must_use]
     pub fn affected_users<'a>(
@@ -203,7 +203,12 @@ impl Account {
         new: &[&Fact],
         refolded: bool,
     ) -> BTreeSet<&'a UserId> {
-        let alters_state = |fact: &&&Fact| matches!(fact.body, FactBody::Subscription(_) | FactBody::Invoice(_));
+        let alters_state = |fact: &&&Fact| match &fact.body {
+            FactBody::Subscription(_) | FactBody::Invoice(_) => true,
+            // A credit may belong to a change that cut a period short.
+            FactBody::InvoiceItem(item) => item.credits(),
+            _ => false,
+        };
         let altered: BTreeSet<&SubscriptionId> = new
             .iter()
             .filter(alters_state)

@@ -119,8 +119,8 @@ impl Subscription {
         let ends_no_grace = !invoice.renews() || self.grace.is_none() && newest.is_none_or(|newest| at >= newest);
         // The payment of an invoice that a later one settled, or of a change, alters what
         // counted before.
-        let keeps_settled =
-            self.settled.is_empty() || is_newer && invoice.renews() && !self.settled.contains(&invoice.invoice);
+        let keeps_settled = self.settled.is_empty()
+            || is_newer && invoice.renews() && self.settled.iter().all(|f| f.invoice != invoice.invoice);
         no_known_change && ends_no_grace && keeps_settled
     }
 }

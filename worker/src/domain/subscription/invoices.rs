@@ -258,8 +258,15 @@ impl<'a> InvoiceEvidence<'a> {
 /// of the same time: after a yearly plan was left for a monthly one, the months lie within
 /// the paid year.
 #[must_use]
-pub fn unpaid(failed: &[FailedInvoice], returned: &[ReturnedInvoice], period: Period) -> bool {
-    let failed = failed.iter().filter(|f| !f.suspends_change).filter_map(|f| f.period);
+pub fn unpaid<'a>(
+    failed: impl IntoIterator<Item = &'a FailedInvoice>,
+    returned: &[ReturnedInvoice],
+    period: Period,
+) -> bool {
+    let failed = failed
+        .into_iter()
+        .filter(|f| !f.suspends_change)
+        .filter_map(|f| f.period);
     let mut unpaid = failed.chain(returned.iter().map(|r| r.period));
     unpaid.any(|p| p.start == period.start)
 }

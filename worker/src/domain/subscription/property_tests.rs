@@ -8,7 +8,7 @@ use crate::domain::{
     subscription::{
         account::Account,
         entitlement::{self, Entitlement},
-        link::ClaimSource,
+        link::{ClaimSource, OwnerClaim},
         order::Ordered,
         state::Subscription,
     },
@@ -241,20 +241,26 @@ fn fold(facts: &[Fact]) -> Vec<Subscription> {
     Account::fold(&facts.iter().collect::<Vec<_>>()).subscriptions
 }
 
-/// Leaves only what the subscription's own metadata says about its user.
+/// Leaves only what the subscription's own metadata says about its user. Of two events of
+/// one second that show the same state, either may be the one that says it.
 fn without_link(subscription: &mut Subscription) {
     subscription.user = None;
-    subscription.claim = subscription
-        .claim
-        .take()
-        .filter(|c| c.source == ClaimSource::OwnMetadata);
+    let own = subscription.claim.take();
+    subscription.claim = own
+        .filter(|c| c.source == ClaimSource::OwnMetadata)
+        .map(|c| OwnerClaim {
+            event_id: EventId::new(""),
+            ..c
+        });
 }
 
 /// Folds facts in the order given, without a link to a user.
 fn fold_in_this_order(facts: &[Fact]) -> Subscription {
     let id = facts[0].body.subscription().expect("of a subscription").clone();
     let facts = facts.iter().collect();
-    Subscription::fold(id, &Ordered { facts, undecided: 0 })
+    let mut folded = Subscription::fold(id, &Ordered { facts, undecided: 0 });
+    without_link(&mut folded);
+    folded
 }
 
 fn of_user(subscriptions: &[Subscription]) -> Option<Entitlement> {

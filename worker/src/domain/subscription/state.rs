@@ -53,8 +53,9 @@ pub struct Subscription {
     pub highest: Option<Plan>,
     /// The invoices with a failed payment that were not paid since.
     pub failed: Vec<FailedInvoice>,
-    /// The ids of failed invoices that the invoice of a later period settled.
-    pub settled: Vec<String>,
+    /// The failed invoices that a later paid invoice of the plan settled. Their changes count,
+    /// but their periods were not paid.
+    pub settled: Vec<FailedInvoice>,
     /// The paid invoices of the plan whose money was returned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returned: Vec<ReturnedInvoice>,

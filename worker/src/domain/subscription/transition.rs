@@ -3,7 +3,7 @@
 
 use super::{
     grace::{self, Grace, TierChange},
-    invoices::{self, ChangeEvidence, same_plan, worth},
+    invoices::{self, ChangeEvidence, FailedInvoice, same_plan, worth},
     link,
     order::digest_after,
     state::{BaseState, Subscription, SuspendedChange},
@@ -140,7 +140,7 @@ impl Subscription {
             // A suspended change changes nothing.
             new_plan: if self.suspended.is_some() { &old.plan } else { new_plan },
             at,
-            unpaid: invoices::unpaid(&self.failed, &self.returned, old.period),
+            unpaid: invoices::unpaid(self.failed.iter().chain(&self.settled), &self.returned, old.period),
             credited: evidence.credited,
         };
         self.renewed_in = self.renewed_in.take().filter(|g| change.leaves(g));
@@ -177,7 +177,11 @@ impl Subscription {
             .into_iter()
             .partition::<Vec<_>, _>(|f| f.settled_by(begins, at));
         self.failed = failed;
-        self.settled.extend(settled.into_iter().map(|f| f.invoice));
+        // An invoice of the same period pays for it. A later one leaves it unpaid.
+        self.settled.extend(settled.into_iter().map(|f| FailedInvoice {
+            period: f.period.filter(|p| begins.is_none_or(|paid| paid.start != p.start)),
+            ..f
+        }));
         let is_unsettled = |suspended: &SuspendedChange| self.failed.iter().any(|f| f.invoice == suspended.invoice);
         if self.suspended.as_ref().is_some_and(|s| !is_unsettled(s)) {
             self.suspended = None;

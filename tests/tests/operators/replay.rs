@@ -8,7 +8,7 @@ use std::time::Duration;
 use tests::crowd::{all_applied, ids};
 use tests::harness::{Pair, Setup, TestEnv, eventually};
 use tests::test_catalog::{MISSING_PRICE, TestCatalog, all_dead, missing_price_events, open, restart};
-use worker::store::action::{ActionKind, Intent, Operator, Via, begin_action, try_lock};
+use worker::store::action::{ActionKind, Intent, Operator, Via, begin_action, replaying, try_lock};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -314,5 +314,44 @@ async fn an_operator_with_another_namespace_and_the_same_database_does_not_inter
     let outcome = sqlx::query_scalar("SELECT outcome FROM billing.operator_action WHERE action_id = $1");
     let outcome: String = outcome.bind(action).fetch_one(env.pool()).await?;
     ensure!(outcome == "cut off", "{outcome}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_letter_that_a_worker_has_locked_does_not_hold_up_an_operator() -> Result<()> {
+    let shop = TestCatalog::new("locked")?;
+    let env = TestEnv::new("replay_locked").await?.with("CATALOG_FILE", &shop.path());
+    let mut pair = Pair::start(&env, Setup::default()).await?;
+    let queues = env.queues().await?;
+    let events = missing_price_events(env.namespace(), 2);
+    all_dead(&env, &queues, &events).await?;
+    // A replay of both was cut off, and a worker settles the first in an open transaction.
+    let mut session = env.pool().acquire().await?.detach();
+    let operator = Operator {
+        name: "Ada".to_owned(),
+        via: Via::Command,
+    };
+    let intent = Intent {
+        operator: &operator,
+        kind: ActionKind::Replay,
+        selection: "all",
+        why: None,
+        dead_letters: 2,
+    };
+    let action = begin_action(&mut session, &intent).await?;
+    replaying(&mut session, action, &ids(&events)).await?;
+    session.close().await?;
+    shop.add_missing_price()?;
+    restart(&mut pair).await?;
+    let mut settling = env.pool().begin().await?;
+    sqlx::query("SELECT FROM billing.dead_letter WHERE event_id = $1 FOR UPDATE")
+        .bind(&events[0].id)
+        .execute(&mut *settling)
+        .await?;
+    pair.operate(&["dead-letters", "replay", &events[1].id]).await?;
+    all_applied(env.pool(), &ids(&events[1..]), DEADLINE).await?;
+    settling.rollback().await?;
+    let cut_off = "SELECT count(*) FROM billing.operator_action WHERE outcome = 'cut off'";
+    ensure!(scalar(&env, cut_off).await? == 1);
     Ok(())
 }

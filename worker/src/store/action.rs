@@ -83,8 +83,10 @@ pub async fn replaying(connection: &mut PgConnection, action: i64, ids: &[String
         "WITH noted AS (
              INSERT INTO billing.operator_action_event (action_id, event_id)
              SELECT $1, event_id FROM UNNEST($2::text[]) AS t (event_id) ON CONFLICT DO NOTHING
+         ), locked AS (
+             SELECT event_id FROM billing.dead_letter WHERE event_id = ANY($2) ORDER BY event_id FOR UPDATE
          )
-         UPDATE billing.dead_letter SET queued = false WHERE event_id = ANY($2)",
+         UPDATE billing.dead_letter SET queued = false FROM locked WHERE dead_letter.event_id = locked.event_id",
         action,
         ids,
     )
@@ -97,7 +99,11 @@ pub async fn replaying(connection: &mut PgConnection, action: i64, ids: &[String
 /// still in the dead-letter queue.
 pub async fn not_replayed(connection: &mut PgConnection, ids: &[String]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE billing.dead_letter SET queued = true WHERE event_id = ANY($1) AND resolved_at IS NULL",
+        "WITH locked AS (
+             SELECT event_id FROM billing.dead_letter
+             WHERE event_id = ANY($1) AND resolved_at IS NULL ORDER BY event_id FOR UPDATE
+         )
+         UPDATE billing.dead_letter SET queued = true FROM locked WHERE dead_letter.event_id = locked.event_id",
         ids,
     )
     .execute(connection)
@@ -109,9 +115,12 @@ pub async fn not_replayed(connection: &mut PgConnection, ids: &[String]) -> Resu
 /// many were open.
 pub async fn discard(connection: &mut PgConnection, action: i64, ids: &[String]) -> Result<u64, sqlx::Error> {
     sqlx::query!(
-        "WITH discarded AS (
+        "WITH locked AS (
+             SELECT event_id FROM billing.dead_letter
+             WHERE event_id = ANY($2) AND resolved_at IS NULL ORDER BY event_id FOR UPDATE
+         ), discarded AS (
              UPDATE billing.dead_letter SET resolved_at = now(), resolution = 'discarded'
-             WHERE event_id = ANY($2) AND resolved_at IS NULL RETURNING event_id
+             FROM locked WHERE dead_letter.event_id = locked.event_id RETURNING dead_letter.event_id
          )
          INSERT INTO billing.operator_action_event (action_id, event_id) SELECT $1, event_id FROM discarded",
         action,
@@ -126,16 +135,21 @@ pub async fn discard(connection: &mut PgConnection, action: i64, ids: &[String])
 /// [`try_lock`]) may call this: no other action can be running then. The letters
 /// that such an action did not reach count as queued again. Either their message is
 /// still in the dead-letter queue, or a replay makes it again from the stored body;
-/// a second copy has no second effect.
+/// a second copy has no second effect. A letter that a worker has locked is left alone:
+/// its message has just arrived there, and the worker says what became of it.
 pub async fn end_cut_off(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH cut_off AS (
              UPDATE billing.operator_action SET finished_at = now(), outcome = 'cut off'
              WHERE finished_at IS NULL RETURNING action_id
+         ), unreached AS (
+             SELECT d.event_id
+             FROM billing.dead_letter d JOIN billing.operator_action_event e USING (event_id)
+                 JOIN cut_off USING (action_id)
+             WHERE d.resolved_at IS NULL AND d.last_failed < e.at
+             FOR UPDATE OF d SKIP LOCKED
          )
-         UPDATE billing.dead_letter AS d SET queued = true
-         FROM billing.operator_action_event e JOIN cut_off USING (action_id)
-         WHERE e.event_id = d.event_id AND d.resolved_at IS NULL AND d.last_failed < e.at"
+         UPDATE billing.dead_letter SET queued = true FROM unreached WHERE dead_letter.event_id = unreached.event_id"
     )
     .execute(connection)
     .await

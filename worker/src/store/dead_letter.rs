@@ -81,12 +81,15 @@ pub async fn return_to_queue(connection: &mut PgConnection, letters: &[NewDeadLe
         return Ok(());
     }
     sqlx::query!(
-        "WITH back AS (
+        "WITH locked AS (
+             SELECT event_id FROM billing.dead_letter
+             WHERE event_id = ANY($1) AND resolved_at IS NULL ORDER BY event_id FOR UPDATE
+         ), back AS (
              UPDATE billing.dead_letter AS known
              SET queued = false, attempts = known.attempts + 1, last_failed = now(), reason = t.reason,
                  detail = t.detail
-             FROM UNNEST($1::text[], $2::text[], $3::text[]) AS t (event_id, reason, detail)
-             WHERE known.event_id = t.event_id AND resolved_at IS NULL
+             FROM UNNEST($1::text[], $2::text[], $3::text[]) AS t (event_id, reason, detail) JOIN locked USING (event_id)
+             WHERE known.event_id = t.event_id
              RETURNING known.event_id, known.last_failed, known.reason, known.detail, known.attempts
          ), event AS (
              UPDATE billing.event SET reason = back.reason FROM back
@@ -106,9 +109,13 @@ pub async fn return_to_queue(connection: &mut PgConnection, letters: &[NewDeadLe
 /// operator had discarded them.
 pub async fn resolve(connection: &mut PgConnection, events: &[&str]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE billing.dead_letter AS known SET resolved_at = now(), resolution = event.outcome
-         FROM billing.event WHERE known.event_id = event.event_id
-           AND known.event_id = ANY($1) AND (resolved_at IS NULL OR resolution = 'discarded')",
+        "WITH locked AS (
+             SELECT event_id FROM billing.dead_letter
+             WHERE event_id = ANY($1) AND (resolved_at IS NULL OR resolution = 'discarded')
+             ORDER BY event_id FOR UPDATE
+         )
+         UPDATE billing.dead_letter AS known SET resolved_at = now(), resolution = event.outcome
+         FROM billing.event JOIN locked USING (event_id) WHERE known.event_id = event.event_id",
         events as &[&str],
     )
     .execute(connection)
@@ -120,9 +127,13 @@ pub async fn resolve(connection: &mut PgConnection, events: &[&str]) -> Result<(
 /// operator has taken them out again since they failed.
 pub async fn mark_queued(connection: &mut PgConnection, events: &[&str]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE billing.dead_letter AS d SET queued = true
-         WHERE event_id = ANY($1) AND NOT EXISTS (
-             SELECT FROM billing.operator_action_event e WHERE e.event_id = d.event_id AND e.at > d.last_failed)",
+        "WITH locked AS (
+             SELECT event_id FROM billing.dead_letter d
+             WHERE event_id = ANY($1) AND NOT EXISTS (
+                 SELECT FROM billing.operator_action_event e WHERE e.event_id = d.event_id AND e.at > d.last_failed)
+             ORDER BY event_id FOR UPDATE
+         )
+         UPDATE billing.dead_letter SET queued = true FROM locked WHERE dead_letter.event_id = locked.event_id",
         events as &[&str]
     )
     .execute(connection)

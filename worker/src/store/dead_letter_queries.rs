@@ -148,7 +148,11 @@ pub async fn left_over(connection: &mut PgConnection) -> Result<Vec<String>, sql
 /// dead-letter queue any more.
 pub async fn unqueue(connection: &mut PgConnection, ids: &[String]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE billing.dead_letter SET queued = false WHERE event_id = ANY($1) AND resolved_at IS NOT NULL",
+        "WITH locked AS (
+             SELECT event_id FROM billing.dead_letter
+             WHERE event_id = ANY($1) AND resolved_at IS NOT NULL ORDER BY event_id FOR UPDATE
+         )
+         UPDATE billing.dead_letter SET queued = false FROM locked WHERE dead_letter.event_id = locked.event_id",
         ids,
     )
     .execute(connection)

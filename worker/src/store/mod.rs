@@ -3,7 +3,8 @@
 //!
 //! A transaction that locks several kinds of rows always takes them in this order,
 //! each kind sorted by its key, so that two transactions cannot deadlock:
-//! payments, invoices, accounts, events, users.
+//! payments, invoices, accounts, events, dead letters, users. A statement that updates
+//! several dead letters locks them first, in the order of their ids.
 
 pub mod account;
 pub mod action;

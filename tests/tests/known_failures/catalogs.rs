@@ -38,7 +38,6 @@ fn noted(buyer: &mut Buyer, at: i64) -> Event {
     })
 }
 
-/// Issue 13, input 13.
 #[tokio::test]
 async fn a_lowered_limit_counts_from_the_next_period_on_and_a_raised_one_at_once() -> Result<()> {
     let shop = TestCatalog::new("known_limits")?;
@@ -92,7 +91,6 @@ async fn trial_days(env: &TestEnv, user: &str, tier: &str) -> Result<i32> {
     Ok(days.bind(user).bind(tier).fetch_one(env.pool()).await?)
 }
 
-/// Issue 13, input 13.
 #[tokio::test]
 async fn other_ranks_are_no_second_trial_and_no_grace() -> Result<()> {
     let shop = TestCatalog::new("known_ranks")?;
@@ -131,7 +129,6 @@ async fn other_ranks_are_no_second_trial_and_no_grace() -> Result<()> {
     pair.operate(&["audit"]).await.map(drop)
 }
 
-/// Issue 13, input 14.
 #[tokio::test]
 async fn a_tier_that_is_sold_by_the_seat_has_its_limits_for_each_seat() -> Result<()> {
     let shop = TestCatalog::new("known_seats")?;
@@ -175,7 +172,7 @@ async fn a_tier_that_is_sold_by_the_seat_has_its_limits_for_each_seat() -> Resul
     Ok(())
 }
 
-/// Issue 13, input 1: what the catalog says of trials comes before a month's limits.
+/// What the catalog says of trials comes before a month's limits.
 #[tokio::test]
 async fn a_trial_has_the_limits_that_the_catalog_gives_to_trials() -> Result<()> {
     let shop = TestCatalog::new("known_trials")?;
@@ -197,7 +194,6 @@ async fn a_trial_has_the_limits_that_the_catalog_gives_to_trials() -> Result<()>
     pair.operate(&["audit"]).await.map(drop)
 }
 
-/// Issue 13, input 19.
 #[tokio::test]
 async fn another_product_on_the_same_stripe_account_is_ignored_and_no_dead_letter() -> Result<()> {
     let shop = TestCatalog::new("known_products")?;

@@ -12,7 +12,6 @@ fn of_account(event: &Event, field: &str, account: &str) -> Event {
     edited(event, |event| event[field] = json!(account))
 }
 
-/// Issue 13, input 16.
 #[test]
 fn another_company_s_account_raises_no_tier_and_grants_no_pack() -> Result<()> {
     tell(async |stage| {
@@ -44,7 +43,6 @@ fn another_company_s_account_raises_no_tier_and_grants_no_pack() -> Result<()> {
     })
 }
 
-/// Issue 13, input 16.
 #[tokio::test]
 async fn with_an_account_set_only_the_events_of_that_account_are_applied() -> Result<()> {
     const OURS: &str = "acct_1QbTbrOurs";

@@ -48,7 +48,6 @@ fn voided_upgrade(version: ApiVersion, user: &str, start: i64) -> Vec<Event> {
     vec![created, upgraded, failed, voided, active, begun, paid]
 }
 
-/// Issue 13, input 8.
 #[test]
 fn after_a_voided_upgrade_a_paid_new_period_gives_the_higher_tier() -> Result<()> {
     tell(async |stage| {
@@ -69,7 +68,6 @@ fn after_a_voided_upgrade_a_paid_new_period_gives_the_higher_tier() -> Result<()
     })
 }
 
-/// Issue 13, input 8.
 #[test]
 fn a_voided_upgrade_and_the_payment_after_it_may_come_in_any_order() -> Result<()> {
     tell(async |stage| {
@@ -103,7 +101,6 @@ fn paid_after_the_downgrade(version: ApiVersion, user: &str, renewal: i64) -> (V
     (events, vec![paid])
 }
 
-/// Issue 13, input 12.
 #[test]
 fn a_renewal_that_is_paid_after_the_downgrade_brings_the_grace_back() -> Result<()> {
     tell(async |stage| {
@@ -127,7 +124,6 @@ fn a_renewal_that_is_paid_after_the_downgrade_brings_the_grace_back() -> Result<
     })
 }
 
-/// Issue 13, input 12.
 #[test]
 fn a_late_payment_a_downgrade_and_a_failure_give_one_grace_in_every_order() -> Result<()> {
     tell(async |stage| {

@@ -15,7 +15,6 @@ fn with_field(event: &Event, field: &str) -> Event {
     Event { body, ..event.clone() }
 }
 
-/// Issue 13, input 20.
 #[test]
 fn odd_values_in_fields_that_nobody_reads_do_not_matter() -> Result<()> {
     tell(async |stage| {
@@ -42,7 +41,6 @@ fn odd_values_in_fields_that_nobody_reads_do_not_matter() -> Result<()> {
     })
 }
 
-/// Issue 13, input 20.
 #[test]
 fn of_two_ids_in_one_event_ingest_and_worker_never_read_different_ones() -> Result<()> {
     tell(async |stage| {

@@ -6,7 +6,6 @@ use tests::crowd::{all_applied, ids};
 use tests::harness::{Pair, Setup, TestEnv, eventually};
 use tests::test_catalog::{TestCatalog, all_dead, missing_price_events, open, restart};
 
-/// Issue 13, input 22.
 #[tokio::test]
 async fn a_dead_letter_that_stripe_s_resend_resolved_leaves_the_queue_without_an_operator() -> Result<()> {
     let shop = TestCatalog::new("known_resend")?;

@@ -14,7 +14,6 @@ fn another(buyer: &mut Buyer, price: Price, start: i64) -> Subscription {
     Subscription::new(&mut buyer.mint, &customer, price, start).of_user(&buyer.user)
 }
 
-/// Issue 13, input 17.
 #[test]
 fn a_newer_subscription_that_gives_nothing_is_shown_before_an_old_canceled_one() -> Result<()> {
     tell(async |stage| {
@@ -47,7 +46,6 @@ fn a_newer_subscription_that_gives_nothing_is_shown_before_an_old_canceled_one()
     })
 }
 
-/// Issue 13, input 17.
 #[test]
 fn a_user_is_not_canceling_while_an_equal_subscription_goes_on() -> Result<()> {
     tell(async |stage| {
@@ -78,7 +76,6 @@ fn a_user_is_not_canceling_while_an_equal_subscription_goes_on() -> Result<()> {
     })
 }
 
-/// Issue 13, input 17.
 #[test]
 fn an_end_that_has_passed_ends_the_access_although_nobody_told_of_it() -> Result<()> {
     tell(async |stage| {
@@ -124,7 +121,6 @@ fn an_end_that_has_passed_ends_the_access_although_nobody_told_of_it() -> Result
     })
 }
 
-/// Issue 13, input 18.
 #[test]
 fn a_guest_s_subscription_moves_to_the_account_and_the_guest_keeps_only_what_was_bought() -> Result<()> {
     tell(async |stage| {
@@ -176,7 +172,6 @@ fn customer(mint: &mut Mint, kind: &str, id: &str, metadata: &Value, at: i64) ->
     mint.envelope(kind, at, &data)
 }
 
-/// Issue 13, input 19.
 #[test]
 fn a_user_id_on_the_customer_alone_links_the_subscription_in_every_order() -> Result<()> {
     tell(async |stage| {
@@ -202,7 +197,6 @@ fn a_user_id_on_the_customer_alone_links_the_subscription_in_every_order() -> Re
     })
 }
 
-/// Issue 13, input 21.
 #[test]
 fn of_two_users_with_one_customer_only_the_one_of_the_session_has_a_row() -> Result<()> {
     tell(async |stage| {
@@ -235,7 +229,6 @@ fn of_two_users_with_one_customer_only_the_one_of_the_session_has_a_row() -> Res
     })
 }
 
-/// Issue 13, input 21.
 #[test]
 fn metadata_that_is_an_empty_list_is_no_reason_to_refuse_a_subscription_or_its_end() -> Result<()> {
     tell(async |stage| {

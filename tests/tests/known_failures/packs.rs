@@ -33,7 +33,6 @@ fn one_off_price(lookup_key: &str, product: &str) -> Value {
     })
 }
 
-/// Issue 13, input 9.
 #[tokio::test]
 async fn two_packs_in_one_session_are_both_granted() -> Result<()> {
     let env = TestEnv::new("known_two_packs").await?;
@@ -69,7 +68,6 @@ async fn two_packs_in_one_session_are_both_granted() -> Result<()> {
     pair.operate(&["audit"]).await.map(drop)
 }
 
-/// Issue 13, input 9.
 #[test]
 fn a_quantity_that_was_adjusted_at_checkout_is_the_one_that_was_paid() -> Result<()> {
     tell(async |stage| {
@@ -92,7 +90,6 @@ fn a_quantity_that_was_adjusted_at_checkout_is_the_one_that_was_paid() -> Result
     })
 }
 
-/// Issue 13, input 9.
 #[test]
 fn money_that_is_no_multiple_of_the_pack_s_price_is_a_dead_letter_without_a_key() -> Result<()> {
     tell(async |stage| {
@@ -115,7 +112,6 @@ fn money_that_is_no_multiple_of_the_pack_s_price_is_a_dead_letter_without_a_key(
     })
 }
 
-/// Issue 13, input 9.
 #[test]
 fn a_pack_that_is_sold_with_a_subscription_is_granted_once_in_every_order() -> Result<()> {
     tell(async |stage| {

@@ -46,7 +46,6 @@ fn cut_renewal(buyer: &mut Buyer) -> Vec<Event> {
     vec![updated, cut]
 }
 
-/// Issue 13, input 15.
 #[test]
 fn a_renewal_invoice_with_ten_prorations_before_the_plan_closes_its_period() -> Result<()> {
     tell(async |stage| {
@@ -87,7 +86,6 @@ fn first_page(subscription: &Subscription, rendered: &mut Value) {
 
 const CREATED: &str = "customer.subscription.created";
 
-/// Issue 13, input 15.
 #[test]
 fn a_plan_behind_the_tenth_item_is_a_dead_letter_that_says_what_helps() -> Result<()> {
     tell(async |stage| {
@@ -108,7 +106,7 @@ fn a_plan_behind_the_tenth_item_is_a_dead_letter_that_says_what_helps() -> Resul
     })
 }
 
-/// stripe/sync-engine #104, and issue 13, input 15.
+/// stripe/sync-engine #104, with an invoice.
 #[tokio::test]
 async fn with_a_key_a_list_that_was_cut_is_read_from_stripe() -> Result<()> {
     let env = TestEnv::new("known_pages").await?;

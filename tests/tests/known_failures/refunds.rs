@@ -51,7 +51,6 @@ fn refunded_and_downgraded(version: ApiVersion, user: &str, start: i64) -> (Buye
     (buyer, events)
 }
 
-/// Issue 13, input 6.
 #[test]
 fn a_downgrade_after_a_full_refund_has_no_grace_in_every_order() -> Result<()> {
     tell(async |stage| {
@@ -71,7 +70,6 @@ fn a_downgrade_after_a_full_refund_has_no_grace_in_every_order() -> Result<()> {
     })
 }
 
-/// Issue 13, input 6.
 #[test]
 fn a_period_whose_invoice_was_refunded_in_full_rolls_nothing_over() -> Result<()> {
     tell(async |stage| {
@@ -89,7 +87,7 @@ fn a_period_whose_invoice_was_refunded_in_full_rolls_nothing_over() -> Result<()
     })
 }
 
-/// Issue 13, input 6, with a dispute in the place of the refund.
+/// As above, with a dispute in the place of the refund.
 #[test]
 fn a_lost_dispute_takes_the_grace_and_a_won_one_returns_it() -> Result<()> {
     tell(async |stage| {
@@ -124,7 +122,6 @@ fn in_pence(event: &Event) -> Event {
     edited(event, |event| event["data"]["object"]["currency"] = json!("gbp"))
 }
 
-/// Issue 13, input 11.
 #[test]
 fn a_dispute_in_another_currency_takes_the_whole_pack() -> Result<()> {
     tell(async |stage| {
@@ -149,7 +146,6 @@ fn a_dispute_in_another_currency_takes_the_whole_pack() -> Result<()> {
     })
 }
 
-/// Issue 13, input 11.
 #[test]
 fn a_refund_that_failed_returns_the_pack_under_each_name_of_the_event() -> Result<()> {
     tell(async |stage| {

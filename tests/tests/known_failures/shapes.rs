@@ -31,7 +31,6 @@ const STORAGE_MONTHLY: Price = Price {
 
 const CREATED: &str = "customer.subscription.created";
 
-/// Issue 13, input 14.
 #[test]
 fn a_yearly_add_on_beside_a_monthly_plan_changes_no_period_usage_or_grace() -> Result<()> {
     tell(async |stage| {
@@ -127,7 +126,6 @@ fn year_with_storage(version: ApiVersion, user: &str, start: i64) -> Vec<Event> 
     events
 }
 
-/// Issue 13, input 14.
 #[test]
 fn the_monthly_invoices_of_another_item_do_not_close_the_plan_s_year() -> Result<()> {
     tell(async |stage| {
@@ -149,7 +147,6 @@ fn the_monthly_invoices_of_another_item_do_not_close_the_plan_s_year() -> Result
     })
 }
 
-/// Issue 13, input 14.
 #[test]
 fn the_order_of_a_plan_s_and_another_item_s_events_does_not_matter() -> Result<()> {
     tell(async |stage| {
@@ -170,7 +167,6 @@ fn the_order_of_a_plan_s_and_another_item_s_events_does_not_matter() -> Result<(
     })
 }
 
-/// Issue 13, input 14.
 #[test]
 fn a_price_of_another_interval_sells_the_limits_of_a_month_in_proportion() -> Result<()> {
     tell(async |stage| {

@@ -20,7 +20,6 @@ fn switch_invoice(buyer: &mut Buyer, price: Price, at: i64, credit: Option<i64>)
     (switched, buyer.invoice("subscription_update", at, lines))
 }
 
-/// Issue 13, input 4.
 #[test]
 fn a_switch_to_the_year_whose_payment_failed_gives_no_new_counter() -> Result<()> {
     tell(async |stage| {
@@ -51,7 +50,6 @@ fn a_switch_to_the_year_whose_payment_failed_gives_no_new_counter() -> Result<()
     })
 }
 
-/// Issue 13, input 4.
 #[test]
 fn the_order_of_a_failed_switch_of_interval_does_not_matter() -> Result<()> {
     tell(async |stage| {
@@ -69,7 +67,6 @@ fn the_order_of_a_failed_switch_of_interval_does_not_matter() -> Result<()> {
     })
 }
 
-/// Issue 13, input 5.
 #[test]
 fn credited_switches_from_month_to_year_to_month_leave_their_overuse_as_debt() -> Result<()> {
     tell(async |stage| {
@@ -107,7 +104,6 @@ fn credited_switches_from_month_to_year_to_month_leave_their_overuse_as_debt() -
     })
 }
 
-/// Issue 13, input 10.
 #[test]
 fn a_year_that_is_given_up_without_credit_is_carried_over_whole() -> Result<()> {
     tell(async |stage| {
@@ -134,7 +130,6 @@ fn a_year_that_is_given_up_without_credit_is_carried_over_whole() -> Result<()> 
     })
 }
 
-/// Issue 13, input 10.
 #[test]
 fn the_order_in_which_a_year_is_given_up_does_not_matter() -> Result<()> {
     tell(async |stage| {

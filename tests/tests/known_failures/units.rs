@@ -23,7 +23,6 @@ fn trial_of_a_year(version: ApiVersion, user: &str, start: i64) -> Buyer {
     buyer
 }
 
-/// Issue 13, input 1.
 #[test]
 fn a_trial_of_a_yearly_price_has_the_limits_of_a_month_and_not_of_the_year() -> Result<()> {
     tell(async |stage| {
@@ -57,7 +56,6 @@ fn a_trial_of_a_yearly_price_has_the_limits_of_a_month_and_not_of_the_year() -> 
     })
 }
 
-/// Issue 13, input 2.
 #[test]
 fn an_upgrade_in_the_last_hour_buys_an_hour_of_the_higher_limit_and_not_a_month() -> Result<()> {
     tell(async |stage| {
@@ -98,7 +96,7 @@ fn an_upgrade_in_the_last_hour_buys_an_hour_of_the_higher_limit_and_not_a_month(
     })
 }
 
-/// Issue 13, input 2: a correction leaves round numbers.
+/// A correction leaves round numbers.
 #[test]
 fn an_upgrade_within_the_first_hundredth_of_the_period_counts_from_its_beginning() -> Result<()> {
     tell(async |stage| {
@@ -130,7 +128,6 @@ fn trial_with_a_dead_card(version: ApiVersion, user: &str, start: i64) -> (Buyer
     (buyer, vec![created, active, failed, past_due])
 }
 
-/// Issue 13, input 3.
 #[test]
 fn a_card_that_dies_at_the_end_of_a_trial_leaves_what_the_trial_left_in_every_order() -> Result<()> {
     tell(async |stage| {
@@ -148,7 +145,6 @@ fn a_card_that_dies_at_the_end_of_a_trial_leaves_what_the_trial_left_in_every_or
     })
 }
 
-/// Issue 13, input 3.
 #[test]
 fn after_a_trial_the_same_counter_runs_on_until_the_first_invoice_is_paid() -> Result<()> {
     tell(async |stage| {
@@ -173,7 +169,7 @@ fn after_a_trial_the_same_counter_runs_on_until_the_first_invoice_is_paid() -> R
     })
 }
 
-/// Issue 13, input 7, at the edge.
+/// At the edge.
 #[test]
 fn a_report_from_the_future_or_from_long_ago_is_refused_with_400() -> Result<()> {
     tell(async |stage| {
@@ -193,7 +189,7 @@ fn a_report_from_the_future_or_from_long_ago_is_refused_with_400() -> Result<()>
     })
 }
 
-/// Issue 13, input 7, at the worker.
+/// At the worker.
 #[test]
 fn a_report_from_the_future_that_came_past_the_edge_is_charged_at_most_once() -> Result<()> {
     tell(async |stage| {

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod fact;
 pub mod ids;
 pub mod moment;
+mod returned_money;
 pub mod subscription;
 
 #[cfg(test)]

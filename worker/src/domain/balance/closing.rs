@@ -64,7 +64,7 @@ fn of_invoice(
     stages: &[Stage],
     periods: &[SoldPeriod],
 ) -> Option<Closing> {
-    let paid_at = invoice.paid_at.filter(|_| invoice.renews())?;
+    let paid_at = invoice.paid_at.filter(|_| invoice.billing_reason.renews())?;
     let begins = invoice.pays_for?.start;
     let named = invoice.ended.filter(|p| p.start < p.end);
     let is_named = |p: &&SoldPeriod| named.is_some_and(|named| named.start == p.period.start);

@@ -330,7 +330,7 @@ proptest! {
     fn only_paid_renewals_roll_over_and_never_more_than_a_limit(facts in histories(), usage in usage()) {
         let replayed = tokens(&timeline_of(&facts), &usage);
         for entry in replayed.entries.iter().filter(|e| e.kind == EntryKind::Rollover) {
-            let is_cause = |f: &&Fact| matches!(&f.body, FactBody::Invoice(i) if i.invoice == entry.cause && i.step == Paid && i.renews());
+            let is_cause = |f: &&Fact| matches!(&f.body, FactBody::Invoice(i) if i.invoice == entry.cause && i.step == Paid && i.billing_reason.renews());
             prop_assert!(facts.iter().any(|f| is_cause(&f)), "{:?}", entry);
             prop_assert!(entry.amount > 0 && entry.change.rollover <= entry.amount && entry.change.rollover >= 0);
             prop_assert!(entry.amount <= 180 * M && entry.change.purchased == 0 && entry.change.used == 0);

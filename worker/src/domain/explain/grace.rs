@@ -61,7 +61,9 @@ fn ended(transition: &Transition<'_>, grace: &Grace) -> String {
         return "the subscription no longer gives access".to_owned();
     }
     match &transition.fact.body {
-        FactBody::Invoice(i) if i.step == InvoiceStep::Paid && i.renews() => "the renewal is paid".to_owned(),
+        FactBody::Invoice(i) if i.step == InvoiceStep::Paid && i.billing_reason.renews() => {
+            "the renewal is paid".to_owned()
+        }
         FactBody::Invoice(i) if i.step == InvoiceStep::Paid && i.credits() => "the change was credited".to_owned(),
         FactBody::InvoiceItem(_) => "the change was credited".to_owned(),
         FactBody::Invoice(_) => "its period turned out to be unpaid".to_owned(),

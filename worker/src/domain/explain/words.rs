@@ -61,7 +61,7 @@ fn of_session(session: &SessionFact) -> String {
 
 fn of_invoice(invoice: &InvoiceFact) -> String {
     let id = &invoice.invoice;
-    let name = match invoice.billing_reason.as_deref() {
+    let name = match invoice.billing_reason.0.as_deref() {
         Some("subscription_cycle") => format!("renewal {id}"),
         Some("subscription_update") => format!("invoice {id} of a change"),
         Some("subscription_create") => format!("first invoice {id}"),

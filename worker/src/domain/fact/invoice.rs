@@ -14,7 +14,7 @@ pub struct InvoiceFact {
     /// The subscription that it bills, if any.
     pub subscription: Option<SubscriptionId>,
     /// `billing_reason`
-    pub billing_reason: Option<String>,
+    pub billing_reason: BillingReason,
     /// The total, in minor units.
     pub total: i64,
     /// The invoice's own `period_start` and `period_end`. A cycle invoice names the
@@ -48,22 +48,30 @@ impl InvoiceFact {
         lines.filter_map(|l| l.period).max_by_key(|p| (p.end, p.start))
     }
 
-    /// Whether it renews the subscription (`subscription_cycle`).
-    #[must_use]
-    pub fn renews(&self) -> bool {
-        self.billing_reason.as_deref() == Some("subscription_cycle")
-    }
-
-    /// Whether it bills a change within a period (`subscription_update`).
-    #[must_use]
-    pub fn settles_change(&self) -> bool {
-        self.billing_reason.as_deref() == Some("subscription_update")
-    }
-
     /// Whether it gives money back for a change: a proration below zero.
     #[must_use]
     pub fn credits(&self) -> bool {
         self.lines.iter().any(|l| l.proration && l.amount < 0)
+    }
+}
+
+/// Why Stripe made an invoice, in its own word (API reference, "The Invoice object",
+/// `billing_reason`); `None` if the event does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BillingReason(pub Option<String>);
+
+impl BillingReason {
+    /// Whether the invoice renews the subscription (`subscription_cycle`).
+    #[must_use]
+    pub fn renews(&self) -> bool {
+        self.0.as_deref() == Some("subscription_cycle")
+    }
+
+    /// Whether the invoice bills a change within a period (`subscription_update`).
+    #[must_use]
+    pub fn settles_change(&self) -> bool {
+        self.0.as_deref() == Some("subscription_update")
     }
 }
 

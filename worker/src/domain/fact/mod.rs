@@ -12,7 +12,7 @@ mod period;
 mod sale;
 mod subscription;
 
-pub use invoice::{InvoiceFact, InvoiceItemFact, InvoiceLine, InvoicePaymentFact, InvoiceStep};
+pub use invoice::{BillingReason, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoicePaymentFact, InvoiceStep};
 pub use money::{ChargeRefundedFact, DisputeFact, RefundFailedFact};
 pub use period::{Period, Seconds};
 pub use sale::{CustomerFact, Grant, SessionFact, SessionStep};

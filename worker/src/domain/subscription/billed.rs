@@ -11,7 +11,7 @@
 
 use super::returned::{Payment, returned_at};
 use crate::domain::{
-    fact::{Fact, FactBody, InvoiceFact, InvoiceLine, InvoiceStep, Period, Plan, Seconds},
+    fact::{BillingReason, Fact, FactBody, InvoiceFact, InvoiceLine, InvoiceStep, Period, Plan, Seconds},
     ids::SubscriptionId,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ pub struct BilledInvoice {
     /// The invoice's id.
     pub invoice: String,
     /// `billing_reason`
-    pub billing_reason: Option<String>,
+    pub billing_reason: BillingReason,
     /// The period of the plan that it pays for; `None` if it is not about the plan.
     pub pays_for: Option<Period>,
     /// The invoice's own `period_start` and `period_end`: for a renewal, the period that
@@ -45,23 +45,11 @@ pub struct BilledInvoice {
 }
 
 impl BilledInvoice {
-    /// Whether it renews the subscription (`subscription_cycle`).
-    #[must_use]
-    pub fn renews(&self) -> bool {
-        self.billing_reason.as_deref() == Some("subscription_cycle")
-    }
-
-    /// Whether it bills a change within a period (`subscription_update`).
-    #[must_use]
-    pub fn settles_change(&self) -> bool {
-        self.billing_reason.as_deref() == Some("subscription_update")
-    }
-
     /// Whether it begins a period of the plan: a renewal, or a change that began a new
     /// period.
     #[must_use]
     pub fn begins_period(&self) -> bool {
-        self.pays_for.is_some() && (self.renews() || self.settles_change())
+        self.pays_for.is_some() && (self.billing_reason.renews() || self.billing_reason.settles_change())
     }
 
     /// Whether it was paid, and the money was not returned.

@@ -209,7 +209,7 @@ fn the_first_failure_and_the_first_payment_count() {
         (billed[0].first_failed_at, billed[0].paid_at),
         (Some(T0 + 10), Some(T0 + 30))
     );
-    assert!(billed[0].is_paid() && billed[0].renews() && !billed[0].credits);
+    assert!(billed[0].is_paid() && billed[0].billing_reason.renews() && !billed[0].credits);
 }
 
 fn paid(intent: Option<&str>, charge: Option<&str>) -> FactBody {

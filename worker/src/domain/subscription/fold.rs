@@ -116,11 +116,12 @@ impl Subscription {
         let no_known_change = !invoice.credits() || is_newer && is_apart(at, self.last_change);
         // A paid renewal that is late may have ended a grace. Whether it is about the plan is
         // known only from all facts.
-        let ends_no_grace = !invoice.renews() || self.grace.is_none() && newest.is_none_or(|newest| at >= newest);
+        let ends_no_grace =
+            !invoice.billing_reason.renews() || self.grace.is_none() && newest.is_none_or(|newest| at >= newest);
         // The payment of an invoice that a later one settled, or of a change, alters what
         // counted before.
         let keeps_settled = self.settled.is_empty()
-            || is_newer && invoice.renews() && self.settled.iter().all(|f| f.invoice != invoice.invoice);
+            || is_newer && invoice.billing_reason.renews() && self.settled.iter().all(|f| f.invoice != invoice.invoice);
         no_known_change && ends_no_grace && keeps_settled
     }
 }

@@ -54,7 +54,7 @@ fn a_failed_switch_of_the_interval_does_not_count() {
 
 #[test]
 fn a_change_that_began_a_new_period_and_was_paid_settles_a_failed_one() {
-    // Issue 13, number 8: Plus, Max on day 10 whose invoice fails and is voided, and then a
+    // Plus, Max on day 10 whose invoice fails and is voided, and then a
     // change that begins a year on day 12.
     let year = Snapshot {
         period: Some(days(12, 377)),

@@ -189,7 +189,7 @@ impl<'a> InvoiceEvidence<'a> {
         let change = |invoice: &BilledInvoice| {
             let at = invoice
                 .paid_at
-                .filter(|_| invoice.settles_change() && invoice.total > 0)?;
+                .filter(|_| invoice.billing_reason.settles_change() && invoice.total > 0)?;
             let names_it = |c: &&PlanChange<'_>| c.own_invoice == Some(&invoice.invoice);
             let is_near = |c: &&PlanChange<'_>| c.own_invoice.is_none() && c.distance_s(at) <= NEAR_S_MAX;
             let nearest = || {
@@ -285,7 +285,7 @@ fn failure(invoice: &BilledInvoice) -> Option<FailedInvoice> {
         invoice: invoice.invoice.clone(),
         failed_at,
         period: invoice.pays_for,
-        settles_change: invoice.settles_change(),
+        settles_change: invoice.billing_reason.settles_change(),
         bills_from: invoice.bills_from,
         suspends_change: false,
     })

@@ -8,7 +8,7 @@
 
 use crate::domain::{
     fact::{Fact, FactBody, Seconds},
-    ids::EventId,
+    returned_money::{ReturnedMoney, order, payment_ids},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,75 +45,12 @@ impl<'a> Payment<'a> {
     /// Whether a fact is about the money of this payment. The charge decides only where a
     /// payment intent is missing.
     fn is_of(&self, body: &FactBody) -> bool {
-        let (intent, charge) = match body {
-            FactBody::ChargeRefunded(fact) => (&fact.payment_intent, Some(&fact.charge)),
-            FactBody::RefundFailed(fact) => (&fact.payment_intent, fact.charge.as_ref()),
-            FactBody::Dispute(fact) => (&fact.payment_intent, fact.charge.as_ref()),
-            _ => return false,
-        };
+        let [intent, charge] = payment_ids(body);
         match (self.intent, intent) {
             (Some(own), Some(other)) => own == other,
-            _ => charge.is_some_and(|charge| self.charges.contains(charge.as_str())),
+            _ => charge.is_some_and(|charge| self.charges.contains(charge)),
         }
     }
-}
-
-/// The refunds and disputes of one payment, so far.
-#[derive(Default)]
-struct ReturnedMoney<'a> {
-    /// The amount charged, if a refund names it.
-    charged: i64,
-    /// What was refunded in total, by the latest event of the charge.
-    refunded: i64,
-    /// Refunds that failed since that event, by refund id.
-    failed: BTreeMap<&'a str, i64>,
-    /// All refunds that ever failed. Several events tell of one.
-    ever_failed: BTreeSet<&'a str>,
-    /// Disputes that withdrew the money.
-    lost: BTreeSet<&'a str>,
-    /// Disputes that gave it back.
-    won: BTreeSet<&'a str>,
-}
-
-impl<'a> ReturnedMoney<'a> {
-    fn apply(&mut self, body: &'a FactBody) {
-        match body {
-            FactBody::ChargeRefunded(charge) => {
-                self.charged = charge.amount;
-                // `amount_refunded` leaves out the refunds that failed before it.
-                self.refunded = charge.amount_refunded;
-                self.failed.clear();
-            }
-            FactBody::RefundFailed(refund) if self.ever_failed.insert(&refund.refund) => {
-                self.failed.insert(&refund.refund, refund.amount);
-            }
-            FactBody::Dispute(dispute) if dispute.withdrawn => {
-                self.lost.insert(&dispute.dispute);
-            }
-            FactBody::Dispute(dispute) => {
-                self.won.insert(&dispute.dispute);
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether all of the money went back, or a dispute took it.
-    fn is_all(&self) -> bool {
-        let failed: i128 = self.failed.values().map(|a| i128::from(*a)).sum();
-        let refunded = i128::from(self.refunded) - failed;
-        !self.lost.is_subset(&self.won) || refunded > 0 && refunded >= i128::from(self.charged)
-    }
-}
-
-/// The order within one second. `amount_refunded` only grows, so the lower amount came first.
-fn order(fact: &Fact) -> (Seconds, u8, i64, &EventId) {
-    let (rank, amount) = match &fact.body {
-        FactBody::ChargeRefunded(charge) => (0, charge.amount_refunded),
-        FactBody::Dispute(dispute) if dispute.withdrawn => (1, 0),
-        FactBody::RefundFailed(_) => (2, 0),
-        _ => (3, 0),
-    };
-    (fact.created, rank, amount, &fact.event_id)
 }
 
 /// When the money of these payments of one invoice was returned; `None` if it was not, or

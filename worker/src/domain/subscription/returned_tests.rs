@@ -120,7 +120,7 @@ fn a_payment_without_returned_money_keeps_the_fast_path() {
 
 #[test]
 fn a_renewal_that_is_paid_after_the_downgrade_brings_the_grace_back() {
-    // Issue 13, number 12: Max is past due in month 1, becomes Basic, and is paid then.
+    // Max is past due in month 1, becomes Basic, and is paid then.
     let past_due = Snapshot {
         status: "past_due".to_owned(),
         ..active("max", month(1))

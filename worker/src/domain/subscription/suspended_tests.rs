@@ -4,6 +4,7 @@
 mod release;
 
 use super::*;
+use crate::domain::fact::BillingReason;
 
 /// Basic, and an upgrade to Max on day 10 whose invoice failed.
 fn failed_upgrade() -> Vec<TimedFact> {
@@ -35,7 +36,7 @@ fn only_the_failed_invoice_of_a_change_suspends_it() {
         "subscription_threshold",
     ] {
         let other = InvoiceFact {
-            billing_reason: Some(reason.to_owned()),
+            billing_reason: BillingReason(Some(reason.to_owned())),
             ..settling("in_1", Failed, days(10, 30))
         };
         let story = [starts("basic"), to("max", 10, "in_1"), on(10, FactBody::Invoice(other))];

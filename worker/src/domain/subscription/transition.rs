@@ -156,7 +156,7 @@ impl Subscription {
     fn apply_invoice(&mut self, invoice: &InvoiceFact, at: Seconds, evidence: ChangeEvidence<'_>) {
         if invoice.step == InvoiceStep::Paid {
             self.ever_paid |= invoice.total > 0;
-            if invoice.renews() && self.grace.is_some() {
+            if invoice.billing_reason.renews() && self.grace.is_some() {
                 self.renewed_in.clone_from(&self.grace);
                 if let Some(begins) = evidence.begins {
                     self.grace = grace::after_renewal(self.grace.take(), begins.start);

@@ -9,8 +9,8 @@ pub(super) use money::{disputed, pack, refund_failed, refunded};
 
 use super::{
     fact::{
-        BillingInterval, Fact, FactBody, IntervalUnit, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period,
-        Phase, Plan, Seconds, SessionFact, SessionStep, Snapshot, SubscriptionFact,
+        BillingInterval, BillingReason, Fact, FactBody, IntervalUnit, InvoiceFact, InvoiceItemFact, InvoiceLine,
+        InvoiceStep, Period, Phase, Plan, Seconds, SessionFact, SessionStep, Snapshot, SubscriptionFact,
     },
     ids::{AccountId, EventId, SubscriptionId, UserId},
     subscription::{
@@ -155,7 +155,7 @@ pub(super) fn invoice(id: &str, step: InvoiceStep, reason: &str, pays_for: Perio
         invoice: id.to_owned(),
         step,
         subscription: Some(SubscriptionId::new("sub_1")),
-        billing_reason: Some(reason.to_owned()),
+        billing_reason: BillingReason(Some(reason.to_owned())),
         total: 1_000,
         period: None,
         lines: vec![InvoiceLine {

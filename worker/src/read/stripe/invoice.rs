@@ -5,7 +5,9 @@
 use super::{json::JsonObject, lines, subscription::request};
 use crate::{
     domain::{
-        fact::{Grant, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoicePaymentFact, InvoiceStep, Period},
+        fact::{
+            BillingReason, Grant, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoicePaymentFact, InvoiceStep, Period,
+        },
         ids::SubscriptionId,
     },
     failure::Refusal,
@@ -36,7 +38,7 @@ pub(super) fn read(
         invoice: object.own_id()?.to_owned(),
         step,
         subscription: subscription(object)?,
-        billing_reason: object.text("billing_reason")?.map(str::to_owned),
+        billing_reason: BillingReason(object.text("billing_reason")?.map(str::to_owned)),
         total: object.number("total")?.unwrap_or_default(),
         period: period(object, "period_start", "period_end")?,
         lines,

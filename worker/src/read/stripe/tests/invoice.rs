@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::{
-    fact::{InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period},
+    fact::{BillingReason, InvoiceFact, InvoiceItemFact, InvoiceLine, InvoiceStep, Period},
     ids::SubscriptionId,
 };
 
@@ -62,7 +62,7 @@ fn both_shapes_are_read_alike() {
         invoice: "in_1".to_owned(),
         step: InvoiceStep::Paid,
         subscription: Some(SubscriptionId::new("sub_1")),
-        billing_reason: Some("subscription_cycle".to_owned()),
+        billing_reason: BillingReason(Some("subscription_cycle".to_owned())),
         total: 1_250,
         period: Some(Period { start: 100, end: 200 }),
         lines: vec![line(1, -750, true, 150, 200), line(2, 2_000, false, 200, 300)],
@@ -163,7 +163,7 @@ fn an_invoice_with_few_fields_is_not_refused() {
         (read.total, read.period, read.lines.len(), read.issued_by_self),
         (0, None, 0, false)
     );
-    assert_eq!(read.billing_reason, None);
+    assert_eq!(read.billing_reason, BillingReason(None));
     assert_eq!(
         fact(&event("invoice.paid", &json!({"id": "in_1"}))).account.as_str(),
         "in_1"
@@ -172,7 +172,7 @@ fn an_invoice_with_few_fields_is_not_refused() {
     assert!(!invoice(&stripe).issued_by_self);
     let new_reason = with(&before_basil(), "/billing_reason", json!("a_reason_of_next_year"));
     assert_eq!(
-        invoice(&new_reason).billing_reason.as_deref(),
+        invoice(&new_reason).billing_reason.0.as_deref(),
         Some("a_reason_of_next_year")
     );
 }

@@ -32,7 +32,8 @@ impl LifeGenerator {
                 generator.item(which, if is_year { SUPPORT_YEARLY } else { SUPPORT_MONTHLY });
             },
         );
-        let is_plain = shown.price.interval_count == 1 && shown.others.is_empty();
+        let keeps_interval = self.script.subscriptions[which].scheduled.is_none();
+        let is_plain = shown.price.interval_count == 1 && shown.others.is_empty() && keeps_interval;
         // The same for a year.
         let is_told = shown.price.interval == Interval::Month || self.script.version().is_since_basil();
         let may_mix = state.may_change_items() && is_plain && is_told;

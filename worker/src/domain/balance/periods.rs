@@ -204,8 +204,12 @@ impl<'a> PeriodParts<'a> {
     /// The plan with the limits of the latest catalog that raised them in this period.
     fn as_sold<'p>(&'p self, plan: &'p Plan) -> &'p Plan {
         let is_same = |p: &&Plan| p.price == plan.price && p.quantity == plan.quantity;
-        let known = self.stages.iter().rev().map(|s| &s.plan);
-        known.into_iter().find(is_same).unwrap_or(plan)
+        let mut known = self
+            .stages
+            .iter()
+            .rev()
+            .flat_map(|s| s.raised.iter().rev().chain([&s.plan]));
+        known.find(is_same).unwrap_or(plan)
     }
 }
 

@@ -32,6 +32,9 @@ pub struct Stage {
     /// The plan. Of several catalogs by which its events of this period were read, it has
     /// the highest limits: a catalog lowers no limit within a period.
     pub plan: Plan,
+    /// The plans that the period sells, now or before, and whose limits a catalog has
+    /// raised: the stage's first second shows it.
+    pub raised: Vec<Plan>,
     /// The plan whose limits a grace keeps in this period.
     pub kept: Option<Plan>,
     /// The subscription's own `created`.
@@ -68,6 +71,7 @@ impl Stage {
             trial: status == "trialing",
             canceling: !precedence(state, latest, Seconds::MIN).goes_on,
             plan,
+            raised: Vec::new(),
             kept: grace.map(|g| g.plan.clone()),
             subscribed_at: latest.subscribed_at,
             ends_at: state.ends_untold_at(),
@@ -75,13 +79,14 @@ impl Stage {
         })
     }
 
-    /// Whether both stages differ at most in their first second.
+    /// Whether both stages differ at most in their first second, and this one raises nothing.
     fn is_same(&self, other: &Self) -> bool {
         let (since, beginning) = (self.since, self.beginning.clone());
         *self
             == Self {
                 since,
                 beginning,
+                raised: Vec::new(),
                 ..other.clone()
             }
     }
@@ -110,19 +115,25 @@ struct SoldPlans {
 }
 
 impl SoldPlans {
-    /// The plan as this period sells it.
-    fn sold(&mut self, plan: Plan, period: Period) -> Plan {
+    /// The plan as this period sells it, and whether it was sold in the period before with a
+    /// lower limit.
+    fn sold(&mut self, plan: Plan, period: Period) -> (Plan, bool) {
         if self.start != period.start {
             self.plans.clear();
             self.start = period.start;
         }
         let key = (plan.price.clone(), plan.quantity);
-        let sold = match self.plans.get(&key) {
-            Some(known) => raised(plan, known),
-            None => plan,
+        let (sold, has_risen) = match self.plans.get(&key) {
+            Some(known) => {
+                let sold = raised(plan, known);
+                let limits = |p: &Plan| [&p.limits, p.month_limits(), p.trial_limits()].map(Clone::clone);
+                let has_risen = limits(&sold) != limits(known);
+                (sold, has_risen)
+            }
+            None => (plan, false),
         };
         self.plans.insert(key, sold.clone());
-        sold
+        (sold, has_risen)
     }
 }
 
@@ -239,12 +250,13 @@ impl StageBuilder {
             return;
         };
         if self.stages.is_empty()
-            && let Some(first) = before.and_then(|before| Stage::of_state(&before, at, None))
+            && let Some(first) = before.as_ref().and_then(|before| Stage::of_state(before, at, None))
         {
             self.push_first(first);
         }
-        new.plan = self.sold.sold(new.plan, new.period);
         let start = new.period.start;
+        let shown = before.as_ref().and_then(Subscription::base_state);
+        self.sell(&mut new, shown.map(|shown| (shown.plan, shown.period)));
         if pays_whole_period && new.entitled {
             new.beginning = self.drop_period(start);
         }
@@ -267,6 +279,7 @@ impl StageBuilder {
             && !begins
         {
             new.beginning = replaced.beginning;
+            new.raised.splice(0..0, replaced.raised);
         }
         self.stages.push(new);
     }
@@ -282,8 +295,24 @@ impl StageBuilder {
 
     fn push_first(&mut self, mut first: Stage) {
         first.since = first.period.start;
-        first.plan = self.sold.sold(first.plan, first.period);
+        first.plan = self.sold.sold(first.plan, first.period).0;
         self.stages.push(first);
+    }
+
+    /// Gives a stage the limits that its period sells. The plan `before` the event was read
+    /// with the same catalog, so it may show a raise too.
+    fn sell(&mut self, stage: &mut Stage, before: Option<(Plan, Period)>) {
+        if let Some((plan, period)) = before
+            && period.start == stage.period.start
+            && let (plan, true) = self.sold.sold(plan, period)
+        {
+            stage.raised.push(plan);
+        }
+        let (plan, has_risen) = self.sold.sold(stage.plan.clone(), stage.period);
+        if has_risen {
+            stage.raised.push(plan.clone());
+        }
+        stage.plan = plan;
     }
 
     /// Notes in which period the grace of a new state began.

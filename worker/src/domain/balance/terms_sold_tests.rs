@@ -2,11 +2,19 @@
 //! and a fixed day of billing.
 
 use super::*;
-use crate::domain::fact::Plan;
+use crate::domain::fact::{FactBody, Plan};
 
 fn with_plan(mut now: Snapshot, edit: impl Fn(&mut Plan)) -> Snapshot {
     edit(now.plan.as_mut().expect("a plan"));
     now
+}
+
+fn changed_from(before: Snapshot, now: Snapshot) -> FactBody {
+    let mut body = changed(now);
+    if let FactBody::Subscription(s) = &mut body {
+        s.before = Some(before);
+    }
+    body
 }
 
 fn sells(tokens: i64, period: Period) -> Snapshot {
@@ -85,6 +93,34 @@ fn a_limit_that_the_catalog_lowers_counts_from_the_next_period_on() {
     // A raise and a fall in one period: the highest limit stays.
     let both = [&events[..1], &[on(10, changed(sells(9 * M, month(0))))], &events[1..]].concat();
     check(&both, &[(0, 0, 5 * M), (10 * DAY, 0, 9 * M), (30 * DAY, 30, 4 * M)]);
+}
+
+#[test]
+fn a_raise_counts_although_only_a_plan_that_is_gone_within_the_second_shows_it() {
+    // Basic for 10 days, then Max. On day 20 Basic and Max again within one second, and the
+    // catalog has raised Basic since.
+    let events = [
+        starts("basic_monthly"),
+        on(10, changed(has("max_monthly", month(0)))),
+        on(20, changed(sells(8 * M, month(0)))),
+        on(20, changed_from(sells(8 * M, month(0)), has("max_monthly", month(0)))),
+    ];
+    // 10 days of 5M and 20 of 15M: 350M / 30; then 10 of 8M and 20 of 15M: 380M / 30.
+    check(
+        &events,
+        &[(0, 0, 5 * M), (10 * DAY, 0, 11_666_666), (20 * DAY, 0, 12_666_666)],
+    );
+}
+
+#[test]
+fn a_raise_counts_although_only_the_values_before_a_change_show_it() {
+    // Basic, and Max from day 20 on. The change was read with a catalog that has raised Basic.
+    let up = changed_from(sells(6 * M, month(0)), has("max_monthly", month(0)));
+    // 20 days of 6M and 10 of 15M: 270M / 30.
+    check(
+        &[starts("basic_monthly"), on(20, up)],
+        &[(0, 0, 5 * M), (20 * DAY, 0, 9 * M)],
+    );
 }
 
 #[test]

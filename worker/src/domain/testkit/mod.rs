@@ -236,7 +236,7 @@ pub(super) fn other_session(user: Option<UserId>, reference: Option<UserId>) -> 
     }
 }
 
-/// The facts of a story. Each change gets the state before it. The event ids fall
+/// The facts of a story. Each change gets the state before it, unless it has one. The event ids fall
 /// with time, so that no test passes by their order alone.
 pub(super) fn facts(story: &[TimedFact]) -> Vec<Fact> {
     let mut latest: HashMap<SubscriptionId, Snapshot> = HashMap::new();
@@ -246,7 +246,7 @@ pub(super) fn facts(story: &[TimedFact]) -> Vec<Fact> {
         if let FactBody::Subscription(s) = &mut body {
             let before = latest.insert(s.subscription.clone(), s.now.clone());
             if s.phase == Phase::Changed {
-                s.before = before;
+                s.before = s.before.take().or(before);
             }
             s.request = Some(format!("req_{index}"));
         }

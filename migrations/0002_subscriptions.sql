@@ -29,6 +29,8 @@ CREATE TABLE billing.subscription (
     account         text NOT NULL,
     -- NULL until an event names the user.
     user_id         text,
+    -- The users before, if it was handed over. Their balances follow its facts too.
+    past_users      text[] NOT NULL DEFAULT '{}',
     -- state::Subscription, as JSON. No index reads it: otherwise each update
     -- would touch all indexes.
     state           json NOT NULL,
@@ -39,6 +41,7 @@ CREATE TABLE billing.subscription (
 ) WITH (fillfactor = 70);
 CREATE INDEX subscription_account ON billing.subscription (account);
 CREATE INDEX subscription_user ON billing.subscription (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX subscription_past_user ON billing.subscription USING gin (past_users) WHERE past_users <> '{}';
 -- Metrics count the subscriptions that wait for their user or their first event.
 CREATE INDEX subscription_unlinked ON billing.subscription (first_seen) WHERE user_id IS NULL;
 CREATE INDEX subscription_unseen ON billing.subscription (first_seen) WHERE unseen;

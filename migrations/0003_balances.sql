@@ -82,7 +82,8 @@ CREATE TABLE billing.ledger (
     meter       text NOT NULL,
     -- usage: a usage report. rollover: what a period left over. carried: what was left of a
     -- period that a change cut short. overused: what was used beyond the part of such a
-    -- period that was not credited. grant: a pack.
+    -- period that was not credited, or beyond the user's part of a period in which they
+    -- handed the subscription over. grant: a pack.
     -- taken_back: a refund or a dispute of a pack. returned: a refund that failed,
     -- or a dispute that was won. correction: an earlier row would be different now.
     kind        text NOT NULL CHECK (kind IN ('usage', 'rollover', 'carried', 'overused', 'grant', 'taken_back', 'returned',

@@ -51,8 +51,7 @@ pub async fn explain(
 fn unknown(user: &UserId) -> String {
     format!(
         "no event names user '{}'; check the spelling of the id, that metadata.user_id or client_reference_id is set at \
-         Stripe, and that `worker dead-letters list` does not show the user's events; a subscription that was handed over \
-         is explained with its new user",
+         Stripe, and that `worker dead-letters list` does not show the user's events",
         printable(user.as_str())
     )
 }

@@ -35,7 +35,7 @@ pub(super) struct Situation {
     /// The period is over, and no renewal followed.
     is_overdue: bool,
     /// A switch of the interval is unpaid.
-    is_switch_unpaid: bool,
+    pub(super) is_switch_unpaid: bool,
     /// Neither a month nor a year: only a change that begins a new period fits.
     is_odd: bool,
     has_other_items: bool,
@@ -43,7 +43,7 @@ pub(super) struct Situation {
 
 impl Situation {
     /// Whether all invoices of the period are paid, and no change is pending.
-    fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         !self.is_pending && !self.is_upgrade_unpaid && !self.is_cycle_unpaid && !self.has_failed_invoice
     }
 

@@ -73,19 +73,38 @@ impl LifeGenerator {
         );
         let is_paid = state.status == "active" && self.script.invoices_paid(which) > 0;
         add(Kind::MoneyBack, is_paid, 12, Self::return_invoice);
-        let is_first = self.script.books().is_untouched(which) && self.script.alive() == [0];
-        let may_go = is_first && state.status == "active" && !self.is_account_deleted;
-        add(Kind::HandOvers, may_go, 40, |generator, which| {
-            let user_id = format!("{}_b", generator.script.user_id());
-            generator.script.hand_over(which, &user_id);
-            // Whose a later subscription of the same customer is, the rules do not say.
-            generator.is_account_deleted = true;
-        });
+        add(Kind::HandOvers, self.may_hand_over(which, state), 40, Self::hand_over);
         let is_long = self.script.subscriptions[which].items.is_empty() && state.status == "active";
         add(Kind::Pages, is_long, 12, |generator, which| {
             generator.script.add_corrections(which);
         });
         acts
+    }
+
+    /// Whether the subscription may go to another user: it is the only one, it names its user itself, and
+    /// nothing of it is unpaid.
+    fn may_hand_over(&self, which: usize, state: &Situation) -> bool {
+        let books = self.script.books();
+        let is_first = !self.is_account_deleted || books.users_of(which).len() > 1;
+        let is_running = matches!(state.status, "active" | "trialing") && state.is_settled();
+        books.is_named(which) && self.script.alive() == [0] && is_first && is_running && !state.is_switch_unpaid
+    }
+
+    /// The subscription goes to a second user, from there on or back.
+    fn hand_over(&mut self, which: usize) {
+        let user_id = self.script.user_id().to_owned();
+        let [second, third] = [format!("{user_id}_b"), format!("{user_id}_c")];
+        let owner = self.script.books().owner(which).unwrap_or_default();
+        let next = if owner == user_id || self.random.chance(30) && owner != second {
+            second
+        } else if self.random.chance(50) && owner != third {
+            third
+        } else {
+            user_id
+        };
+        self.script.hand_over(which, &next);
+        // Whose a later subscription of the same customer is, the rules do not say.
+        self.is_account_deleted = true;
     }
 
     /// The acts that are about no subscription.

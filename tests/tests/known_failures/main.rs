@@ -5,6 +5,7 @@ mod buyer;
 mod catalogs;
 mod connected;
 mod dunning;
+mod handover;
 mod json;
 mod letters;
 mod listed;

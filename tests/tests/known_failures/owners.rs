@@ -138,7 +138,9 @@ fn a_guest_s_subscription_moves_to_the_account_and_the_guest_keeps_only_what_was
         };
         let check = async |user: &str| {
             stage.has(user, "max", None).await?;
-            stage.tokens(user, Balance::new(15 * M, 0, 0, 0, 15 * M)).await?;
+            // 27 of 30 days.
+            let limit = 13_500_000;
+            stage.tokens(user, Balance::new(limit, 0, 0, 0, limit)).await?;
             let guest = format!("guest_of_{user}");
             // As of a user who only ever bought packs.
             let row = stage.row(&guest).await?;

@@ -245,14 +245,14 @@ impl FoldedAccounts<'_> {
         now.chain(before).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The users of all subscriptions, before and after.
+    /// The users of all subscriptions, before and after, with those who handed one over.
     fn all_users(&self) -> BTreeSet<UserId> {
         let all = self
             .after
             .values()
             .chain(self.before.values())
             .flat_map(|a| &a.subscriptions);
-        all.filter_map(|s| s.user.clone()).collect()
+        all.flat_map(Subscription::all_users).cloned().collect()
     }
 
     /// The users whose balances the new facts change through a subscription, each with the
@@ -312,7 +312,7 @@ impl<'a> FoldedAccounts<'a> {
         let mut others: BTreeSet<&UserId> = BTreeSet::new();
         for (id, facts) in &self.new {
             let subscriptions = self.after.get(*id).map_or(&[][..], |a| &a.subscriptions);
-            let users: BTreeSet<&UserId> = subscriptions.iter().filter_map(|s| s.user.as_ref()).collect();
+            let users: BTreeSet<&UserId> = subscriptions.iter().flat_map(Subscription::all_users).collect();
             // A payment may have facts in other accounts.
             let pays = |f: &&Fact| f.body.returns_money() || f.body.buys_credits();
             let is_late = self.late.contains(id);

@@ -131,14 +131,12 @@ fn of_subscription(
         let what = format!("its state is of another version than {VERSION}; run `worker migrate`");
         return vec![Difference::of(name, what)];
     }
-    let columns = |account: &str, user: Option<&str>| serde_json::json!({"account": account, "user_id": user});
-    let stored = columns(&row.account, row.user.as_deref());
-    let mut found = fields(
-        name,
-        "",
-        &stored,
-        &columns(account.as_str(), expected.user.as_ref().map(UserId::as_str)),
-    );
+    let columns = |account: &str, user: Option<&str>, past: &[&str]| serde_json::json!({"account": account, "user_id": user, "past_users": past});
+    let past: Vec<&str> = row.past_users.iter().map(String::as_str).collect();
+    let stored = columns(&row.account, row.user.as_deref(), &past);
+    let past: Vec<&str> = expected.past_users().into_iter().map(UserId::as_str).collect();
+    let user = expected.user.as_ref().map(UserId::as_str);
+    let mut found = fields(name, "", &stored, &columns(account.as_str(), user, &past));
     match serde_json::from_str::<Subscription>(&row.state) {
         Ok(state) => found.extend(differing(&format!("state of {name}"), "", &state, expected)),
         Err(error) => found.push(Difference::of(

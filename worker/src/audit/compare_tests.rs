@@ -93,6 +93,7 @@ fn stored_subscription(change: fn(&mut Subscription)) -> StoredSubscription {
         id: "sub_1".to_owned(),
         account: "cus_1".to_owned(),
         user: Some("u1".to_owned()),
+        past_users: Vec::new(),
         state: serde_json::to_string(&state).expect("a state"),
     }
 }
@@ -180,12 +181,14 @@ fn a_subscription_has_a_row_with_its_state() {
     let moved = StoredSubscription {
         account: "cus_2".to_owned(),
         user: None,
+        past_users: vec!["u0".to_owned()],
         ..row()
     };
     check(
         &subscriptions(&folded(), &[moved]),
         &[
             "subscription sub_1: account is 'cus_2', the events say 'cus_1'",
+            r#"subscription sub_1: past_users is ["u0"], the events say []"#,
             "subscription sub_1: user_id is none, the events say 'u1'",
         ],
     );

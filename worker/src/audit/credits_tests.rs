@@ -49,6 +49,7 @@ fn term(start: i64) -> Term {
         rank: 1,
         subscribed_at: 0,
         ends_at: None,
+        handed_over: false,
         limits: limits(),
         caps: BTreeMap::from([("tokens".to_owned(), 50)]),
     }

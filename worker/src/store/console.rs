@@ -158,6 +158,7 @@ pub async fn events_of(
 pub async fn users_of(connection: &mut PgConnection, account: &str, limit: i64) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT user_id AS "user!" FROM billing.subscription WHERE account = $1 AND user_id IS NOT NULL
+           UNION SELECT unnest(past_users) FROM billing.subscription WHERE account = $1
            UNION SELECT user_id FROM billing.pack WHERE account = $1 AND user_id IS NOT NULL
            UNION SELECT owner_claim ->> 'user' FROM billing.account
                  WHERE account = $1 AND owner_claim ->> 'user' IS NOT NULL

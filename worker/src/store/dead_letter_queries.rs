@@ -277,6 +277,7 @@ pub async fn users_of(connection: &mut PgConnection, facts: &[&Fact]) -> Result<
     let payments: Vec<&str> = facts.iter().filter_map(|f| f.body.payment_id()).collect();
     let users = sqlx::query_scalar!(
         r#"SELECT user_id AS "user!" FROM billing.subscription WHERE account = ANY($1) AND user_id IS NOT NULL
+           UNION SELECT unnest(past_users) FROM billing.subscription WHERE account = ANY($1)
            UNION SELECT user_id FROM billing.subscription s JOIN billing.payment p USING (account)
            WHERE p.payment = ANY($2) AND user_id IS NOT NULL
            UNION SELECT user_id FROM billing.pack

@@ -13,11 +13,12 @@ use crate::domain::{
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
-/// The accounts of a user, sorted: those with a subscription or a pack of the user,
-/// and those whose owner claim names the user.
+/// The accounts of a user, sorted: those with a subscription that is or was the user's, or
+/// a pack, and those whose owner claim names the user.
 pub async fn accounts_of(connection: &mut PgConnection, user: &UserId) -> Result<Vec<AccountId>, sqlx::Error> {
     let rows = sqlx::query_scalar!(
         r#"SELECT account AS "account!" FROM billing.subscription WHERE user_id = $1
+           UNION SELECT account FROM billing.subscription WHERE past_users <> '{}' AND past_users && ARRAY[$1]
            UNION SELECT account FROM billing.pack WHERE user_id = $1
            UNION SELECT account FROM billing.account WHERE owner_claim ->> 'user' = $1
            ORDER BY 1"#,

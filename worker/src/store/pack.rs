@@ -103,13 +103,15 @@ pub async fn with_packs(connection: &mut PgConnection, accounts: &[AccountId]) -
     Ok(rows.into_iter().map(AccountId::new).collect())
 }
 
-/// The accounts that have a subscription or a pack of each of these users.
+/// The accounts that have or had a subscription of each of these users, or have a pack.
 pub async fn accounts_of(
     connection: &mut PgConnection,
     users: &[UserId],
 ) -> Result<Vec<(UserId, AccountId)>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT user_id AS "user!", account AS "account!" FROM billing.subscription WHERE user_id = ANY($1)
+           UNION SELECT past.user_id, account FROM billing.subscription, unnest(past_users) AS past (user_id)
+                 WHERE past_users <> '{}' AND past_users && $1 AND past.user_id = ANY($1)
            UNION SELECT user_id, account FROM billing.pack WHERE user_id = ANY($1)"#,
         &users_as_text(users),
     )

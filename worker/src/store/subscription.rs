@@ -53,6 +53,12 @@ pub async fn write(
         .iter()
         .map(|(_, s)| to_json(s))
         .collect::<Result<Vec<_>, _>>()?;
+    // A user's id may contain any character, so the list is JSON. Hardly any has one.
+    let past_users = |(_, s): &(&AccountId, &Subscription)| {
+        let past = s.past_users();
+        (!past.is_empty()).then(|| to_json(&past)).transpose()
+    };
+    let past_users = subscriptions.iter().map(past_users).collect::<Result<Vec<_>, _>>()?;
     let claims = changes
         .accounts
         .iter()
@@ -61,13 +67,14 @@ pub async fn write(
     let users = sqlx::query!(
         r#"
         WITH states AS (
-            INSERT INTO billing.subscription (subscription_id, account, user_id, state, unseen)
-            SELECT subscription_id, account, user_id, state::json, unseen
-            FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $9::boolean[])
-                AS t (subscription_id, account, user_id, state, unseen)
+            INSERT INTO billing.subscription (subscription_id, account, user_id, past_users, state, unseen)
+            SELECT subscription_id, account, user_id, ARRAY(SELECT json_array_elements_text(past_users::json)),
+                   state::json, unseen
+            FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $9::boolean[], $11::text[])
+                AS t (subscription_id, account, user_id, state, unseen, past_users)
             ON CONFLICT (subscription_id) DO UPDATE
-            SET account = excluded.account, user_id = excluded.user_id, state = excluded.state,
-                unseen = excluded.unseen, changed_at = now()
+            SET account = excluded.account, user_id = excluded.user_id, past_users = excluded.past_users,
+                state = excluded.state, unseen = excluded.unseen, changed_at = now()
         ), claims AS (
             UPDATE billing.account SET owner_claim = t.claim::json, has_returns = t.has_returns, version = $8
             FROM UNNEST($5::text[], $6::text[], $10::boolean[]) AS t (account, claim, has_returns)
@@ -87,6 +94,7 @@ pub async fn write(
         changes.version,
         &column(subscriptions, |(_, s)| s.latest.is_none()),
         &column(&changes.accounts, |(_, account)| account.has_returns),
+        &past_users as &[Option<String>],
     )
     .fetch_all(connection)
     .await?;

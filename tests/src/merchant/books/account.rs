@@ -2,7 +2,7 @@
 
 use super::current::{TierOf, UNTOLD_END_SECONDS, current, is_canceling, is_entitled};
 use super::record::is_entitling;
-use super::replay::Replay;
+use super::replay::{Holding, Replay};
 use super::walk::Walk;
 use super::{PriceList, Purchase, Reading, Record, Usage};
 use crate::harness::{Balances, Entitlement};
@@ -20,10 +20,9 @@ pub struct Books {
     pub purchases: Vec<Purchase>,
     /// The usage reports.
     pub usages: Vec<Usage>,
-    /// The user that each subscription names itself, by its number.
-    named: BTreeMap<usize, String>,
-    /// When each subscription changed hands, by its number (Unix time).
-    handed_over: BTreeMap<usize, i64>,
+    /// The users that each subscription names itself, one after the other, by its number. Each with the time
+    /// from which on it does (Unix time).
+    named: BTreeMap<usize, Vec<(i64, String)>>,
     /// The user of each customer, where another thing than the subscription names one.
     customers: BTreeMap<String, String>,
     /// Every user that was named at any time.
@@ -53,9 +52,9 @@ impl Books {
 
     /// The subscription `which` itself names `user_id`, from `at` (Unix time) on.
     pub fn name(&mut self, which: usize, user_id: &str, at: i64) {
-        let before = self.named.insert(which, user_id.to_owned());
-        if before.is_some_and(|before| before != user_id) {
-            self.handed_over.insert(which, at);
+        let names = self.named.entry(which).or_default();
+        if names.last().is_none_or(|(_, last)| last != user_id) {
+            names.push((at, user_id.to_owned()));
         }
         self.users.insert(user_id.to_owned());
     }
@@ -77,30 +76,51 @@ impl Books {
                 .named
                 .iter()
                 .find(|(other, _)| self.records[**other].customer == *customer);
-            self.customers.get(customer).or(same.map(|(_, user)| user))
+            self.customers
+                .get(customer)
+                .or(same.and_then(|(which, _)| self.last_named(*which)))
         };
-        self.named.get(&which).or_else(of_customer).map(String::as_str)
+        self.last_named(which).or_else(of_customer).map(String::as_str)
     }
 
-    /// Whether the subscription `which` is in its first period, of one plan, and names its user itself.
-    #[must_use]
-    pub fn is_untouched(&self, which: usize) -> bool {
-        let snapshots = &self.records[which].snapshots;
-        let is_first = |shown: &super::Snapshot| (shown.period, shown.plan) == (snapshots[0].period, snapshots[0].plan);
-        self.named.contains_key(&which) && snapshots.iter().all(is_first)
+    fn last_named(&self, which: usize) -> Option<&String> {
+        Some(&self.named.get(&which)?.last()?.1)
     }
 
-    /// Since when the subscriptions of `user_id` are theirs: their beginning, or the hand-over.
+    /// Everybody who had the subscription `which`, each once.
     #[must_use]
-    pub fn owned_since(&self, user_id: &str) -> Option<i64> {
-        let own = (0..self.records.len()).filter(|which| self.owner(*which) == Some(user_id));
-        let since = own.map(|which| {
-            self.handed_over
-                .get(&which)
-                .copied()
-                .unwrap_or(self.records[which].created)
-        });
-        since.min()
+    pub fn users_of(&self, which: usize) -> BTreeSet<String> {
+        let named = self.named.get(&which).into_iter().flatten();
+        let owner = self.owner(which).map(str::to_owned);
+        named.map(|(_, user_id)| user_id.clone()).chain(owner).collect()
+    }
+
+    /// Whether the subscription `which` names its user itself.
+    #[must_use]
+    pub fn is_named(&self, which: usize) -> bool {
+        self.named.contains_key(&which)
+    }
+
+    /// From when until when the subscription `which` was the user's (Unix time), once for each time.
+    #[must_use]
+    pub fn held_by(&self, which: usize, user_id: &str) -> Vec<(i64, i64)> {
+        let Some(names) = self.named.get(&which) else {
+            let is_theirs = self.owner(which) == Some(user_id);
+            return if is_theirs {
+                vec![(i64::MIN, i64::MAX)]
+            } else {
+                Vec::new()
+            };
+        };
+        let mut held = Vec::new();
+        for (number, (at, name)) in names.iter().enumerate() {
+            let from = if number == 0 { i64::MIN } else { *at };
+            let until = names.get(number + 1).map_or(i64::MAX, |(next, _)| *next);
+            if name == user_id && until > from.max(self.records[which].created) {
+                held.push((from, until));
+            }
+        }
+        held
     }
 
     /// The subscriptions of `user_id`, as they were at `now`.
@@ -174,6 +194,7 @@ impl Books {
             .iter()
             .any(|pack| pack.user_id == user_id && pack.at <= now)
             || self.usages.iter().any(|usage| usage.user_id == user_id)
+            || (0..self.records.len()).any(|which| !self.held_by(which, user_id).is_empty())
     }
 
     /// The rows of `user_id` in `billing.balances` at `now`; `None` if another reading of the rules gives
@@ -190,15 +211,19 @@ impl Books {
     /// The rows of `user_id` in `billing.balances` at `now`, by one reading of the rules.
     #[must_use]
     pub fn balances_read(&self, user_id: &str, now: i64, reading: Reading) -> Balances {
-        let records = self.records_of(user_id, now);
-        let records: Vec<&Record> = records.iter().collect();
+        let past: Vec<Record> = self.records.iter().map(|record| record.as_of(now)).collect();
+        let holdings = past.iter().enumerate().flat_map(|(which, record)| {
+            let held = self.held_by(which, user_id).into_iter();
+            held.map(move |(from, until)| Holding { record, from, until })
+        });
+        let holdings: Vec<Holding<'_>> = holdings.collect();
         let purchases = self.purchases.iter();
         let purchases: Vec<&Purchase> = purchases
             .filter(|pack| pack.user_id == user_id && pack.at <= now)
             .collect();
         let usages: Vec<&Usage> = self.usages.iter().filter(|usage| usage.user_id == user_id).collect();
         let replay = Replay {
-            records: &records,
+            holdings: &holdings,
             purchases: &purchases,
             usages: &usages,
             lists: &self.lists,

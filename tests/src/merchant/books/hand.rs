@@ -145,9 +145,14 @@ impl Hand {
     }
 
     pub(super) fn used(&mut self, on: i64, meter: Meter, amount: i64) {
+        self.used_by(USER, on, meter, amount);
+    }
+
+    /// Another user than the first uses something.
+    pub(super) fn used_by(&mut self, user_id: &str, on: i64, meter: Meter, amount: i64) {
         let id = format!("use {}", self.books.usages.len());
         self.books.usages.push(Usage {
-            user_id: USER.to_owned(),
+            user_id: user_id.to_owned(),
             id,
             at: day(on),
             meter,
@@ -170,7 +175,12 @@ impl Hand {
 
     /// Limit, used, rollover and purchased of a meter on a day.
     pub(super) fn on(&self, day_number: i64, meter: Meter) -> (Option<i64>, i64, i64, i64) {
-        let rows = self.books.balances_read(USER, day(day_number), Reading::Taken);
+        self.of(USER, day_number, meter)
+    }
+
+    /// The same of another user.
+    pub(super) fn of(&self, user_id: &str, day_number: i64, meter: Meter) -> (Option<i64>, i64, i64, i64) {
+        let rows = self.books.balances_read(user_id, day(day_number), Reading::Taken);
         let Balance {
             plan_limit,
             used,

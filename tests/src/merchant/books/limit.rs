@@ -18,6 +18,8 @@ pub(super) enum LimitUse {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LimitOf<'a> {
     pub(super) period: &'a BookPeriod,
+    /// From when the user has the subscription (Unix time). What was sold before is another's.
+    pub(super) from: i64,
     pub(super) is_paid: bool,
     pub(super) lists: &'a [PriceList],
     pub(super) reading: Reading,
@@ -41,16 +43,35 @@ impl LimitOf<'_> {
             LimitUse::UntilCut(at) => at,
             LimitUse::Plan | LimitUse::Rollover => period.end,
         };
+        let begin = self.counted(self.from);
         let mut sum: i128 = 0;
+        let mut is_empty = true;
         for (number, term) in terms.iter().enumerate() {
             let until = terms.get(number + 1).map_or(end, |next| next.from).min(end);
+            let seconds = until - term.from.max(begin);
+            if seconds <= 0 {
+                continue;
+            }
+            is_empty = false;
             match self.limit(term, meter) {
                 Allowance::Unlimited => return Allowance::Unlimited,
-                Allowance::Units(units) => sum += i128::from(units) * i128::from(until - term.from),
+                Allowance::Units(units) => sum += i128::from(units) * i128::from(seconds),
             }
+        }
+        // Who had it for no time had nothing of it, but what is unlimited is only counted.
+        if let (true, Some(Allowance::Unlimited)) = (is_empty, terms.last().map(|term| self.limit(term, meter))) {
+            return Allowance::Unlimited;
         }
         let units = sum / i128::from(self.whole_length(length));
         Allowance::Units(i64::try_from(units).unwrap_or(i64::MAX))
+    }
+
+    /// From when a change or a hand-over at `at` counts in the period: in its first hundredth from the
+    /// beginning.
+    pub(super) fn counted(&self, at: i64) -> i64 {
+        let period = self.period.period;
+        let hundredth = period.start + (period.end - period.start) / 100;
+        if at <= hundredth { period.start } else { at }
     }
 
     /// The seconds for which the price sells its limit: the period's own, or the interval's where a first
@@ -71,10 +92,9 @@ impl LimitOf<'_> {
     /// The terms, where a change within the first hundredth of the period counts from its beginning.
     fn rounded_terms(&self) -> Vec<Term> {
         let period = self.period.period;
-        let hundredth = period.start + (period.end - period.start) / 100;
         let mut terms: Vec<Term> = Vec::new();
         for term in &self.period.terms {
-            if term.from <= hundredth {
+            if self.counted(term.from) == period.start {
                 terms.clear();
             }
             let from = if terms.is_empty() { period.start } else { term.from };

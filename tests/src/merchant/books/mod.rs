@@ -29,6 +29,8 @@ mod account_tests;
 #[cfg(test)]
 mod hand;
 #[cfg(test)]
+mod hand_over_tests;
+#[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
 mod period_tests;

@@ -7,6 +7,7 @@
 //! 9 April. If `in_2` is never paid, March is never closed.
 
 use super::{
+    ownership::OwnedSpan,
     period_limit::PeriodLimit,
     periods::{self, SoldPeriod},
     stages::Stage,
@@ -28,7 +29,7 @@ pub struct Closing {
     pub invoice: String,
     /// The subscription that was renewed.
     pub subscription: SubscriptionId,
-    /// The period that is closed.
+    /// The period that is closed; from the hand-over on, if it was handed over to the user.
     pub ended: Period,
     /// Whether this period itself was paid for, and the money was kept. If not, nothing rolls over.
     pub paid: bool,
@@ -38,32 +39,39 @@ pub struct Closing {
     pub caps: BTreeMap<String, i64>,
 }
 
-/// The closed periods of a subscription, each once, sorted by time.
+/// The closed periods of a subscription for a user who had it in a span of time, each once,
+/// sorted by time. A renewal that is paid after a hand-over closes the new user's part alone.
 #[must_use]
 pub fn of_subscription(
     id: &SubscriptionId,
     invoices: &[BilledInvoice],
     stages: &[Stage],
     periods: &[SoldPeriod],
+    span: &OwnedSpan<'_>,
 ) -> Vec<Closing> {
-    let mut closings: Vec<Closing> = invoices
+    let mut closings: Vec<ClosedPeriod<'_>> = invoices
         .iter()
-        .filter_map(|invoice| of_invoice(id, invoice, stages, periods))
+        .filter_map(|invoice| of_invoice(invoice, periods))
         .collect();
-    closings.sort_by(|a, b| (a.at, &a.invoice).cmp(&(b.at, &b.invoice)));
+    closings.sort_by_key(|c| (c.at, c.invoice));
     // Two paid invoices for one renewal close the period once.
     let mut ended = BTreeSet::new();
     closings.retain(|c| ended.insert(c.ended.start));
-    closings
+    let owned = closings.into_iter().filter(|c| span.contains(c.at));
+    owned.filter_map(|c| c.closing(id, stages, span)).collect()
+}
+
+/// A period that the paid invoice of the next one closes.
+struct ClosedPeriod<'a> {
+    at: Seconds,
+    invoice: &'a str,
+    ended: Period,
+    /// None if the period is not known.
+    sold: Option<&'a SoldPeriod>,
 }
 
 /// The period that an invoice closes; none if it does not renew the plan, or is not paid.
-fn of_invoice(
-    id: &SubscriptionId,
-    invoice: &BilledInvoice,
-    stages: &[Stage],
-    periods: &[SoldPeriod],
-) -> Option<Closing> {
+fn of_invoice<'a>(invoice: &'a BilledInvoice, periods: &'a [SoldPeriod]) -> Option<ClosedPeriod<'a>> {
     let paid_at = invoice.paid_at.filter(|_| invoice.billing_reason.renews())?;
     let begins = invoice.pays_for?.start;
     let named = invoice.ended.filter(|p| p.start < p.end);
@@ -71,17 +79,30 @@ fn of_invoice(
     // Another item may have a shorter period, and the invoice then names that one.
     let before = periods.iter().rev().filter(|p| p.period.start < begins);
     let ends_here = before.clone().find(|p| p.period.end == begins);
-    let closed = ends_here.or_else(|| before.clone().find(is_named));
-    let last = closed.and_then(|p| stages[p.stages.clone()].last());
-    Some(Closing {
+    let sold = ends_here.or_else(|| before.clone().find(is_named));
+    Some(ClosedPeriod {
         at: paid_at.max(begins),
-        invoice: invoice.invoice.clone(),
-        subscription: id.clone(),
-        ended: closed.map(|p| p.period).or(named)?,
-        paid: closed.is_some_and(SoldPeriod::is_kept),
-        limits: closed.map_or_else(BTreeMap::new, |p| {
-            periods::limits(p, &stages[p.stages.clone()], Seconds::MAX)
-        }),
-        caps: last.map_or_else(BTreeMap::new, |s| s.plan.caps.clone()),
+        invoice: &invoice.invoice,
+        ended: sold.map(|p| p.period).or(named)?,
+        sold,
     })
+}
+
+impl ClosedPeriod<'_> {
+    /// The closing of the user's part; none if they had no part of the period.
+    fn closing(self, id: &SubscriptionId, stages: &[Stage], span: &OwnedSpan<'_>) -> Option<Closing> {
+        let own = self.sold.map(|p| &stages[p.stages.clone()]);
+        let last = own.and_then(<[Stage]>::last);
+        Some(Closing {
+            at: self.at,
+            invoice: self.invoice.to_owned(),
+            subscription: id.clone(),
+            ended: span.part_of(self.ended)?,
+            paid: self.sold.is_some_and(SoldPeriod::is_kept),
+            limits: self.sold.zip(own).map_or_else(BTreeMap::new, |(period, own)| {
+                periods::limits(period, own, Seconds::MAX, span)
+            }),
+            caps: last.map_or_else(BTreeMap::new, |s| s.plan.caps.clone()),
+        })
+    }
 }

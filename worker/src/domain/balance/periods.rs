@@ -5,6 +5,7 @@
 //! paid, it has the 10M of a month.
 
 use super::{
+    ownership::OwnedSpan,
     period_limit::{LimitPart, PeriodLimit, counts_from, seconds_of, weighted},
     stages::Stage,
     waterfall::UnitLimit,
@@ -90,21 +91,33 @@ impl SoldPeriod {
     }
 }
 
-/// The limits of a period by meter, as known at the moment `at`. `known` are its stages
-/// up to then; the last one lasts to the period's end.
+/// The limits of a period by meter, as known at the moment `at`, for a user who had the
+/// subscription in a span of time. `known` are its stages up to then; the last one lasts to
+/// the period's end.
 #[must_use]
-pub fn limits(period: &SoldPeriod, known: &[Stage], at: Seconds) -> BTreeMap<String, PeriodLimit> {
+pub fn limits(
+    period: &SoldPeriod,
+    known: &[Stage],
+    at: Seconds,
+    span: &OwnedSpan<'_>,
+) -> BTreeMap<String, PeriodLimit> {
     let until = known.last().map_or(at, |s| s.period.end);
-    PeriodParts::of(period, known, until).limits(period.is_paid_at(at), period.paid_at.is_some())
+    PeriodParts::of(period, known, until, span).limits(period.is_paid_at(at), period.paid_at.is_some())
 }
 
-/// The units that a period sold until `until`, by meter.
+/// The units that a period sold until `until` to a user who had the subscription in a span of
+/// time, by meter. Those of a trial were sold only if `trial_counts`.
 #[must_use]
-pub fn units_until(period: &SoldPeriod, stages: &[Stage], until: Seconds) -> BTreeMap<String, UnitLimit> {
-    let parts = PeriodParts::of(period, stages, until);
-    let paid = period.paid_at.is_some();
-    let limits = parts.limits(paid, paid).into_iter();
-    limits.map(|(meter, limit)| (meter, limit.allowance)).collect()
+pub fn units_until(
+    period: &SoldPeriod,
+    stages: &[Stage],
+    until: Seconds,
+    span: &OwnedSpan<'_>,
+    trial_counts: bool,
+) -> BTreeMap<String, UnitLimit> {
+    let (parts, paid) = (PeriodParts::of(period, stages, until, span), period.paid_at.is_some());
+    let units = |meter: &String| parts.weighted(meter, paid, trial_counts).1;
+    parts.meters().into_iter().map(|m| (m.clone(), units(m))).collect()
 }
 
 /// The parts of a period, and the seconds by which they are weighted.
@@ -116,10 +129,13 @@ struct PeriodParts<'a> {
 }
 
 impl<'a> PeriodParts<'a> {
-    /// The parts of these stages, the last of which lasts until `until`.
-    fn of(period: &SoldPeriod, stages: &'a [Stage], until: Seconds) -> Self {
+    /// The parts of these stages that lie in a span of time, the last of which lasts until
+    /// `until`.
+    fn of(period: &SoldPeriod, stages: &'a [Stage], until: Seconds, span: &OwnedSpan<'_>) -> Self {
         let shown = stages.last().map_or(period.period, |s| s.period);
-        let from = |stage: &Stage| counts_from(stage.since, shown).min(until);
+        let begin = span.counts_from(shown);
+        let until = until.max(begin);
+        let from = |stage: &Stage| counts_from(stage.since, shown).clamp(begin, until);
         let ends = stages.iter().skip(1).map(from).chain([until]);
         let trial = stages.last().is_some_and(|s| s.trial);
         let interval = stages.first().and_then(|s| s.plan.interval);
@@ -138,8 +154,6 @@ impl<'a> PeriodParts<'a> {
         let Some(last) = self.stages.last() else {
             return BTreeMap::new();
         };
-        let plans = self.stages.iter().flat_map(|s| s.kept.iter().chain([&s.plan]));
-        let meters: BTreeSet<&String> = plans.flat_map(|p| p.limits.keys()).collect();
         let of_meter = |meter: &String| {
             let (parts, sold) = self.weighted(meter, paid_now, last.trial);
             let limit = if !last.entitled {
@@ -157,7 +171,13 @@ impl<'a> PeriodParts<'a> {
                 seconds: self.seconds,
             }
         };
-        meters.into_iter().map(|m| (m.clone(), of_meter(m))).collect()
+        self.meters().into_iter().map(|m| (m.clone(), of_meter(m))).collect()
+    }
+
+    /// The meters that its plans name.
+    fn meters(&self) -> BTreeSet<&'a String> {
+        let plans = self.stages.iter().flat_map(|s| s.kept.iter().chain([&s.plan]));
+        plans.flat_map(|p| p.limits.keys()).collect()
     }
 
     fn weighted(&self, meter: &str, paid: bool, trial_counts: bool) -> (Vec<LimitPart>, UnitLimit) {
@@ -177,7 +197,13 @@ impl<'a> PeriodParts<'a> {
                 }),
             }
         }
-        let limit = weighted(&parts, self.seconds);
+        // A part of no length sold nothing; but an unlimited meter only counts.
+        let last = self.stages.last().filter(|_| parts.is_empty());
+        let limit = if last.is_some_and(|last| self.limit_in_force(last, meter, paid).is_none()) {
+            None
+        } else {
+            weighted(&parts, self.seconds)
+        };
         (parts, limit)
     }
 

@@ -16,7 +16,7 @@
 
 use super::{
     closing::Closing,
-    cuts::Cut,
+    cuts::{Cut, CutReason},
     grants::Purchase,
     terms::{Term, Window},
     timeline::{EntryKind, MeterBalance, Timeline, TimelineEntry, UsageSum},
@@ -141,6 +141,13 @@ impl MeterReplay<'_> {
             ReplayStep::TakeBack(event, more) => (EntryKind::TakenBack, event, more, carried.take_back(more)?),
         };
         self.result.balance.carried = carried.after(change)?;
+        let same = |e: &&mut TimelineEntry| (e.kind, e.cause.as_str()) == (kind, cause);
+        // One event may hand over several subscriptions.
+        if let Some(same) = self.result.entries.iter_mut().find(same) {
+            same.amount = same.amount.checked_add(amount).ok_or(Overflow)?;
+            same.change = same.change.plus(change)?;
+            return Ok(());
+        }
         self.result.entries.push(TimelineEntry {
             at,
             kind,
@@ -178,13 +185,14 @@ impl MeterReplay<'_> {
         (closing.paid && unused > 0).then_some((unused, cap))
     }
 
-    /// What a period that was cut short leaves: units, or debt; none if neither.
+    /// What a period that ended early leaves: units, or debt; none if neither.
     fn cut_short(&self, cut: &Cut) -> Result<Option<(EntryKind, i64, BalanceChange)>, Overflow> {
         let carried = self.result.balance.carried;
         let units = cut.units.get(self.meter).copied().unwrap_or(Some(0));
+        let keeps = cut.reason == CutReason::Uncredited;
         Ok(match self.left(&cut.subscription, cut.ended, units) {
-            Some(left) if left > 0 && !cut.credited => Some((EntryKind::Carried, left, carried.carry_over(left)?)),
-            Some(left) if left < 0 && cut.credited => Some((EntryKind::Overused, -left, carried.owe(-left)?)),
+            Some(left) if left > 0 && keeps => Some((EntryKind::Carried, left, carried.carry_over(left)?)),
+            Some(left) if left < 0 && !keeps => Some((EntryKind::Overused, -left, carried.owe(-left)?)),
             _ => None,
         })
     }

@@ -10,6 +10,7 @@
 //! then the newest.
 
 use super::{
+    ownership::OwnedSpan,
     period_limit::PeriodLimit,
     periods::{self, SoldPeriod},
     stages::Stage,
@@ -19,7 +20,7 @@ use crate::domain::{
     fact::{Period, Seconds},
     ids::SubscriptionId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The period of a subscription in which usage is counted from zero.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +33,7 @@ pub struct Window {
 
 /// What one subscription gives from a moment on, until the next term begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the term")]
 pub struct Term {
     /// The first second of the term.
     pub since: Seconds,
@@ -39,8 +41,9 @@ pub struct Term {
     pub subscription: SubscriptionId,
     /// The billing period that the term is part of.
     pub period: Period,
-    /// The first second of the period whose counter counts usage. It is that of the trial
-    /// while the first period after a trial is not paid, else the period's own.
+    /// The first second that the counter counts usage from. It is that of the trial while the
+    /// first period after a trial is not paid, else the period's own, or that of a hand-over
+    /// to the user within the period.
     pub counted_from: Seconds,
     /// Whether the subscription gives access.
     pub entitled: bool,
@@ -54,6 +57,9 @@ pub struct Term {
     pub subscribed_at: Seconds,
     /// The first second after an end of which no event told. From then on nothing is included.
     pub ends_at: Option<Seconds>,
+    /// Whether it begins when the user hands the subscription over. From then on it gives them
+    /// nothing, and any other subscription of theirs counts.
+    pub handed_over: bool,
     /// The limits by meter. A meter that is missing here is not included.
     pub limits: BTreeMap<String, PeriodLimit>,
     /// The caps of rollover by meter, in units. A meter that is missing here never rolls over.
@@ -80,12 +86,13 @@ impl Term {
     }
 
     /// The order in which subscriptions count at a moment; the greatest one does.
-    fn precedence(&self, at: Seconds) -> (bool, i32, bool, Seconds, &SubscriptionId) {
+    fn precedence(&self, at: Seconds) -> (bool, bool, i32, bool, Seconds, &SubscriptionId) {
         let entitled = self.entitled && self.ends_at.is_none_or(|end| at < end);
         // Without access no plan is better than another.
         let rank = if entitled { self.rank } else { i32::MIN };
         let stays = entitled && !self.canceling;
-        (entitled, rank, stays, self.subscribed_at, &self.subscription)
+        let is_theirs = !self.handed_over;
+        (is_theirs, entitled, rank, stays, self.subscribed_at, &self.subscription)
     }
 
     /// Whether both terms differ at most in their first second.
@@ -95,24 +102,41 @@ impl Term {
     }
 }
 
-/// The terms of one subscription, from its stages and periods; sorted by `since`.
+/// The terms of one subscription for a user who had it in a span of time, from its stages and
+/// periods; sorted by `since`.
 #[must_use]
-pub fn of_subscription(id: &SubscriptionId, stages: &[Stage], periods: &[SoldPeriod]) -> Vec<Term> {
+pub fn of_subscription(
+    id: &SubscriptionId,
+    stages: &[Stage],
+    periods: &[SoldPeriod],
+    span: &OwnedSpan<'_>,
+) -> Vec<Term> {
     let mut terms: Vec<Term> = Vec::new();
     for period in periods {
         let until = stages.get(period.stages.end).map_or(Seconds::MAX, |next| next.since);
+        if until <= span.since {
+            continue;
+        }
         let stages = &stages[period.stages.clone()];
         // The terms of a trial before this period are already there.
         let before = terms.last().filter(|_| period.follows_trial).cloned();
-        for at in period.moments(stages, until) {
+        let moments = period.moments(stages, until).into_iter();
+        let moments: BTreeSet<Seconds> = moments
+            .map(|at| at.max(span.since))
+            .filter(|at| *at < span.end())
+            .collect();
+        for at in moments {
             let known = &stages[..stages.partition_point(|s| s.since <= at)];
             let Some(stage) = known.last() else { continue };
-            let mut counted_from = period.period.start;
-            let mut limits = periods::limits(period, known, at);
-            if let Some(trial) = before.as_ref().filter(|_| !period.is_paid_at(at)) {
-                counted_from = trial.counted_from;
-                if stage.entitled {
-                    limits.clone_from(&trial.limits);
+            let mut counted_from = period.period.start.max(span.since);
+            let mut limits = periods::limits(period, known, at, span);
+            if period.follows_trial && !period.is_paid_at(at) {
+                let trial = before.as_ref();
+                counted_from = trial.map_or(counted_from, |t| t.counted_from);
+                match trial {
+                    Some(trial) if stage.entitled => limits.clone_from(&trial.limits),
+                    Some(_) => {}
+                    None => limits = with_nothing_left(limits),
                 }
             }
             let term = Term {
@@ -126,6 +150,7 @@ pub fn of_subscription(id: &SubscriptionId, stages: &[Stage], periods: &[SoldPer
                 rank: stage.plan.rank,
                 subscribed_at: stage.subscribed_at,
                 ends_at: stage.ends_at,
+                handed_over: false,
                 limits,
                 caps: stage.plan.caps.clone(),
             };
@@ -134,7 +159,28 @@ pub fn of_subscription(id: &SubscriptionId, stages: &[Stage], periods: &[SoldPer
             }
         }
     }
+    if let Some(last) = terms.last().filter(|_| span.handed_over.is_some()) {
+        let nothing = Term {
+            since: span.end(),
+            entitled: false,
+            canceling: false,
+            ends_at: None,
+            handed_over: true,
+            limits: BTreeMap::new(),
+            ..last.clone()
+        };
+        terms.push(nothing);
+    }
     terms
+}
+
+/// The limits of the first period after a trial, until it is paid, for a user who did not have
+/// the trial: nothing of it is left for them.
+fn with_nothing_left(mut limits: BTreeMap<String, PeriodLimit>) -> BTreeMap<String, PeriodLimit> {
+    for limit in limits.values_mut() {
+        limit.limit = limit.limit.map(|_| 0);
+    }
+    limits
 }
 
 /// The terms of a user, from those of each of their subscriptions: at each moment

@@ -2,7 +2,7 @@
 
 use super::{MeterLimits, Term, of_user};
 use crate::domain::{
-    balance::{periods, stages},
+    balance::{ownership::OwnedSpan, periods, stages},
     fact::{
         Fact, FactBody,
         InvoiceStep::{Failed, Paid},
@@ -32,7 +32,7 @@ fn status(word: &str, snapshot: Snapshot) -> Snapshot {
 fn of_subscription(id: &SubscriptionId, facts: &[&Fact]) -> Vec<Term> {
     let stages = stages::of_subscription(id, facts);
     let periods = periods::of_subscription(&stages, &billed::of_subscription(id, facts));
-    super::of_subscription(id, &stages, &periods)
+    super::of_subscription(id, &stages, &periods, &OwnedSpan::WHOLE)
 }
 
 /// The terms of one subscription. No order of arrival and no second delivery changes them.

@@ -2,8 +2,8 @@
 //! balances, sorted by the time at which it counts.
 //!
 //! It has terms ([limits over time](super::terms)), closings ([paid renewals](super::closing),
-//! after which unused units roll over), [cuts](super::cuts::Cut) (periods that a change ended
-//! early) and purchases ([packs](super::grants)). It is a function
+//! after which unused units roll over), [cuts](super::cuts::Cut) (periods that a change or a
+//! hand-over ended early) and purchases ([packs](super::grants)). It is a function
 //! of the set of facts: the order in which they arrive, and facts that arrive twice, change
 //! nothing.
 //!
@@ -20,7 +20,7 @@ use super::{
     closing::{self, Closing},
     cuts::{self, Cut},
     grants::{self, Purchase},
-    periods, stages,
+    ownership, periods, stages,
     terms::{self, Term, Window},
     waterfall::{BalanceChange, CarriedBalance, MeterLimits, Overflow},
 };
@@ -42,7 +42,8 @@ pub struct Timeline {
     pub terms: Vec<Term>,
     /// Closed periods, sorted by time.
     pub closings: Vec<Closing>,
-    /// Periods that a change cut short, sorted by time.
+    /// Periods that a change cut short, or in which the user handed a subscription over; sorted
+    /// by time.
     pub cuts: Vec<Cut>,
     /// Purchased credits, sorted by time.
     pub purchases: Vec<Purchase>,
@@ -57,8 +58,8 @@ pub enum EntryKind {
     /// A change that gave nothing back cut a period short, and what was left of it is kept; the
     /// cause is the change's event.
     Carried,
-    /// A change that gave money back cut a period short, and more than it had sold by then was
-    /// used; the cause is the change's event.
+    /// A change that gave money back cut a period short, or the user handed the subscription
+    /// over, and more than it had sold by then was used; the cause is the change's event.
     Overused,
     /// Credits were purchased; the cause is the checkout session.
     Grant,
@@ -183,14 +184,22 @@ impl Timeline {
         let (mut closings, mut cuts) = (Vec::new(), Vec::new());
         for (id, account) in &accounts {
             let own = account::by_subscription(&by_account[id]);
-            for subscription in account.subscriptions.iter().filter(|s| s.user.as_ref() == Some(user)) {
+            for subscription in &account.subscriptions {
+                let spans = ownership::of_user(subscription, user);
+                if spans.is_empty() {
+                    continue;
+                }
                 let (id, own) = (&subscription.id, &own[&subscription.id]);
                 let invoices = billed::of_subscription(id, own);
                 let stages = stages::of_subscription(id, own);
                 let periods = periods::of_subscription(&stages, &invoices);
-                closings.extend(closing::of_subscription(id, &invoices, &stages, &periods));
-                cuts.extend(cuts::of_subscription(id, &stages, &periods));
-                terms_by_subscription.push(terms::of_subscription(id, &stages, &periods));
+                let mut terms = Vec::new();
+                for span in &spans {
+                    closings.extend(closing::of_subscription(id, &invoices, &stages, &periods, span));
+                    cuts.extend(cuts::of_subscription(id, &stages, &periods, span));
+                    terms.extend(terms::of_subscription(id, &stages, &periods, span));
+                }
+                terms_by_subscription.push(terms);
             }
         }
         cuts.sort_by(|a, b| (a.at, &a.event).cmp(&(b.at, &b.event)));

@@ -15,7 +15,7 @@ use crate::domain::{
     ids::{EventId, UserId},
     testkit::{
         DAY, T0, TimedFact, changed, created, cycle, deleted, disputed, facts, has, invoice, item, month, of, pack,
-        random, refund_failed, refunded, shipped,
+        random, refund_failed, refunded, shipped, user,
     },
 };
 use proptest::{
@@ -53,6 +53,8 @@ enum HistoryAct {
     Cancels(bool),
     /// A new period begins at once, at the same price.
     Resets,
+    /// The subscription goes to this user.
+    HandOver(&'static str),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +92,7 @@ fn act() -> impl Strategy<Value = HistoryAct> {
         1 => (1..4_i64, 1..9_i64).prop_map(|(seats, millions)| HistoryAct::Sells(seats, millions)),
         1 => any::<bool>().prop_map(HistoryAct::Cancels),
         1 => Just(HistoryAct::Resets),
+        1 => select(vec!["u1", "u1", "u2", "u3"]).prop_map(HistoryAct::HandOver),
     ]
 }
 
@@ -146,6 +149,10 @@ fn events_of(status: &str, acts: &[(i64, HistoryAct)], ends: bool) -> Vec<TimedF
             }
             HistoryAct::Cancels(ends) => {
                 now.cancel_at_period_end = *ends;
+                events.push((at, changed(now.clone())));
+            }
+            HistoryAct::HandOver(name) => {
+                now.user = user(name);
                 events.push((at, changed(now.clone())));
             }
             HistoryAct::Resets => {

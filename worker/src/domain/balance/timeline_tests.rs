@@ -364,6 +364,8 @@ fn a_trial_has_a_limit_and_nothing_of_it_rolls_over() {
 mod cut_short;
 #[path = "timeline_edge_tests.rs"]
 mod edge_cases;
+#[path = "timeline_handover_tests.rs"]
+mod hand_overs;
 #[path = "timeline_model_tests.rs"]
 mod model;
 #[path = "timeline_property_tests.rs"]

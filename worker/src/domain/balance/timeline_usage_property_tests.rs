@@ -48,5 +48,7 @@ proptest! {
     }
 }
 
+#[path = "timeline_handover_property_tests.rs"]
+mod handed_over;
 #[path = "timeline_unaffected_tests.rs"]
 mod unaffected;

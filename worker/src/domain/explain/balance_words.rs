@@ -9,7 +9,7 @@ use super::{
 use crate::domain::{
     balance::{
         closing::Closing,
-        cuts::Cut,
+        cuts::{Cut, CutReason},
         terms::Term,
         timeline::{EntryKind, MeterBalance, Timeline, TimelineEntry},
         waterfall::{CarriedBalance, UnitLimit},
@@ -68,22 +68,31 @@ impl MeterContext<'_> {
         ))
     }
 
-    /// Why nothing is kept of a period that a change cut short, if nothing is.
+    /// Why nothing is kept of a period that ended early, if nothing is.
     pub(super) fn nothing_kept(&self, cut: &Cut) -> Option<String> {
         let sold = units(cut.units.get(self.meter).copied().flatten()?);
-        cut.credited.then(|| {
-            format!(
-                "change {} cut the period {} short, with credit for the rest: it had sold {sold} by then, and nothing of \
-                 it is kept",
-                cut.event,
-                span(cut.ended)
-            )
-        })
+        let (event, ended) = (&cut.event, span(cut.ended));
+        match &cut.reason {
+            CutReason::Uncredited => None,
+            CutReason::Credited => Some(format!(
+                "change {event} cut the period {ended} short, with credit for the rest: it had sold {sold} by then, and \
+                 nothing of it is kept"
+            )),
+            CutReason::HandedOver(next) => Some(format!(
+                "{} was handed over to {next} by {event}: {sold} were this user's part of the period {ended}, and what is \
+                 left of it lapses",
+                cut.subscription
+            )),
+        }
     }
 
-    /// What a period that a change cut short left.
+    /// What a period that ended early left.
     fn cut_short(&self, entry: &TimelineEntry) -> String {
-        let cut = self.timeline.cuts.iter().find(|c| c.event.as_str() == entry.cause);
+        let is_cause = |c: &&Cut| {
+            let keeps = c.reason == CutReason::Uncredited;
+            c.event.as_str() == entry.cause && keeps == (entry.kind == EntryKind::Carried)
+        };
+        let cut = self.timeline.cuts.iter().find(is_cause);
         let period = cut.map_or("its period".to_owned(), |c| format!("the period {}", span(c.ended)));
         let (cause, amount) = (&entry.cause, units(entry.amount));
         if entry.kind == EntryKind::Carried {
@@ -92,6 +101,13 @@ impl MeterContext<'_> {
             );
         }
         let sold = cut.and_then(|c| c.units.get(self.meter).copied().flatten());
+        if let Some((next, part)) = cut.and_then(Cut::handed_to).zip(sold) {
+            return format!(
+                "handed over to {next} by {cause}: {} were this user's part of {period}; {amount} more were used, and \
+                 become debt",
+                units(part)
+            );
+        }
         let sold = sold.map_or(String::new(), |sold| format!("it had sold {} by then; ", units(sold)));
         format!(
             "change {cause} cut {period} short, with credit for the rest: {sold}{amount} more were used, and become debt"

@@ -69,7 +69,7 @@ enum MeterStep<'a> {
     Term(&'a Term),
     /// The end of a subscription that no event told of.
     UntoldEnd(&'a Term),
-    /// A period that was cut short and left nothing.
+    /// A period that ended early and left nothing.
     NothingKept(&'a Cut),
     /// A closing after which nothing rolled over.
     NoRollover(&'a Closing),
@@ -215,7 +215,9 @@ impl<'t> LineBuilder<'t, '_> {
         let (window, limits) = (Some(term.window()), term.limits_of(self.context.meter));
         let period = |term: &Term| (term.subscription.clone(), term.period.start);
         // The first period after a trial may go on with the trial's counter.
-        let is_new = self.term.replace(term).map(period) != Some(period(term));
+        let before = self.term.replace(term);
+        let comes_back = before.is_some_and(|before| before.handed_over && !term.handed_over);
+        let is_new = comes_back || before.map(period) != Some(period(term));
         if !is_new && window == self.balance.window && limits == self.balance.limits {
             return None;
         }

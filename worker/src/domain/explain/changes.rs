@@ -225,12 +225,18 @@ pub(super) fn linked(old: Option<&OwnerClaim>, new: Option<&OwnerClaim>) -> Opti
     if old.is_some_and(|old| old.user == new.user) {
         return None;
     }
-    if let Some(old) =
-        old.filter(|old| (old.source, new.source) == (ClaimSource::OwnMetadata, ClaimSource::OwnMetadata))
-    {
+    let by_metadata = match new.source {
+        ClaimSource::OwnMetadata => Some("subscription"),
+        ClaimSource::CustomerMetadata => Some("customer"),
+        _ => None,
+    };
+    let handed = new.handed.len().checked_sub(2).map(|place| &new.handed[place].user);
+    let from = old.filter(|old| old.source == new.source).map(|old| &old.user);
+    if let Some((object, from)) = by_metadata.zip(from.or(handed.filter(|_| old.is_none()))) {
+        let to = &new.user;
         return Some(ChangeKind::Linked.note(format!(
-            "handed over from {} to {}, by metadata.user_id of the subscription; what was used and bought stays with {}",
-            old.user, new.user, old.user
+            "handed over from {from} to {to}, by metadata.user_id of the {object}; what was used and bought stays with \
+             {from}, and the running period is divided between both by time"
         )));
     }
     let old = old.map(|c| &c.user);

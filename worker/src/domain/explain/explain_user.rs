@@ -48,7 +48,11 @@ pub fn explain(facts: &[Fact], recorded: &[LedgerRecord], request: &ExplainReque
         let is_current = |s: &&&Subscription| Some(s.id.as_str()) == e.subscription.as_deref();
         subscriptions.iter().find(is_current).map(|s| (*s).clone())
     });
-    let summary = summary::sentences(request, entitlement.as_ref(), current.as_ref(), first);
+    let gone = histories.iter().filter(|h| !is_theirs(h));
+    let gone: Vec<String> = gone
+        .filter_map(|h| summary::handed_over(&h.history.end, &h.history.owners, request.user))
+        .collect();
+    let summary = summary::sentences(request, entitlement.as_ref(), current.as_ref(), first, gone);
     histories.sort_by_cached_key(|h| {
         let is_current = current.as_ref().is_some_and(|c| c.id == h.history.end.id);
         let since = h.history.entries.first().map(|e| e.at);
@@ -79,7 +83,7 @@ pub fn explain(facts: &[Fact], recorded: &[LedgerRecord], request: &ExplainReque
 fn names_user(facts: &[&Fact], user: &UserId) -> bool {
     let is = |named: &Option<UserId>| named.as_ref() == Some(user);
     facts.iter().any(|fact| match &fact.body {
-        FactBody::Subscription(s) => is(&s.now.user),
+        FactBody::Subscription(s) => is(&s.now.user) || s.before.as_ref().is_some_and(|b| is(&b.user)),
         FactBody::Session(s) => is(&s.user) || is(&s.reference),
         FactBody::Customer(c) => is(&c.user),
         _ => false,
@@ -139,7 +143,7 @@ impl AccountHistory<'_> {
             subscription: end.id.clone(),
             customer: self.account.clone(),
             is_current: current.is_some_and(|c| c.id == end.id),
-            notes: summary::notes(end, self.history.user.as_ref(), current, request),
+            notes: summary::notes(&self.history, current, request),
             user: self.history.user,
             entries: self.history.entries,
         }

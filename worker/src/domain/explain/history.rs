@@ -9,11 +9,11 @@ use super::{
 };
 use crate::domain::{
     fact::{Fact, FactBody, Seconds},
-    ids::{SubscriptionId, UserId},
+    ids::{EventId, SubscriptionId, UserId},
     moment::Moment,
     subscription::{
         grace::Grace,
-        link::{self, OwnerClaim},
+        link::{self, NamedUser, OwnerClaim},
         order::in_order,
         state::Subscription,
     },
@@ -26,14 +26,16 @@ pub(super) struct FoldedHistory {
     pub(super) end: Subscription,
     /// The user that it is linked to at the end.
     pub(super) user: Option<UserId>,
+    /// The users that owned it one after the other; empty if it was never handed over.
+    pub(super) owners: Vec<NamedUser>,
     /// Whether it was linked to the explained user at any time.
     pub(super) was_theirs: bool,
-    /// What happened, in order.
+    /// What happened, in order; up to the hand-over, if it is another user's now.
     pub(super) entries: Vec<HistoryEntry>,
 }
 
 /// The history of a subscription. `own` are the facts about it, `others` are the
-/// other facts of its account. The best claim among `others` names the customer's user.
+/// other facts of its account. The best claims among `others` name the customer's users.
 pub(super) fn of_subscription<'a>(
     id: &SubscriptionId,
     own: &[&'a Fact],
@@ -44,9 +46,10 @@ pub(super) fn of_subscription<'a>(
         let fact = others.iter().find(|f| f.event_id == claim.event_id)?;
         Some((claim, *fact))
     };
+    let customer_claims = link::customer_owner(others).map_or_else(Vec::new, OwnerClaim::over_time);
     let builder = HistoryBuilder {
         request,
-        customer_claim: link::customer_owner(others).and_then(named_by),
+        customer_claims: customer_claims.into_iter().filter_map(named_by).collect(),
         undecided: 0,
         so_far: Vec::new(),
         second: Vec::new(),
@@ -55,6 +58,7 @@ pub(super) fn of_subscription<'a>(
         now: Seconds::MIN,
         link: None,
         was_theirs: false,
+        left_with: None,
         grace: None,
         untold_end: None,
         entries: Vec::new(),
@@ -64,8 +68,8 @@ pub(super) fn of_subscription<'a>(
 
 struct HistoryBuilder<'q, 'a> {
     request: &'q ExplainRequest<'a>,
-    /// The best claim of another fact that names the customer's user.
-    customer_claim: Option<(OwnerClaim, &'a Fact)>,
+    /// The claims of other facts that name the customer's users, in order of time.
+    customer_claims: Vec<(OwnerClaim, &'a Fact)>,
     /// How many seconds have changes of unknown order, once all facts are known.
     undecided: u32,
     so_far: Vec<&'a Fact>,
@@ -78,6 +82,8 @@ struct HistoryBuilder<'q, 'a> {
     now: Seconds,
     link: Option<OwnerClaim>,
     was_theirs: bool,
+    /// The event that gave it from the explained user to another one.
+    left_with: Option<EventId>,
     /// The grace that runs, and whose end is not in `entries` yet.
     grace: Option<Grace>,
     /// A scheduled end that counts by its time if no event tells of it, and that is not in
@@ -106,9 +112,15 @@ impl<'a> HistoryBuilder<'_, 'a> {
             }
         }
         self.time_passes(self.request.at);
+        let is_last = |e: &HistoryEntry| e.event.is_some() && e.event == self.left_with;
+        if let Some(last) = self.entries.iter().position(is_last) {
+            self.entries.truncate(last + 1);
+        }
+        let (user, owners) = self.link.map(|c| (c.user, c.handed)).unzip();
         FoldedHistory {
             end: self.state,
-            user: self.link.map(|c| c.user),
+            user,
+            owners: owners.unwrap_or_default(),
             was_theirs: self.was_theirs,
             entries: self.entries,
         }
@@ -121,14 +133,14 @@ impl<'a> HistoryBuilder<'_, 'a> {
             return;
         }
         let mut between = Vec::new();
-        if let Some((claim, fact)) = self.customer_claim.clone()
-            && fact.created > self.now
-            && fact.created <= until
-            && self.state.claim.is_none()
-            && self.link.is_none()
-        {
-            let change = self.link_to(Some(claim));
-            between.push(self.entry(fact, change.into_iter().collect()));
+        let is_between = |fact: &Fact| fact.created > self.now && fact.created <= until;
+        let counts = self.state.claim.is_none();
+        let claims = self.customer_claims.iter().filter(|(_, f)| counts && is_between(f));
+        let claims: Vec<_> = claims.cloned().collect();
+        for (claim, fact) in claims {
+            if let Some(change) = self.link_to(Some(claim)) {
+                between.push(self.entry(fact, vec![change]));
+            }
         }
         if let Some(end) = self.untold_end.take_if(|end| *end <= until) {
             between.push(self.untold_end(end));
@@ -198,11 +210,13 @@ impl<'a> HistoryBuilder<'_, 'a> {
             let words = "the order of the changes in this second is unknown: the event ids decide";
             changes.push(ChangeKind::Undecided.note(words));
         }
-        let customer_claim = self.customer_claim.as_ref().filter(|(_, f)| f.created <= self.now);
-        let claim = after
-            .claim
-            .clone()
-            .or_else(|| customer_claim.map(|(claim, _)| claim.clone()));
+        let of_customer = || {
+            let mut known = self.customer_claims.iter().rev();
+            known
+                .find(|(_, f)| f.created <= self.now)
+                .map(|(claim, _)| claim.clone())
+        };
+        let claim = after.claim.clone().or_else(of_customer);
         changes.extend(self.link_to(claim));
         if changes.is_empty() {
             changes.push(ChangeKind::Nothing.note(self.no_change(fact, was_known)));
@@ -218,7 +232,18 @@ impl<'a> HistoryBuilder<'_, 'a> {
 
     fn link_to(&mut self, claim: Option<OwnerClaim>) -> Option<ChangeNote> {
         let change = linked(self.link.as_ref(), claim.as_ref());
-        self.was_theirs |= claim.as_ref().is_some_and(|c| c.user == *self.request.user);
+        let user = self.request.user;
+        let is_theirs = |c: &OwnerClaim| c.user == *user;
+        let was_theirs = |c: &OwnerClaim| is_theirs(c) || c.handed.iter().any(|named| named.user == *user);
+        if let Some(claim) = &claim {
+            self.was_theirs |= was_theirs(claim);
+            let had_it = self.link.as_ref().map_or_else(|| was_theirs(claim), is_theirs);
+            if is_theirs(claim) {
+                self.left_with = None;
+            } else if had_it {
+                self.left_with = Some(claim.event_id.clone());
+            }
+        }
         self.link = claim;
         change
     }

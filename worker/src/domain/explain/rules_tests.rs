@@ -3,11 +3,11 @@
 
 use super::{
     Explanation,
-    explain_user::tests::{at, basic, explained},
+    explain_user::tests::{basic, explained},
 };
 use crate::domain::{
-    explain::{ExplainRequest, explain},
-    fact::{FactBody, InvoiceStep, Plan, Seconds, Snapshot, SubscriptionItem},
+    explain::{ExplainRequest, HistoryEntry, Moment, explain},
+    fact::{CustomerFact, Fact, FactBody, InvoiceStep, Plan, Seconds, Snapshot, SubscriptionItem},
     ids::UserId,
     testkit::{
         DAY, T0, TimedFact, changed, created, days, disputed, facts, invoice, month, plan, refund_failed, refunded,
@@ -38,26 +38,99 @@ fn first_invoice() -> FactBody {
 
 const MONTH: &str = "2023-11-14T22:13:20Z to 2023-12-14T22:13:20Z";
 
-#[test]
-fn a_hand_over_names_both_users() {
-    let events = facts(&[(0, created(owned("u2", "plus"))), (DAY, changed(owned("u1", "plus")))]);
-    assert_eq!(
-        last(&at(&events, 2 * DAY).expect("u1 is known")),
-        ["handed over from u2 to u1, by metadata.user_id of the subscription; what was used and bought stays with u2"]
-    );
+/// What is told to a user of these facts, two days later.
+fn told(facts: &[Fact], name: &str) -> Explanation {
     let request = ExplainRequest {
-        user: &UserId::new("u2"),
+        user: &UserId::new(name),
         at: T0 + 2 * DAY,
         is_past: true,
         free_tier: "free",
         types: &BTreeMap::new(),
     };
-    let old = explain(&events, &[], &request).expect("u2 is known");
+    explain(facts, &[], &request).expect("a known user")
+}
+
+const HANDED: &str = "It was handed over from u2 to u1 at 2023-11-15T22:13:20Z. What was used and bought before stays \
+                      with u2; the period that ran then is divided between both by time.";
+
+#[test]
+fn a_hand_over_names_both_users() {
+    let mut canceling = owned("u1", "plus");
+    canceling.cancel_at_period_end = true;
+    let events = facts(&[
+        (0, created(owned("u2", "plus"))),
+        (DAY, changed(owned("u1", "plus"))),
+        (DAY + 60, changed(canceling)),
+    ]);
+    let new = told(&events, "u1");
+    let handed = "handed over from u2 to u1, by metadata.user_id of the subscription; what was used and bought stays \
+                  with u2, and the running period is divided between both by time";
+    let words = |e: &HistoryEntry| e.changes.last().map(|c| c.words.clone());
+    assert_eq!(words(&new.subscriptions[0].entries[1]).as_deref(), Some(handed));
+    assert_eq!(new.subscriptions[0].notes, [HANDED]);
+    assert_eq!(new.subscriptions[0].entries.len(), 3);
+    let old = told(&events, "u2");
     assert_eq!(
         old.subscriptions[0].notes,
-        ["It belongs to u1 now, so it does not count here. What was used and bought stays with u2."]
+        [HANDED, "It belongs to u1 now, so it does not count here."]
     );
-    assert_eq!(old.summary[0], "u2 may use free only.");
+    assert_eq!(
+        old.summary,
+        [
+            "u2 may use free only.",
+            "Subscription sub_1 was handed over to u1 at 2023-11-15T22:13:20Z."
+        ]
+    );
+    // What happens later is no business of the old user.
+    let last = old.subscriptions[0].entries.last();
+    assert_eq!(last.and_then(words).as_deref(), Some(handed));
+    let meter = |told: &Explanation| -> Vec<String> { told.meters[0].lines.iter().map(|l| l.words.clone()).collect() };
+    assert_eq!(
+        meter(&old),
+        [
+            format!("period of sub_1, {MONTH}: 1,000 are included"),
+            "from here on nothing is included (the subscription was handed over)".to_owned(),
+            format!(
+                "sub_1 was handed over to u1 by evt_00002: 33 were this user's part of the period {MONTH}, and what is \
+                 left of it lapses"
+            ),
+        ]
+    );
+    assert_eq!(
+        meter(&new),
+        [
+            format!(
+                "period of sub_1, {MONTH}: 29 days at 1,000 (of 30 days): 966 are included (the subscription was handed \
+                 over to this user at 2023-11-15T22:13:20Z)"
+            ),
+            // Its end is known from then on.
+            "from here on 29 days at 1,000 (of 30 days): 966 are included".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_hand_over_of_a_customer_and_one_that_only_its_own_event_shows_are_told_too() {
+    let customer = |name: &str| FactBody::Customer(CustomerFact { user: user(name) });
+    let by_customer = facts(&[
+        (0, customer("u2")),
+        (0, created(sub("active", "plus"))),
+        (DAY, customer("u1")),
+    ]);
+    let alone: Vec<Fact> =
+        facts(&[(0, created(owned("u2", "plus"))), (DAY, changed(owned("u1", "plus")))]).split_off(1);
+    for events in [by_customer, alone] {
+        let (old, new) = (told(&events, "u2"), told(&events, "u1"));
+        assert_eq!(old.subscriptions[0].notes[0], HANDED);
+        assert_eq!(new.subscriptions[0].notes, [HANDED]);
+        let last = old.subscriptions[0].entries.last().expect("an entry");
+        let words = last.changes.last().map_or("", |c| &c.words);
+        assert!(
+            words.starts_with("handed over from u2 to u1, by metadata.user_id of the "),
+            "{words}"
+        );
+        assert_eq!(last.at, Moment(T0 + DAY));
+    }
 }
 
 #[test]

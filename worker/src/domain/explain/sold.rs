@@ -11,6 +11,7 @@ use crate::domain::{
     },
     fact::{Fact, Period, Plan},
     ids::SubscriptionId,
+    moment::Moment,
     subscription::{account, billed},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,10 +44,11 @@ impl SoldHistory {
         Self { subscriptions }
     }
 
-    /// A period of a subscription.
+    /// A period of a subscription, or a part of it.
     pub(super) fn period(&self, subscription: &SubscriptionId, period: Period) -> Option<&SoldPeriod> {
-        let periods = &self.subscriptions.get(subscription)?.periods;
-        periods.iter().find(|p| p.period.start == period.start)
+        let mut periods = self.subscriptions.get(subscription)?.periods.iter().rev();
+        // After a hand-over it may be only a part.
+        periods.find(|p| (p.period.start..p.period.end).contains(&period.start))
     }
 
     /// Whether a period was a trial at its end.
@@ -73,15 +75,22 @@ impl SoldHistory {
         let Some(stage) = self.stage(term, period) else {
             return Vec::new();
         };
+        if term.handed_over {
+            return vec!["the subscription was handed over".to_owned()];
+        }
         if !stage.entitled {
             return vec!["the subscription gives no access".to_owned()];
         }
         let plan = &stage.plan;
         let mut why = Vec::new();
+        if is_new && term.counted_from > term.period.start {
+            let since = Moment(term.counted_from);
+            why.push(format!("the subscription was handed over to this user at {since}"));
+        }
         if stage.trial {
             why.extend(of_trial(plan, meter));
         } else if !period.is_paid_at(term.since) {
-            why.extend(until_paid(term, plan, meter));
+            why.extend(until_paid(term, period, plan, meter));
         } else if !is_new && period.paid_at == Some(term.since) {
             why.push("its invoice is paid".to_owned());
         }
@@ -123,8 +132,10 @@ fn of_trial(plan: &Plan, meter: &str) -> Option<String> {
     Some(words.to_owned())
 }
 
-fn until_paid(term: &Term, plan: &Plan, meter: &str) -> Option<String> {
-    let words = if term.counted_from != term.period.start {
+fn until_paid(term: &Term, period: &SoldPeriod, plan: &Plan, meter: &str) -> Option<String> {
+    let words = if period.follows_trial && term.counted_from >= term.period.start {
+        "the first invoice after the trial is not paid yet, and the trial was another user's"
+    } else if period.follows_trial {
         "the first invoice after the trial is not paid yet, so what the trial left counts"
     } else if limit(plan.month_limits(), meter) != limit(&plan.limits, meter) {
         "its invoice is not paid yet, so it has no more than a month's"

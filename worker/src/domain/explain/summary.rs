@@ -4,6 +4,7 @@
 use super::{
     changes::held_change,
     explanation::ExplainRequest,
+    history::FoldedHistory,
     money::RETURNED,
     words::{span, tier},
 };
@@ -13,25 +14,33 @@ use crate::domain::{
     moment::Moment,
     subscription::{
         entitlement::{Entitlement, precedence},
+        link::NamedUser,
         state::Subscription,
     },
 };
 
-/// The first sentences of an explanation. `first` is when the user's first event was created.
+/// The first sentences of an explanation. `first` is when the user's first event was created;
+/// `gone` says which subscriptions the user handed over.
 pub(super) fn sentences(
     request: &ExplainRequest<'_>,
     has: Option<&Entitlement>,
     current: Option<&Subscription>,
     first: Seconds,
+    gone: Vec<String>,
 ) -> Vec<String> {
     let user = request.user;
     let (Some(has), Some(current)) = (has, current) else {
-        let why = if first > request.at {
-            format!("Nothing was known yet: the first event is from {}.", Moment(first))
-        } else {
-            "No subscription is linked to this user.".to_owned()
-        };
-        return vec![format!("{user} may use {} only.", request.free_tier), why];
+        let mut sentences = vec![format!("{user} may use {} only.", request.free_tier)];
+        if first > request.at {
+            sentences.push(format!(
+                "Nothing was known yet: the first event is from {}.",
+                Moment(first)
+            ));
+        } else if gone.is_empty() {
+            sentences.push("No subscription is linked to this user.".to_owned());
+        }
+        sentences.extend(gone);
+        return sentences;
     };
     let running = has.grace.as_ref().filter(|g| g.until > request.at);
     let head = match running {
@@ -98,22 +107,45 @@ fn status(current: &Subscription, has: &Entitlement) -> String {
     format!("Subscription {} ({}) {means}.", current.id, has.tier)
 }
 
-/// Why a subscription is not the current one, and what else an operator should know.
+/// The user's last hand-over of a subscription to somebody else; none if they had it never.
+pub(super) fn handed_over(subscription: &Subscription, owners: &[NamedUser], user: &UserId) -> Option<String> {
+    let given = owners.windows(2).rev().find(|pair| pair[0].user == *user)?;
+    let (id, to, at) = (&subscription.id, &given[1].user, Moment(given[1].since));
+    Some(format!("Subscription {id} was handed over to {to} at {at}."))
+}
+
+/// The hand-overs from and to the user, in order.
+fn hand_overs(owners: &[NamedUser], user: &UserId) -> Vec<String> {
+    let own = owners.windows(2).filter(|pair| pair.iter().any(|o| o.user == *user));
+    let words = own.map(|pair| {
+        let (from, to, at) = (&pair[0].user, &pair[1].user, Moment(pair[1].since));
+        format!(
+            "It was handed over from {from} to {to} at {at}. What was used and bought before stays with {from}; the \
+             period that ran then is divided between both by time."
+        )
+    });
+    words.collect()
+}
+
+/// Whose it is, why it is not the current one, and what else an operator should know.
 pub(super) fn notes(
-    subscription: &Subscription,
-    user: Option<&UserId>,
+    history: &FoldedHistory,
     current: Option<&Subscription>,
     request: &ExplainRequest<'_>,
 ) -> Vec<String> {
-    let mut notes = Vec::new();
+    let (subscription, user) = (&history.end, history.user.as_ref());
+    let mut notes = hand_overs(&history.owners, request.user);
     let is_current = current.is_some_and(|c| c.id == subscription.id);
     match (user, current) {
         (None, _) => notes.push("It is not linked yet: no event names its user.".to_owned()),
         (Some(user), _) if user != request.user => {
-            notes.push(format!(
-                "It belongs to {user} now, so it does not count here. What was used and bought stays with {}.",
-                request.user
-            ));
+            let stays = if notes.is_empty() {
+                format!(" What was used and bought stays with {}.", request.user)
+            } else {
+                String::new()
+            };
+            notes.push(format!("It belongs to {user} now, so it does not count here.{stays}"));
+            return notes;
         }
         (Some(_), Some(current)) if !is_current => notes.push(why_not_current(subscription, current, request.at)),
         _ => {}

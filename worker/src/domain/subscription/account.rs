@@ -188,13 +188,13 @@ impl Account {
         Some(next)
     }
 
-    /// The users whose balances `new` facts may change through a subscription: its
-    /// user now, and its user `before`. `refolded` says whether the account was
-    /// folded again from all its facts.
+    /// The users whose balances `new` facts may change through a subscription: all that own it
+    /// or owned it, by the facts now and by those `before`. `refolded` says whether the account
+    /// was folded again from all its facts.
     ///
     /// Balances depend on every state that a subscription had, so equal states
     /// before and after are not enough. A subscription leaves balances as they are
-    /// only if it has no new snapshot, invoice or credit, the same user, and was not folded
+    /// only if it has no new snapshot, invoice or credit, the same owners, and was not folded
     /// again.
     #[must_use]
     pub fn affected_users<'a>(
@@ -217,20 +217,22 @@ impl Account {
         let mut users = BTreeSet::new();
         for now in &self.subscriptions {
             let old = before.and_then(|b| b.subscriptions.iter().find(|s| s.id == now.id));
-            let old_user = old.and_then(|s| s.user.as_ref());
-            if refolded || altered.contains(&now.id) || old_user != now.user.as_ref() {
-                users.extend(old_user.into_iter().chain(&now.user));
+            let owners = |s: &'a Subscription| (&s.user, &s.owners);
+            let is_same = old.is_some_and(|old| owners(old) == owners(now));
+            if refolded || altered.contains(&now.id) || !is_same {
+                users.extend(old.into_iter().chain([now]).flat_map(Subscription::all_users));
             }
         }
         users
     }
 
-    /// Gives each subscription the user of its own best claim, else the customer's.
+    /// Gives each subscription the users of its own best claim, else of the customer's.
     fn link_subscriptions(&mut self) {
         self.subscriptions.sort_by(|a, b| a.id.cmp(&b.id));
         for subscription in &mut self.subscriptions {
             let claim = subscription.claim.as_ref().or(self.claim.as_ref());
             subscription.user = claim.map(|c| c.user.clone());
+            subscription.owners = claim.map_or_else(Vec::new, |c| c.handed.clone());
         }
     }
 }

@@ -9,7 +9,8 @@
 //!
 //! Example: a checkout session of second 10 has `client_reference_id` `u1`, the
 //! subscription's own metadata of second 20 says `u2`. The subscription belongs to
-//! `u2`, because its own metadata is the better source.
+//! `u2`, because its own metadata is the better source. It does so from its beginning: only
+//! two words of one kind, both of the subscription or both of the customer, are a hand-over.
 
 use crate::domain::{
     fact::{Fact, FactBody, Seconds},
@@ -44,22 +45,46 @@ pub struct OwnerClaim {
     pub event_id: EventId,
     /// The named user.
     pub user: UserId,
-    /// The users that a customer's metadata named one after the other, this one last;
-    /// empty if it never named another one.
+    /// The users that the metadata of the subscription or the customer named one after the
+    /// other, this one last; empty if it never named another one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handed: Vec<NamedUser>,
 }
 
-/// A user, and the time since which a customer's metadata named them.
+/// A user, and the time since which metadata named them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NamedUser {
-    /// The `created` of the first event that names the user.
+    /// The `created` of the first event that names the user. The first user counts from the
+    /// beginning.
     pub since: Seconds,
+    /// That event.
+    pub event_id: EventId,
     /// The user.
     pub user: UserId,
 }
 
 impl OwnerClaim {
+    /// The claims that it consists of, one for each user, in order of time.
+    #[must_use]
+    pub fn over_time(self) -> Vec<Self> {
+        if self.handed.is_empty() {
+            return vec![self];
+        }
+        let named = self.handed.iter().enumerate();
+        let claims = named.map(|(place, named)| Self {
+            source: self.source,
+            created: named.since,
+            event_id: named.event_id.clone(),
+            user: named.user.clone(),
+            handed: if place == 0 {
+                Vec::new()
+            } else {
+                self.handed[..=place].to_vec()
+            },
+        });
+        claims.collect()
+    }
+
     /// The customer's user at a time: what was purchased stays with the user of that time.
     #[must_use]
     pub fn user_at(&self, at: Seconds) -> &UserId {
@@ -68,9 +93,18 @@ impl OwnerClaim {
     }
 }
 
-/// The user that a subscription's own metadata names, in one of its events.
-pub(super) fn own_metadata(fact: &Fact, user: &UserId) -> OwnerClaim {
-    claim(fact, ClaimSource::OwnMetadata, user)
+/// The claim of a subscription's own metadata after one of its events, which name the user
+/// `now`. `before` is the user that its `previous_attributes` name: it counts if nothing else
+/// names an earlier one.
+pub(super) fn own_metadata(
+    known: Option<OwnerClaim>,
+    fact: &Fact,
+    before: Option<&UserId>,
+    now: &UserId,
+) -> OwnerClaim {
+    let word = |user| claim(fact, ClaimSource::OwnMetadata, user);
+    let known = known.filter(|known| known.source == ClaimSource::OwnMetadata);
+    followed(known.or_else(|| before.map(word)), word(now))
 }
 
 /// The user that a checkout session names for its subscription: `metadata.user_id`, else
@@ -130,7 +164,7 @@ pub(super) fn customer_owner_after(known: Option<&OwnerClaim>, new: &[&Fact]) ->
     Some(latest.or_else(by_others))
 }
 
-/// A later word of a customer's metadata.
+/// A later word of the same metadata.
 fn followed(known: Option<OwnerClaim>, word: OwnerClaim) -> OwnerClaim {
     let Some(known) = known else { return word };
     let mut handed = known.handed;
@@ -138,11 +172,13 @@ fn followed(known: Option<OwnerClaim>, word: OwnerClaim) -> OwnerClaim {
         if handed.is_empty() {
             handed.push(NamedUser {
                 since: known.created,
+                event_id: known.event_id,
                 user: known.user,
             });
         }
         handed.push(NamedUser {
             since: word.created,
+            event_id: word.event_id.clone(),
             user: word.user.clone(),
         });
     }

@@ -8,7 +8,7 @@ use crate::domain::{
     subscription::{
         account::Account,
         entitlement::{self, Entitlement},
-        link::{ClaimSource, OwnerClaim},
+        link::ClaimSource,
         order::Ordered,
         state::Subscription,
     },
@@ -244,14 +244,13 @@ fn fold(facts: &[Fact]) -> Vec<Subscription> {
 /// Leaves only what the subscription's own metadata says about its user. Of two events of
 /// one second that show the same state, either may be the one that says it.
 fn without_link(subscription: &mut Subscription) {
-    subscription.user = None;
+    (subscription.user, subscription.owners) = (None, Vec::new());
     let own = subscription.claim.take();
-    subscription.claim = own
-        .filter(|c| c.source == ClaimSource::OwnMetadata)
-        .map(|c| OwnerClaim {
-            event_id: EventId::new(""),
-            ..c
-        });
+    subscription.claim = own.filter(|c| c.source == ClaimSource::OwnMetadata).map(|mut c| {
+        let ids = c.handed.iter_mut().map(|named| &mut named.event_id);
+        ids.chain([&mut c.event_id]).for_each(|id| *id = EventId::new(""));
+        c
+    });
 }
 
 /// Folds facts in the order given, without a link to a user.

@@ -3,7 +3,7 @@
 use super::{
     grace::Grace,
     invoices::{FailedInvoice, ReturnedInvoice},
-    link::OwnerClaim,
+    link::{NamedUser, OwnerClaim},
     order::LastSeen,
 };
 use crate::domain::{
@@ -11,11 +11,12 @@ use crate::domain::{
     ids::{SubscriptionId, UserId},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The version of [`Subscription`]'s fields and of the rules that compute them.
 /// Raise it with every change of either: `worker migrate` folds states of another
 /// version again.
-pub const VERSION: i32 = 3;
+pub const VERSION: i32 = 4;
 
 /// Seconds after a scheduled end at which it counts without an event. Until then Stripe's
 /// event may be under way.
@@ -34,6 +35,10 @@ pub struct Subscription {
     pub claim: Option<OwnerClaim>,
     /// The user that owns it; `None` until a fact names one.
     pub user: Option<UserId>,
+    /// The users that owned it one after the other, the present one last; empty if it was
+    /// never handed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<NamedUser>,
     /// The latest snapshot; `None` if only invoices or a session are known.
     pub latest: Option<Snapshot>,
     /// The digest of the whole object in the latest snapshot, if known.
@@ -113,6 +118,7 @@ impl Subscription {
             id,
             claim: None,
             user: None,
+            owners: Vec::new(),
             latest: None,
             digest: None,
             plan: None,
@@ -132,6 +138,18 @@ impl Subscription {
             undecided: 0,
             ended: false,
         }
+    }
+
+    /// All users that own it or owned it.
+    pub fn all_users(&self) -> impl Iterator<Item = &UserId> {
+        self.user.iter().chain(self.owners.iter().map(|o| &o.user))
+    }
+
+    /// The users that owned it before the present one; sorted.
+    #[must_use]
+    pub fn past_users(&self) -> BTreeSet<&UserId> {
+        let others = self.owners.iter().map(|o| &o.user);
+        others.filter(|u| Some(*u) != self.user.as_ref()).collect()
     }
 
     /// Whether it gives access.

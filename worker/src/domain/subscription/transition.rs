@@ -40,7 +40,8 @@ impl Subscription {
     /// also after its end.
     fn keep_own_claim(&mut self, snapshots: &SubscriptionFact, fact: &Fact) {
         if let Some(user) = &snapshots.now.user {
-            self.claim = Some(link::own_metadata(fact, user));
+            let before = snapshots.before.as_ref().and_then(|s| s.user.as_ref());
+            self.claim = Some(link::own_metadata(self.claim.take(), fact, before, user));
         }
     }
 

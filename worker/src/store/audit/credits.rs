@@ -19,6 +19,8 @@ pub async fn users_after(connection: &mut PgConnection, after: &str, limit: i64)
                UNION (SELECT DISTINCT user_id FROM billing.ledger WHERE user_id > $1 ORDER BY user_id LIMIT $2)
                UNION (SELECT DISTINCT user_id FROM billing.pack WHERE user_id > $1 ORDER BY user_id LIMIT $2)
                UNION (SELECT DISTINCT user_id FROM billing.subscription WHERE user_id > $1 ORDER BY user_id LIMIT $2)
+               UNION (SELECT DISTINCT past.user_id FROM billing.subscription, unnest(past_users) AS past (user_id)
+                      WHERE past_users <> '{}' AND past.user_id > $1 ORDER BY user_id LIMIT $2)
            ) AS known ORDER BY user_id LIMIT $2"#,
         after,
         limit,
@@ -36,6 +38,8 @@ pub async fn accounts_of(
 ) -> Result<Vec<(UserId, AccountId)>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT user_id AS "user!", account AS "account!" FROM billing.subscription WHERE user_id = ANY($1)
+           UNION SELECT past.user_id, account FROM billing.subscription, unnest(past_users) AS past (user_id)
+                 WHERE past_users <> '{}' AND past_users && $1 AND past.user_id = ANY($1)
            UNION SELECT user_id, account FROM billing.pack WHERE user_id = ANY($1)
            UNION SELECT b.user_id, account FROM billing.balance b JOIN billing.subscription USING (subscription_id)
                  WHERE b.user_id = ANY($1)

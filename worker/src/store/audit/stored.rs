@@ -45,6 +45,8 @@ pub struct StoredSubscription {
     pub account: String,
     /// `user_id`
     pub user: Option<String>,
+    /// `past_users`
+    pub past_users: Vec<String>,
     /// `state`, JSON
     pub state: String,
 }
@@ -136,7 +138,8 @@ pub async fn subscriptions(
     let ids: Vec<&str> = ids.iter().map(SubscriptionId::as_str).collect();
     sqlx::query_as!(
         StoredSubscription,
-        r#"SELECT subscription_id AS id, account, user_id AS user, state::text AS "state!" FROM billing.subscription
+        r#"SELECT subscription_id AS id, account, user_id AS user, past_users, state::text AS "state!"
+           FROM billing.subscription
            WHERE account = ANY($1) OR subscription_id = ANY($2) ORDER BY subscription_id"#,
         &accounts_as_text(accounts),
         &ids as &[&str],

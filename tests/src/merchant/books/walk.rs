@@ -151,16 +151,19 @@ impl Walk {
                     term.lists.push(step.list);
                 }
             }
-            _ => current.terms.push(Term {
-                from: if current.terms.is_empty() {
-                    step.period.start
-                } else {
-                    step.at
-                },
-                plan,
-                lift,
-                lists: vec![step.list],
-            }),
+            before => {
+                let is_first = before.is_none();
+                // A change also shows what was before it, by the list with which it is read.
+                if let Some(before) = before.filter(|before| !before.lists.contains(&step.list)) {
+                    before.lists.push(step.list);
+                }
+                current.terms.push(Term {
+                    from: if is_first { step.period.start } else { step.at },
+                    plan,
+                    lift,
+                    lists: vec![step.list],
+                });
+            }
         }
     }
 }

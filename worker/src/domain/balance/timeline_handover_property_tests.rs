@@ -32,9 +32,10 @@ fn timelines(facts: &[Fact]) -> Vec<Timeline> {
     USERS.map(|name| Timeline::of(&UserId::new(name), facts)).into()
 }
 
-/// The tokens that closings and hand-overs give for parts of the period.
+/// The tokens that closings and hand-overs give for parts of the period. A held change may show
+/// a longer period that begins in the same second: its end tells them apart.
 fn parts(timelines: &[Timeline], period: Period) -> i64 {
-    let lies_in = |part: Period| (period.start..period.end).contains(&part.start);
+    let lies_in = |part: Period| part.start >= period.start && part.end == period.end;
     let of = |timeline: &Timeline| -> i64 {
         let closed = timeline.closings.iter().filter(|c| lies_in(c.ended));
         let closed = closed.filter_map(|c| c.limits.get("tokens")?.allowance);

@@ -330,3 +330,14 @@ fn a_total_names_the_event_of_its_refund() {
 
 #[path = "sales_tests.rs"]
 mod sales;
+
+#[test]
+fn refunds_and_disputes_name_the_payment_of_their_purchase() {
+    for body in [
+        refunded("cs", 500),
+        refund_failed("cs", "re_1", 500),
+        disputed("cs", "du_1", 500, true),
+    ] {
+        assert_eq!(body.payment(), Some("pi_cs"), "{body:?}");
+    }
+}

@@ -131,6 +131,17 @@ fn a_refund_of_the_invoice_takes_the_pack_back_in_proportion() {
         known[0].taken_back.iter().map(|t| t.credits).collect()
     };
     assert_eq!(back(&[paid_with(Some("pi_sub")), starts("u1"), refund(500)]), [250]);
+    // The payment of another invoice is none of its, nor a payment that failed.
+    let mut other = first_invoice(Paid);
+    (other.invoice, other.payment_intent) = ("in_2".to_owned(), Some("pi_sub".to_owned()));
+    other.lines.clear();
+    let mut failed = first_invoice(Failed);
+    failed.payment_intent = Some("pi_sub".to_owned());
+    for (at, invoice) in [(2, failed), (9, other)] {
+        let none_of_its = (at, FactBody::Invoice(invoice));
+        let back = back(&[none_of_its, paid_with(Some("pi_1")), starts("u1"), refund(500)]);
+        assert!(back.is_empty(), "{back:?}");
+    }
     // Since API version 2025-03-31 another event says which payment it was.
     let payment = FactBody::InvoicePayment(InvoicePaymentFact {
         invoice: "in_1".to_owned(),

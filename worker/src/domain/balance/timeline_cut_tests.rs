@@ -237,3 +237,25 @@ fn a_downgrade_after_a_switch_within_an_unpaid_month_keeps_what_the_switch_paid(
     ];
     check(&events, &[], (120 * M, 0, 0, 0));
 }
+
+#[test]
+fn a_new_day_of_billing_is_credited_by_a_credit_within_a_minute_alone() {
+    let reset = |credit: Option<i64>| {
+        let mut events = vec![
+            starts("plus_monthly"),
+            pays(month(0)),
+            on(10, changed(has("plus_monthly", days(10, 40)))),
+        ];
+        events.extend(credit.map(|seconds| (10 * DAY + seconds, prorated(-500))));
+        events.push((
+            10 * DAY + 4_000,
+            FactBody::Invoice(invoice("in_2", Paid, "subscription_update", days(10, 40))),
+        ));
+        events
+    };
+    // 10 of 30 days of 10M were sold, and 9M used.
+    check(&reset(Some(1)), &[(5, 9 * M)], (10 * M, 0, 3_333_333 - 9 * M, 0));
+    // Not credited: what is left is carried.
+    check(&reset(None), &[(5, 9 * M)], (10 * M, 0, M, 0));
+    check(&reset(Some(3_600)), &[(5, 9 * M)], (10 * M, 0, M, 0));
+}

@@ -163,6 +163,10 @@ fn a_trial_is_divided_too_and_leaves_nothing_to_who_comes_after_it() {
     let after = [tried, on(3, changed(begins("u1"))), on(5, changed(begins("u2")))];
     check_of("u2", &after, &[], (0, 0, 0, 0));
     check_of("u1", &after, &[(4, 9 * M)], (0, 9 * M, 0, 0));
+    // What has no limit stays without one.
+    let timeline = Timeline::of(&UserId::new("u2"), &facts(&after));
+    let replayed = replay(&timeline, "basic_chars", &[]).expect("in range");
+    assert_eq!(replayed.balance.limits.at(replayed.balance.since), None);
     // 28 of 30 days, from the payment on.
     let bill = invoice("in_first", Paid, "subscription_cycle", days(3, 33));
     let paid = all(&[&after, &[on(6, FactBody::Invoice(bill))]]);
@@ -256,4 +260,13 @@ fn an_event_that_shows_the_user_before_it_hands_over_although_nothing_older_is_k
     };
     assert_eq!(limits("u1"), [(0, Some(10 * M)), (12, Some(0))]);
     assert_eq!(limits("u2"), [(12, Some(6 * M))]);
+}
+
+#[test]
+fn an_end_in_the_event_of_the_hand_over_divides_what_was_there_before_it() {
+    let ended = goes_to("u2", 12, status("canceled", has("plus_monthly", month(0))));
+    let events = [starts("plus_monthly"), pays(month(0)), ended];
+    // 12 of 30 days of 10M are u1's.
+    check_of("u1", &events, &[(5, 9 * M)], (0, 9 * M, -5 * M, 0));
+    check_of("u2", &events, &[], (0, 0, 0, 0));
 }

@@ -118,11 +118,9 @@ impl Subscription {
         // known only from all facts.
         let ends_no_grace =
             !invoice.billing_reason.renews() || self.grace.is_none() && newest.is_none_or(|newest| at >= newest);
-        // The payment of an invoice that a later one settled, or of a change, alters what
-        // counted before.
-        let keeps_settled = self.settled.is_empty()
-            || is_newer && invoice.billing_reason.renews() && self.settled.iter().all(|f| f.invoice != invoice.invoice);
-        no_known_change && ends_no_grace && keeps_settled
+        // Where an invoice was settled by a later one, another payment may alter what counted
+        // before.
+        no_known_change && ends_no_grace && self.settled.is_empty()
     }
 }
 

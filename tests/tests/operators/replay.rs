@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 use std::time::Duration;
 use tests::crowd::{all_applied, ids};
 use tests::harness::{Pair, Setup, TestEnv, eventually};
@@ -274,13 +274,8 @@ async fn one_operator_at_a_time_moves_dead_letters() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_operator_with_another_namespace_and_the_same_database_does_not_interrupt_an_action() -> Result<()> {
-    let env = TestEnv::new("replay_namespaces").await?;
-    let pair = Pair::start(&env, Setup::default()).await?;
-    all_dead(&env, &env.queues().await?, &missing_price_events(env.namespace(), 1)).await?;
-    let mut session = env.pool().acquire().await?.detach();
-    ensure!(try_lock(&mut session).await?);
+/// Puts on record that Ada begins to replay so many letters.
+async fn begun(session: &mut PgConnection, dead_letters: usize) -> Result<i64> {
     let operator = Operator {
         name: "Ada".to_owned(),
         via: Via::Command,
@@ -290,9 +285,19 @@ async fn an_operator_with_another_namespace_and_the_same_database_does_not_inter
         kind: ActionKind::Replay,
         selection: "all",
         why: None,
-        dead_letters: 1,
+        dead_letters,
     };
-    let action = begin_action(&mut session, &intent).await?;
+    Ok(begin_action(session, &intent).await?)
+}
+
+#[tokio::test]
+async fn an_operator_with_another_namespace_and_the_same_database_does_not_interrupt_an_action() -> Result<()> {
+    let env = TestEnv::new("replay_namespaces").await?;
+    let pair = Pair::start(&env, Setup::default()).await?;
+    all_dead(&env, &env.queues().await?, &missing_price_events(env.namespace(), 1)).await?;
+    let mut session = env.pool().acquire().await?.detach();
+    ensure!(try_lock(&mut session).await?);
+    let action = begun(&mut session, 1).await?;
     let elsewhere = async |arguments: &[&str]| -> Result<String> {
         let mut command = pair.workers[0].command(arguments)?;
         let namespace = format!("{}-elsewhere", env.namespace());
@@ -318,8 +323,7 @@ async fn an_operator_with_another_namespace_and_the_same_database_does_not_inter
 }
 
 #[tokio::test]
-async fn an_operator_waits_for_a_worker_that_settles_a_letter_and_the_message_of_a_settled_one_leaves_the_queue()
--> Result<()> {
+async fn an_operator_waits_for_a_worker_that_settles_a_letter_and_its_message_leaves_the_queue() -> Result<()> {
     let shop = TestCatalog::new("locked")?;
     let env = TestEnv::new("replay_locked").await?.with("CATALOG_FILE", &shop.path());
     let mut pair = Pair::start(&env, Setup::default()).await?;
@@ -328,27 +332,12 @@ async fn an_operator_waits_for_a_worker_that_settles_a_letter_and_the_message_of
     all_dead(&env, &queues, &events).await?;
     // A replay of both was cut off, and a worker settles the first in an open transaction.
     let mut session = env.pool().acquire().await?.detach();
-    let operator = Operator {
-        name: "Ada".to_owned(),
-        via: Via::Command,
-    };
-    let intent = Intent {
-        operator: &operator,
-        kind: ActionKind::Replay,
-        selection: "all",
-        why: None,
-        dead_letters: 2,
-    };
-    let action = begin_action(&mut session, &intent).await?;
+    let action = begun(&mut session, 2).await?;
     replaying(&mut session, action, &ids(&events)).await?;
     session.close().await?;
     shop.add_missing_price()?;
     restart(&mut pair).await?;
     let mut settling = env.pool().begin().await?;
-    sqlx::query("SELECT FROM billing.dead_letter WHERE event_id = $1 FOR UPDATE")
-        .bind(&events[0].id)
-        .execute(&mut *settling)
-        .await?;
     sqlx::query("UPDATE billing.dead_letter SET resolved_at = now(), resolution = 'applied' WHERE event_id = $1")
         .bind(&events[0].id)
         .execute(&mut *settling)

@@ -119,7 +119,7 @@ impl Subscription {
         let ends_no_grace =
             !invoice.billing_reason.renews() || self.grace.is_none() && newest.is_none_or(|newest| at >= newest);
         // Where an invoice was settled by a later one, another payment may alter what counted
-        // before.
+        // before: also one that shows only now that a known payment was for the plan.
         no_known_change && ends_no_grace && self.settled.is_empty()
     }
 }

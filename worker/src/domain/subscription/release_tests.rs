@@ -147,6 +147,36 @@ fn a_late_payment_of_a_settled_invoice_changes_the_time_before_the_cycle() {
 }
 
 #[test]
+fn a_renewal_that_shows_the_plan_only_later_paid_for_it_from_the_beginning() {
+    // At first the paid renewal shows the line of another item alone. It is told again with the
+    // plan's line after the downgrade, and after another invoice settled the failed one.
+    let mut of_another = renewed(month(0));
+    if let FactBody::Invoice(invoice) = &mut of_another {
+        invoice.lines[0].item = Some("si_1".to_owned());
+        invoice.lines[0].price = Some("price_of_an_add_on".to_owned());
+    }
+    let mut failed = settling("in_1", Failed, month(0));
+    failed.lines[1].proration = false;
+    let story = [
+        starts("plus"),
+        to("max", 10, "in_1"),
+        on(10, FactBody::Invoice(failed)),
+        on(11, of_another),
+        to("plus", 12, "in_1"),
+        on(
+            13,
+            FactBody::Invoice(invoice("in_6", Paid, "subscription_update", month(0))),
+        ),
+        on(14, renewed(month(0))),
+    ];
+    check(&story, "plus", "plus", Some(("max", 30)));
+    let facts = facts(&story);
+    let (last, known) = facts.split_last().expect("a story");
+    let account = Account::fold(&known.iter().collect::<Vec<_>>());
+    assert_eq!(account.advance(&[last]), None, "it alters known states");
+}
+
+#[test]
 fn the_state_that_counts_during_a_suspension_follows_status_and_period() {
     let suspended = [starts("plus"), to("max", 10, "in_1"), settles("in_1", Failed, 10)];
     let down = |status: &str| {
